@@ -1,0 +1,295 @@
+//! Streams a body through and keeps at most N bytes of it beside; says when it gave up.
+//!
+//! Captured bytes are copied, not shared: a slice of hyper's read buffer would pin the whole
+//! buffer, and the byte budget would no longer tell how much memory is held.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::compare::{Cause, Hasher};
+
+/// The one byte budget for everything that the mirror side holds at once.
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+    }
+
+    /// Bytes taken and not given back.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Takes `bytes`, or nothing when they do not fit; never waits.
+    pub fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Held> {
+        let mut held = Held { budget: Arc::clone(self), bytes: 0 };
+        held.try_grow(bytes).then_some(held)
+    }
+}
+
+/// Bytes taken from a [`Budget`]; given back when dropped.
+#[derive(Debug)]
+pub struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Takes `more` bytes; false, and nothing taken, when they do not fit.
+    pub fn try_grow(&mut self, more: usize) -> bool {
+        let fits = |used: usize| used.checked_add(more).filter(|sum| *sum <= self.budget.limit);
+        let taken = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        if taken.is_ok() {
+            self.bytes += more;
+        }
+        taken.is_ok()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A copy of a body, at most `cap` bytes, paid for from a budget.
+#[derive(Debug)]
+pub struct Capture {
+    bytes: Vec<u8>,
+    cap: usize,
+    held: Held,
+}
+
+impl Capture {
+    /// An empty copy.
+    pub fn new(cap: usize, budget: &Arc<Budget>) -> Self {
+        Self { bytes: Vec::new(), cap, held: Held { budget: Arc::clone(budget), bytes: 0 } }
+    }
+
+    /// Appends, or says why it cannot; what was kept so far stays.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), Cause> {
+        let length = self.bytes.len() + chunk.len();
+        if length > self.cap {
+            return Err(Cause::TooLarge);
+        }
+        if length > self.bytes.capacity() {
+            self.grow(length)?;
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    /// Doubles, so that appending stays linear, unless only the exact size is left in the budget.
+    fn grow(&mut self, length: usize) -> Result<(), Cause> {
+        let old = self.bytes.capacity();
+        let doubled = length.max(old * 2).min(self.cap);
+        for target in [doubled, length] {
+            if self.held.try_grow(target - old) {
+                self.bytes.reserve_exact(target - self.bytes.len());
+                return Ok(());
+            }
+        }
+        Err(Cause::NoBudget)
+    }
+
+    /// What was kept.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes, and the hold on the budget that pays for them.
+    pub fn into_parts(self) -> (Vec<u8>, Held) {
+        (self.bytes, self.held)
+    }
+}
+
+/// A response body: kept whole while it fits, else only its length and hash.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// All of it, as sent.
+    Whole(Capture),
+    /// Too much to keep.
+    Hashed {
+        /// Runs over the bytes as sent.
+        hasher: Box<Hasher>,
+        /// Bytes so far.
+        length: u64,
+        /// Why it was not kept.
+        cause: Cause,
+    },
+}
+
+impl ReplyBody {
+    /// An empty body that keeps up to `cap` bytes.
+    pub fn new(cap: usize, budget: &Arc<Budget>) -> Self {
+        Self::Whole(Capture::new(cap, budget))
+    }
+
+    /// Takes in the next bytes; never fails, since a hash needs no memory.
+    pub fn push(&mut self, chunk: &[u8]) {
+        match self {
+            Self::Whole(capture) => {
+                if let Err(cause) = capture.push(chunk) {
+                    let mut hasher = Box::new(Hasher::new());
+                    hasher.update(capture.bytes());
+                    hasher.update(chunk);
+                    let length = (capture.bytes().len() + chunk.len()) as u64;
+                    *self = Self::Hashed { hasher, length, cause };
+                }
+            }
+            Self::Hashed { hasher, length, .. } => {
+                hasher.update(chunk);
+                *length += chunk.len() as u64;
+            }
+        }
+    }
+
+    /// Bytes so far.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Whole(capture) => capture.bytes().len() as u64,
+            Self::Hashed { length, .. } => *length,
+        }
+    }
+}
+
+/// Watches a body go by. Called in order: `data` any number of times, then `end` or `failed`, or
+/// neither when the body is dropped before.
+pub trait Tap: Send + Unpin + 'static {
+    /// Some bytes go by.
+    fn data(&mut self, chunk: &[u8]);
+    /// The body is whole.
+    fn end(&mut self);
+    /// The body's source broke.
+    fn failed(&mut self);
+}
+
+/// A body that passes through unchanged while a [`Tap`] watches.
+#[derive(Debug)]
+pub struct Tapped<B, T> {
+    inner: B,
+    tap: Option<T>,
+}
+
+impl<B: Body, T: Tap> Tapped<B, T> {
+    /// Wraps `inner`; an empty body ends at once, since nobody may ever poll it.
+    pub fn new(inner: B, tap: T) -> Self {
+        let mut tapped = Self { inner, tap: Some(tap) };
+        tapped.end_if_whole();
+        tapped
+    }
+
+    // A sender that knows the length does not poll past the last byte, so that the end must be
+    // seen with the last frame.
+    fn end_if_whole(&mut self) {
+        if self.inner.is_end_stream()
+            && let Some(mut tap) = self.tap.take()
+        {
+            tap.end();
+        }
+    }
+}
+
+impl<B, T> Body for Tapped<B, T>
+where
+    B: Body<Data = Bytes> + Unpin,
+    T: Tap,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        match &polled {
+            Some(Ok(frame)) => {
+                if let (Some(tap), Some(data)) = (&mut self.tap, frame.data_ref()) {
+                    tap.data(data);
+                }
+                self.end_if_whole();
+            }
+            Some(Err(_)) => {
+                if let Some(mut tap) = self.tap.take() {
+                    tap.failed();
+                }
+            }
+            None => {
+                if let Some(mut tap) = self.tap.take() {
+                    tap.end();
+                }
+            }
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capture_keeps_up_to_its_cap_and_says_when_there_is_more() {
+        let budget = Budget::new(1000);
+        let mut capture = Capture::new(4, &budget);
+        assert_eq!(capture.push(b"abcd"), Ok(()));
+        assert_eq!(capture.push(b"e"), Err(Cause::TooLarge));
+        assert_eq!(capture.bytes(), b"abcd");
+    }
+
+    #[test]
+    fn captures_share_one_budget_and_give_back_what_they_took() {
+        let budget = Budget::new(10);
+        let mut first = Capture::new(100, &budget);
+        assert_eq!(first.push(b"12345678"), Ok(()));
+        let mut second = Capture::new(100, &budget);
+        assert_eq!(second.push(b"123"), Err(Cause::NoBudget));
+        drop(first);
+        assert_eq!(second.push(b"123"), Ok(()));
+        drop(second);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_a_capture_allocates_never_exceeds_what_it_took_from_the_budget() {
+        let budget = Budget::new(1 << 20);
+        let mut capture = Capture::new(100_000, &budget);
+        for _ in 0..1000 {
+            capture.push(&[7; 99]).expect("fits");
+            assert!(capture.bytes.capacity() <= budget.used());
+        }
+    }
+
+    #[test]
+    fn a_reply_over_its_cap_goes_on_as_length_and_hash_and_frees_the_budget() {
+        let budget = Budget::new(1000);
+        let mut body = ReplyBody::new(4, &budget);
+        body.push(b"abc");
+        body.push(b"def");
+        body.push(b"ghi");
+        assert_eq!((body.length(), budget.used()), (9, 0));
+        let ReplyBody::Hashed { hasher, cause, .. } = body else { panic!("kept") };
+        assert_eq!(hasher.digest128(), crate::compare::hash(b"abcdefghi"));
+        assert_eq!(cause, Cause::TooLarge);
+    }
+}

@@ -1,0 +1,240 @@
+use std::io::Write;
+
+use super::*;
+
+fn side(body: &[u8]) -> Side<'_> {
+    Side { status: 200, content_type: None, content_encoding: Vec::new(), body: Body::Whole(body) }
+}
+
+fn verdict_of(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
+    verdict_with(ours, theirs, 1 << 24, &mut |_| true)
+}
+
+fn verdict_with(
+    ours: &Side<'_>,
+    theirs: &Side<'_>,
+    max_decoded: usize,
+    grant: &mut dyn FnMut(usize) -> bool,
+) -> Verdict {
+    compare(ours, theirs, &Rules::default(), &mut Limits { max_decoded, grant })
+}
+
+pub(super) fn verdict(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) -> Verdict {
+    verdict_of(&side(ours.as_ref()), &side(theirs.as_ref()))
+}
+
+#[track_caller]
+fn matched(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) {
+    assert_eq!(verdict(ours.as_ref(), theirs.as_ref()), Verdict::Matched);
+    assert_eq!(verdict(theirs.as_ref(), ours.as_ref()), Verdict::Matched);
+}
+
+#[track_caller]
+fn mismatched(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) {
+    assert_eq!(verdict(ours.as_ref(), theirs.as_ref()), Verdict::Mismatched);
+    assert_eq!(verdict(theirs.as_ref(), ours.as_ref()), Verdict::Mismatched);
+}
+
+#[test]
+fn a_different_status_is_a_mismatch_whatever_the_bodies() {
+    let other = Side { status: 201, ..side(b"{}") };
+    assert_eq!(verdict_of(&side(b"{}"), &other), Verdict::Mismatched);
+}
+
+#[test]
+fn the_order_of_keys_does_not_matter_that_of_elements_does() {
+    matched(r#"{"a":1,"b":{"c":2,"d":3}}"#, r#"{ "b" : {"d":3,"c":2}, "a":1 }"#);
+    mismatched("[1,2]", "[2,1]");
+    mismatched("[1,2]", "[1,2,3]");
+    mismatched(r#"{"a":1}"#, r#"{"a":1,"b":2}"#);
+    mismatched(r#"{"a":{}}"#, r#"{"a":[]}"#);
+    mismatched(r#"{"a":null}"#, "{}");
+}
+
+#[test]
+fn a_body_is_json_if_it_parses_whatever_its_content_type_says() {
+    let html = Side { content_type: Some(b"text/html"), ..side(b"{\"a\":1,\"b\":2}") };
+    assert_eq!(verdict_of(&html, &side(b"{\"b\":2,\"a\":1}")), Verdict::Matched);
+    mismatched("{a:1,b:2}", "{b:2,a:1}");
+}
+
+#[test]
+fn ignored_keys_leave_no_trace_at_any_depth_in_any_case() {
+    matched(r#"{"timestamp":1,"a":[{"traceId":"x"}]}"#, r#"{"timestamp":2,"a":[{}]}"#);
+    matched(r#"{"Request_ID":{"deep":[1]}}"#, r#"{"requestId":2}"#);
+    matched(r#"{"times\u0074amp":1}"#, "{}");
+    mismatched(r#"{"timestamps":1}"#, r#"{"timestamps":2}"#);
+}
+
+#[test]
+fn a_masked_key_equals_any_value_but_must_be_on_both_sides() {
+    matched(r#"{"email":"a@x"}"#, r#"{"email":{"other":[1]}}"#);
+    matched(r#"{"Email":"a@x","b":1}"#, r#"{"b":1,"EMAIL":null}"#);
+    mismatched(r#"{"email":"a@x"}"#, "{}");
+    mismatched(r#"{"email":1,"email":2}"#, r#"{"email":1}"#);
+}
+
+#[test]
+fn other_keys_are_matched_exactly() {
+    mismatched(r#"{"A":1}"#, r#"{"a":1}"#);
+    matched(r#"{"\u0061":1}"#, r#"{"a":1}"#);
+}
+
+#[test]
+fn with_duplicate_keys_all_values_count() {
+    mismatched(r#"{"a":1,"a":2}"#, r#"{"a":2}"#);
+    mismatched(r#"{"a":1,"a":2}"#, r#"{"a":1}"#);
+    matched(r#"{"a":1,"b":0,"a":2}"#, r#"{"b":0,"a":1,"a":2}"#);
+    mismatched(r#"{"a":1,"a":2}"#, r#"{"a":2,"a":1}"#);
+}
+
+#[test]
+fn strings_are_equal_when_they_stand_for_the_same_text() {
+    matched(r#"["\u00e9\n\/\ud83d\ude00"]"#, "[\"é\\u000a/😀\"]");
+    mismatched(r#"["\ud83d"]"#, r#"["\ud83e"]"#);
+    mismatched(r#"["\ud83d"]"#, r#"["\ufffd"]"#);
+    mismatched(r#"["a"]"#, r#"["a "]"#);
+}
+
+#[test]
+fn numbers_are_equal_when_their_exact_values_are() {
+    matched("[1,100,0]", "[1.0,1e2,-0]");
+    mismatched("[0.1]", "[0.10000000000000001]");
+}
+
+#[test]
+fn what_is_not_json_is_compared_as_bytes_without_white_space_at_the_ends() {
+    matched(" plain text\r\n", "plain text");
+    mismatched("plain  text", "plain text");
+    matched("", "\n");
+    mismatched(b"\xff", b"\xfe");
+    for not_json in ["[1,]", "{\"a\"}", "01", "+1", "1.", ".5", "[1 2]", "nul", "\"\t\"", "\"\\x\"", "\"\\u12g4\"", "{} {}", "[", "]", "{\"a\":1,}", "\u{feff}{}", "1e", "-", "{1:2}"] {
+        mismatched(not_json, format!("{not_json} x"));
+        // As JSON these would be equal; as bytes they are not.
+        mismatched(format!("[1,{not_json}]"), format!("[1, {not_json}]"));
+    }
+}
+
+fn hashed(body: &[u8], cause: Cause) -> Body<'static> {
+    Body::Hashed { length: body.len() as u64, hash: hash(body), cause }
+}
+
+#[test]
+fn a_body_over_the_cap_is_matched_by_length_and_hash_of_the_body_as_sent() {
+    let big = Side { body: hashed(b"[1]", Cause::TooLarge), ..side(b"") };
+    assert_eq!(verdict_of(&big, &big), Verdict::Matched);
+    assert_eq!(verdict_of(&big, &side(b"[1]")), Verdict::Matched);
+    assert_eq!(verdict_of(&big, &side(b"[1] ")), Verdict::Mismatched);
+}
+
+#[test]
+fn json_over_the_cap_that_differs_is_too_large_to_tell() {
+    for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"] {
+        let content_type = Some(content_type.as_bytes());
+        let big = Side { body: hashed(b"[1]", Cause::TooLarge), content_type, ..side(b"") };
+        let other = Side { content_type, ..side(b"[2]") };
+        assert_eq!(verdict_of(&big, &other), Verdict::ResponseTooLarge);
+    }
+    let content_type = Some(&b"application/jsonp"[..]);
+    let big = Side { body: hashed(b"[1]", Cause::TooLarge), content_type, ..side(b"") };
+    assert_eq!(verdict_of(&big, &side(b"[2]")), Verdict::Mismatched);
+}
+
+#[test]
+fn what_did_not_fit_into_the_budget_is_matched_by_hash_or_not_judged() {
+    let unkept = Side { body: hashed(b"[1]", Cause::NoBudget), ..side(b"") };
+    assert_eq!(verdict_of(&unkept, &side(b"[1]")), Verdict::Matched);
+    assert_eq!(verdict_of(&unkept, &side(b"[2]")), Verdict::BufferFull);
+    let verdict = verdict_with(&side(b"[1, 2]"), &side(b"[1,2]"), 100, &mut |_| false);
+    assert_eq!(verdict, Verdict::BufferFull);
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn deflate(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(plain: &[u8]) -> Vec<u8> {
+    zstd::encode_all(plain, 0).unwrap()
+}
+
+/// `{"a":1,"b":2}` by the reference encoder.
+const BROTLI: &[u8] = b"\x0b\x06\x80\x7b\x22\x61\x22\x3a\x31\x2c\x22\x62\x22\x3a\x32\x7d\x03";
+
+#[test]
+fn content_encodings_are_undone_first() {
+    let plain = side(b"{\"b\":2,\"a\":1}");
+    let text = b"{\"a\":1,\"b\":2}";
+    let encoded: [(&[u8], Vec<u8>); 8] = [
+        (b"gzip", gzip(text)),
+        (b"X-GZIP", gzip(text)),
+        (b"deflate", zlib(text)),
+        (b"deflate", deflate(text)),
+        (b"br", BROTLI.to_vec()),
+        (b"zstd", zstd(text)),
+        (b"zstd, gzip", gzip(&zstd(text))),
+        (b"identity", text.to_vec()),
+    ];
+    for (name, body) in &encoded {
+        let coded = Side { content_encoding: vec![name], ..side(body) };
+        let name = String::from_utf8_lossy(name);
+        assert_eq!(verdict_of(&coded, &plain), Verdict::Matched, "{name}");
+        assert_eq!(verdict_of(&plain, &coded), Verdict::Matched, "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_decoded_is_compared_as_sent() {
+    let broken = Side { content_encoding: vec![b"gzip"], ..side(b"no gzip") };
+    let same = Side { content_encoding: vec![b"GZIP"], ..side(b"no gzip") };
+    assert_eq!(verdict_of(&broken, &same), Verdict::Matched);
+    let unknown = Side { content_encoding: vec![b"sdch"], ..side(b"xyz") };
+    assert_eq!(verdict_of(&unknown, &side(b"abc")), Verdict::Mismatched);
+}
+
+#[test]
+fn a_small_body_that_decodes_to_a_huge_one_is_cut_at_the_bound() {
+    let zeros = vec![b' '; 1 << 20];
+    for (name, body) in [("gzip", gzip(&zeros)), ("zstd", zstd(&zeros)), ("deflate", zlib(&zeros))] {
+        let content_type = Some(&b"application/json"[..]);
+        let bomb = Side { content_encoding: vec![name.as_bytes()], content_type, ..side(&body) };
+        let mut granted = 0;
+        let mut grant = |bytes: usize| {
+            granted += bytes;
+            true
+        };
+        let verdict = verdict_with(&bomb, &side(b"[]"), 100_000, &mut grant);
+        assert_eq!(verdict, Verdict::ResponseTooLarge, "{name}");
+        assert!(granted <= 300_000, "{name}: {granted}");
+    }
+}
+
+#[test]
+fn a_million_levels_and_adversarial_bodies_neither_crash_nor_stall() {
+    let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(500_000), "]".repeat(500_000));
+    mismatched(deep("1"), deep("2"));
+    matched(deep("1"), deep("1.0"));
+    let objects = |inner: &str| format!("{}{inner}{}", "{\"a\":".repeat(200_000), "}".repeat(200_000));
+    mismatched(objects("1"), objects("2"));
+    mismatched("[".repeat(1 << 20), "{".repeat(1 << 20));
+    let duplicates = |last: &str| format!("{{{}\"a\":{last}}}", "\"a\":1,".repeat(100_000));
+    mismatched(duplicates("1"), duplicates("2"));
+    let number = |last: &str| format!("1{}{last}e-{}", "0".repeat(500_000), "9".repeat(400_000));
+    mismatched(number("1"), number("2"));
+    let forward: Vec<_> = (0..50_000).map(|n| format!("\"k{n}\":{n}")).collect();
+    let backward: Vec<_> = forward.iter().rev().cloned().collect();
+    matched(format!("{{{}}}", forward.join(",")), format!("{{{}}}", backward.join(",")));
+}

@@ -1,0 +1,328 @@
+//! The only reader of the environment: what is written there in, checked values out, all errors
+//! at once.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+mod values;
+
+use crate::control::Token;
+use crate::listen::Listen;
+use crate::route::Template;
+use crate::upstream::Target;
+use crate::{forward, guardrail, mirror};
+use values::Parsed;
+
+/// All settings of a proxy, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where client traffic is taken.
+    pub listen: Listen,
+    /// A listener of their own for the admin endpoints.
+    pub admin: Option<Listen>,
+    /// Where real requests go.
+    pub baseline: Target,
+    /// Where copies go.
+    pub candidate: Target,
+    /// The main path.
+    pub forward: forward::Config,
+    /// The mirror side.
+    pub mirror: mirror::Config,
+    /// The guardrail.
+    pub guardrail: guardrail::Config,
+    /// For route labels.
+    pub templates: Vec<Template>,
+    /// How long requests in flight may take once the proxy is told to stop.
+    pub drain_timeout: Duration,
+    /// Asked for by `POST /control/*`.
+    pub control_token: Option<Token>,
+    /// Log lines.
+    pub log: Log,
+}
+
+/// How log lines look, and which there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// One JSON object a line, rather than text.
+    pub json: bool,
+    /// A filter such as `info` or `proxy=debug`.
+    pub filter: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::from_env(&|_| None).expect("the defaults are allowed values")
+    }
+}
+
+/// All settings that are wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Errors(Vec<String>);
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "bad settings:")?;
+        self.0.iter().try_for_each(|error| writeln!(f, "  {error}"))
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// The names of all settings.
+pub const NAMES: [&str; 24] = [
+    "BASELINE_URL",
+    "CANDIDATE_URL",
+    "MIRROR_FRACTION",
+    "LISTEN_ADDR",
+    "ABORT_P99_RATIO",
+    "ABORT_ERROR_DELTA",
+    "ABORT_CONSECUTIVE",
+    "ABORT_LATENCY_FLOOR",
+    "ABORT_COOLDOWN",
+    "MIRROR_TIMEOUT",
+    "MIRROR_MAX_BODY_BYTES",
+    "MIRROR_QUEUE_SIZE",
+    "MIRROR_CONCURRENCY",
+    "MIRROR_BUFFER_BYTES",
+    "MIRROR_BODY",
+    "MIRROR_METHODS",
+    "MIRROR_MARK_HEADER",
+    "BASELINE_TIMEOUT",
+    "ROUTE_TEMPLATES",
+    "DRAIN_TIMEOUT",
+    "ADMIN_ADDR",
+    "CONTROL_TOKEN",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+];
+
+const TIME: &str = "whole seconds, or a number with a unit such as 500ms or 2m, above 0 and at most 24h";
+const URL: &str = "an http or https URL without user info, query and fragment";
+const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
+
+impl Config {
+    /// The settings of this process.
+    ///
+    /// # Errors
+    /// Every bad setting.
+    #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
+    pub fn from_process_env() -> Result<Self, Errors> {
+        Self::from_env(&|name| std::env::var_os(name))
+    }
+
+    /// Variables of this process that look like settings and are none.
+    #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
+    pub fn unknown_in_process_env() -> Vec<String> {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        Self::unknown(names)
+    }
+
+    /// Of these variables those that look like settings and are none.
+    pub fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
+        names
+            .filter(|name| name.starts_with("MIRROR_") || name.starts_with("ABORT_"))
+            .filter(|name| !NAMES.contains(&name.as_str()))
+            .collect()
+    }
+
+    /// The settings that `get` knows; the others have their defaults.
+    ///
+    /// # Errors
+    /// Every bad setting.
+    pub fn from_env(get: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Errors> {
+        let mut env = Env { get, errors: Vec::new() };
+        let forward = forward::Config { baseline_timeout: env.time("BASELINE_TIMEOUT", "5s") };
+        let config = Self {
+            listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
+            admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
+            baseline: env.url("BASELINE_URL", "http://service-v1:4001"),
+            candidate: env.url("CANDIDATE_URL", "http://service-v2:4002"),
+            forward,
+            mirror: env.mirror(),
+            guardrail: env.guardrail(),
+            templates: env.templates(),
+            drain_timeout: env.time("DRAIN_TIMEOUT", "25s"),
+            control_token: env.token(),
+            log: env.log(),
+        };
+        let port = config.listen.addr.port();
+        if port != 0 && config.admin == Some(config.listen) {
+            env.errors.push(format!(
+                "ADMIN_ADDR={:?}: is LISTEN_ADDR; allowed is another address, or leave it unset",
+                config.listen.addr.to_string()
+            ));
+        }
+        if env.errors.is_empty() { Ok(config) } else { Err(Errors(env.errors)) }
+    }
+}
+
+/// Reads settings and gathers what is wrong with them.
+struct Env<'a> {
+    get: &'a dyn Fn(&str) -> Option<OsString>,
+    errors: Vec<String>,
+}
+
+impl Env<'_> {
+    /// The text of a setting; an empty one is an unset one.
+    fn text(&mut self, name: &str) -> Option<String> {
+        let value = (self.get)(name).filter(|value| !value.is_empty())?;
+        match value.into_string() {
+            Ok(text) => Some(text),
+            Err(value) => {
+                let shown = if name == "CONTROL_TOKEN" { "(not shown)".into() } else { value };
+                self.errors.push(format!("{name}={shown:?}: is not UTF-8; allowed is plain text"));
+                None
+            }
+        }
+    }
+
+    fn read<T>(&mut self, name: &str, default: &str, allowed: &str, parse: impl Fn(&str) -> Parsed<T>) -> T {
+        let given = self.read_optional(name, allowed, &parse);
+        given.unwrap_or_else(|| parse(default).expect("a default is an allowed value"))
+    }
+
+    fn read_optional<T>(
+        &mut self,
+        name: &str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.errors.push(format!("{name}={text:?}: {why}; allowed is {allowed}"));
+                None
+            }
+        }
+    }
+
+    fn time(&mut self, name: &str, default: &str) -> Duration {
+        self.read(name, default, TIME, values::duration_above_zero)
+    }
+
+    fn url(&mut self, name: &str, default: &str) -> Target {
+        let text = self.text(name).unwrap_or_else(|| default.to_owned());
+        Target::parse(&text).unwrap_or_else(|why| {
+            let shown = without_user_info(&text);
+            self.errors.push(format!("{name}={shown:?}: {why}; allowed is {URL}"));
+            Target::parse(default).expect("a default is an allowed value")
+        })
+    }
+
+    fn mirror(&mut self) -> mirror::Config {
+        let least_1 = "a whole number of at least 1";
+        mirror::Config {
+            fraction: self.read("MIRROR_FRACTION", "0.25", "a number from 0.0 to 1.0", |text| {
+                values::number(text, |number| (0.0..=1.0).contains(&number))
+            }),
+            methods: self.read_optional(
+                "MIRROR_METHODS",
+                "a comma-separated list of methods such as GET,HEAD",
+                values::methods,
+            ),
+            mark: self.mark(),
+            timeout: self.time("MIRROR_TIMEOUT", "10s"),
+            max_body_bytes: self.read(
+                "MIRROR_MAX_BODY_BYTES",
+                "1048576",
+                "a whole number of bytes, 0 or more",
+                |text| values::whole(text, 0),
+            ),
+            queue_size: self.read("MIRROR_QUEUE_SIZE", "256", least_1, values::permits),
+            concurrency: self.read("MIRROR_CONCURRENCY", "64", least_1, values::permits),
+            buffer_bytes: self.read(
+                "MIRROR_BUFFER_BYTES",
+                "67108864",
+                "a whole number of bytes, 0 or more",
+                |text| values::whole(text, 0),
+            ),
+            body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
+        }
+    }
+
+    /// The one setting for which empty is a value: it turns the mark off.
+    fn mark(&mut self) -> Option<(http::HeaderName, HeaderValue)> {
+        let name = "MIRROR_MARK_HEADER";
+        if (self.get)(name).is_some_and(|value| value.is_empty()) {
+            return None;
+        }
+        let allowed = "a header line such as \"X-Mirror: 1\" of an end-to-end header, or empty for none";
+        Some(self.read(name, "X-Mirror: 1", allowed, values::header_line))
+    }
+
+    fn guardrail(&mut self) -> guardrail::Config {
+        guardrail::Config {
+            latency_ratio: self.read("ABORT_P99_RATIO", "1.15", "a number above 0", |text| {
+                values::number(text, |number| number > 0.0)
+            }),
+            error_delta: self.read("ABORT_ERROR_DELTA", "0.005", "a number of 0 or more", |text| {
+                values::number(text, |number| number >= 0.0)
+            }),
+            consecutive: self.read(
+                "ABORT_CONSECUTIVE",
+                "5",
+                "a whole number of at least 1",
+                |text| values::whole(text, 1),
+            ),
+            latency_floor: self.read(
+                "ABORT_LATENCY_FLOOR",
+                "2ms",
+                "0, or whole seconds, or a number with a unit such as 2ms, at most 24h",
+                values::duration,
+            ),
+            cooldown: self.time("ABORT_COOLDOWN", "10"),
+        }
+    }
+
+    fn templates(&mut self) -> Vec<Template> {
+        let allowed = "a comma-separated list of path templates such as /users/{name}/cart";
+        let parse = |text: &str| {
+            let parse = |item| Template::parse(item).map_err(|why| format!("{item:?} {why}"));
+            values::items(text).map(parse).collect()
+        };
+        self.read_optional("ROUTE_TEMPLATES", allowed, parse).unwrap_or_default()
+    }
+
+    fn token(&mut self) -> Option<Token> {
+        let token = self.text("CONTROL_TOKEN")?;
+        if token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Some(Token::new(token));
+        }
+        self.errors.push(
+            "CONTROL_TOKEN=(not shown): has white space or characters outside ASCII; \
+             allowed is visible ASCII"
+                .to_owned(),
+        );
+        None
+    }
+
+    fn log(&mut self) -> Log {
+        let json = self.read("LOG_FORMAT", "text", "text or json", |text| match text {
+            "text" => Ok(false),
+            "json" => Ok(true),
+            _ => Err("unknown".to_owned()),
+        });
+        let allowed = "a level such as info, or a filter such as proxy=debug";
+        let filter = self.read("LOG_LEVEL", "info", allowed, |text| {
+            let filter = tracing_subscriber::EnvFilter::try_new(text);
+            filter.map(|_| text.to_owned()).map_err(|error| error.to_string())
+        });
+        Log { json, filter }
+    }
+}
+
+fn without_user_info(url: &str) -> String {
+    let start = url.find("//").map_or(0, |at| at + 2);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    match url[start..end].rfind('@') {
+        Some(at) => format!("{}…{}", &url[..start], &url[start + at..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

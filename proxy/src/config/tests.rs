@@ -1,0 +1,206 @@
+use super::*;
+
+fn with(settings: &[(&str, &str)]) -> Result<Config, Errors> {
+    Config::from_env(&|name| {
+        let found = settings.iter().find(|(setting, _)| *setting == name);
+        found.map(|(_, value)| OsString::from(value))
+    })
+}
+
+fn good(name: &str, value: &str) -> Config {
+    with(&[(name, value)]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[track_caller]
+fn bad(name: &str, value: &str) {
+    let message = with(&[(name, value)]).expect_err(name).to_string();
+    assert!(message.contains(&format!("{name}={value:?}")), "{message}");
+    assert!(message.contains("allowed is"), "{message}");
+    assert_eq!(message.lines().count(), 2, "{message}");
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let config = Config::default();
+    assert_eq!(config.listen, values::listen(":8080").unwrap());
+    assert_eq!(config.admin, None);
+    assert_eq!(config.baseline, Target::parse("http://service-v1:4001").unwrap());
+    assert_eq!(config.candidate, Target::parse("http://service-v2:4002").unwrap());
+    assert_eq!(config.forward.baseline_timeout, Duration::from_secs(5));
+    assert_eq!(config.mirror.fraction, 0.25);
+    assert_eq!(config.mirror.methods, None);
+    let (name, value) = config.mirror.mark.unwrap();
+    assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-mirror", "1"));
+    assert_eq!(config.mirror.timeout, Duration::from_secs(10));
+    assert_eq!(config.mirror.max_body_bytes, 1_048_576);
+    assert_eq!(config.mirror.queue_size, 256);
+    assert!(config.mirror.body);
+    let guardrail = guardrail::Config {
+        latency_ratio: 1.15,
+        error_delta: 0.005,
+        consecutive: 5,
+        latency_floor: Duration::from_millis(2),
+        cooldown: Duration::from_secs(10),
+    };
+    assert_eq!(config.guardrail, guardrail);
+    assert_eq!(config.templates, []);
+    assert_eq!(config.drain_timeout, Duration::from_secs(25));
+    assert_eq!(config.control_token, None);
+    assert_eq!(config.log, Log { json: false, filter: "info".to_owned() });
+}
+
+#[test]
+fn times_are_whole_seconds_or_carry_a_unit() {
+    let cooldown = |text| good("ABORT_COOLDOWN", text).guardrail.cooldown;
+    assert_eq!(cooldown("20"), Duration::from_secs(20));
+    assert_eq!(cooldown("500ms"), Duration::from_millis(500));
+    assert_eq!(cooldown("2m"), Duration::from_secs(120));
+    assert_eq!(cooldown("24h"), Duration::from_secs(86_400));
+    for name in ["ABORT_COOLDOWN", "MIRROR_TIMEOUT", "BASELINE_TIMEOUT", "DRAIN_TIMEOUT"] {
+        good(name, "1");
+        for value in ["0", "0s", "-1", "1.5", "25h", "86401", "soon", "1 fortnight", "99999999999999999999"] {
+            bad(name, value);
+        }
+    }
+    let floor = |text| good("ABORT_LATENCY_FLOOR", text).guardrail.latency_floor;
+    assert_eq!(floor("0"), Duration::ZERO);
+    assert_eq!(floor("0ms"), Duration::ZERO);
+    assert_eq!(floor("3ms"), Duration::from_millis(3));
+    bad("ABORT_LATENCY_FLOOR", "-1");
+    bad("ABORT_LATENCY_FLOOR", "25h");
+}
+
+#[test]
+fn zero_means_zero_and_one_means_one() {
+    assert_eq!(good("MIRROR_FRACTION", "0").mirror.fraction, 0.0);
+    assert_eq!(good("MIRROR_FRACTION", "1").mirror.fraction, 1.0);
+    assert_eq!(good("MIRROR_MAX_BODY_BYTES", "0").mirror.max_body_bytes, 0);
+    assert_eq!(good("ABORT_ERROR_DELTA", "0").guardrail.error_delta, 0.0);
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    for value in ["-0.1", "1.01", "NaN", "inf", "a quarter"] {
+        bad("MIRROR_FRACTION", value);
+    }
+    for value in ["0", "-1", "NaN", "inf"] {
+        bad("ABORT_P99_RATIO", value);
+    }
+    for value in ["-0.1", "NaN", "inf"] {
+        bad("ABORT_ERROR_DELTA", value);
+    }
+    for name in ["MIRROR_CONCURRENCY", "MIRROR_QUEUE_SIZE", "ABORT_CONSECUTIVE"] {
+        good(name, "1");
+        for value in ["0", "-1", "1.5", "many", "99999999999999999999"] {
+            bad(name, value);
+        }
+    }
+    bad("MIRROR_QUEUE_SIZE", &usize::MAX.to_string());
+    for name in ["MIRROR_MAX_BODY_BYTES", "MIRROR_BUFFER_BYTES"] {
+        bad(name, "-1");
+        bad(name, "1MiB");
+    }
+}
+
+#[test]
+fn addresses_are_one_interface_or_all() {
+    let all = good("LISTEN_ADDR", ":9000").listen;
+    assert_eq!((all.addr.to_string().as_str(), all.dual_stack), ("[::]:9000", true));
+    assert!(good("LISTEN_ADDR", "[::]:9000").listen.dual_stack);
+    let one = good("LISTEN_ADDR", "127.0.0.1:9000").listen;
+    assert_eq!((one.addr.to_string().as_str(), one.dual_stack), ("127.0.0.1:9000", false));
+    for value in ["9000", ":", ":x", ":70000", "localhost:1", "::1:9000", "127.0.0.1"] {
+        bad("LISTEN_ADDR", value);
+        bad("ADMIN_ADDR", value);
+    }
+    assert!(good("ADMIN_ADDR", ":9001").admin.is_some());
+    let same = with(&[("LISTEN_ADDR", ":9000"), ("ADMIN_ADDR", "[::]:9000")]).unwrap_err();
+    assert!(same.to_string().contains("ADMIN_ADDR"));
+    with(&[("LISTEN_ADDR", "127.0.0.1:0"), ("ADMIN_ADDR", "127.0.0.1:0")]).unwrap();
+}
+
+#[test]
+fn urls_are_checked_and_their_user_info_is_not_printed() {
+    for name in ["BASELINE_URL", "CANDIDATE_URL"] {
+        good(name, "https://a.example/base");
+        for value in ["ftp://a", "a", "http://a?x", "http://a#x", "http://a:99999"] {
+            bad(name, value);
+        }
+        let message = with(&[(name, "http://me:secret@a/x")]).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains("user info"), "{message}");
+        assert!(!message.contains("secret") && !message.contains("me:"), "{message}");
+        let message = with(&[(name, "me:secret@a")]).unwrap_err().to_string();
+        assert!(!message.contains("secret"), "{message}");
+    }
+}
+
+#[test]
+fn methods_and_templates_are_lists() {
+    let methods = good("MIRROR_METHODS", "GET, HEAD,PURGE").mirror.methods.unwrap();
+    assert_eq!(methods.iter().map(http::Method::as_str).collect::<Vec<_>>(), ["GET", "HEAD", "PURGE"]);
+    for value in ["get", "GET,", "GET HEAD", ","] {
+        bad("MIRROR_METHODS", value);
+    }
+    assert_eq!(good("ROUTE_TEMPLATES", "/a/{b}, /c").templates.len(), 2);
+    for value in ["a", "/a,", "/{"] {
+        bad("ROUTE_TEMPLATES", value);
+    }
+}
+
+#[test]
+fn an_empty_setting_is_an_unset_one_but_an_empty_mark_turns_it_off() {
+    for name in NAMES {
+        let config = good(name, "");
+        assert_eq!(config.mirror.mark.is_none(), name == "MIRROR_MARK_HEADER", "{name}");
+    }
+    let (name, value) = good("MIRROR_MARK_HEADER", "X-Shadow:  yes ").mirror.mark.unwrap();
+    assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-shadow", "yes"));
+    for value in ["X-Shadow", ": 1", "a b: 1", "Host: x", "Connection: x", "Content-Length: 1"] {
+        bad("MIRROR_MARK_HEADER", value);
+    }
+}
+
+#[test]
+fn flags_and_words_are_exact() {
+    assert!(!good("MIRROR_BODY", "false").mirror.body);
+    assert!(good("LOG_FORMAT", "json").log.json);
+    assert_eq!(good("LOG_LEVEL", "proxy=debug").log.filter, "proxy=debug");
+    bad("MIRROR_BODY", "no");
+    bad("LOG_FORMAT", "xml");
+    bad("LOG_LEVEL", "info,=");
+}
+
+#[test]
+fn a_token_is_never_printed() {
+    let config = good("CONTROL_TOKEN", "s3cret");
+    assert!(config.control_token.is_some());
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let message = with(&[("CONTROL_TOKEN", "two words")]).unwrap_err().to_string();
+    assert!(message.contains("CONTROL_TOKEN") && !message.contains("words"), "{message}");
+}
+
+#[test]
+fn all_bad_settings_are_listed_at_once() {
+    let settings =
+        [("MIRROR_FRACTION", "2"), ("LISTEN_ADDR", "x"), ("ABORT_COOLDOWN", "0"), ("MIRROR_BODY", "?")];
+    let message = with(&settings).unwrap_err().to_string();
+    for (name, value) in settings {
+        assert!(message.contains(&format!("{name}={value:?}")), "{message}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_utf_8_is_a_bad_setting() {
+    use std::os::unix::ffi::OsStringExt;
+    for name in NAMES {
+        let result = Config::from_env(&|asked| (asked == name).then(|| OsString::from_vec(vec![0xff])));
+        assert!(result.unwrap_err().to_string().contains(name), "{name}");
+    }
+}
+
+#[test]
+fn names_that_look_like_settings_and_are_none_are_found() {
+    let names = ["MIRROR_FRACTON", "MIRROR_FRACTION", "PATH", "ABORT_COOLDOWN"].map(str::to_owned);
+    assert_eq!(Config::unknown(names.into_iter()), ["MIRROR_FRACTON"]);
+}

@@ -1,0 +1,101 @@
+//! How single values are written: durations, addresses, lists, header lines.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::listen::Listen;
+
+/// Of a parser: the value, or why not; what is allowed is said elsewhere.
+pub(super) type Parsed<T> = Result<T, String>;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Whole seconds, or a number with a unit.
+pub(super) fn duration(text: &str) -> Parsed<Duration> {
+    let parsed = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if parsed > DAY { Err("over 24 hours".to_owned()) } else { Ok(parsed) }
+}
+
+pub(super) fn duration_above_zero(text: &str) -> Parsed<Duration> {
+    match duration(text)? {
+        Duration::ZERO => Err("zero".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// A number for which `allowed` holds; not-a-number and infinity are never allowed.
+pub(super) fn number(text: &str, allowed: impl Fn(f64) -> bool) -> Parsed<f64> {
+    let number = f64::from_str(text).map_err(|error| error.to_string())?;
+    if number.is_finite() && allowed(number) { Ok(number) } else { Err("out of range".to_owned()) }
+}
+
+/// A whole number of at least `least`.
+pub(super) fn whole<T>(text: &str, least: T) -> Parsed<T>
+where
+    T: FromStr<Err: std::fmt::Display> + PartialOrd,
+{
+    let number = text.parse::<T>().map_err(|error| error.to_string())?;
+    if number < least { Err("too small".to_owned()) } else { Ok(number) }
+}
+
+pub(super) fn boolean(text: &str) -> Parsed<bool> {
+    text.parse().map_err(|_| "neither".to_owned())
+}
+
+/// `:8080` for all interfaces of both families, or an address with a port.
+pub(super) fn listen(text: &str) -> Parsed<Listen> {
+    let addr = match text.strip_prefix(':') {
+        Some(port) if !port.starts_with(':') => {
+            let port = port.parse::<u16>().map_err(|error| error.to_string())?;
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
+        }
+        _ => text.parse::<SocketAddr>().map_err(|error| error.to_string())?,
+    };
+    Ok(Listen { addr, dual_stack: addr.ip() == Ipv6Addr::UNSPECIFIED })
+}
+
+pub(super) fn methods(text: &str) -> Parsed<Vec<Method>> {
+    items(text)
+        .map(|name| {
+            let method = Method::from_bytes(name.as_bytes())
+                .map_err(|_| format!("{name:?} is no method name"))?;
+            let upper = name.to_ascii_uppercase();
+            // Methods are case-sensitive; "get" is no method that anybody sends.
+            if upper == name { Ok(method) } else { Err(format!("did {name:?} mean {upper:?}?")) }
+        })
+        .collect()
+}
+
+/// The items of a comma-separated list.
+pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim)
+}
+
+/// `Name: value`, of a header that a copy may carry.
+pub(super) fn header_line(text: &str) -> Parsed<(HeaderName, HeaderValue)> {
+    let (name, value) = text.split_once(':').ok_or("no colon")?;
+    let name: HeaderName =
+        name.trim().parse().map_err(|_| format!("{:?} is no header name", name.trim()))?;
+    let value = value.trim();
+    if [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE].contains(&name) {
+        return Err(format!("{name} has a meaning of its own"));
+    }
+    let value = HeaderValue::from_str(value).map_err(|_| "no header value".to_owned())?;
+    Ok((name, value))
+}
+
+/// A whole number of at least 1, and no more than a semaphore can count.
+pub(super) fn permits(text: &str) -> Parsed<usize> {
+    let number = whole(text, 1)?;
+    if number > tokio::sync::Semaphore::MAX_PERMITS {
+        return Err("too large".to_owned());
+    }
+    Ok(number)
+}

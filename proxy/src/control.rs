@@ -1,0 +1,185 @@
+//! The admin endpoints: liveness, readiness, metrics, and the guardrail by hand.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::extract::State as Shared;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::{Number, json};
+use subtle::ConstantTimeEq;
+
+use crate::guardrail::{Guardrail, Moment, State, Transition};
+
+/// The format of `/metrics`.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const PATHS: [&str; 6] =
+    ["/healthz", "/readyz", "/metrics", "/control/status", "/control/enable", "/control/disable"];
+
+/// Whether a path belongs to the admin endpoints where they share a listener with traffic.
+pub fn is_admin_path(path: &str) -> bool {
+    PATHS.contains(&path)
+}
+
+/// The secret that `POST /control/*` asks for; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// A token of this text.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    // In constant time, so that an answer's delay tells nothing of the token's text.
+    fn allows(&self, headers: &HeaderMap) -> bool {
+        let Some(value) = headers.get(AUTHORIZATION) else { return false };
+        let (scheme, given) = value.as_bytes().split_at(value.len().min(7));
+        scheme.eq_ignore_ascii_case(b"bearer ") && given.ct_eq(self.0.as_bytes()).into()
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What the endpoints work on.
+#[derive(Clone)]
+pub struct Control {
+    /// Shown and switched.
+    pub guardrail: Arc<Mutex<Guardrail>>,
+    /// Set once the proxy is told to stop.
+    pub draining: Arc<AtomicBool>,
+    /// Asked for by `POST` where set.
+    pub token: Option<Token>,
+    /// Gives the Prometheus text.
+    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Told of each change of state.
+    pub on_transition: Arc<dyn Fn(&Transition) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    // A panic elsewhere must not take the switch out of the operator's hand.
+    fn guardrail(&self) -> MutexGuard<'_, Guardrail> {
+        self.guardrail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        let token = self.token.as_ref()?;
+        (!token.allows(headers)).then(|| {
+            let error = Json(json!({"error": "a valid bearer token is required"}));
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], error).into_response()
+        })
+    }
+}
+
+/// The admin router.
+pub fn router(control: Control) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/control/status", get(status))
+        .route("/control/enable", post(enable))
+        .route("/control/disable", post(disable))
+        .fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({"error": "not found"}))) })
+        .with_state(control)
+}
+
+async fn readyz(Shared(control): Shared<Control>) -> Response {
+    if control.draining.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    } else {
+        "ready\n".into_response()
+    }
+}
+
+async fn metrics(Shared(control): Shared<Control>) -> Response {
+    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], (control.render_metrics)()).into_response()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    enabled: bool,
+    state: &'static str,
+    last_abort_time: Option<String>,
+    last_abort_reason: Option<String>,
+    breach_streak: u32,
+    latency_ratio_threshold: f64,
+    error_delta_threshold: f64,
+    breach_consecutive: u32,
+    cooldown_seconds: Number,
+    cooldown_remaining_seconds: Option<Number>,
+}
+
+async fn status(Shared(control): Shared<Control>) -> Response {
+    let now = control.guardrail().snapshot();
+    let remaining = match now.state {
+        State::Tripped { until } => Some(until.saturating_duration_since(Instant::now())),
+        State::Enabled | State::Held => None,
+    };
+    let (time, reason) = now.last_abort.unzip();
+    Json(Status {
+        enabled: now.state == State::Enabled,
+        state: now.state.name(),
+        last_abort_time: time.map(|at| humantime::format_rfc3339_millis(at).to_string()),
+        last_abort_reason: reason,
+        breach_streak: now.breach_streak,
+        latency_ratio_threshold: now.config.latency_ratio,
+        error_delta_threshold: now.config.error_delta,
+        breach_consecutive: now.config.consecutive,
+        cooldown_seconds: seconds(now.config.cooldown),
+        cooldown_remaining_seconds: remaining.map(seconds),
+    })
+    .into_response()
+}
+
+/// Seconds as a JSON number, whole where they are.
+fn seconds(duration: Duration) -> Number {
+    if duration.subsec_nanos() == 0 {
+        Number::from(duration.as_secs())
+    } else {
+        Number::from_f64(duration.as_secs_f64()).expect("a duration is a finite number")
+    }
+}
+
+async fn enable(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
+    switched(&control, &headers, "mirroring enabled", |guardrail, _| guardrail.enable())
+}
+
+async fn disable(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
+    switched(&control, &headers, "mirroring disabled", Guardrail::disable)
+}
+
+fn switched(
+    control: &Control,
+    headers: &HeaderMap,
+    message: &str,
+    switch: impl FnOnce(&mut Guardrail, Moment) -> Option<Transition>,
+) -> Response {
+    if let Some(refusal) = control.refusal(headers) {
+        return refusal;
+    }
+    let now = Moment { at: Instant::now(), wall: SystemTime::now() };
+    let mut guardrail = control.guardrail();
+    // Told under the lock, so that the metrics see changes in the order they happened.
+    if let Some(transition) = switch(&mut guardrail, now) {
+        (control.on_transition)(&transition);
+    }
+    Json(json!({"message": message})).into_response()
+}

@@ -1,0 +1,157 @@
+//! The data that flows between the parts: what was asked, and how a mirrored request ended.
+//!
+//! Everything here is plain data, so that any part may hold it without depending on another.
+
+use http::{Extensions, HeaderMap, Method, Uri};
+
+/// Which of the two upstreams a call went to; the value of the metric label `target`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Answers the client.
+    Baseline,
+    /// Gets copies; its answers are compared and thrown away.
+    Candidate,
+}
+
+impl Role {
+    /// The word used in metrics, logs and error bodies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Candidate => "candidate",
+        }
+    }
+}
+
+/// A request as the copy needs it: all but the body and the target's own headers.
+#[derive(Clone, Debug)]
+pub struct RequestSnapshot {
+    /// The method, as the client sent it.
+    pub method: Method,
+    /// Path and query as the client sent them; the target's prefix is not applied yet.
+    pub uri: Uri,
+    /// The end-to-end headers as they went to the baseline, without `Host` and `Expect`.
+    pub headers: HeaderMap,
+    /// Carries the letter case of header names from the server to the client side of hyper.
+    pub extensions: Extensions,
+}
+
+impl RequestSnapshot {
+    /// An estimate of the memory this holds, in bytes, for the mirror's byte budget.
+    pub fn weight(&self) -> usize {
+        const FIXED: usize = 1024;
+        const PER_LINE: usize = 64;
+        let lines: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + PER_LINE)
+            .sum();
+        let uri = self.uri.path_and_query().map_or(1, |pq| pq.as_str().len());
+        FIXED + lines + uri
+    }
+}
+
+/// How the mirror side of one forwarded request ended. Every forwarded request has exactly one,
+/// so that the counters add up to the requests received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The dice did not fall under `MIRROR_FRACTION`.
+    NotSampled,
+    /// Mirroring was off: tripped, or held by hand; also a copy that waited while it went off.
+    Disabled,
+    /// The method is not in `MIRROR_METHODS`.
+    MethodExcluded,
+    /// The request carried the mark's header: it is a copy itself.
+    AlreadyMarked,
+    /// The client asked for another protocol.
+    Upgrade,
+    /// The request body is larger than `MIRROR_MAX_BODY_BYTES`.
+    BodyTooLarge,
+    /// The baseline answered for good before the client had sent its whole body.
+    BodyIncomplete,
+    /// The client left before its answer was whole.
+    ClientAborted,
+    /// There is no whole baseline answer to compare with.
+    BaselineFailed,
+    /// `MIRROR_QUEUE_SIZE` copies were waiting already.
+    DroppedQueueFull,
+    /// `MIRROR_BUFFER_BYTES` were in use.
+    DroppedBufferFull,
+    /// The copy waited for more than half of `MIRROR_TIMEOUT`.
+    ExpiredInQueue,
+    /// Both answers are equal after normalisation.
+    Matched,
+    /// The answers differ.
+    Mismatched,
+    /// JSON over `MIRROR_MAX_BODY_BYTES` that is not equal byte for byte.
+    ResponseTooLarge,
+    /// The candidate gave no whole answer.
+    CandidateFailed,
+    /// The candidate's answer was not whole at the copy's deadline.
+    CandidateTimeout,
+    /// A fault of the mirror side itself, a panic for one; never held against the candidate.
+    InternalError,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of their discriminants.
+    pub const ALL: [Self; 18] = [
+        Self::NotSampled,
+        Self::Disabled,
+        Self::MethodExcluded,
+        Self::AlreadyMarked,
+        Self::Upgrade,
+        Self::BodyTooLarge,
+        Self::BodyIncomplete,
+        Self::ClientAborted,
+        Self::BaselineFailed,
+        Self::DroppedQueueFull,
+        Self::DroppedBufferFull,
+        Self::ExpiredInQueue,
+        Self::Matched,
+        Self::Mismatched,
+        Self::ResponseTooLarge,
+        Self::CandidateFailed,
+        Self::CandidateTimeout,
+        Self::InternalError,
+    ];
+
+    /// The word used as metric label and log field.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotSampled => "not_sampled",
+            Self::Disabled => "disabled",
+            Self::MethodExcluded => "method_excluded",
+            Self::AlreadyMarked => "already_marked",
+            Self::Upgrade => "upgrade",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::ClientAborted => "client_aborted",
+            Self::BaselineFailed => "baseline_failed",
+            Self::DroppedQueueFull => "dropped_queue_full",
+            Self::DroppedBufferFull => "dropped_buffer_full",
+            Self::ExpiredInQueue => "expired_in_queue",
+            Self::Matched => "matched",
+            Self::Mismatched => "mismatched",
+            Self::ResponseTooLarge => "response_too_large",
+            Self::CandidateFailed => "candidate_failed",
+            Self::CandidateTimeout => "candidate_timeout",
+            Self::InternalError => "internal_error",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome;
+
+    #[test]
+    fn all_outcomes_stand_at_their_own_index_and_have_distinct_names() {
+        for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, index);
+        }
+        let names: std::collections::BTreeSet<_> =
+            Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+        assert_eq!(names.len(), Outcome::ALL.len());
+    }
+}

@@ -1,0 +1,248 @@
+use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use super::gate::{Gate, gate};
+use super::*;
+
+const RATIO: f64 = 1.15;
+
+fn config() -> Config {
+    Config {
+        latency_ratio: RATIO,
+        error_delta: 0.005,
+        consecutive: 3,
+        latency_floor: ms(2),
+        cooldown: Duration::from_secs(10),
+    }
+}
+
+fn guardrail(config: Config) -> (Guardrail, Gate, Moment) {
+    let (setter, gate) = gate();
+    let now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    (Guardrail::new(config, setter), gate, now)
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn later(now: Moment, by: Duration) -> Moment {
+    Moment { at: now.at + by, wall: now.wall + by }
+}
+
+fn healthy() -> Observation<'static> {
+    Observation {
+        route: "GET /a",
+        epoch: 0,
+        baseline_latency: ms(10),
+        baseline_p99: ms(20),
+        baseline_failed: false,
+        candidate_latency: Some(ms(10)),
+        candidate_failed: false,
+    }
+}
+
+fn failed() -> Observation<'static> {
+    Observation { candidate_failed: true, ..healthy() }
+}
+
+fn is_breach(config: Config, pair: &Observation<'_>) -> bool {
+    let (mut guardrail, _, now) = guardrail(config);
+    guardrail.observe(pair, now);
+    guardrail.snapshot().breach_streak == 1
+}
+
+#[test]
+fn enough_breaches_in_a_row_trip_and_say_why() {
+    let (mut guardrail, gate, now) = guardrail(config());
+    assert_eq!(guardrail.observe(&failed(), now), None);
+    assert_eq!(guardrail.observe(&failed(), now), None);
+    let tripped = guardrail.observe(&failed(), now);
+    let Some(Transition::Tripped { reason, at }) = tripped else { panic!("{tripped:?}") };
+    assert!(reason.contains("GET /a") && reason.contains("failed") && reason.contains('3'), "{reason}");
+    assert_eq!(at, now.wall);
+    let until = now.at + config().cooldown;
+    assert_eq!(guardrail.snapshot().state, State::Tripped { until });
+    assert!(matches!(gate.read(), Reading::Tripped { .. }));
+}
+
+#[test]
+fn one_pair_that_is_no_breach_starts_the_count_anew() {
+    let (mut guardrail, _, now) = guardrail(config());
+    for pair in [failed(), failed(), healthy(), failed(), failed()] {
+        assert_eq!(guardrail.observe(&pair, now), None);
+    }
+    assert_eq!(guardrail.snapshot().breach_streak, 2);
+}
+
+#[test]
+fn a_route_trips_by_its_own_run_between_healthy_pairs_of_others() {
+    let (mut guardrail, _, now) = guardrail(config());
+    let other = Observation { route: "GET /b", ..healthy() };
+    for _ in 0..2 {
+        assert_eq!(guardrail.observe(&failed(), now), None);
+        assert_eq!(guardrail.observe(&other, now), None);
+    }
+    let tripped = guardrail.observe(&failed(), now);
+    let Some(Transition::Tripped { reason, .. }) = tripped else { panic!("{tripped:?}") };
+    assert!(reason.contains("on GET /a"), "{reason}");
+}
+
+#[test]
+fn the_run_over_all_pairs_trips_across_routes() {
+    let (mut guardrail, _, now) = guardrail(config());
+    for route in ["GET /a", "GET /b"] {
+        assert_eq!(guardrail.observe(&Observation { route, ..failed() }, now), None);
+    }
+    let last = Observation { route: "GET /c", ..failed() };
+    assert!(matches!(guardrail.observe(&last, now), Some(Transition::Tripped { .. })));
+}
+
+#[test]
+fn latency_must_exceed_ratio_and_floor() {
+    let pair = |baseline, candidate| Observation {
+        baseline_latency: baseline,
+        baseline_p99: Duration::ZERO,
+        candidate_latency: Some(candidate),
+        ..healthy()
+    };
+    assert!(is_breach(config(), &pair(ms(100), ms(116))));
+    assert!(!is_breach(config(), &pair(ms(100), ms(115))), "at the ratio is not above it");
+    assert!(!is_breach(config(), &pair(ms(1), ms(3))), "an excess of the floor is not above it");
+    assert!(is_breach(config(), &pair(ms(1), ms(3) + Duration::from_nanos(1))));
+    let no_floor = Config { latency_floor: Duration::ZERO, ..config() };
+    assert!(is_breach(no_floor, &pair(Duration::ZERO, Duration::from_nanos(1))));
+}
+
+#[test]
+fn the_baselines_latency_is_the_larger_of_its_own_and_the_recent_p99() {
+    let pair = |own, p99| Observation {
+        baseline_latency: ms(own),
+        baseline_p99: ms(p99),
+        candidate_latency: Some(ms(100)),
+        ..healthy()
+    };
+    assert!(is_breach(config(), &pair(10, 20)));
+    assert!(!is_breach(config(), &pair(10, 100)));
+    assert!(!is_breach(config(), &pair(100, 10)));
+}
+
+#[test]
+fn a_failure_that_the_baseline_shares_is_no_breach() {
+    assert!(is_breach(config(), &failed()));
+    assert!(!is_breach(config(), &Observation { baseline_failed: true, ..failed() }));
+}
+
+#[test]
+fn an_error_delta_of_1_turns_the_error_rule_off_but_not_the_latency_rule() {
+    let lenient = Config { error_delta: 1.0, ..config() };
+    assert!(!is_breach(lenient.clone(), &failed()));
+    let slow = Observation { candidate_latency: Some(ms(500)), ..failed() };
+    assert!(is_breach(lenient, &slow));
+}
+
+#[test]
+fn after_the_cooldown_the_first_request_switches_it_on_again_with_no_streaks() {
+    let (mut guardrail, gate, now) = guardrail(config());
+    for _ in 0..3 {
+        guardrail.observe(&failed(), now);
+    }
+    let almost = later(now, config().cooldown - Duration::from_nanos(1));
+    assert_eq!(guardrail.resume_if_due(almost), None);
+    let due = later(now, config().cooldown);
+    assert_eq!(guardrail.resume_if_due(due), Some(Transition::Resumed));
+    assert_eq!(guardrail.snapshot().breach_streak, 0);
+    assert_eq!(gate.read(), Reading::Open { epoch: 1 });
+    assert!(guardrail.snapshot().last_abort.is_some(), "the last abort is kept");
+}
+
+#[test]
+fn copies_from_before_a_trip_are_no_evidence_after_it() {
+    let (mut guardrail, _, now) = guardrail(config());
+    for _ in 0..3 {
+        guardrail.observe(&failed(), now);
+    }
+    assert_eq!(guardrail.observe(&failed(), now), None, "nor while it is off");
+    guardrail.resume_if_due(later(now, config().cooldown));
+    guardrail.observe(&failed(), now);
+    assert_eq!(guardrail.snapshot().breach_streak, 0);
+    guardrail.observe(&Observation { epoch: 1, ..failed() }, now);
+    assert_eq!(guardrail.snapshot().breach_streak, 1);
+}
+
+#[test]
+fn the_cooldown_does_not_undo_an_operator_after_a_trip_either() {
+    for trip_first in [false, true] {
+        let (mut guardrail, gate, now) = guardrail(config());
+        if trip_first {
+            for _ in 0..3 {
+                guardrail.observe(&failed(), now);
+            }
+        }
+        assert_eq!(guardrail.disable(now), Some(Transition::Held { counted: !trip_first }));
+        assert_eq!(guardrail.resume_if_due(later(now, ms(86_400_000))), None);
+        assert_eq!((guardrail.snapshot().state, gate.read()), (State::Held, Reading::Held));
+        assert_eq!(guardrail.enable(), Some(Transition::Enabled));
+        assert_eq!(guardrail.snapshot().state, State::Enabled);
+    }
+}
+
+#[test]
+fn a_disable_sets_time_and_reason_unless_mirroring_was_off_already() {
+    let (mut first, _, now) = guardrail(config());
+    first.disable(now);
+    let (at, reason) = first.snapshot().last_abort.unwrap();
+    assert_eq!((at, reason.as_str()), (now.wall, "disabled by hand"));
+    assert_eq!(first.disable(later(now, ms(5))), None);
+    assert_eq!(first.snapshot().last_abort.unwrap().0, now.wall);
+
+    let (mut second, _, now) = guardrail(config());
+    for _ in 0..3 {
+        second.observe(&failed(), now);
+    }
+    let trip = second.snapshot().last_abort;
+    second.disable(later(now, ms(5)));
+    assert_eq!(second.snapshot().last_abort, trip);
+    assert_eq!(second.snapshot().state, State::Held);
+}
+
+#[test]
+fn enable_while_enabled_only_forgets_the_streaks() {
+    let (mut guardrail, gate, now) = guardrail(config());
+    guardrail.observe(&failed(), now);
+    assert_eq!(guardrail.enable(), None);
+    assert_eq!(guardrail.snapshot().breach_streak, 0);
+    assert_eq!(gate.read(), Reading::Open { epoch: 0 }, "pairs on their way still count");
+}
+
+proptest! {
+    #[test]
+    fn pairs_that_are_no_breach_never_trip(latencies in proptest::collection::vec(0_u64..11, 0..200)) {
+        let (mut guardrail, _, now) = guardrail(config());
+        for latency in latencies {
+            let pair = Observation { candidate_latency: Some(ms(latency)), ..healthy() };
+            prop_assert_eq!(guardrail.observe(&pair, now), None);
+        }
+    }
+
+    #[test]
+    fn the_streak_never_passes_the_limit_and_only_enable_lifts_a_hold(
+        steps in proptest::collection::vec((0_u8..5, prop_oneof![Just("a"), Just("b")], any::<bool>()), 0..200),
+    ) {
+        let (mut guardrail, _, mut now) = guardrail(config());
+        for (step, route, bad) in steps {
+            let held = guardrail.snapshot().state == State::Held;
+            now = later(now, Duration::from_secs(3));
+            let epoch = guardrail.epoch;
+            let pair = Observation { route, epoch, candidate_failed: bad, ..healthy() };
+            match step {
+                0 => drop(guardrail.disable(now)),
+                1 => drop(guardrail.enable()),
+                2 => drop(guardrail.resume_if_due(now)),
+                _ => drop(guardrail.observe(&pair, now)),
+            }
+            let snapshot = guardrail.snapshot();
+            prop_assert!(snapshot.breach_streak <= 3);
+            prop_assert!(!held || step == 1 || snapshot.state == State::Held);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a proxy does to header lines: drops the connection-level ones and says who asked.
+
+use std::net::IpAddr;
+
+use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Removes the headers that belong to one connection only: those of RFC 9110 section 7.6.1 and
+/// those that `Connection` names.
+pub fn strip_connection_level(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in named_by_connection(headers) {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    connection_tokens(headers)
+        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+        .collect()
+}
+
+fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+/// Whether the client asks for another protocol on this connection (RFC 9110 section 7.8).
+pub fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+        && connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"))
+}
+
+/// Tells the upstream who asked: appends to `X-Forwarded-For`, overwrites `X-Forwarded-Proto` and
+/// `X-Forwarded-Host`. Call it before `Host` is replaced.
+pub fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, proto: &'static str) {
+    let chain = forwarded_for(headers, peer.to_canonical());
+    headers.insert(X_FORWARDED_FOR, chain);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    match headers.get(HOST).cloned() {
+        Some(host) => headers.insert(X_FORWARDED_HOST, host),
+        None => headers.remove(X_FORWARDED_HOST),
+    };
+}
+
+fn forwarded_for(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
+    let mut chain = Vec::new();
+    for line in headers.get_all(X_FORWARDED_FOR) {
+        chain.extend_from_slice(line.as_bytes());
+        chain.extend_from_slice(b", ");
+    }
+    chain.extend_from_slice(peer.to_string().as_bytes());
+    HeaderValue::from_bytes(&chain).expect("header values joined by a comma are a header value")
+}
+
+/// The length of a request's body cannot be told from its headers, so that it must be chunked.
+/// hyper would send a GET or HEAD with such a body without it.
+pub fn mark_chunked(headers: &mut HeaderMap) {
+    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    #[test]
+    fn connection_level_headers_and_those_connection_names_are_removed() {
+        let mut headers = map(&[
+            ("connection", "close, X-Hop"),
+            ("connection", "x-other"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-hop", "1"),
+            ("x-other", "1"),
+            ("x-stays", "1"),
+            ("trailer", "x-sum"),
+        ]);
+        strip_connection_level(&mut headers);
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-stays", "trailer"]);
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_headers() {
+        assert!(is_upgrade(&map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])));
+        assert!(!is_upgrade(&map(&[("upgrade", "websocket")])));
+        assert!(!is_upgrade(&map(&[("connection", "upgrade")])));
+    }
+
+    #[test]
+    fn forwarded_for_is_appended_to_and_the_others_are_overwritten() {
+        let mut headers = map(&[
+            ("host", "shop.example"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.2"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "forged"),
+        ]);
+        add_forwarded(&mut headers, "::ffff:192.0.2.7".parse().unwrap(), "http");
+        assert_eq!(headers[X_FORWARDED_FOR], "10.0.0.1, 10.0.0.2, 192.0.2.7");
+        assert_eq!(headers.get_all(X_FORWARDED_FOR).iter().count(), 1);
+        assert_eq!(headers[X_FORWARDED_PROTO], "http");
+        assert_eq!(headers[X_FORWARDED_HOST], "shop.example");
+    }
+
+    #[test]
+    fn without_a_host_a_forged_forwarded_host_does_not_pass() {
+        let mut headers = map(&[("x-forwarded-host", "forged")]);
+        add_forwarded(&mut headers, "192.0.2.7".parse().unwrap(), "http");
+        assert!(!headers.contains_key(X_FORWARDED_HOST));
+    }
+}

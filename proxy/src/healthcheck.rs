@@ -1,0 +1,36 @@
+//! `--healthcheck`: asks the proxy that runs with the same settings whether it is alive, since
+//! small container images have no tool that could.
+
+use std::time::Duration;
+
+use http::{Request, StatusCode, Uri};
+
+use crate::config::Config;
+use crate::exchange::Role;
+use crate::upstream::{Sent, Target, Upstream, empty_body};
+
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Asks `GET /healthz` where these settings serve it.
+///
+/// # Errors
+/// Why it is not healthy.
+pub async fn check(config: &Config) -> Result<(), String> {
+    let addr = config.admin.unwrap_or(config.listen).addr;
+    let host = if addr.ip().is_unspecified() {
+        "localhost".to_owned()
+    } else {
+        addr.ip().to_string()
+    };
+    let target = Target { tls: false, host, port: addr.port(), prefix: String::new() };
+    let itself = Upstream::new(Role::Baseline, target, TIMEOUT).map_err(|e| e.to_string())?;
+    let mut request = Request::new(empty_body());
+    *request.uri_mut() = Uri::from_static("/healthz");
+    let sent = Sent::default();
+    match tokio::time::timeout(TIMEOUT, itself.send(request, &sent, false)).await {
+        Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(()),
+        Ok(Ok(response)) => Err(format!("unhealthy: {addr} answered {}", response.status())),
+        Ok(Err(error)) => Err(format!("unhealthy: {addr}: {}", error.reason())),
+        Err(_) => Err(format!("unhealthy: {addr}: no answer in {TIMEOUT:?}")),
+    }
+}

@@ -1,0 +1,34 @@
+//! The MirrorLab proxy: answers every request from the baseline, sends a copy of a share of them
+//! to a candidate, compares the two answers, and stops by itself when the candidate misbehaves.
+//!
+//! # The life of a request
+//!
+//! 1. [`app`] takes the connection; the admin endpoints of [`control`] are told apart by path.
+//! 2. [`forward`] finds the [`route`], makes the [`headers`] fit for the next hop, and asks
+//!    [`mirror`] whether to copy: the guardrail's gate, the method, the dice.
+//! 3. The request streams to the baseline by [`upstream`]. Beside it, [`body`] keeps a bounded
+//!    copy; when the body is whole, the copy goes into a bounded queue, or is dropped and counted.
+//! 4. The baseline's answer streams to the client, kept beside in the same way.
+//! 5. [`mirror::worker`] sends the copy to the candidate, waits for both answers, lets [`compare`]
+//!    judge them, counts the outcome in [`metrics`], and tells the [`guardrail`].
+//! 6. The guardrail's gate is the one value that flows back.
+//!
+//! Whatever the mirror side does, steps 1 to 4 never wait for it.
+
+pub mod app;
+pub mod forward;
+pub mod control;
+pub mod config;
+pub mod mirror;
+pub mod upstream;
+pub mod route;
+pub mod body;
+pub mod compare;
+pub mod guardrail;
+pub mod metrics;
+pub mod exchange;
+pub mod headers;
+pub mod listen;
+pub mod logging;
+pub mod healthcheck;
+pub mod log_limit;

@@ -1,0 +1,17 @@
+//! Log lines: text by default, JSON on request, on standard error.
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::Log;
+
+/// Sets up logging for this process.
+///
+/// # Errors
+/// When the filter cannot be read, or logging is set up already.
+pub fn init(log: &Log) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&log.filter)
+        .map_err(|error| format!("LOG_LEVEL {:?}: {error}", log.filter))?;
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let done = if log.json { lines.json().try_init() } else { lines.try_init() };
+    done.map_err(|error| error.to_string())
+}

@@ -1,0 +1,274 @@
+//! Every metric name, label and help text, and nothing else that spells one.
+//!
+//! Each `Metrics` has a recorder of its own, so that several proxies can run in one process. The
+//! handles of a route are looked up once, when the route is first seen, not at each request.
+#![expect(clippy::disallowed_macros, reason = "the one module that spells metric names")]
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram, with_local_recorder,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+use crate::exchange::{Outcome, Role};
+
+const REQUESTS: &str = "mirror_requests_total";
+const LATENCY: &str = "mirror_latency_seconds";
+const MISMATCHES: &str = "mirror_diff_mismatches_total";
+const ENABLED: &str = "mirror_enabled";
+const ABORTS: &str = "mirror_aborts_total";
+const OUTCOMES: &str = "mirror_outcomes_total";
+const REFUSED: &str = "mirror_refused_total";
+const REQUESTS_IN_FLIGHT: &str = "mirror_requests_in_flight";
+const COPIES_IN_FLIGHT: &str = "mirror_copies_in_flight";
+const QUEUE_LENGTH: &str = "mirror_queue_length";
+const BUFFERED_BYTES: &str = "mirror_buffered_bytes";
+
+/// Upper bounds in seconds: fine where services answer, up to the default deadline of a copy.
+const LATENCY_BUCKETS: [f64; 18] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0,
+    2.5, 5.0, 10.0,
+];
+
+/// Why the proxy refused a request itself; the label `reason` of `mirror_refused_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 400: not HTTP, or not safely readable as one request.
+    Malformed,
+    /// 405: a method that a reverse proxy does not forward.
+    Method,
+    /// 431: too many or too large header lines.
+    HeadersTooLarge,
+}
+
+impl Refusal {
+    const ALL: [Self; 3] = [Self::Malformed, Self::Method, Self::HeadersTooLarge];
+
+    /// The word used as metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Method => "method",
+            Self::HeadersTooLarge => "headers_too_large",
+        }
+    }
+}
+
+/// The metrics of one upstream on one route.
+#[derive(Debug)]
+pub struct TargetMetrics {
+    /// Requests sent.
+    pub requests: Counter,
+    /// Seconds from the request sent whole to the last byte of the response head.
+    pub latency: Histogram,
+}
+
+/// The metrics of one route.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    /// Of the baseline.
+    pub baseline: TargetMetrics,
+    /// Of the candidate.
+    pub candidate: TargetMetrics,
+    mismatches: Counter,
+    outcomes: [Counter; Outcome::ALL.len()],
+}
+
+impl RouteMetrics {
+    /// Counts the one outcome of a request.
+    pub fn count(&self, outcome: Outcome) {
+        self.outcomes[outcome as usize].increment(1);
+        if outcome == Outcome::Mismatched {
+            self.mismatches.increment(1);
+        }
+    }
+}
+
+/// Values that are read when somebody looks, not kept up to date in between.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Client requests whose response is not whole yet.
+    pub requests_in_flight: usize,
+    /// Copies sent and not yet answered.
+    pub copies_in_flight: usize,
+    /// Copies waiting to be sent.
+    pub queue_length: usize,
+    /// Bytes held by the mirror side, of `MIRROR_BUFFER_BYTES`.
+    pub buffered_bytes: usize,
+}
+
+/// The registry of one proxy.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    enabled: Gauge,
+    aborts: Counter,
+    refused: [Counter; Refusal::ALL.len()],
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// A fresh registry with all names described.
+    ///
+    /// # Errors
+    /// When the exporter refuses the bucket bounds.
+    pub fn new() -> Result<Self, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(LATENCY.to_owned()), &LATENCY_BUCKETS)?
+            .build_recorder();
+        let handle = recorder.handle();
+        let (enabled, aborts, refused) = with_local_recorder(&recorder, || {
+            describe();
+            let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
+            refused.iter().for_each(touch);
+            (gauge!(ENABLED), counter!(ABORTS), refused)
+        });
+        enabled.set(1.0);
+        touch(&aborts);
+        Ok(Self { recorder, handle, enabled, aborts, refused })
+    }
+
+    /// Registers all series of a route, each with its value 0, so that rates see the first event.
+    pub fn route(&self, label: &str) -> RouteMetrics {
+        with_local_recorder(&self.recorder, || {
+            let route = label.to_owned();
+            let outcomes = Outcome::ALL.map(
+                |outcome| counter!(OUTCOMES, "route" => route.clone(), "outcome" => outcome.name()),
+            );
+            outcomes.iter().for_each(touch);
+            let mismatches = counter!(MISMATCHES, "route" => route.clone());
+            touch(&mismatches);
+            RouteMetrics {
+                baseline: target(&route, Role::Baseline),
+                candidate: target(&route, Role::Candidate),
+                mismatches,
+                outcomes,
+            }
+        })
+    }
+
+    /// Shows whether mirroring is allowed.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.enabled.set(if enabled { 1.0 } else { 0.0 });
+    }
+
+    /// Counts that mirroring was switched off.
+    pub fn count_abort(&self) {
+        self.aborts.increment(1);
+    }
+
+    /// Counts a request that the proxy refused itself.
+    pub fn count_refused(&self, reason: Refusal) {
+        self.refused[reason as usize].increment(1);
+    }
+
+    /// Moves histogram samples out of their buffers, which would grow without a scrape.
+    pub fn run_upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// The Prometheus text format.
+    pub fn render(&self, gauges: Gauges) -> String {
+        with_local_recorder(&self.recorder, || {
+            for (name, value) in [
+                (REQUESTS_IN_FLIGHT, gauges.requests_in_flight),
+                (COPIES_IN_FLIGHT, gauges.copies_in_flight),
+                (QUEUE_LENGTH, gauges.queue_length),
+                (BUFFERED_BYTES, gauges.buffered_bytes),
+            ] {
+                // Exact up to 2^53, far above any of these.
+                #[expect(clippy::cast_precision_loss, reason = "counts and bytes in use stay below 2^53")]
+                gauge!(name).set(value as f64);
+            }
+        });
+        self.handle.render()
+    }
+}
+
+fn target(route: &str, role: Role) -> TargetMetrics {
+    let requests = counter!(REQUESTS, "route" => route.to_owned(), "target" => role.name());
+    touch(&requests);
+    let latency = histogram!(LATENCY, "route" => route.to_owned(), "target" => role.name());
+    TargetMetrics { requests, latency }
+}
+
+// A counter is rendered from its first increment on, be it by 0.
+fn touch(counter: &Counter) {
+    counter.increment(0);
+}
+
+fn describe() {
+    describe_counter!(REQUESTS, "Requests sent to each target.");
+    describe_histogram!(
+        LATENCY,
+        Unit::Seconds,
+        "Time of the upstream call, from the request sent whole to the last byte of the response head."
+    );
+    describe_counter!(MISMATCHES, "Pairs whose responses differ after normalisation.");
+    describe_gauge!(ENABLED, "1 while mirroring is allowed, else 0.");
+    describe_counter!(ABORTS, "Times mirroring was switched off, by the guardrail or by hand.");
+    describe_counter!(OUTCOMES, "Requests by what became of their copy; one for every request.");
+    describe_counter!(REFUSED, "Requests that the proxy refused itself.");
+    describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
+    describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");
+    describe_gauge!(QUEUE_LENGTH, "Copies waiting to be sent.");
+    describe_gauge!(BUFFERED_BYTES, Unit::Bytes, "Bytes held by the mirror side.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_series_of_a_route_exist_with_value_0_before_the_first_event() {
+        let metrics = Metrics::new().unwrap();
+        let _route = metrics.route("other");
+        let text = metrics.render(Gauges::default());
+        for outcome in Outcome::ALL {
+            let line = format!("mirror_outcomes_total{{route=\"other\",outcome=\"{}\"}} 0", outcome.name());
+            assert!(text.contains(&line), "{line} not in\n{text}");
+        }
+        for line in [
+            "mirror_enabled 1",
+            "mirror_aborts_total 0",
+            "mirror_diff_mismatches_total{route=\"other\"} 0",
+            "mirror_requests_total{route=\"other\",target=\"baseline\"} 0",
+            "mirror_requests_total{route=\"other\",target=\"candidate\"} 0",
+            "mirror_latency_seconds_count{route=\"other\",target=\"baseline\"} 0",
+            "mirror_latency_seconds_count{route=\"other\",target=\"candidate\"} 0",
+            "mirror_refused_total{reason=\"malformed\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_metric_has_a_help_text() {
+        let metrics = Metrics::new().unwrap();
+        let route = metrics.route("GET /");
+        route.baseline.latency.record(0.01);
+        let text = metrics.render(Gauges::default());
+        for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
+            let name = line.split(' ').nth(2).unwrap();
+            assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help text");
+        }
+    }
+
+    #[test]
+    fn a_mismatch_counts_as_outcome_and_as_mismatch() {
+        let metrics = Metrics::new().unwrap();
+        let route = metrics.route("GET /");
+        route.count(Outcome::Mismatched);
+        route.count(Outcome::Matched);
+        let text = metrics.render(Gauges::default());
+        assert!(text.contains("mirror_diff_mismatches_total{route=\"GET /\"} 1"));
+        assert!(text.contains("mirror_outcomes_total{route=\"GET /\",outcome=\"mismatched\"} 1"));
+        assert!(text.contains("mirror_outcomes_total{route=\"GET /\",outcome=\"matched\"} 1"));
+    }
+}

@@ -1,0 +1,322 @@
+//! The mirror's side of the client path: admit or say why not, keep a copy, hand it over.
+//!
+//! Everything here returns at once and is contained: what goes wrong, a full queue or a panic,
+//! becomes a counted outcome and never reaches the client's request. The rest of the mirror's
+//! work is done by [`worker`] on another runtime.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+pub mod announce;
+mod pair;
+pub mod sample;
+mod ticket;
+pub mod worker;
+
+pub use pair::{BaselineTap, Head};
+pub use ticket::RequestTap;
+
+use crate::body::{Budget, Capture, Held};
+use crate::exchange::{Outcome, RequestSnapshot};
+use crate::guardrail::gate::{Gate, Reading};
+use crate::guardrail::{Guardrail, Moment};
+use crate::log_limit::LogLimit;
+use crate::metrics::Metrics;
+use crate::route::table::Route;
+
+/// What the mirror side may do, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Share of requests mirrored, 0.0 to 1.0.
+    pub fraction: f64,
+    /// Methods that may be mirrored; `None` for all.
+    pub methods: Option<Vec<Method>>,
+    /// The header line that marks a copy; `None` when copies are not marked.
+    pub mark: Option<(HeaderName, HeaderValue)>,
+    /// One deadline for a copy, from its request body being complete.
+    pub timeout: Duration,
+    /// Largest request body mirrored, and largest response body compared as text, in bytes.
+    pub max_body_bytes: usize,
+    /// Copies that may wait.
+    pub queue_size: usize,
+    /// Copies in flight at once.
+    pub concurrency: usize,
+    /// Bytes that the mirror side may hold at once.
+    pub buffer_bytes: usize,
+    /// Whether copies carry a body.
+    pub body: bool,
+}
+
+/// Points of the mirror side where a test may make it fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// On the client path: the decision.
+    Admit,
+    /// On the client path: bytes of the request are kept.
+    CaptureRequest,
+    /// On the client path: the copy is handed over.
+    Submit,
+    /// On the client path: bytes of the baseline's answer are kept.
+    CaptureReply,
+    /// On the client path: the baseline's answer is whole.
+    Complete,
+    /// In the background: a copy was taken from the queue.
+    Receive,
+    /// In the background: the candidate is called.
+    Call,
+    /// In the background: both answers are there.
+    Compare,
+    /// In the background: the guardrail is told.
+    Observe,
+}
+
+/// Called at each [`Stage`]; does nothing outside tests.
+pub type Probe = Arc<dyn Fn(Stage) + Send + Sync>;
+
+/// The part of the mirror that the client path and the workers share.
+pub struct Mirror {
+    /// The settings.
+    pub config: Config,
+    /// Decides; told of each pair.
+    pub guardrail: Arc<Mutex<Guardrail>>,
+    /// The byte budget.
+    pub budget: Arc<Budget>,
+    /// Copies sent and not yet answered.
+    pub in_flight: AtomicUsize,
+    metrics: Arc<Metrics>,
+    gate: Gate,
+    queue: mpsc::Sender<Job>,
+    dropped: LogLimit,
+    probe: Option<Probe>,
+}
+
+impl std::fmt::Debug for Mirror {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mirror").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// A copy that waits to be sent, with all that it needs until its end.
+#[derive(Debug)]
+pub struct Job {
+    tally: Tally,
+    epoch: u64,
+    snapshot: RequestSnapshot,
+    body: Option<Capture>,
+    /// Pays for the snapshot.
+    held: Held,
+    complete_since: Instant,
+    baseline: pair::BaselineSide,
+}
+
+/// An admitted request: the watchers of its body and of the baseline's answer.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Watches the request body; `None` when there is none and the copy is on its way already.
+    pub request: Option<RequestTap>,
+    /// Watches the baseline's answer.
+    pub baseline: BaselineTap,
+}
+
+impl Mirror {
+    /// The shared part, and the end of the queue for [`worker::run`].
+    pub fn new(
+        config: Config,
+        guardrail: Arc<Mutex<Guardrail>>,
+        gate: Gate,
+        metrics: Arc<Metrics>,
+        probe: Option<Probe>,
+    ) -> (Arc<Self>, mpsc::Receiver<Job>) {
+        let (queue, jobs) = mpsc::channel(config.queue_size);
+        let mirror = Self {
+            guardrail,
+            budget: Budget::new(config.buffer_bytes),
+            in_flight: AtomicUsize::new(0),
+            metrics,
+            gate,
+            queue,
+            dropped: LogLimit::new(Duration::from_secs(5)),
+            probe,
+            config,
+        };
+        (Arc::new(mirror), jobs)
+    }
+
+    /// Copies waiting to be sent.
+    pub fn queue_length(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Decides whether this request is mirrored, counts the outcome when it is not.
+    ///
+    /// `snapshot` is only called for a request to be mirrored.
+    pub fn admit(
+        self: &Arc<Self>,
+        route: &Arc<Route>,
+        arrived: Arrived<'_>,
+        snapshot: impl FnOnce() -> RequestSnapshot,
+    ) -> Option<Admitted> {
+        let tally = Tally::new(Arc::clone(route));
+        contained(|| {
+            self.probe(Stage::Admit);
+            let open = self.open_now();
+            let facts = sample::Facts {
+                marked: arrived.marked,
+                upgrade: arrived.upgrade,
+                allowed: open.is_some(),
+                method: arrived.method,
+            };
+            let methods = self.config.methods.as_deref();
+            let dice = rand::random::<f64>();
+            let sampled = sample::sample(facts, methods, self.config.fraction, dice);
+            match (sampled, open) {
+                (Ok(()), Some(epoch)) => self.open_ticket(tally, epoch, arrived.length, snapshot),
+                (Ok(()), None) => tally.count(Outcome::Disabled),
+                (Err(outcome), _) => tally.count(outcome),
+            }
+        })
+        .flatten()
+    }
+
+    /// The epoch when mirroring is allowed; the first request after the cooldown switches it on.
+    fn open_now(&self) -> Option<u64> {
+        if let Reading::Tripped { until } = self.gate.read()
+            && until <= std::time::Instant::now()
+        {
+            let mut guardrail = self.guardrail.lock().unwrap_or_else(PoisonError::into_inner);
+            let transition = guardrail.resume_if_due(now());
+            drop(guardrail);
+            transition.iter().for_each(|t| announce::announce(&self.metrics, t));
+        }
+        self.epoch()
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        match self.gate.read() {
+            Reading::Open { epoch } => Some(epoch),
+            Reading::Tripped { .. } | Reading::Held => None,
+        }
+    }
+
+    /// Whether a request is a copy already, from this proxy or another.
+    pub fn is_marked(&self, headers: &HeaderMap) -> bool {
+        self.config.mark.as_ref().is_some_and(|(name, _)| headers.contains_key(name))
+    }
+
+    fn open_ticket(
+        self: &Arc<Self>,
+        tally: Tally,
+        epoch: u64,
+        length: Option<u64>,
+        snapshot: impl FnOnce() -> RequestSnapshot,
+    ) -> Option<Admitted> {
+        let with_body = self.config.body;
+        if with_body && length.is_some_and(|length| length > self.config.max_body_bytes as u64) {
+            return tally.count(Outcome::BodyTooLarge);
+        }
+        let snapshot = snapshot();
+        let Some(held) = self.budget.try_take(snapshot.weight()) else {
+            self.note_drop(Outcome::DroppedBufferFull);
+            return tally.count(Outcome::DroppedBufferFull);
+        };
+        let body = with_body.then(|| Capture::new(self.config.max_body_bytes, &self.budget));
+        let (tap, baseline) = pair::new(Arc::clone(self));
+        let complete_since = Instant::now();
+        let job = Job { tally, epoch, snapshot, body, held, complete_since, baseline };
+        if length == Some(0) {
+            self.submit(job);
+            return Some(Admitted { request: None, baseline: tap });
+        }
+        let (request, tap) = ticket::new(Arc::clone(self), job, tap);
+        Some(Admitted { request: Some(request), baseline: tap })
+    }
+
+    /// Puts a copy into the queue; drops and counts it when the queue is full.
+    fn submit(&self, mut job: Job) {
+        self.probe(Stage::Submit);
+        job.complete_since = Instant::now();
+        match self.queue.try_send(job) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(job)) => {
+                self.note_drop(Outcome::DroppedQueueFull);
+                job.tally.count::<()>(Outcome::DroppedQueueFull);
+            }
+            // The workers are gone; dropping the job counts it as our own fault.
+            Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+    }
+
+    fn note_drop(&self, outcome: Outcome) {
+        if let Some(before) = self.dropped.admit(std::time::Instant::now()) {
+            warn!(reason = outcome.name(), not_logged_before = before, "copies are dropped");
+        }
+    }
+
+    fn probe(&self, stage: Stage) {
+        if let Some(probe) = &self.probe {
+            probe(stage);
+        }
+    }
+}
+
+/// What `admit` wants to know of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// See [`Mirror::is_marked`].
+    pub marked: bool,
+    /// The client asks for another protocol.
+    pub upgrade: bool,
+    /// Length of the body in bytes where it is known; 0 for none.
+    pub length: Option<u64>,
+}
+
+/// The one outcome of one request: counted exactly once, at the latest when this is dropped.
+#[derive(Debug)]
+struct Tally {
+    route: Arc<Route>,
+    counted: bool,
+}
+
+impl Tally {
+    fn new(route: Arc<Route>) -> Self {
+        Self { route, counted: false }
+    }
+
+    /// Counts the outcome; gives `None`, so that a refusal reads as one expression.
+    fn count<T>(mut self, outcome: Outcome) -> Option<T> {
+        self.counted = true;
+        self.route.metrics.count(outcome);
+        None
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        if !self.counted {
+            self.route.metrics.count(Outcome::InternalError);
+        }
+    }
+}
+
+/// Runs a piece of the mirror side on the client path; a panic in it ends there.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(work));
+    if result.is_err() {
+        error!("the mirror side panicked; the client's request goes on without a copy");
+    }
+    result.ok()
+}
+
+/// Now, as the guardrail wants it.
+fn now() -> Moment {
+    Moment { at: std::time::Instant::now(), wall: SystemTime::now() }
+}

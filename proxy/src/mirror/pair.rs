@@ -1,0 +1,188 @@
+//! The two sides of a pair meet here: the client path tells of the baseline's answer, the worker
+//! that sent the copy waits for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use tokio::sync::oneshot;
+
+use super::{Mirror, Stage, contained, ticket};
+use crate::body::{ReplyBody, Tap};
+
+/// What is kept of a response head.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The status.
+    pub status: StatusCode,
+    /// From the request sent whole to the last byte of this head.
+    pub latency: Duration,
+    /// The header of this name.
+    pub content_type: Option<HeaderValue>,
+    /// The header lines of this name.
+    pub content_encoding: Vec<HeaderValue>,
+}
+
+impl Head {
+    /// Keeps what the comparison needs.
+    pub fn of<B>(response: &Response<B>, latency: Duration) -> Self {
+        let headers = response.headers();
+        Self {
+            status: response.status(),
+            latency,
+            content_type: headers.get(CONTENT_TYPE).cloned(),
+            content_encoding: headers.get_all(CONTENT_ENCODING).iter().cloned().collect(),
+        }
+    }
+}
+
+/// How the baseline's side of a pair ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Its answer is whole.
+    Answered(ReplyBody),
+    /// There is none, or it broke off.
+    Failed,
+    /// The client left before it was whole.
+    Aborted,
+    /// The mirror side failed while keeping it.
+    Broken,
+}
+
+/// How far the baseline's answer has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    head: OnceLock<Head>,
+    length: AtomicU64,
+}
+
+/// What the worker has of the baseline's side.
+#[derive(Debug)]
+pub(super) struct BaselineSide {
+    progress: Arc<Progress>,
+    head_seen: oneshot::Receiver<()>,
+    end: oneshot::Receiver<End>,
+}
+
+impl BaselineSide {
+    /// Bytes of the answer's body so far.
+    pub(super) fn length(&self) -> u64 {
+        self.progress.length.load(Ordering::Relaxed)
+    }
+
+    /// The end, if it has come.
+    pub(super) fn end_so_far(&mut self) -> Option<End> {
+        match self.end.try_recv() {
+            Ok(end) => Some(end),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(End::Broken),
+        }
+    }
+
+    /// Waits for the end.
+    pub(super) async fn end(&mut self) -> End {
+        (&mut self.end).await.unwrap_or(End::Broken)
+    }
+
+    /// Waits for the head; `None` when there will be none.
+    pub(super) async fn head(&mut self) -> Option<&Head> {
+        if self.progress.head.get().is_none() {
+            // Whether it came or never will, the next line tells.
+            drop((&mut self.head_seen).await);
+        }
+        self.progress.head.get()
+    }
+}
+
+/// Watches the baseline's answer on the client path. Dropped before the end: the client left.
+#[derive(Debug)]
+pub struct BaselineTap {
+    mirror: Arc<Mirror>,
+    progress: Arc<Progress>,
+    body: Option<ReplyBody>,
+    head_seen: Option<oneshot::Sender<()>>,
+    end: Option<oneshot::Sender<End>>,
+    /// Of a request whose body is still on its way: decides with this side what becomes of it.
+    pub(super) ticket: Option<Arc<ticket::Ticket>>,
+}
+
+pub(super) fn new(mirror: Arc<Mirror>) -> (BaselineTap, BaselineSide) {
+    let progress = Arc::new(Progress::default());
+    let (head_tx, head_seen) = oneshot::channel();
+    let (end_tx, end) = oneshot::channel();
+    let body = ReplyBody::new(mirror.config.max_body_bytes, &mirror.budget);
+    let tap = BaselineTap {
+        mirror,
+        progress: Arc::clone(&progress),
+        body: Some(body),
+        head_seen: Some(head_tx),
+        end: Some(end_tx),
+        ticket: None,
+    };
+    (tap, BaselineSide { progress, head_seen, end })
+}
+
+impl BaselineTap {
+    /// The response head is there.
+    pub fn head(&mut self, head: Head) {
+        // Set once per call; a second head cannot come.
+        drop(self.progress.head.set(head));
+        if let Some(seen) = self.head_seen.take() {
+            // A worker that is gone needs no word.
+            drop(seen.send(()));
+        }
+    }
+
+    /// There will be no answer.
+    pub fn no_answer(mut self) {
+        self.finish(End::Failed);
+    }
+
+    fn finish(&mut self, end: End) {
+        if let Some(ticket) = self.ticket.take() {
+            contained(|| ticket.baseline_ended(&end));
+        }
+        if let Some(sender) = self.end.take() {
+            // A worker that is gone needs no word.
+            drop(sender.send(end));
+        }
+    }
+}
+
+impl Tap for BaselineTap {
+    fn data(&mut self, chunk: &[u8]) {
+        let kept = contained(|| {
+            self.mirror.probe(Stage::CaptureReply);
+            if let Some(body) = &mut self.body {
+                body.push(chunk);
+                self.progress.length.store(body.length(), Ordering::Relaxed);
+            }
+        });
+        if kept.is_none() {
+            self.body = None;
+            self.finish(End::Broken);
+        }
+    }
+
+    fn end(&mut self) {
+        let body = contained(|| {
+            self.mirror.probe(Stage::Complete);
+            self.body.take()
+        });
+        self.finish(body.flatten().map_or(End::Broken, End::Answered));
+    }
+
+    fn failed(&mut self) {
+        self.finish(End::Failed);
+    }
+}
+
+impl Drop for BaselineTap {
+    fn drop(&mut self) {
+        if self.end.is_some() {
+            self.finish(End::Aborted);
+        }
+    }
+}

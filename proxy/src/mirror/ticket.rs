@@ -1,0 +1,137 @@
+//! A request that may be mirrored, while its body is still on its way to the baseline.
+//!
+//! Two watchers decide together what becomes of it: the one of the request body, which hands the
+//! copy over when the body is whole, and the one of the baseline's answer, which knows why it
+//! never will be.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::pair::{BaselineTap, End};
+use super::{Job, Mirror, Stage, contained};
+use crate::body::Tap;
+use crate::compare::Cause;
+use crate::exchange::Outcome;
+
+/// Shared by the two watchers.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    mirror: Arc<Mirror>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The copy; gone once it is handed over or its outcome counted.
+    job: Option<Job>,
+    body_dropped: bool,
+    baseline: Option<Ended>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ended {
+    Answered,
+    Failed,
+    Aborted,
+    Broken,
+}
+
+/// Watches a request body on its way to the baseline and keeps a copy beside.
+#[derive(Debug)]
+pub struct RequestTap {
+    ticket: Arc<Ticket>,
+}
+
+pub(super) fn new(
+    mirror: Arc<Mirror>,
+    job: Job,
+    mut baseline: BaselineTap,
+) -> (RequestTap, BaselineTap) {
+    let state = State { job: Some(job), body_dropped: false, baseline: None };
+    let ticket = Arc::new(Ticket { mirror, state: Mutex::new(state) });
+    baseline.ticket = Some(Arc::clone(&ticket));
+    (RequestTap { ticket }, baseline)
+}
+
+impl Ticket {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_up(&self, outcome: Outcome) {
+        let job = self.state().job.take();
+        if let Some(job) = job {
+            job.tally.count::<()>(outcome);
+        }
+    }
+
+    pub(super) fn baseline_ended(&self, end: &End) {
+        self.state().baseline = Some(match end {
+            End::Answered(_) => Ended::Answered,
+            End::Failed => Ended::Failed,
+            End::Aborted => Ended::Aborted,
+            End::Broken => Ended::Broken,
+        });
+        self.settle();
+    }
+
+    fn settle(&self) {
+        let (baseline, body_dropped) = {
+            let state = self.state();
+            (state.baseline, state.body_dropped)
+        };
+        match baseline {
+            Some(Ended::Failed) => self.give_up(Outcome::BaselineFailed),
+            Some(Ended::Aborted) => self.give_up(Outcome::ClientAborted),
+            Some(Ended::Broken) => self.give_up(Outcome::InternalError),
+            Some(Ended::Answered) if body_dropped => self.give_up(Outcome::BodyIncomplete),
+            // The rest of the body may still come, or the baseline's side will tell.
+            Some(Ended::Answered) | None => {}
+        }
+    }
+
+    fn keep(&self, chunk: &[u8]) {
+        self.mirror.probe(Stage::CaptureRequest);
+        let kept = match &mut self.state().job {
+            Some(Job { body: Some(capture), .. }) => capture.push(chunk),
+            _ => Ok(()),
+        };
+        match kept {
+            Ok(()) => {}
+            Err(Cause::TooLarge) => self.give_up(Outcome::BodyTooLarge),
+            Err(Cause::NoBudget) => {
+                self.mirror.note_drop(Outcome::DroppedBufferFull);
+                self.give_up(Outcome::DroppedBufferFull);
+            }
+        }
+    }
+
+    fn hand_over(&self) {
+        let job = self.state().job.take();
+        if let Some(job) = job {
+            self.mirror.submit(job);
+        }
+    }
+}
+
+impl Tap for RequestTap {
+    fn data(&mut self, chunk: &[u8]) {
+        if contained(|| self.ticket.keep(chunk)).is_none() {
+            self.ticket.give_up(Outcome::InternalError);
+        }
+    }
+
+    fn end(&mut self) {
+        contained(|| self.ticket.hand_over());
+    }
+
+    fn failed(&mut self) {
+        self.ticket.give_up(Outcome::ClientAborted);
+    }
+}
+
+impl Drop for RequestTap {
+    fn drop(&mut self) {
+        self.ticket.state().body_dropped = true;
+        self.ticket.settle();
+    }
+}

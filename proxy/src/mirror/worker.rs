@@ -1,0 +1,287 @@
+//! The mirror's background work: take a copy from the queue, call the candidate, wait for the
+//! baseline's side of the pair, compare, tell the guardrail.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Request};
+use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::announce::announce;
+use super::pair::{BaselineSide, End, Head};
+use super::{Job, Mirror, Stage, now};
+use crate::body::{Capture, ReplyBody};
+use crate::compare::{self, Limits, Rules, Side, Verdict};
+use crate::exchange::{Outcome, RequestSnapshot};
+use crate::guardrail::Observation;
+use crate::route::table::Route;
+use crate::upstream::{OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
+
+/// Pause between reads of a candidate's body that is far ahead of the baseline's. What is read
+/// there can only tell a longer body from an endless one, which is not worth a busy core.
+const PACE: Duration = Duration::from_millis(25);
+
+/// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
+const DECODED_FACTOR: usize = 8;
+
+/// Sends copies, at most `concurrency` at once, until the queue's other end is gone.
+pub async fn run(mirror: Arc<Mirror>, mut jobs: mpsc::Receiver<Job>, candidate: Arc<Upstream>) {
+    let slots = Arc::new(Semaphore::new(mirror.config.concurrency));
+    // The slot comes first, so that a copy waits in the queue and nowhere else.
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let Some(job) = jobs.recv().await else { return };
+        let (mirror, candidate) = (Arc::clone(&mirror), Arc::clone(&candidate));
+        tokio::spawn(async move {
+            mirror.probe(Stage::Receive);
+            if let Some(reason) = unsent(&mirror, &job) {
+                job.tally.count::<()>(reason);
+                return;
+            }
+            let Job { tally, epoch, snapshot, body, held, complete_since, mut baseline } = job;
+            let deadline = complete_since + mirror.config.timeout;
+            let called = call(&mirror, &candidate, &tally.route, snapshot, body, deadline, &baseline);
+            let called = called.await;
+            drop((slot, held));
+            if let Some(outcome) = judge(&mirror, &tally.route, epoch, called, &mut baseline).await {
+                tally.count::<()>(outcome);
+            }
+        });
+    }
+}
+
+/// Why a copy is not sent any more.
+fn unsent(mirror: &Mirror, job: &Job) -> Option<Outcome> {
+    if mirror.epoch() != Some(job.epoch) {
+        Some(Outcome::Disabled)
+    } else if job.complete_since.elapsed() > mirror.config.timeout / 2 {
+        Some(Outcome::ExpiredInQueue)
+    } else {
+        None
+    }
+}
+
+/// What came of the call to the candidate.
+enum Called {
+    Answered(Head, ReplyBody),
+    /// No whole answer; the latency where at least the head came.
+    Failed(Option<Duration>),
+    TimedOut(Option<Duration>),
+}
+
+/// Counts a copy as in flight while it lives, however the call ends.
+struct InFlight<'a>(&'a Mirror);
+
+impl<'a> InFlight<'a> {
+    fn new(mirror: &'a Mirror) -> Self {
+        mirror.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(mirror)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn call(
+    mirror: &Mirror,
+    candidate: &Arc<Upstream>,
+    route: &Route,
+    snapshot: RequestSnapshot,
+    body: Option<Capture>,
+    deadline: Instant,
+    baseline: &BaselineSide,
+) -> Called {
+    mirror.probe(Stage::Call);
+    let _in_flight = InFlight::new(mirror);
+    // Held until the call ends: the body's bytes are in memory as long.
+    let (body, _held) = body.map(Capture::into_parts).unzip();
+    let request = copy_of(mirror, snapshot, body);
+    let sent = Sent::default();
+    route.metrics.candidate.requests.increment(1);
+    let response = match timeout_at(deadline, candidate.send(request, &sent, false)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => {
+            tracing::debug!(route = &*route.label, reason = error.reason(), "candidate failed");
+            return Called::Failed(None);
+        }
+        Err(_) => return Called::TimedOut(None),
+    };
+    let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
+    route.metrics.candidate.latency.record(latency);
+    let head = Head::of(&response, latency);
+    let read = read_body(mirror, response.into_body(), baseline);
+    match timeout_at(deadline, read).await {
+        Ok(Some(body)) => Called::Answered(head, body),
+        Ok(None) => Called::Failed(Some(latency)),
+        Err(_) => Called::TimedOut(Some(latency)),
+    }
+}
+
+fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Vec<u8>>) -> Request<OutBody> {
+    let mut request = Request::new(empty_body());
+    *request.method_mut() = snapshot.method;
+    *request.uri_mut() = snapshot.uri;
+    *request.headers_mut() = snapshot.headers;
+    *request.extensions_mut() = snapshot.extensions;
+    let headers = request.headers_mut();
+    if let Some((name, value)) = &mirror.config.mark {
+        headers.insert(name, value.clone());
+    }
+    match body {
+        None => drop(headers.remove(CONTENT_LENGTH)),
+        Some(bytes) if bytes.is_empty() => {}
+        Some(bytes) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            *request.body_mut() = full_body(Bytes::from(bytes));
+        }
+    }
+    request
+}
+
+/// Reads a whole body; `None` when it breaks off.
+async fn read_body(
+    mirror: &Mirror,
+    mut body: UpstreamBody,
+    baseline: &BaselineSide,
+) -> Option<ReplyBody> {
+    let cap = mirror.config.max_body_bytes as u64;
+    let mut kept = ReplyBody::new(mirror.config.max_body_bytes, &mirror.budget);
+    while let Some(frame) = body.frame().await {
+        if let Some(data) = frame.ok()?.data_ref() {
+            kept.push(data);
+        }
+        if kept.length() > cap && kept.length() > baseline.length().saturating_add(cap) {
+            sleep(PACE).await;
+        }
+    }
+    Some(kept)
+}
+
+/// Meets the baseline's side; `None` when the mirror side failed there.
+async fn judge(
+    mirror: &Mirror,
+    route: &Route,
+    epoch: u64,
+    called: Called,
+    baseline: &mut BaselineSide,
+) -> Option<Outcome> {
+    match called {
+        Called::Answered(head, body) => {
+            let theirs = match baseline.end().await {
+                End::Answered(body) => body,
+                other => return without_answer(&other),
+            };
+            let ours = baseline.head().await?.clone();
+            mirror.probe(Stage::Compare);
+            let outcome = compared(mirror, (&ours, theirs), (&head, body));
+            let failed = head.status.is_server_error();
+            observe(mirror, route, epoch, &ours, (Some(head.latency), failed));
+            Some(outcome)
+        }
+        Called::Failed(latency) => {
+            unanswered(mirror, route, epoch, (latency, true), baseline, Outcome::CandidateFailed).await
+        }
+        Called::TimedOut(latency) => {
+            unanswered(mirror, route, epoch, (latency, false), baseline, Outcome::CandidateTimeout)
+                .await
+        }
+    }
+}
+
+/// The candidate gave no whole answer: the baseline's head is enough for the verdict. `broke` is
+/// false for a call cut at its deadline.
+async fn unanswered(
+    mirror: &Mirror,
+    route: &Route,
+    epoch: u64,
+    (latency, broke): (Option<Duration>, bool),
+    baseline: &mut BaselineSide,
+    outcome: Outcome,
+) -> Option<Outcome> {
+    let end = baseline.end_so_far();
+    if let Some(End::Failed | End::Aborted | End::Broken) = &end {
+        return end.as_ref().and_then(without_answer);
+    }
+    // Both bodies were on their way at the deadline, an endless stream for one: nobody failed.
+    let both_unfinished = !broke && latency.is_some() && end.is_none();
+    let Some(head) = baseline.head().await.cloned() else {
+        return without_answer(&baseline.end().await);
+    };
+    observe(mirror, route, epoch, &head, (latency, !both_unfinished));
+    Some(outcome)
+}
+
+fn without_answer(end: &End) -> Option<Outcome> {
+    match end {
+        End::Failed => Some(Outcome::BaselineFailed),
+        End::Aborted => Some(Outcome::ClientAborted),
+        End::Broken | End::Answered(_) => None,
+    }
+}
+
+fn observe(
+    mirror: &Mirror,
+    route: &Route,
+    epoch: u64,
+    baseline: &Head,
+    (candidate_latency, candidate_failed): (Option<Duration>, bool),
+) {
+    mirror.probe(Stage::Observe);
+    let observation = Observation {
+        route: &route.label,
+        epoch,
+        baseline_latency: baseline.latency,
+        baseline_p99: route.baseline_p99(),
+        baseline_failed: baseline.status.is_server_error(),
+        candidate_latency,
+        candidate_failed,
+    };
+    let mut guardrail = mirror.guardrail.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(transition) = guardrail.observe(&observation, now()) {
+        announce(&mirror.metrics, &transition);
+    }
+}
+
+fn compared(
+    mirror: &Mirror,
+    (our_head, our_body): (&Head, ReplyBody),
+    (their_head, their_body): (&Head, ReplyBody),
+) -> Outcome {
+    let mut decoded = mirror.budget.try_take(0);
+    let mut grant = |bytes| decoded.as_mut().is_some_and(|held| held.try_grow(bytes));
+    let max_decoded = mirror.config.max_body_bytes.saturating_mul(DECODED_FACTOR);
+    let mut limits = Limits { max_decoded, grant: &mut grant };
+    let (ours, theirs) = (side(our_head, &our_body), side(their_head, &their_body));
+    match compare::compare(&ours, &theirs, &Rules::default(), &mut limits) {
+        Verdict::Matched => Outcome::Matched,
+        Verdict::Mismatched => Outcome::Mismatched,
+        Verdict::ResponseTooLarge => Outcome::ResponseTooLarge,
+        Verdict::BufferFull => {
+            mirror.note_drop(Outcome::DroppedBufferFull);
+            Outcome::DroppedBufferFull
+        }
+    }
+}
+
+fn side<'a>(head: &'a Head, body: &'a ReplyBody) -> Side<'a> {
+    Side {
+        status: head.status.as_u16(),
+        content_type: head.content_type.as_ref().map(HeaderValue::as_bytes),
+        content_encoding: head.content_encoding.iter().map(HeaderValue::as_bytes).collect(),
+        body: match body {
+            ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
+            ReplyBody::Hashed { hasher, length, cause } => compare::Body::Hashed {
+                length: *length,
+                hash: hasher.digest128(),
+                cause: *cause,
+            },
+        },
+    }
+}

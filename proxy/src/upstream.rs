@@ -1,0 +1,360 @@
+//! One target: connects, sends, times, and says whose fault a failure is. The only HTTP client.
+//!
+//! Built on hyper's connections rather than on a ready-made client, for three reasons: path,
+//! query and headers pass untouched; connecting is told apart from answering, since only the
+//! latter is the target's latency; and a request that was never written to a dead pooled
+//! connection can be sent on another one.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+pub mod target;
+
+pub use target::Target;
+
+use crate::exchange::Role;
+
+/// Connections kept open without a request; more are closed when they become idle.
+const IDLE_MAX: usize = 512;
+/// A connection that was not used for this long is closed rather than used again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a request to an upstream carries.
+pub type OutBody = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// A body of nothing.
+pub fn empty_body() -> OutBody {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is there already.
+pub fn full_body(bytes: Bytes) -> OutBody {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Why a call gave no response head.
+#[derive(Debug)]
+pub enum Error {
+    /// No connection.
+    Connect(io::Error),
+    /// No connection within the time for it.
+    ConnectTimeout,
+    /// The connection ended, or what came back was no HTTP.
+    Broken(hyper::Error),
+    /// The client's upload broke off; the upstream is not to blame.
+    Upload,
+    /// No response head in time.
+    HeadTimeout,
+}
+
+impl Error {
+    fn of(error: hyper::Error) -> Self {
+        if error.is_user() { Self::Upload } else { Self::Broken(error) }
+    }
+
+    /// A word for it that tells nothing about the inside; for clients and logs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "connection refused"
+            }
+            Self::Connect(_) => "cannot connect",
+            Self::ConnectTimeout => "no connection in time",
+            Self::Broken(error) if error.is_parse() => "invalid response",
+            Self::Broken(_) => "connection closed before a response",
+            Self::Upload => "upload broken off",
+            Self::HeadTimeout => "no response in time",
+        }
+    }
+
+    /// Whether time ran out, which a client is told as 504, all else as 502.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::ConnectTimeout | Self::HeadTimeout)
+    }
+}
+
+/// When a request was sent whole; the zero of latency and of the time for the response head.
+#[derive(Debug, Default)]
+pub struct Sent(Mutex<Option<Instant>>);
+
+impl Sent {
+    /// Notes that the request is sent whole now.
+    pub fn mark(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// When it was, or `None` while it is still being sent.
+    pub fn at(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A server behind the proxy, with its pool of connections.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Which of the two it is.
+    pub role: Role,
+    target: Target,
+    host: HeaderValue,
+    tls: Option<Tls>,
+    connect_timeout: Duration,
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tls").field(&self.name).finish()
+    }
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<OutBody>,
+    since: Instant,
+}
+
+impl Upstream {
+    /// An upstream without connections; they are made when needed.
+    ///
+    /// # Errors
+    /// For an https target, when the system has no usable root certificates.
+    pub fn new(role: Role, target: Target, connect_timeout: Duration) -> io::Result<Arc<Self>> {
+        let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
+        let tls = target.tls.then(|| tls(&target)).transpose()?;
+        let idle = Mutex::default();
+        Ok(Arc::new(Self { role, target, host, tls, connect_timeout, idle }))
+    }
+
+    /// Sends a request and returns when the response head is there.
+    ///
+    /// `uri` and `Host` are rewritten for the target. `sent` is marked here for a body that is
+    /// there already; for one that streams, whoever feeds it marks the end.
+    ///
+    /// # Errors
+    /// See [`Error`]. A request that was never written to a pooled connection is sent on another.
+    pub async fn send(
+        self: &Arc<Self>,
+        mut request: Request<OutBody>,
+        sent: &Sent,
+        streams: bool,
+    ) -> Result<Response<UpstreamBody>, Error> {
+        *request.uri_mut() = self.rewrite(request.uri());
+        request.headers_mut().insert(HOST, self.host.clone());
+        loop {
+            let (mut sender, pooled) = self.connection().await?;
+            if !streams {
+                sent.mark();
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok(self.lease(response, sender, sent)),
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) if pooled => request = unsent,
+                    _ => return Err(Error::of(failed.into_error())),
+                },
+            }
+        }
+    }
+
+    fn rewrite(&self, uri: &Uri) -> Uri {
+        let asked = uri.path_and_query().cloned();
+        let asked = asked.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if self.target.prefix.is_empty() {
+            return Uri::from(asked);
+        }
+        let prefixed = format!("{}{asked}", self.target.prefix);
+        // Both halves were accepted as paths before; should the whole not be, the plain path goes.
+        PathAndQuery::try_from(prefixed).map_or_else(|_| Uri::from(asked), Uri::from)
+    }
+
+    fn lease(
+        self: &Arc<Self>,
+        response: Response<Incoming>,
+        sender: SendRequest<OutBody>,
+        sent: &Sent,
+    ) -> Response<UpstreamBody> {
+        // An answer before the request was whole leaves the connection in the middle of a request.
+        let whole = sent.at().is_some();
+        let lease = whole.then(|| Lease { upstream: Arc::clone(self), sender });
+        response.map(|inner| {
+            let mut body = UpstreamBody { inner, lease };
+            body.put_back_if_whole();
+            body
+        })
+    }
+
+    async fn connection(self: &Arc<Self>) -> Result<(SendRequest<OutBody>, bool), Error> {
+        while let Some(mut idle) = self.pop_idle() {
+            if idle.sender.is_ready() {
+                return Ok((idle.sender, true));
+            }
+            // Its own task has yet to see that the last exchange is over.
+            let ready = tokio::time::timeout(self.connect_timeout, idle.sender.ready());
+            if matches!(ready.await, Ok(Ok(()))) {
+                return Ok((idle.sender, true));
+            }
+        }
+        let connecting = tokio::time::timeout(self.connect_timeout, self.connect());
+        let sender = connecting.await.map_err(|_| Error::ConnectTimeout)??;
+        Ok((sender, false))
+    }
+
+    fn pop_idle(&self) -> Option<Idle> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(newest) = idle.pop_back() {
+            if newest.since.elapsed() > IDLE_TIMEOUT {
+                idle.clear();
+                return None;
+            }
+            if !newest.sender.is_closed() {
+                return Some(newest);
+            }
+        }
+        None
+    }
+
+    fn put_back(&self, sender: SendRequest<OutBody>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while idle.front().is_some_and(|oldest| oldest.since.elapsed() > IDLE_TIMEOUT) {
+            idle.pop_front();
+        }
+        if idle.len() < IDLE_MAX {
+            idle.push_back(Idle { sender, since: Instant::now() });
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<OutBody>, Error> {
+        let address = (self.target.host.as_str(), self.target.port);
+        let tcp = TcpStream::connect(address).await.map_err(Error::Connect)?;
+        tcp.set_nodelay(true).map_err(Error::Connect)?;
+        match &self.tls {
+            None => handshake(TokioIo::new(tcp)).await,
+            Some(tls) => {
+                let stream = tls.connector.connect(tls.name.clone(), tcp).await;
+                handshake(TokioIo::new(stream.map_err(Error::Connect)?)).await
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one module that builds an HTTP client")]
+async fn handshake<I>(io: I) -> Result<SendRequest<OutBody>, Error>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let handshake = Builder::new().preserve_header_case(true).handshake(io);
+    let (sender, connection) = handshake.await.map_err(Error::Broken)?;
+    tokio::spawn(async move {
+        // Whoever waits for the response gets the same error and reports it.
+        drop(connection.await);
+    });
+    Ok(sender)
+}
+
+fn tls(target: &Target) -> io::Result<Tls> {
+    use rustls_platform_verifier::ConfigVerifierExt;
+    let config = ClientConfig::with_platform_verifier().map_err(io::Error::other)?;
+    let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
+    Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+}
+
+/// Waits for a response head, at most `limit` from the request sent whole; a slow upload is not
+/// a slow upstream.
+///
+/// # Errors
+/// Those of the call, or [`Error::HeadTimeout`].
+pub async fn head_within<T>(
+    limit: Duration,
+    sent: &Sent,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut call = std::pin::pin!(call);
+    let mut due = Instant::now() + limit;
+    loop {
+        if let Ok(done) = tokio::time::timeout_at(due, call.as_mut()).await {
+            return done;
+        }
+        due = sent.at().unwrap_or_else(Instant::now) + limit;
+        if due <= Instant::now() {
+            return Err(Error::HeadTimeout);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Lease {
+    upstream: Arc<Upstream>,
+    sender: SendRequest<OutBody>,
+}
+
+/// A response body that gives its connection back to the pool when it is whole, and closes it
+/// when it is dropped before.
+#[derive(Debug)]
+pub struct UpstreamBody {
+    inner: Incoming,
+    lease: Option<Lease>,
+}
+
+impl UpstreamBody {
+    fn put_back_if_whole(&mut self) {
+        if self.inner.is_end_stream() {
+            self.put_back();
+        }
+    }
+
+    fn put_back(&mut self) {
+        if let Some(Lease { upstream, sender }) = self.lease.take() {
+            upstream.put_back(sender);
+        }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        match &polled {
+            Some(Ok(_)) => self.put_back_if_whole(),
+            Some(Err(_)) => self.lease = None,
+            None => self.put_back(),
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

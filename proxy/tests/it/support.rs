@@ -1,0 +1,309 @@
+//! Scripted upstreams on port 0, a proxy between them, and a way to wait with a deadline.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use proxy::app::{self, App};
+use proxy::config::Config;
+use proxy::mirror::Probe;
+use proxy::upstream::Target;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+
+/// How long a test waits for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Evaluates a condition until it holds; panics with its text when it does not in time.
+#[macro_export]
+macro_rules! eventually {
+    ($condition:expr) => {{
+        let deadline = tokio::time::Instant::now() + $crate::support::PATIENCE;
+        while !$condition {
+            assert!(tokio::time::Instant::now() < deadline, "never held: {}", stringify!($condition));
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }};
+}
+
+/// A request as an upstream saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: Method,
+    pub target: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+pub type Answer = Response<BoxBody<Bytes, std::io::Error>>;
+
+/// An upstream that records what it sees.
+#[derive(Clone)]
+pub struct Upstream {
+    pub addr: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    connections: Arc<Mutex<usize>>,
+}
+
+impl Upstream {
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub fn count(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
+    pub fn connections(&self) -> usize {
+        *self.connections.lock().unwrap()
+    }
+}
+
+/// An upstream that reads each request whole and answers by `script`.
+pub async fn upstream<F, A>(script: F) -> Upstream
+where
+    F: Fn(Seen) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let upstream = Upstream { addr, seen: Arc::default(), connections: Arc::default() };
+    let (seen, connections) = (Arc::clone(&upstream.seen), Arc::clone(&upstream.connections));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            *connections.lock().unwrap() += 1;
+            let (script, seen) = (script.clone(), Arc::clone(&seen));
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let (script, seen) = (script.clone(), Arc::clone(&seen));
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.map(|whole| whole.to_bytes());
+                    let request = Seen {
+                        method: head.method,
+                        target: head.uri.to_string(),
+                        headers: head.headers,
+                        body: body.unwrap_or_default(),
+                    };
+                    seen.lock().unwrap().push(request.clone());
+                    Ok::<_, Infallible>(script(request).await)
+                }
+            });
+            tokio::spawn(async move {
+                let builder = Builder::new(TokioExecutor::new());
+                drop(builder.serve_connection(TokioIo::new(stream), answer).await);
+            });
+        }
+    });
+    upstream
+}
+
+pub fn text(body: impl Into<Bytes>) -> Answer {
+    Response::new(Full::new(body.into()).map_err(|never| match never {}).boxed())
+}
+
+pub fn json(body: &str) -> Answer {
+    let mut answer = text(body.to_owned());
+    answer.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    answer
+}
+
+pub fn status(code: u16) -> Answer {
+    let mut answer = text("");
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap();
+    answer
+}
+
+/// An upstream that always answers the same.
+pub async fn fixed(body: &'static str) -> Upstream {
+    upstream(move |_| async move { json(body) }).await
+}
+
+/// An upstream that takes connections and requests and never answers.
+pub async fn hung() -> Upstream {
+    upstream(|_| std::future::pending()).await
+}
+
+/// An upstream that does to each connection what it likes.
+pub async fn raw<F, A>(script: F) -> SocketAddr
+where
+    F: Fn(TcpStream) -> A + Send + 'static,
+    A: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(script(stream));
+        }
+    });
+    addr
+}
+
+/// Reads a request head off a raw connection.
+pub async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        match stream.read(&mut byte).await {
+            Ok(1) => head.push(byte[0]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// An upstream that reads a request head, writes these bytes and closes.
+pub async fn writes(bytes: &'static [u8]) -> SocketAddr {
+    raw(move |mut stream| async move {
+        read_head(&mut stream).await;
+        drop(stream.write_all(bytes).await);
+        drop(stream.shutdown().await);
+    })
+    .await
+}
+
+/// An address where nobody listens.
+pub async fn refusing() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+pub fn target(addr: SocketAddr) -> Target {
+    Target::parse(&format!("http://{addr}")).unwrap()
+}
+
+/// A proxy on a port of its own that mirrors everything, unless configured otherwise.
+pub struct Proxy {
+    pub app: App,
+    pub client: reqwest::Client,
+}
+
+pub fn config(baseline: SocketAddr, candidate: SocketAddr) -> Config {
+    let mut config = Config::default();
+    config.listen.addr = "127.0.0.1:0".parse().unwrap();
+    config.baseline = target(baseline);
+    config.candidate = target(candidate);
+    config.mirror.fraction = 1.0;
+    config.guardrail.consecutive = 1_000_000;
+    config
+}
+
+pub async fn proxy(
+    baseline: SocketAddr,
+    candidate: SocketAddr,
+    configure: impl FnOnce(&mut Config),
+) -> Proxy {
+    probed(baseline, candidate, configure, None).await
+}
+
+pub async fn probed(
+    baseline: SocketAddr,
+    candidate: SocketAddr,
+    configure: impl FnOnce(&mut Config),
+    probe: Option<Probe>,
+) -> Proxy {
+    let mut config = config(baseline, candidate);
+    configure(&mut config);
+    let app = app::start_probed(config, Handle::current(), probe).await.unwrap();
+    Proxy { app, client: client() }
+}
+
+/// A client with every automatism off.
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
+impl Proxy {
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.app.traffic)
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.client.get(self.url(path)).send().await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
+        self.client.post(self.url(path)).body(body).send().await.unwrap()
+    }
+
+    pub async fn metrics(&self) -> String {
+        self.get("/metrics").await.text().await.unwrap()
+    }
+
+    /// The sum of all series of a metric whose labels contain all of these `name="value"`.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        sum(&self.metrics().await, name, labels)
+    }
+
+    pub async fn outcome(&self, outcome: &str) -> f64 {
+        self.metric("mirror_outcomes_total", &[&format!("outcome=\"{outcome}\"")]).await
+    }
+
+    /// All outcomes that are not 0.
+    pub async fn outcomes(&self) -> Vec<(String, f64)> {
+        let metrics = self.metrics().await;
+        let mut found: Vec<_> = proxy::exchange::Outcome::ALL
+            .iter()
+            .map(|outcome| {
+                let label = format!("outcome=\"{}\"", outcome.name());
+                (outcome.name().to_owned(), sum(&metrics, "mirror_outcomes_total", &[&label]))
+            })
+            .filter(|(_, count)| *count > 0.0)
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+
+    /// Sends one GET and waits for its outcome, which must be this one.
+    pub async fn expect_outcome(&self, path: &str, outcome: &str) {
+        let before = self.outcome(outcome).await;
+        self.get(path).await.bytes().await.unwrap();
+        eventually!(self.outcome(outcome).await > before);
+    }
+
+    pub async fn status(&self) -> serde_json::Value {
+        self.get("/control/status").await.json().await.unwrap()
+    }
+
+    pub async fn control(&self, action: &str) -> reqwest::Response {
+        self.client.post(self.url(&format!("/control/{action}"))).send().await.unwrap()
+    }
+
+    /// A plain connection, for exact bytes.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.app.traffic).await.unwrap()
+    }
+}
+
+pub fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    metrics
+        .lines()
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter(|(series, _)| {
+            let rest = series.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+                && labels.iter().all(|label| series.contains(label))
+        })
+        .map(|(_, value)| value.parse::<f64>().unwrap())
+        .sum()
+}
+
+/// Waits for a future, but not for ever.
+pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("did not happen in time")
+}
