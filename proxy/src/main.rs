@@ -51,8 +51,9 @@ fn main() -> ExitCode {
         return fail(2, &why);
     }
     // The mirror side has a runtime of its own: what it computes takes no turn from a client.
-    let mirror = Builder::new_multi_thread().worker_threads(1).thread_name("mirror").enable_all();
-    let mirror = match mirror.build() {
+    let mirror =
+        Builder::new_multi_thread().worker_threads(1).thread_name("mirror").enable_all().build();
+    let mirror = match mirror {
         Ok(mirror) => mirror,
         Err(error) => return fail(1, &format!("cannot start threads: {error}")),
     };

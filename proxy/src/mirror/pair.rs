@@ -131,7 +131,7 @@ impl BaselineTap {
         drop(self.progress.head.set(head));
         if let Some(seen) = self.head_seen.take() {
             // A worker that is gone needs no word.
-            drop(seen.send(()));
+            seen.send(()).ok();
         }
     }
 

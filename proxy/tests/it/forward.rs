@@ -221,7 +221,7 @@ async fn a_slow_upload_is_not_a_slow_baseline() {
 #[tokio::test]
 async fn a_baseline_that_breaks_off_is_seen_as_a_broken_transfer() {
     let broken = writes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this").await;
-    let proxy = proxy(broken, refusing().await, |_| {}).await;
+    let proxy = proxy(broken, fixed("{}").await.addr, |_| {}).await;
     let response = proxy.get("/").await;
     assert_eq!(response.status(), 200);
     response.bytes().await.unwrap_err();

@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 /// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Evaluates a condition until it holds; panics with its text when it does not in time.
 #[macro_export]
@@ -39,39 +39,39 @@ macro_rules! eventually {
 
 /// A request as an upstream saw it.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub method: Method,
-    pub target: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Seen {
+    pub(crate) method: Method,
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
-pub type Answer = Response<BoxBody<Bytes, std::io::Error>>;
+pub(crate) type Answer = Response<BoxBody<Bytes, std::io::Error>>;
 
 /// An upstream that records what it sees.
 #[derive(Clone)]
-pub struct Upstream {
-    pub addr: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) addr: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<Mutex<usize>>,
 }
 
 impl Upstream {
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         *self.connections.lock().unwrap()
     }
 }
 
 /// An upstream that reads each request whole and answers by `script`.
-pub async fn upstream<F, A>(script: F) -> Upstream
+pub(crate) async fn upstream<F, A>(script: F) -> Upstream
 where
     F: Fn(Seen) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
@@ -108,34 +108,34 @@ where
     upstream
 }
 
-pub fn text(body: impl Into<Bytes>) -> Answer {
+pub(crate) fn text(body: impl Into<Bytes>) -> Answer {
     Response::new(Full::new(body.into()).map_err(|never| match never {}).boxed())
 }
 
-pub fn json(body: &str) -> Answer {
+pub(crate) fn json(body: &str) -> Answer {
     let mut answer = text(body.to_owned());
     answer.headers_mut().insert("content-type", "application/json".parse().unwrap());
     answer
 }
 
-pub fn status(code: u16) -> Answer {
+pub(crate) fn status(code: u16) -> Answer {
     let mut answer = text("");
     *answer.status_mut() = StatusCode::from_u16(code).unwrap();
     answer
 }
 
 /// An upstream that always answers the same.
-pub async fn fixed(body: &'static str) -> Upstream {
+pub(crate) async fn fixed(body: &'static str) -> Upstream {
     upstream(move |_| async move { json(body) }).await
 }
 
 /// An upstream that takes connections and requests and never answers.
-pub async fn hung() -> Upstream {
+pub(crate) async fn hung() -> Upstream {
     upstream(|_| std::future::pending()).await
 }
 
 /// An upstream that does to each connection what it likes.
-pub async fn raw<F, A>(script: F) -> SocketAddr
+pub(crate) async fn raw<F, A>(script: F) -> SocketAddr
 where
     F: Fn(TcpStream) -> A + Send + 'static,
     A: Future<Output = ()> + Send + 'static,
@@ -151,7 +151,7 @@ where
 }
 
 /// Reads a request head off a raw connection.
-pub async fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -164,7 +164,7 @@ pub async fn read_head(stream: &mut TcpStream) -> String {
 }
 
 /// An upstream that reads a request head, writes these bytes and closes.
-pub async fn writes(bytes: &'static [u8]) -> SocketAddr {
+pub(crate) async fn writes(bytes: &'static [u8]) -> SocketAddr {
     raw(move |mut stream| async move {
         read_head(&mut stream).await;
         drop(stream.write_all(bytes).await);
@@ -174,22 +174,22 @@ pub async fn writes(bytes: &'static [u8]) -> SocketAddr {
 }
 
 /// An address where nobody listens.
-pub async fn refusing() -> SocketAddr {
+pub(crate) async fn refusing() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
-pub fn target(addr: SocketAddr) -> Target {
+pub(crate) fn target(addr: SocketAddr) -> Target {
     Target::parse(&format!("http://{addr}")).unwrap()
 }
 
 /// A proxy on a port of its own that mirrors everything, unless configured otherwise.
-pub struct Proxy {
-    pub app: App,
-    pub client: reqwest::Client,
+pub(crate) struct Proxy {
+    pub(crate) app: App,
+    pub(crate) client: reqwest::Client,
 }
 
-pub fn config(baseline: SocketAddr, candidate: SocketAddr) -> Config {
+pub(crate) fn config(baseline: SocketAddr, candidate: SocketAddr) -> Config {
     let mut config = Config::default();
     config.listen.addr = "127.0.0.1:0".parse().unwrap();
     config.baseline = target(baseline);
@@ -199,7 +199,7 @@ pub fn config(baseline: SocketAddr, candidate: SocketAddr) -> Config {
     config
 }
 
-pub async fn proxy(
+pub(crate) async fn proxy(
     baseline: SocketAddr,
     candidate: SocketAddr,
     configure: impl FnOnce(&mut Config),
@@ -207,7 +207,7 @@ pub async fn proxy(
     probed(baseline, candidate, configure, None).await
 }
 
-pub async fn probed(
+pub(crate) async fn probed(
     baseline: SocketAddr,
     candidate: SocketAddr,
     configure: impl FnOnce(&mut Config),
@@ -220,7 +220,7 @@ pub async fn probed(
 }
 
 /// A client with every automatism off.
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
@@ -229,33 +229,33 @@ pub fn client() -> reqwest::Client {
 }
 
 impl Proxy {
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.app.traffic)
     }
 
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.client.get(self.url(path)).send().await.unwrap()
     }
 
-    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
         self.client.post(self.url(path)).body(body).send().await.unwrap()
     }
 
-    pub async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         self.get("/metrics").await.text().await.unwrap()
     }
 
     /// The sum of all series of a metric whose labels contain all of these `name="value"`.
-    pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         sum(&self.metrics().await, name, labels)
     }
 
-    pub async fn outcome(&self, outcome: &str) -> f64 {
+    pub(crate) async fn outcome(&self, outcome: &str) -> f64 {
         self.metric("mirror_outcomes_total", &[&format!("outcome=\"{outcome}\"")]).await
     }
 
     /// All outcomes that are not 0.
-    pub async fn outcomes(&self) -> Vec<(String, f64)> {
+    pub(crate) async fn outcomes(&self) -> Vec<(String, f64)> {
         let metrics = self.metrics().await;
         let mut found: Vec<_> = proxy::exchange::Outcome::ALL
             .iter()
@@ -270,27 +270,27 @@ impl Proxy {
     }
 
     /// Sends one GET and waits for its outcome, which must be this one.
-    pub async fn expect_outcome(&self, path: &str, outcome: &str) {
+    pub(crate) async fn expect_outcome(&self, path: &str, outcome: &str) {
         let before = self.outcome(outcome).await;
         self.get(path).await.bytes().await.unwrap();
         eventually!(self.outcome(outcome).await > before);
     }
 
-    pub async fn status(&self) -> serde_json::Value {
+    pub(crate) async fn status(&self) -> serde_json::Value {
         self.get("/control/status").await.json().await.unwrap()
     }
 
-    pub async fn control(&self, action: &str) -> reqwest::Response {
+    pub(crate) async fn control(&self, action: &str) -> reqwest::Response {
         self.client.post(self.url(&format!("/control/{action}"))).send().await.unwrap()
     }
 
     /// A plain connection, for exact bytes.
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.app.traffic).await.unwrap()
     }
 }
 
-pub fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+pub(crate) fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
     metrics
         .lines()
         .filter_map(|line| line.rsplit_once(' '))
@@ -304,6 +304,6 @@ pub fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
 }
 
 /// Waits for a future, but not for ever.
-pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("did not happen in time")
 }
