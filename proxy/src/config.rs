@@ -108,9 +108,20 @@ impl Config {
     ///
     /// # Errors
     /// Every bad setting.
-    #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
     pub fn from_process_env() -> Result<Self, Errors> {
-        Self::from_env(&|name| std::env::var_os(name))
+        Self::from_process_env_with(&[])
+    }
+
+    /// As [`Config::from_process_env`], with other defaults for some settings.
+    ///
+    /// # Errors
+    /// Every bad setting.
+    #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
+    pub fn from_process_env_with(defaults: &[(&str, &str)]) -> Result<Self, Errors> {
+        Self::from_env(&|name| {
+            let default = || defaults.iter().find(|(setting, _)| *setting == name);
+            std::env::var_os(name).or_else(|| default().map(|(_, value)| OsString::from(value)))
+        })
     }
 
     /// Variables of this process that look like settings and are none.

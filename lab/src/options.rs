@@ -1,0 +1,68 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// Starts baseline, candidate and proxy in one process and drives light traffic through them.
+///
+/// Exit codes: 0 when all went as it should, 1 when a scenario's step did not come true in time or
+/// something could not start, 2 for bad arguments or settings. The proxy's settings are taken from
+/// the environment, but every request is mirrored unless MIRROR_FRACTION says otherwise.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "mirrorlab-lab", version)]
+pub struct Options {
+    /// Play a story and check it.
+    #[arg(long, value_enum)]
+    pub scenario: Option<Scenario>,
+    /// Stop after this time, such as 30s or 10m; by default it runs until Ctrl-C.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+    /// Requests per second, above 0 and at most 1000.
+    #[arg(long, default_value = "50", value_parser = rate)]
+    pub rate: f64,
+    /// Send nothing: the traffic is yours.
+    #[arg(long, conflicts_with = "scenario")]
+    pub no_traffic: bool,
+}
+
+/// A story that plays and checks itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// The candidate gets slow and faulty, mirroring stops, the candidate is healed, it resumes.
+    Regression,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if rate > 0.0 && rate <= 1000.0 {
+        Ok(rate)
+    } else {
+        Err("allowed is a number above 0 and at most 1000".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from([&["lab"], arguments].concat())
+    }
+
+    #[test]
+    fn options_are_read() {
+        let options = parse(&["--scenario", "regression", "--duration", "90s", "--rate", "12.5"]).unwrap();
+        assert_eq!(options.scenario, Some(Scenario::Regression));
+        assert_eq!((options.duration, options.rate), (Some(Duration::from_secs(90)), 12.5));
+        assert!(parse(&["--no-traffic"]).unwrap().no_traffic);
+    }
+
+    #[test]
+    fn bad_options_are_usage_errors() {
+        for bad in [&["--rate", "0"][..], &["--rate", "NaN"], &["--rate", "1001"], &["--duration", "soon"],
+            &["--scenario", "none"], &["--no-traffic", "--scenario", "regression"], &["--what"]] {
+            assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad:?}");
+        }
+    }
+}

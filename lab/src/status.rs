@@ -1,0 +1,189 @@
+//! What the stack does right now, read over HTTP as any operator would.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use reqwest::Client;
+use serde_json::Value;
+
+use crate::prometheus_text::Reading;
+
+/// Where to look.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    /// Of the baseline.
+    pub baseline: String,
+    /// Of the candidate.
+    pub candidate: String,
+    /// Of the proxy.
+    pub proxy: String,
+}
+
+/// One side between two looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Target {
+    /// Requests per second that the proxy sent.
+    pub rate: f64,
+    /// In seconds.
+    pub p50: Option<f64>,
+    /// In seconds.
+    pub p99: Option<f64>,
+    /// Share of answers 500 and up, by the service's own count.
+    pub errors: Option<f64>,
+}
+
+/// What was seen between two looks, and in total.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The baseline.
+    pub baseline: Target,
+    /// The candidate.
+    pub candidate: Target,
+    /// Pairs by outcome, since the start.
+    pub outcomes: BTreeMap<String, f64>,
+    /// Pairs that differed by route, since the start.
+    pub mismatches: BTreeMap<String, f64>,
+    /// Copies sent, since the start.
+    pub copies: f64,
+    /// As `/control/status` names it.
+    pub state: String,
+    /// Of the last trip or hold.
+    pub reason: Option<String>,
+    /// Until mirroring may resume.
+    pub cooldown_remaining: Option<f64>,
+    /// Times mirroring was switched off.
+    pub aborts: f64,
+    /// The gauge.
+    pub enabled: f64,
+}
+
+/// Looks at the stack again and again.
+#[derive(Debug)]
+pub struct Observer {
+    client: Client,
+    urls: Urls,
+    last: Option<Look>,
+}
+
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    proxy: Reading,
+    baseline: Reading,
+    candidate: Reading,
+}
+
+impl Observer {
+    /// Has seen nothing yet.
+    pub fn new(client: Client, urls: Urls) -> Self {
+        Self { client, urls, last: None }
+    }
+
+    /// What happened since the last look; `None` when the proxy does not answer.
+    pub async fn look(&mut self) -> Option<Status> {
+        let proxy = self.read(&format!("{}/metrics", self.urls.proxy)).await?;
+        let control = format!("{}/control/status", self.urls.proxy);
+        let control: Value = self.client.get(control).send().await.ok()?.json().await.ok()?;
+        // A service that is down has no figures of its own; the proxy still has its part.
+        let service = |base: &str| format!("{base}/actuator/prometheus");
+        let baseline = self.read(&service(&self.urls.baseline)).await.unwrap_or_default();
+        let candidate = self.read(&service(&self.urls.candidate)).await.unwrap_or_default();
+        let now = Look { at: Instant::now(), proxy, baseline, candidate };
+        let status = status(self.last.as_ref().unwrap_or(&now), &now, &control);
+        self.last = Some(now);
+        Some(status)
+    }
+
+    async fn read(&self, url: &str) -> Option<Reading> {
+        let response = self.client.get(url).send().await.ok()?;
+        Some(Reading::parse(&response.text().await.ok()?))
+    }
+}
+
+fn status(before: &Look, now: &Look, control: &Value) -> Status {
+    let text = |name: &str| control[name].as_str().map(str::to_owned);
+    Status {
+        baseline: target("baseline", before, now, (&before.baseline, &now.baseline)),
+        candidate: target("candidate", before, now, (&before.candidate, &now.candidate)),
+        outcomes: now.proxy.by("mirror_outcomes_total", "outcome"),
+        mismatches: now.proxy.by("mirror_diff_mismatches_total", "route"),
+        copies: now.proxy.sum("mirror_requests_total", &["target=\"candidate\""]),
+        state: text("state").unwrap_or_default(),
+        reason: text("lastAbortReason"),
+        cooldown_remaining: control["cooldownRemainingSeconds"].as_f64(),
+        aborts: now.proxy.sum("mirror_aborts_total", &[]),
+        enabled: now.proxy.sum("mirror_enabled", &[]),
+    }
+}
+
+fn target(name: &str, before: &Look, now: &Look, service: (&Reading, &Reading)) -> Target {
+    let label = format!("target=\"{name}\"");
+    let labels = [label.as_str()];
+    let sent = |look: &Look| look.proxy.sum("mirror_requests_total", &labels);
+    let elapsed = now.at.duration_since(before.at).as_secs_f64();
+    let quantile = |quantile: f64| {
+        now.proxy.quantile_since(&before.proxy, "mirror_latency_seconds", &labels, quantile)
+    };
+    let answered = |labels: &[&str]| {
+        let count = "http_server_requests_seconds_count";
+        service.1.sum(count, labels) - service.0.sum(count, labels)
+    };
+    let all = answered(&["uri=\"/api/"]);
+    let failed = answered(&["uri=\"/api/", "outcome=\"SERVER_ERROR\""]);
+    Target {
+        rate: if elapsed > 0.0 { (sent(now) - sent(before)) / elapsed } else { 0.0 },
+        p50: quantile(0.5),
+        p99: quantile(0.99),
+        errors: (all > 0.0).then(|| failed / all),
+    }
+}
+
+impl Status {
+    /// Pairs with this outcome.
+    pub fn outcome(&self, name: &str) -> f64 {
+        self.outcomes.get(name).copied().unwrap_or(0.0)
+    }
+
+    /// For people, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        let differing: Vec<_> = self
+            .mismatches
+            .iter()
+            .filter(|(_, count)| **count > 0.0)
+            .map(|(route, count)| format!("{route}: {count}"))
+            .collect();
+        let differing = if differing.is_empty() { "none".to_owned() } else { differing.join(", ") };
+        vec![
+            format!("baseline   {}", self.baseline.line()),
+            format!("candidate  {}", self.candidate.line()),
+            format!(
+                "pairs      {} matched, {} mismatched ({differing})",
+                self.outcome("matched"),
+                self.outcome("mismatched"),
+            ),
+            format!("mirroring  {}, trips and holds: {}", self.mirroring(), self.aborts),
+        ]
+    }
+
+    fn mirroring(&self) -> String {
+        let reason = self.reason.as_deref().unwrap_or("no reason given");
+        match (self.state.as_str(), self.cooldown_remaining) {
+            ("tripped", Some(left)) => format!("tripped, may resume in {left:.0} s; {reason}"),
+            ("held", _) => format!("held by hand; {reason}"),
+            (state, _) => state.to_owned(),
+        }
+    }
+}
+
+impl Target {
+    /// For people.
+    pub fn line(&self) -> String {
+        let millis = |seconds: Option<f64>| {
+            seconds.map_or("      –".to_owned(), |seconds| format!("{:>7.1}", seconds * 1000.0))
+        };
+        let errors =
+            self.errors.map_or("   –".to_owned(), |share| format!("{:>4.1}", share * 100.0));
+        let (p50, p99) = (millis(self.p50), millis(self.p99));
+        format!("{:>7.1} req/s   p50 {p50} ms   p99 {p99} ms   errors {errors} %", self.rate)
+    }
+}
