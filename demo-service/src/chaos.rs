@@ -96,7 +96,8 @@ mod tests {
         move || values.next().unwrap()
     }
 
-    const CHAOS: Chaos = Chaos { latency_ms: 200, jitter_ms: 100, error_rate: 0.02, mismatch_rate: 0.5 };
+    const CHAOS: Chaos =
+        Chaos { latency_ms: 200, jitter_ms: 100, error_rate: 0.02, mismatch_rate: 0.5 };
 
     #[test]
     fn jitter_comes_on_top_of_latency() {
@@ -133,11 +134,19 @@ mod tests {
             ("mismatchRate", json!(-0.1)),
             ("mismatchRate", json!(null)),
         ] {
-            let fields = Map::from_iter([("latencyMs".to_owned(), json!(7)), (field.to_owned(), value.clone())]);
+            let fields = Map::from_iter([
+                ("latencyMs".to_owned(), json!(7)),
+                (field.to_owned(), value.clone()),
+            ]);
             let error = CHAOS.changed(&fields).unwrap_err();
             assert!(error.contains(field) && error.contains(&value.to_string()), "{error}");
             assert!(error.contains("allowed"), "{error}");
         }
-        assert!(CHAOS.changed(json!({"latency": 1}).as_object().unwrap()).unwrap_err().contains("latency"));
+        assert!(
+            CHAOS
+                .changed(json!({"latency": 1}).as_object().unwrap())
+                .unwrap_err()
+                .contains("latency")
+        );
     }
 }

@@ -56,14 +56,19 @@ impl Config {
         let text = |name: &str, errors: &mut Vec<String>| {
             let value = get(name).filter(|value| !value.is_empty())?;
             let result = value.into_string();
-            result.map_err(|value| errors.push(format!("{name}={value:?}: is not UTF-8; allowed is plain text"))).ok()
+            result
+                .map_err(|value| {
+                    errors.push(format!("{name}={value:?}: is not UTF-8; allowed is plain text"))
+                })
+                .ok()
         };
         let name = text("SERVICE_NAME", &mut errors).unwrap_or_else(|| "service".to_owned());
         let mut port = 4001;
         if let Some(given) = text("PORT", &mut errors) {
             match given.parse::<u16>() {
                 Ok(number) => port = number,
-                Err(_) => errors.push(format!("PORT={given:?}: allowed is a whole number from 0 to 65535")),
+                Err(_) => errors
+                    .push(format!("PORT={given:?}: allowed is a whole number from 0 to 65535")),
             }
         }
         let mut chaos = Chaos::default();
@@ -92,7 +97,14 @@ mod tests {
 
     #[test]
     fn unset_and_empty_settings_have_their_defaults() {
-        let all = ["SERVICE_NAME", "PORT", "CHAOS_LATENCY_MS", "CHAOS_JITTER_MS", "CHAOS_ERROR_RATE", "CHAOS_MISMATCH_RATE"];
+        let all = [
+            "SERVICE_NAME",
+            "PORT",
+            "CHAOS_LATENCY_MS",
+            "CHAOS_JITTER_MS",
+            "CHAOS_ERROR_RATE",
+            "CHAOS_MISMATCH_RATE",
+        ];
         for settings in [Vec::new(), all.map(|name| (name, "")).to_vec()] {
             let config = with(&settings).unwrap();
             assert_eq!((config.name.as_str(), config.addr.port()), ("service", 4001));

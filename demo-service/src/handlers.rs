@@ -67,7 +67,8 @@ pub fn router(shop: Arc<Shop>) -> Router {
 
 /// Counts and times every request, the faults included.
 async fn measure(State(shop): Shared, request: Request, next: Next) -> Response {
-    let uri = request.extensions().get::<MatchedPath>().map_or("UNKNOWN", |path| template(path.as_str()));
+    let uri =
+        request.extensions().get::<MatchedPath>().map_or("UNKNOWN", |path| template(path.as_str()));
     let (method, start) = (request.method().clone(), Instant::now());
     let response = next.run(request).await;
     shop.metrics.record(&method, uri, response.status(), start.elapsed());
@@ -150,7 +151,9 @@ async fn search(
 ) -> Response {
     let query = match query {
         Ok(Query(query)) => query,
-        Err(rejection) => return error(StatusCode::BAD_REQUEST, &rejection.body_text(), uri.path()),
+        Err(rejection) => {
+            return error(StatusCode::BAD_REQUEST, &rejection.body_text(), uri.path());
+        }
     };
     let query = query.q.trim();
     let items = catalog::search(query);
@@ -233,7 +236,9 @@ async fn change_chaos(
     };
     let fields: Map<String, Value> = match serde_json::from_slice(&body) {
         Ok(fields) => fields,
-        Err(why) => return error(StatusCode::BAD_REQUEST, &format!("no JSON object: {why}"), uri.path()),
+        Err(why) => {
+            return error(StatusCode::BAD_REQUEST, &format!("no JSON object: {why}"), uri.path());
+        }
     };
     let mut chaos = shop.chaos.lock().unwrap_or_else(PoisonError::into_inner);
     match chaos.changed(&fields) {

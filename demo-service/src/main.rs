@@ -42,7 +42,8 @@ async fn main() -> ExitCode {
         Err(errors) => return fail(2, &errors.to_string()),
     };
     if argument.is_some() {
-        return match tokio::time::timeout(Duration::from_secs(3), healthy(config.addr.port())).await {
+        return match tokio::time::timeout(Duration::from_secs(3), healthy(config.addr.port())).await
+        {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(why)) => fail(1, &format!("unhealthy: {why}")),
             Err(_) => fail(1, "unhealthy: no answer in 3 s"),
@@ -84,7 +85,8 @@ async fn serve(config: Config) -> ExitCode {
 async fn healthy(port: u16) -> Result<(), String> {
     let ask = async {
         let mut stream = TcpStream::connect(("localhost", port)).await?;
-        let request = b"GET /actuator/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let request =
+            b"GET /actuator/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         stream.write_all(request).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let options = parse(&["--scenario", "regression", "--duration", "90s", "--rate", "12.5"]).unwrap();
+        let options =
+            parse(&["--scenario", "regression", "--duration", "90s", "--rate", "12.5"]).unwrap();
         assert_eq!(options.scenario, Some(Scenario::Regression));
         assert_eq!((options.duration, options.rate), (Some(Duration::from_secs(90)), 12.5));
         assert!(parse(&["--no-traffic"]).unwrap().no_traffic);
@@ -60,8 +61,15 @@ mod tests {
 
     #[test]
     fn bad_options_are_usage_errors() {
-        for bad in [&["--rate", "0"][..], &["--rate", "NaN"], &["--rate", "1001"], &["--duration", "soon"],
-            &["--scenario", "none"], &["--no-traffic", "--scenario", "regression"], &["--what"]] {
+        for bad in [
+            &["--rate", "0"][..],
+            &["--rate", "NaN"],
+            &["--rate", "1001"],
+            &["--duration", "soon"],
+            &["--scenario", "none"],
+            &["--no-traffic", "--scenario", "regression"],
+            &["--what"],
+        ] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad:?}");
         }
     }

@@ -17,7 +17,11 @@ impl Reading {
     }
 
     /// The samples of a metric whose labels contain all of these.
-    fn of<'a>(&'a self, name: &'a str, labels: &'a [&'a str]) -> impl Iterator<Item = (&'a str, f64)> {
+    fn of<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [&'a str],
+    ) -> impl Iterator<Item = (&'a str, f64)> {
         self.0.iter().filter_map(move |(series, value)| {
             let rest = series.strip_prefix(name)?;
             let own = rest.is_empty() || rest.starts_with('{');
@@ -80,7 +84,9 @@ impl Reading {
     fn by_bound(&self, name: &str, labels: &[&str]) -> Vec<(f64, f64)> {
         let mut bounds: Vec<(f64, f64)> = Vec::new();
         for (series, value) in self.of(name, labels) {
-            let Some(bound) = label_value(series, "le").and_then(|le| le.parse().ok()) else { continue };
+            let Some(bound) = label_value(series, "le").and_then(|le| le.parse().ok()) else {
+                continue;
+            };
             match bounds.iter_mut().find(|(other, _)| *other == bound) {
                 Some((_, sum)) => *sum += value,
                 None => bounds.push((bound, value)),

@@ -104,7 +104,8 @@ impl Story<'_> {
         let before = observer.look().await.ok_or("the proxy does not answer")?;
         match step {
             Step::Healthy => {
-                self.wait(observer, |now| now.state == "enabled" && matched(&before, now) >= PAIRS).await
+                self.wait(observer, |now| now.state == "enabled" && matched(&before, now) >= PAIRS)
+                    .await
             }
             Step::Regress => {
                 let chaos = json!({"latencyMs": 250, "jitterMs": 50, "errorRate": 0.3});
@@ -117,7 +118,8 @@ impl Story<'_> {
                 .await
             }
             Step::Trip => {
-                let seen = self.wait(observer, |now| now.state == "tripped" && now.enabled == 0.0).await?;
+                let seen =
+                    self.wait(observer, |now| now.state == "tripped" && now.enabled == 0.0).await?;
                 self.standstill(observer).await?;
                 Ok(seen)
             }
@@ -186,7 +188,8 @@ impl Story<'_> {
     async fn set_chaos(&self, chaos: &Value) -> Result<(), String> {
         let url = format!("{}/chaos", self.urls.candidate);
         let response = self.client.put(url).json(chaos).send().await;
-        let response = response.map_err(|error| format!("the candidate does not answer: {error}"))?;
+        let response =
+            response.map_err(|error| format!("the candidate does not answer: {error}"))?;
         let status = response.status();
         if status.is_success() { Ok(()) } else { Err(format!("PUT /chaos answered {status}")) }
     }

@@ -81,8 +81,12 @@ impl Stack {
             format!("  curl '{proxy}/api/search?q=ssd'"),
             format!("  curl -s {proxy}/control/status"),
             format!("  curl -s {proxy}/metrics | grep mirror_outcomes_total"),
-            format!("  curl -X PUT -d '{{\"latencyMs\":250,\"errorRate\":0.3}}' {candidate}/chaos   # make it bad"),
-            format!("  curl -X PUT -d '{{\"latencyMs\":0,\"errorRate\":0}}' {candidate}/chaos       # heal it"),
+            format!(
+                "  curl -X PUT -d '{{\"latencyMs\":250,\"errorRate\":0.3}}' {candidate}/chaos   # make it bad"
+            ),
+            format!(
+                "  curl -X PUT -d '{{\"latencyMs\":0,\"errorRate\":0}}' {candidate}/chaos       # heal it"
+            ),
             String::new(),
         ]
     }

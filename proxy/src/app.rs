@@ -68,7 +68,6 @@ pub struct App {
     pub admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
     drain_timeout: Duration,
-    forward: Arc<Forward>,
     traffic_server: Server,
     admin_server: Option<Server>,
     background: Vec<JoinHandle<()>>,
@@ -77,7 +76,7 @@ pub struct App {
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Requests that were not finished in time and were cut off.
+    /// Connections whose request was not finished in time and was cut off.
     pub cut: usize,
 }
 
@@ -144,7 +143,6 @@ pub async fn start_probed(
         admin: admin_server.as_ref().map(|server| server.addr),
         draining,
         drain_timeout: config.drain_timeout,
-        forward,
         traffic_server,
         admin_server,
         background,
@@ -184,8 +182,7 @@ impl App {
     /// stops. The admin endpoints, where they have their own listener, answer until the end.
     pub async fn shutdown(self) -> Drained {
         self.draining.store(true, Ordering::Relaxed);
-        let in_time = self.traffic_server.stop(self.drain_timeout).await;
-        let cut = if in_time { 0 } else { self.forward.in_flight() };
+        let cut = self.traffic_server.stop(self.drain_timeout).await;
         if let Some(server) = self.admin_server {
             server.stop(Duration::ZERO).await;
         }
@@ -252,7 +249,7 @@ async fn by_router(
 struct Server {
     addr: SocketAddr,
     stop: watch::Sender<Option<Duration>>,
-    task: JoinHandle<bool>,
+    task: JoinHandle<usize>,
 }
 
 impl Server {
@@ -263,10 +260,10 @@ impl Server {
         Self { addr, stop, task }
     }
 
-    /// Whether all connections ended within `limit`; the others are cut off.
-    async fn stop(self, limit: Duration) -> bool {
+    /// Waits for the connections to end; how many did not within `limit` and are cut off.
+    async fn stop(self, limit: Duration) -> usize {
         self.stop.send_replace(Some(limit));
-        self.task.await.unwrap_or(false)
+        self.task.await.unwrap_or(0)
     }
 }
 
@@ -274,7 +271,7 @@ async fn accept(
     listener: TcpListener,
     service: Service,
     mut stop: watch::Receiver<Option<Duration>>,
-) -> bool {
+) -> usize {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -283,7 +280,7 @@ async fn accept(
             stopped = stop.changed() => {
                 if stopped.is_err() {
                     // Whoever could have drained us is gone, and so are we.
-                    return false;
+                    return 0;
                 }
                 break;
             }
@@ -300,7 +297,14 @@ async fn accept(
     }
     drop(listener);
     let limit = stop.borrow().unwrap_or_default();
-    tokio::time::timeout(limit, graceful.shutdown()).await.is_ok()
+    let drain = async {
+        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
+    };
+    // Whether in time or not, what is left is counted; it ends with the set of connections.
+    tokio::time::timeout(limit, drain).await.ok();
+    while connections.try_join_next().is_some() {}
+    connections.len()
 }
 
 fn serve(

@@ -121,7 +121,12 @@ enum Obstacle {
 }
 
 /// Compares two replies.
-pub fn compare(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Verdict {
+pub fn compare(
+    ours: &Side<'_>,
+    theirs: &Side<'_>,
+    rules: &Rules,
+    limits: &mut Limits<'_>,
+) -> Verdict {
     if ours.status != theirs.status {
         return Verdict::Mismatched;
     }

@@ -99,7 +99,8 @@ pub const NAMES: [&str; 24] = [
     "LOG_LEVEL",
 ];
 
-const TIME: &str = "whole seconds, or a number with a unit such as 500ms or 2m, above 0 and at most 24h";
+const TIME: &str =
+    "whole seconds, or a number with a unit such as 500ms or 2m, above 0 and at most 24h";
 const URL: &str = "an http or https URL without user info, query and fragment";
 const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
 
@@ -190,7 +191,13 @@ impl Env<'_> {
         }
     }
 
-    fn read<T>(&mut self, name: &str, default: &str, allowed: &str, parse: impl Fn(&str) -> Parsed<T>) -> T {
+    fn read<T>(
+        &mut self,
+        name: &str,
+        default: &str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> T {
         let given = self.read_optional(name, allowed, &parse);
         given.unwrap_or_else(|| parse(default).expect("a default is an allowed value"))
     }
@@ -261,7 +268,8 @@ impl Env<'_> {
         if (self.get)(name).is_some_and(|value| value.is_empty()) {
             return None;
         }
-        let allowed = "a header line such as \"X-Mirror: 1\" of an end-to-end header, or empty for none";
+        let allowed =
+            "a header line such as \"X-Mirror: 1\" of an end-to-end header, or empty for none";
         Some(self.read(name, "X-Mirror: 1", allowed, values::header_line))
     }
 

@@ -165,7 +165,8 @@ impl Forward {
 /// Rewrites the head for the next hop.
 fn prepare(request: &mut Request<Incoming>, peer: IpAddr) {
     // HTTP/2 says it in the request target, the next hop wants it as a header.
-    if let Some(authority) = request.uri().authority().map(|authority| authority.as_str().to_owned())
+    if let Some(authority) =
+        request.uri().authority().map(|authority| authority.as_str().to_owned())
         && let Ok(host) = HeaderValue::try_from(authority)
     {
         request.headers_mut().insert(HOST, host);

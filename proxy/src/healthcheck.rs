@@ -17,11 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Why it is not healthy.
 pub async fn check(config: &Config) -> Result<(), String> {
     let addr = config.admin.unwrap_or(config.listen).addr;
-    let host = if addr.ip().is_unspecified() {
-        "localhost".to_owned()
-    } else {
-        addr.ip().to_string()
-    };
+    let host =
+        if addr.ip().is_unspecified() { "localhost".to_owned() } else { addr.ip().to_string() };
     let target = Target { tls: false, host, port: addr.port(), prefix: String::new() };
     let itself = Upstream::new(Role::Baseline, target, TIMEOUT).map_err(|e| e.to_string())?;
     let mut request = Request::new(empty_body());

@@ -16,19 +16,19 @@
 //! Whatever the mirror side does, steps 1 to 4 never wait for it.
 
 pub mod app;
-pub mod forward;
-pub mod control;
-pub mod config;
-pub mod mirror;
-pub mod upstream;
-pub mod route;
 pub mod body;
 pub mod compare;
-pub mod guardrail;
-pub mod metrics;
+pub mod config;
+pub mod control;
 pub mod exchange;
+pub mod forward;
+pub mod guardrail;
 pub mod headers;
-pub mod listen;
-pub mod logging;
 pub mod healthcheck;
+pub mod listen;
 pub mod log_limit;
+pub mod logging;
+pub mod metrics;
+pub mod mirror;
+pub mod route;
+pub mod upstream;

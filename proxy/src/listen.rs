@@ -64,7 +64,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_address_is_an_error() {
-        let first = bind(Listen { addr: "127.0.0.1:0".parse().unwrap(), dual_stack: false }).unwrap();
+        let first =
+            bind(Listen { addr: "127.0.0.1:0".parse().unwrap(), dual_stack: false }).unwrap();
         let addr = first.local_addr().unwrap();
         let error = bind(Listen { addr, dual_stack: false }).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);

@@ -8,8 +8,8 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram, with_local_recorder,
 };
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_exporter_prometheus::PrometheusRecorder;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::exchange::{Outcome, Role};
 
@@ -183,7 +183,10 @@ impl Metrics {
                 (BUFFERED_BYTES, gauges.buffered_bytes),
             ] {
                 // Exact up to 2^53, far above any of these.
-                #[expect(clippy::cast_precision_loss, reason = "counts and bytes in use stay below 2^53")]
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "counts and bytes in use stay below 2^53"
+                )]
                 gauge!(name).set(value as f64);
             }
         });
@@ -231,7 +234,10 @@ mod tests {
         let _route = metrics.route("other");
         let text = metrics.render(Gauges::default());
         for outcome in Outcome::ALL {
-            let line = format!("mirror_outcomes_total{{route=\"other\",outcome=\"{}\"}} 0", outcome.name());
+            let line = format!(
+                "mirror_outcomes_total{{route=\"other\",outcome=\"{}\"}} 0",
+                outcome.name()
+            );
             assert!(text.contains(&line), "{line} not in\n{text}");
         }
         for line in [

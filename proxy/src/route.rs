@@ -111,7 +111,8 @@ fn is_uuid(bytes: &[u8]) -> bool {
 fn is_token(bytes: &[u8]) -> bool {
     bytes.len() >= 16
         && bytes.iter().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'=' | b'%' | b'+')
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'=' | b'%' | b'+')
         })
 }
 
@@ -153,7 +154,18 @@ mod tests {
 
     #[test]
     fn words_stay() {
-        for word in ["v1", "api", "v2beta", "cafe", "abcdefghijklmnopq", "p-", "-100", "a-b", "x1y", "a-b-7x"] {
+        for word in [
+            "v1",
+            "api",
+            "v2beta",
+            "cafe",
+            "abcdefghijklmnopq",
+            "p-",
+            "-100",
+            "a-b",
+            "x1y",
+            "a-b-7x",
+        ] {
             assert_eq!(plain(&format!("/{word}")), format!("GET /{word}"));
         }
         assert_eq!(plain("/"), "GET /");
@@ -164,7 +176,8 @@ mod tests {
     #[test]
     fn the_first_template_that_fits_wins() {
         let templates = ["/users/me", "/users/{name}", "/users/{name}/cart"];
-        let templates: Vec<_> = templates.iter().map(|text| Template::parse(text).unwrap()).collect();
+        let templates: Vec<_> =
+            templates.iter().map(|text| Template::parse(text).unwrap()).collect();
         for (path, expected) in [
             ("/users/me", "GET /users/me"),
             ("/users/bob", "GET /users/{name}"),

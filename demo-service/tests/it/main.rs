@@ -10,7 +10,8 @@ struct Service {
 
 async fn service(chaos: Chaos) -> Service {
     let addr = "127.0.0.1:0".parse().unwrap();
-    let running = demo_service::start(Config { name: "test".to_owned(), addr, chaos }).await.unwrap();
+    let running =
+        demo_service::start(Config { name: "test".to_owned(), addr, chaos }).await.unwrap();
     Service { running, client: reqwest::Client::builder().no_proxy().build().unwrap() }
 }
 
@@ -41,7 +42,10 @@ impl Service {
 
 #[track_caller]
 fn is_error(body: &Value, status: u16, error: &str, path: &str) {
-    assert_eq!((&body["status"], &body["error"], &body["path"]), (&json!(status), &json!(error), &json!(path)));
+    assert_eq!(
+        (&body["status"], &body["error"], &body["path"]),
+        (&json!(status), &json!(error), &json!(path))
+    );
     assert!(body["timestamp"].is_u64() && body["message"].is_string(), "{body}");
     assert_eq!(body.as_object().unwrap().len(), 5);
 }
@@ -51,7 +55,8 @@ async fn search_trims_the_query_and_counts() {
     let service = service(Chaos::default()).await;
     let (status, body) = service.get("/api/search?q=%20RAM%20").await;
     assert_eq!((status, &body["query"], &body["count"]), (200, &json!("RAM"), &json!(2)));
-    let first = json!({"id": "p-102", "name": "DDR5 RAM 16GB", "category": "memory", "priceCents": 5200});
+    let first =
+        json!({"id": "p-102", "name": "DDR5 RAM 16GB", "category": "memory", "priceCents": 5200});
     assert_eq!(body["items"][0], first);
     assert!(body["timestamp"].as_u64().unwrap() > 1_600_000_000_000, "milliseconds");
     assert_eq!(service.get("/api/search").await.1["count"], 10);
@@ -71,7 +76,8 @@ async fn a_product_is_found_or_404() {
 #[tokio::test]
 async fn checkout_adds_up_and_two_copies_agree_on_the_order_id() {
     let (one, two) = (service(Chaos::default()).await, service(Chaos::default()).await);
-    let cart = json!({"productIds": ["p-100", "p-100", "p-108", "unknown"], "email": "a@example.com"});
+    let cart =
+        json!({"productIds": ["p-100", "p-100", "p-108", "unknown"], "email": "a@example.com"});
     let (status, order) = one.post("/api/checkout", &cart).await;
     assert_eq!((status, &order["totalCents"]), (200, &json!(6900 * 2 + 1900)));
     let id = order["orderId"].as_str().unwrap();
@@ -86,7 +92,15 @@ async fn checkout_adds_up_and_two_copies_agree_on_the_order_id() {
 #[tokio::test]
 async fn a_checkout_that_is_no_checkout_is_400() {
     let service = service(Chaos::default()).await;
-    for body in ["", "{", "[]", "{}", r#"{"productIds":"p-100"}"#, r#"{"productIds":[1]}"#, r#"{"productIds":[],"email":1}"#] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        r#"{"productIds":"p-100"}"#,
+        r#"{"productIds":[1]}"#,
+        r#"{"productIds":[],"email":1}"#,
+    ] {
         let (status, answer) = service.send(reqwest::Method::POST, "/api/checkout", body).await;
         assert_eq!(status, 400, "{body}");
         is_error(&answer, 400, "Bad Request", "/api/checkout");
@@ -140,7 +154,8 @@ async fn a_mismatch_is_a_wrong_but_well_formed_answer() {
         assert_eq!(keys(&one.1), keys(&two.1));
     }
     let cart = json!({"productIds": ["p-100"]});
-    let (one, two) = (right.post("/api/checkout", &cart).await, wrong.post("/api/checkout", &cart).await);
+    let (one, two) =
+        (right.post("/api/checkout", &cart).await, wrong.post("/api/checkout", &cart).await);
     assert_eq!((one.0, two.0), (200, 200));
     assert_ne!(one.1["totalCents"], two.1["totalCents"]);
 }
@@ -164,7 +179,12 @@ async fn metrics_count_requests_by_template() {
         service.get(path).await;
     }
     let response = service.client.get(service.url("/actuator/prometheus")).send().await.unwrap();
-    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(
+        response.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
     let text = response.text().await.unwrap();
     for line in [
         r#"http_server_requests_seconds_count{service="test",method="GET",uri="/api/product/{id}",status="200",outcome="SUCCESS"} 2"#,

@@ -41,10 +41,8 @@ struct Facade {
 async fn facade(facade: Facade) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let router = axum::Router::new()
-        .route("/chaos", put(change_chaos))
-        .fallback(pass_on)
-        .with_state(facade);
+    let router =
+        axum::Router::new().route("/chaos", put(change_chaos)).fallback(pass_on).with_state(facade);
     tokio::spawn(axum::serve(listener, router).into_future());
     format!("http://{addr}")
 }
@@ -89,7 +87,8 @@ async fn play(play: Play) -> (Result<(), Failed>, Vec<String>) {
         refuse_from: play.refuse_from,
         hold_at: play.hold_at,
     });
-    let urls = Urls { baseline: stack.baseline(), candidate: candidate.await, proxy: stack.proxy() };
+    let urls =
+        Urls { baseline: stack.baseline(), candidate: candidate.await, proxy: stack.proxy() };
     let mut told = Vec::new();
     let mut story = Story {
         client: client(),

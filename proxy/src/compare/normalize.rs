@@ -31,7 +31,8 @@ pub(super) enum Treatment {
 
 impl Rules {
     pub(super) fn treatment(&self, key: &[u8]) -> Treatment {
-        let among = |names: &[String]| names.iter().any(|name| key.eq_ignore_ascii_case(name.as_bytes()));
+        let among =
+            |names: &[String]| names.iter().any(|name| key.eq_ignore_ascii_case(name.as_bytes()));
         if among(&self.ignored) {
             Treatment::Ignored
         } else if among(&self.masked) {
@@ -49,7 +50,9 @@ mod tests {
     #[test]
     fn special_keys_are_known_in_any_case_and_others_are_compared() {
         let rules = Rules::default();
-        for key in ["timestamp", "trace_id", "traceId", "request_id", "requestId", "TIMESTAMP", "TraceID"] {
+        for key in
+            ["timestamp", "trace_id", "traceId", "request_id", "requestId", "TIMESTAMP", "TraceID"]
+        {
             assert_eq!(rules.treatment(key.as_bytes()), Treatment::Ignored, "{key}");
         }
         for key in ["email", "phone", "name", "cc_last4", "Email", "CC_LAST4"] {

@@ -29,7 +29,8 @@ impl Decimal {
         if zeros >= end {
             return Self { negative: false, digits: Vec::new(), point: Integer::of(b"0", 0) };
         }
-        let shift = i64::try_from(whole).unwrap_or(i64::MAX) - i64::try_from(zeros).unwrap_or(i64::MAX);
+        let shift =
+            i64::try_from(whole).unwrap_or(i64::MAX) - i64::try_from(zeros).unwrap_or(i64::MAX);
         let point = Integer::of(exponent.get(1..).unwrap_or(b"0"), shift);
         Self { negative, digits: digits[zeros..end].to_vec(), point }
     }
@@ -54,9 +55,11 @@ impl Integer {
         let digits = &digits[zeros..];
         // Up to 18 digits and an i64 are far within an i128; above, the sum keeps the sign.
         if digits.len() <= 18 {
-            let value = digits.iter().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
+            let value =
+                digits.iter().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
             let sum = if negative { -value } else { value } + i128::from(plus);
-            let digits = if sum == 0 { Vec::new() } else { sum.unsigned_abs().to_string().into_bytes() };
+            let digits =
+                if sum == 0 { Vec::new() } else { sum.unsigned_abs().to_string().into_bytes() };
             return Self { negative: sum < 0, digits };
         }
         let away_from_zero = negative == (plus < 0);

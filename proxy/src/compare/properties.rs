@@ -93,8 +93,13 @@ fn document() -> impl Strategy<Value = Json> {
 
 fn ignored_key() -> impl Strategy<Value = String> {
     prop_oneof![
-        Just("timestamp"), Just("trace_id"), Just("traceId"), Just("request_id"), Just("requestId"),
-        Just("TIMESTAMP"), Just("Trace_Id"),
+        Just("timestamp"),
+        Just("trace_id"),
+        Just("traceId"),
+        Just("request_id"),
+        Just("requestId"),
+        Just("TIMESTAMP"),
+        Just("Trace_Id"),
     ]
     .prop_map(str::to_owned)
 }

@@ -108,7 +108,27 @@ fn what_is_not_json_is_compared_as_bytes_without_white_space_at_the_ends() {
     mismatched("plain  text", "plain text");
     matched("", "\n");
     mismatched(b"\xff", b"\xfe");
-    for not_json in ["[1,]", "{\"a\"}", "01", "+1", "1.", ".5", "[1 2]", "nul", "\"\t\"", "\"\\x\"", "\"\\u12g4\"", "{} {}", "[", "]", "{\"a\":1,}", "\u{feff}{}", "1e", "-", "{1:2}"] {
+    for not_json in [
+        "[1,]",
+        "{\"a\"}",
+        "01",
+        "+1",
+        "1.",
+        ".5",
+        "[1 2]",
+        "nul",
+        "\"\t\"",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "{} {}",
+        "[",
+        "]",
+        "{\"a\":1,}",
+        "\u{feff}{}",
+        "1e",
+        "-",
+        "{1:2}",
+    ] {
         mismatched(not_json, format!("{not_json} x"));
         // As JSON these would be equal; as bytes they are not.
         mismatched(format!("[1,{not_json}]"), format!("[1, {not_json}]"));
@@ -129,7 +149,9 @@ fn a_body_over_the_cap_is_matched_by_length_and_hash_of_the_body_as_sent() {
 
 #[test]
 fn json_over_the_cap_that_differs_is_too_large_to_tell() {
-    for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"] {
+    for content_type in
+        ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"]
+    {
         let content_type = Some(content_type.as_bytes());
         let big = Side { body: hashed(b"[1]", Cause::TooLarge), content_type, ..side(b"") };
         let other = Side { content_type, ..side(b"[2]") };
@@ -208,7 +230,8 @@ fn what_cannot_be_decoded_is_compared_as_sent() {
 #[test]
 fn a_small_body_that_decodes_to_a_huge_one_is_cut_at_the_bound() {
     let zeros = vec![b' '; 1 << 20];
-    for (name, body) in [("gzip", gzip(&zeros)), ("zstd", zstd(&zeros)), ("deflate", zlib(&zeros))] {
+    for (name, body) in [("gzip", gzip(&zeros)), ("zstd", zstd(&zeros)), ("deflate", zlib(&zeros))]
+    {
         let content_type = Some(&b"application/json"[..]);
         let bomb = Side { content_encoding: vec![name.as_bytes()], content_type, ..side(&body) };
         let mut granted = 0;
@@ -227,7 +250,8 @@ fn a_million_levels_and_adversarial_bodies_neither_crash_nor_stall() {
     let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(500_000), "]".repeat(500_000));
     mismatched(deep("1"), deep("2"));
     matched(deep("1"), deep("1.0"));
-    let objects = |inner: &str| format!("{}{inner}{}", "{\"a\":".repeat(200_000), "}".repeat(200_000));
+    let objects =
+        |inner: &str| format!("{}{inner}{}", "{\"a\":".repeat(200_000), "}".repeat(200_000));
     mismatched(objects("1"), objects("2"));
     mismatched("[".repeat(1 << 20), "{".repeat(1 << 20));
     let duplicates = |last: &str| format!("{{{}\"a\":{last}}}", "\"a\":1,".repeat(100_000));

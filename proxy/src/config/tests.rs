@@ -58,7 +58,9 @@ fn times_are_whole_seconds_or_carry_a_unit() {
     assert_eq!(cooldown("24h"), Duration::from_secs(86_400));
     for name in ["ABORT_COOLDOWN", "MIRROR_TIMEOUT", "BASELINE_TIMEOUT", "DRAIN_TIMEOUT"] {
         good(name, "1");
-        for value in ["0", "0s", "-1", "1.5", "25h", "86401", "soon", "1 fortnight", "99999999999999999999"] {
+        for value in
+            ["0", "0s", "-1", "1.5", "25h", "86401", "soon", "1 fortnight", "99999999999999999999"]
+        {
             bad(name, value);
         }
     }
@@ -137,7 +139,10 @@ fn urls_are_checked_and_their_user_info_is_not_printed() {
 #[test]
 fn methods_and_templates_are_lists() {
     let methods = good("MIRROR_METHODS", "GET, HEAD,PURGE").mirror.methods.unwrap();
-    assert_eq!(methods.iter().map(http::Method::as_str).collect::<Vec<_>>(), ["GET", "HEAD", "PURGE"]);
+    assert_eq!(
+        methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
+        ["GET", "HEAD", "PURGE"]
+    );
     for value in ["get", "GET,", "GET HEAD", ","] {
         bad("MIRROR_METHODS", value);
     }
@@ -181,8 +186,12 @@ fn a_token_is_never_printed() {
 
 #[test]
 fn all_bad_settings_are_listed_at_once() {
-    let settings =
-        [("MIRROR_FRACTION", "2"), ("LISTEN_ADDR", "x"), ("ABORT_COOLDOWN", "0"), ("MIRROR_BODY", "?")];
+    let settings = [
+        ("MIRROR_FRACTION", "2"),
+        ("LISTEN_ADDR", "x"),
+        ("ABORT_COOLDOWN", "0"),
+        ("MIRROR_BODY", "?"),
+    ];
     let message = with(&settings).unwrap_err().to_string();
     for (name, value) in settings {
         assert!(message.contains(&format!("{name}={value:?}")), "{message}");
@@ -194,7 +203,8 @@ fn all_bad_settings_are_listed_at_once() {
 fn a_value_that_is_not_utf_8_is_a_bad_setting() {
     use std::os::unix::ffi::OsStringExt;
     for name in NAMES {
-        let result = Config::from_env(&|asked| (asked == name).then(|| OsString::from_vec(vec![0xff])));
+        let result =
+            Config::from_env(&|asked| (asked == name).then(|| OsString::from_vec(vec![0xff])));
         assert!(result.unwrap_err().to_string().contains(name), "{name}");
     }
 }

@@ -58,7 +58,10 @@ fn enough_breaches_in_a_row_trip_and_say_why() {
     assert_eq!(guardrail.observe(&failed(), now), None);
     let tripped = guardrail.observe(&failed(), now);
     let Some(Transition::Tripped { reason, at }) = tripped else { panic!("{tripped:?}") };
-    assert!(reason.contains("GET /a") && reason.contains("failed") && reason.contains('3'), "{reason}");
+    assert!(
+        reason.contains("GET /a") && reason.contains("failed") && reason.contains('3'),
+        "{reason}"
+    );
     assert_eq!(at, now.wall);
     let until = now.at + config().cooldown;
     assert_eq!(guardrail.snapshot().state, State::Tripped { until });

@@ -44,10 +44,12 @@ pub async fn run(mirror: Arc<Mirror>, mut jobs: mpsc::Receiver<Job>, candidate: 
             }
             let Job { tally, epoch, snapshot, body, held, complete_since, mut baseline } = job;
             let deadline = complete_since + mirror.config.timeout;
-            let called = call(&mirror, &candidate, &tally.route, snapshot, body, deadline, &baseline);
+            let called =
+                call(&mirror, &candidate, &tally.route, snapshot, body, deadline, &baseline);
             let called = called.await;
             drop((slot, held));
-            if let Some(outcome) = judge(&mirror, &tally.route, epoch, called, &mut baseline).await {
+            if let Some(outcome) = judge(&mirror, &tally.route, epoch, called, &mut baseline).await
+            {
                 tally.count::<()>(outcome);
             }
         });
@@ -186,7 +188,8 @@ async fn judge(
             Some(outcome)
         }
         Called::Failed(latency) => {
-            unanswered(mirror, route, epoch, (latency, true), baseline, Outcome::CandidateFailed).await
+            unanswered(mirror, route, epoch, (latency, true), baseline, Outcome::CandidateFailed)
+                .await
         }
         Called::TimedOut(latency) => {
             unanswered(mirror, route, epoch, (latency, false), baseline, Outcome::CandidateTimeout)
@@ -277,11 +280,9 @@ fn side<'a>(head: &'a Head, body: &'a ReplyBody) -> Side<'a> {
         content_encoding: head.content_encoding.iter().map(HeaderValue::as_bytes).collect(),
         body: match body {
             ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
-            ReplyBody::Hashed { hasher, length, cause } => compare::Body::Hashed {
-                length: *length,
-                hash: hasher.digest128(),
-                cause: *cause,
-            },
+            ReplyBody::Hashed { hasher, length, cause } => {
+                compare::Body::Hashed { length: *length, hash: hasher.digest128(), cause: *cause }
+            }
         },
     }
 }

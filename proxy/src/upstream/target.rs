@@ -57,11 +57,8 @@ impl Target {
 
     /// The value of `Host`: the port is left out where it is the scheme's own.
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let own = if self.tls { 443 } else { 80 };
         if self.port == own { host } else { format!("{host}:{}", self.port) }
     }

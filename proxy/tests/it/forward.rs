@@ -161,7 +161,8 @@ async fn a_get_with_a_chunked_body_keeps_its_body() {
     let baseline = fixed("{}").await;
     let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
     let mut client = proxy.connect().await;
-    let request = b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let request =
+        b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     client.write_all(request).await.unwrap();
     in_time(read_head(&mut client)).await;
     assert_eq!(baseline.seen()[0].body, "abc");
@@ -267,7 +268,8 @@ async fn a_gzip_body_passes_byte_for_byte() {
     .await;
     let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
     let mut client = proxy.connect().await;
-    let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept-encoding: gzip\r\n\r\n";
+    let request =
+        b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept-encoding: gzip\r\n\r\n";
     client.write_all(request).await.unwrap();
     let mut whole = Vec::new();
     in_time(client.read_to_end(&mut whole)).await.unwrap();

@@ -2,4 +2,12 @@
 
 mod support;
 
+mod control;
 mod forward;
+mod guardrail;
+mod isolation;
+mod mirror;
+mod observability;
+mod process;
+mod shutdown;
+mod tidy;

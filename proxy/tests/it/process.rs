@@ -1,0 +1,268 @@
+//! The binary: settings, signals, exit codes, log lines.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{fixed, hung, in_time, read_head, refusing};
+
+fn command(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mirrorlab-proxy"));
+    command.env_clear().envs(settings.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A running proxy; killed when the test ends.
+struct Process {
+    child: Child,
+    addr: SocketAddr,
+    log: std::sync::Arc<std::sync::Mutex<String>>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+async fn start(baseline: SocketAddr, candidate: SocketAddr, more: &[(&str, &str)]) -> Process {
+    let (baseline, candidate) = (format!("http://{baseline}"), format!("http://{candidate}"));
+    let mut settings = vec![
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("BASELINE_URL", &baseline),
+        ("CANDIDATE_URL", &candidate),
+        ("MIRROR_FRACTION", "1"),
+        ("LOG_FORMAT", "json"),
+    ];
+    settings.extend_from_slice(more);
+    let mut child = command(&settings).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let log = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let kept = std::sync::Arc::clone(&log);
+    let (ready, when_ready) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut ready = Some(ready);
+        while let Some(Ok(line)) = lines.next() {
+            if line.contains("\"ready\"")
+                && let Some(ready) = ready.take()
+            {
+                let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+                let addr = line["fields"]["traffic"].as_str().unwrap().parse().unwrap();
+                ready.send(addr).unwrap();
+            }
+            kept.lock().unwrap().push_str(&format!("{line}\n"));
+        }
+    });
+    let addr: SocketAddr = in_time(when_ready).await.unwrap();
+    Process { child, addr, log }
+}
+
+impl Process {
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    async fn exit_code(&mut self) -> Option<i32> {
+        crate::eventually!(self.child.try_wait().unwrap().is_some());
+        self.child.wait().unwrap().code()
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    async fn request(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        stream
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn bad_settings_stop_the_start_with_code_2_and_one_message_for_all() {
+    let output = command(&[
+        ("MIRROR_FRACTION", "2"),
+        ("ABORT_COOLDOWN", "0"),
+        ("BASELINE_URL", "http://me:secret@host"),
+    ])
+    .output()
+    .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let message = text(&output);
+    for name in ["MIRROR_FRACTION=\"2\"", "ABORT_COOLDOWN=\"0\"", "BASELINE_URL="] {
+        assert!(message.contains(name), "{message}");
+    }
+    assert!(!message.contains("secret"), "{message}");
+}
+
+#[test]
+fn unknown_arguments_are_code_2_and_help_is_0() {
+    assert_eq!(command(&[]).arg("--what").output().unwrap().status.code(), Some(2));
+    let help = command(&[]).arg("--help").output().unwrap();
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--healthcheck"));
+}
+
+#[tokio::test]
+async fn a_taken_address_is_code_1() {
+    let process = start(refusing().await, refusing().await, &[]).await;
+    let addr = process.addr.to_string();
+    let output = command(&[("LISTEN_ADDR", &addr)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains(&addr));
+}
+
+#[tokio::test]
+async fn sigterm_and_sigint_drain_and_exit_0() {
+    for signal in ["TERM", "INT"] {
+        let (release, released) = tokio::sync::watch::channel(false);
+        let baseline = crate::support::upstream(move |_| {
+            let mut released = released.clone();
+            async move {
+                released.wait_for(|go| *go).await.unwrap();
+                crate::support::json("{}")
+            }
+        })
+        .await;
+        let mut process = start(baseline.addr, refusing().await, &[]).await;
+        let mut client = process.request().await;
+        crate::eventually!(baseline.count() == 1);
+        process.signal(signal);
+        crate::eventually!(TcpStream::connect(process.addr).await.is_err());
+        release.send(true).unwrap();
+        let head = in_time(read_head(&mut client)).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{signal}: {head}");
+        assert_eq!(process.exit_code().await, Some(0), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_has_a_bound() {
+    let baseline = hung().await;
+    let mut process = start(baseline.addr, refusing().await, &[("DRAIN_TIMEOUT", "200ms")]).await;
+    let _client = process.request().await;
+    crate::eventually!(baseline.count() == 1);
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(0));
+    assert!(process.log().contains("cut"), "{}", process.log());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let baseline = hung().await;
+    let mut process = start(baseline.addr, refusing().await, &[("DRAIN_TIMEOUT", "1h")]).await;
+    let _client = process.request().await;
+    crate::eventually!(baseline.count() == 1);
+    process.signal("TERM");
+    crate::eventually!(process.log().contains("draining"));
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(1));
+}
+
+#[tokio::test]
+async fn the_healthcheck_tells_healthy_from_not() {
+    let process = start(refusing().await, refusing().await, &[]).await;
+    let addr = process.addr.to_string();
+    let check = || {
+        let mut command = command(&[("LISTEN_ADDR", &addr)]);
+        command.arg("--healthcheck").output().unwrap().status.code()
+    };
+    assert_eq!(check(), Some(0));
+    drop(process);
+    assert_eq!(check(), Some(1));
+}
+
+#[tokio::test]
+async fn log_lines_tell_of_trips_and_failures_without_any_payload() {
+    let baseline = crate::support::upstream(|_| async {
+        let mut answer = crate::support::json(r#"{"email":"secret-reply@example.com"}"#);
+        answer.headers_mut().insert("x-answer", "secret-header".parse().unwrap());
+        answer
+    })
+    .await;
+    let settings = [("ABORT_CONSECUTIVE", "1"), ("LOG_LEVEL", "debug")];
+    let process = start(baseline.addr, refusing().await, &settings).await;
+    let mut client = TcpStream::connect(process.addr).await.unwrap();
+    let request = b"POST /?q=secret-query HTTP/1.1\r\nhost: x\r\nauthorization: secret-token\r\n\
+        content-length: 11\r\nconnection: close\r\n\r\nsecret-body";
+    client.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    crate::eventually!(process.log().contains("mirroring stopped by the guardrail"));
+    assert!(!process.log().contains("secret"), "{}", process.log());
+    for line in process.log().lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect("a JSON object a line");
+    }
+    let failing = start(refusing().await, refusing().await, &[]).await;
+    for _ in 0..50 {
+        let mut client = failing.request().await;
+        in_time(read_head(&mut client)).await;
+    }
+    crate::eventually!(failing.log().contains("the baseline failed"));
+    let lines = failing.log().matches("the baseline failed").count();
+    assert_eq!(lines, 1, "rate-limited");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_large_upload_and_download_leave_memory_flat() {
+    const SIZE: u64 = 256 << 20;
+    let baseline = crate::support::raw(|mut stream| async move {
+        let head = read_head(&mut stream).await;
+        let mut chunk = vec![0; 1 << 20];
+        if head.starts_with("POST") {
+            let mut left = SIZE;
+            while left > 0 {
+                left -= stream.read(&mut chunk).await.unwrap() as u64;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        } else {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            for _ in 0..SIZE >> 20 {
+                stream.write_all(&chunk).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let process = start(baseline, fixed("{}").await.addr, &[]).await;
+    let mut upload = TcpStream::connect(process.addr).await.unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {SIZE}\r\nconnection: close\r\n\r\n"
+    );
+    upload.write_all(head.as_bytes()).await.unwrap();
+    let chunk = vec![0; 1 << 20];
+    for _ in 0..SIZE >> 20 {
+        upload.write_all(&chunk).await.unwrap();
+    }
+    assert!(
+        tokio::time::timeout(Duration::from_secs(60), read_head(&mut upload))
+            .await
+            .unwrap()
+            .contains("200")
+    );
+    let mut download = process.request().await;
+    let head = in_time(read_head(&mut download)).await;
+    assert!(head.contains("200"), "{head}");
+    let (mut got, mut chunk) = (0, vec![0; 1 << 20]);
+    while got < SIZE {
+        let read = download.read(&mut chunk).await.unwrap() as u64;
+        assert!(read > 0, "ended after {got} bytes");
+        got += read;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 64 << 10, "peak memory {peak} KiB");
+}

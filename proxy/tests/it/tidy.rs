@@ -1,0 +1,85 @@
+//! Rules of the code base that no lint knows: which module may import which.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// A module imports only from levels below its own.
+const LEVELS: [&[&str]; 9] = [
+    &["exchange", "headers", "guardrail", "listen", "log_limit"],
+    &["metrics", "compare"],
+    &["body"],
+    &["route", "upstream"],
+    &["mirror"],
+    &["forward", "control"],
+    &["config"],
+    &["app", "logging", "healthcheck"],
+    &["lib", "main"],
+];
+
+fn level(module: &str) -> usize {
+    let found = LEVELS.iter().position(|modules| modules.contains(&module));
+    found.unwrap_or_else(|| panic!("module {module} has no level; give it one in LEVELS"))
+}
+
+/// The code of each top-level module, its submodules included and its tests left out.
+fn sources() -> BTreeMap<String, String> {
+    fn gather(dir: &Path, module: Option<&str>, found: &mut BTreeMap<String, String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let module = module.unwrap_or(&name);
+            if path.is_dir() {
+                gather(&path, Some(module), found);
+            } else if !["tests", "properties"].contains(&name.as_str()) {
+                let source = fs::read_to_string(&path).unwrap();
+                let code = source.split("#[cfg(test)]").next().unwrap();
+                found.entry(module.to_owned()).or_default().push_str(code);
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), None, &mut found);
+    found
+}
+
+#[test]
+fn modules_import_only_from_lower_levels() {
+    for (module, source) in sources() {
+        if ["lib", "main"].contains(&module.as_str()) {
+            continue;
+        }
+        let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            for (at, _) in line.match_indices("crate::") {
+                let imported: Vec<String> = match line[at + 7..].strip_prefix('{') {
+                    Some(list) => list.split(',').map(first_word).collect(),
+                    None => vec![first_word(&line[at + 7..])],
+                };
+                for imported in
+                    imported.into_iter().filter(|name| !name.is_empty() && *name != module)
+                {
+                    assert!(
+                        level(&imported) < level(&module),
+                        "{module} imports {imported}, which is not below it: {line}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn first_word(text: &str) -> String {
+    text.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()
+}
+
+#[test]
+fn pure_modules_read_no_clock_and_no_environment_and_spawn_nothing() {
+    let sources = sources();
+    for module in ["compare", "guardrail"] {
+        let code = &sources[module];
+        for forbidden in ["tokio::", "std::env", "rand::", "SystemTime::now", "metrics::"] {
+            assert!(!code.contains(forbidden), "{module} uses {forbidden}");
+        }
+    }
+}
