@@ -1,4 +1,5 @@
 //! The regression story, played well once, and broken at each step.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

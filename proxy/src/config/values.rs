@@ -39,7 +39,7 @@ pub(super) fn number(text: &str, allowed: impl Fn(f64) -> bool) -> Parsed<f64> {
 /// A whole number of at least `least`.
 pub(super) fn whole<T>(text: &str, least: T) -> Parsed<T>
 where
-    T: FromStr<Err: std::fmt::Display> + PartialOrd,
+    T: FromStr<Err: std::fmt::Display> + PartialOrd + Copy,
 {
     let number = text.parse::<T>().map_err(|error| error.to_string())?;
     if number < least { Err("too small".to_owned()) } else { Ok(number) }

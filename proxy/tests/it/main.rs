@@ -1,4 +1,5 @@
 //! The proxy as a whole, over real sockets, between scripted upstreams and real clients.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -385,6 +385,7 @@ async fn a_spent_budget_drops_and_counts_and_is_given_back() {
     nothing.expect_outcome("/", "dropped_buffer_full").await;
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 #[tokio::test]
 async fn every_request_has_exactly_one_outcome_and_the_sums_close() {
     let mode = Arc::new(AtomicBool::new(false));

@@ -30,7 +30,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 macro_rules! eventually {
     ($condition:expr) => {{
         let deadline = tokio::time::Instant::now() + $crate::support::PATIENCE;
-        while !$condition {
+        loop {
+            if $condition {
+                break;
+            }
             assert!(
                 tokio::time::Instant::now() < deadline,
                 "never held: {}",
