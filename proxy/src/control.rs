@@ -101,11 +101,12 @@ pub fn router(control: Control) -> Router {
 }
 
 async fn readyz(Shared(control): Shared<Control>) -> Response {
-    if control.draining.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    let (code, status) = if control.draining.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
     } else {
-        "ready\n".into_response()
-    }
+        (StatusCode::OK, "ready")
+    };
+    (code, Json(json!({"status": status}))).into_response()
 }
 
 async fn metrics(Shared(control): Shared<Control>) -> Response {
@@ -183,3 +184,6 @@ fn switched(
     }
     Json(json!({"message": message})).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,6 +217,88 @@ fn enable_while_enabled_only_forgets_the_streaks() {
     assert_eq!(gate.read(), Reading::Open { epoch: 0 }, "pairs on their way still count");
 }
 
+#[test]
+fn an_error_delta_just_below_1_leaves_the_error_rule_on() {
+    assert!(is_breach(Config { error_delta: 0.999, ..config() }, &failed()));
+}
+
+#[test]
+fn without_an_answer_there_is_no_latency_to_judge() {
+    let pair = Observation { candidate_latency: None, ..failed() };
+    assert!(is_breach(config(), &pair));
+    assert!(!is_breach(Config { error_delta: 1.0, ..config() }, &pair));
+}
+
+#[test]
+fn the_reason_of_a_latency_trip_names_the_route_and_the_numbers() {
+    let (mut guardrail, _, now) = guardrail(Config { consecutive: 1, ..config() });
+    let slow = Observation { candidate_latency: Some(ms(50)), ..healthy() };
+    guardrail.observe(&slow, now);
+    let (_, reason) = guardrail.snapshot().last_abort.unwrap();
+    for part in ["GET /a", "50.0 ms", "2.50 times", "20.0 ms", "10.0 ms", "1.15"] {
+        assert!(reason.contains(part), "{part} is not in: {reason}");
+    }
+}
+
+#[test]
+fn the_streak_shown_is_the_longest_running() {
+    let (mut guardrail, _, now) = guardrail(Config { consecutive: 9, ..config() });
+    let b_healthy = Observation { route: "GET /b", ..healthy() };
+    let b_failed = Observation { route: "GET /b", ..failed() };
+    let mut shown = Vec::new();
+    for pair in [failed(), failed(), b_healthy, b_failed, failed(), healthy()] {
+        guardrail.observe(&pair, now);
+        shown.push(guardrail.snapshot().breach_streak);
+    }
+    // The healthy pair on b leaves the run on a; the last one ends a's, and b's is left.
+    assert_eq!(shown, [1, 2, 2, 2, 3, 1]);
+}
+
+#[test]
+fn pairs_while_it_is_held_are_ignored() {
+    let (mut guardrail, _, now) = guardrail(config());
+    guardrail.disable(now);
+    for _ in 0..5 {
+        assert_eq!(guardrail.observe(&failed(), now), None);
+    }
+    let snapshot = guardrail.snapshot();
+    assert_eq!((snapshot.state, snapshot.breach_streak), (State::Held, 0));
+}
+
+#[test]
+fn enable_sets_the_streaks_to_0_in_every_state() {
+    for (breaches, disable) in [(2, false), (2, true), (3, false), (3, true)] {
+        let (mut guardrail, gate, now) = guardrail(config());
+        for _ in 0..breaches {
+            guardrail.observe(&failed(), now);
+        }
+        if disable {
+            guardrail.disable(now);
+        }
+        guardrail.enable();
+        let snapshot = guardrail.snapshot();
+        assert_eq!((snapshot.state, snapshot.breach_streak), (State::Enabled, 0));
+        let Reading::Open { epoch } = gate.read() else { panic!("the gate is shut") };
+        // Neither the run over all pairs nor the route's own goes on where it was.
+        for _ in 0..2 {
+            assert_eq!(guardrail.observe(&Observation { epoch, ..failed() }, now), None);
+        }
+    }
+}
+
+#[test]
+fn each_disable_of_running_mirroring_counts() {
+    let (mut guardrail, gate, now) = guardrail(config());
+    for round in 1..=2 {
+        let now = later(now, ms(round));
+        assert_eq!(guardrail.disable(now), Some(Transition::Held { counted: true }));
+        assert_eq!(guardrail.disable(later(now, ms(500))), None);
+        assert_eq!(guardrail.snapshot().last_abort.unwrap().0, now.wall);
+        assert_eq!(guardrail.enable(), Some(Transition::Enabled));
+        assert_eq!(gate.read(), Reading::Open { epoch: round });
+    }
+}
+
 proptest! {
     #[test]
     fn pairs_that_are_no_breach_never_trip(latencies in proptest::collection::vec(0_u64..11, 0..200)) {
@@ -224,6 +306,25 @@ proptest! {
         for latency in latencies {
             let pair = Observation { candidate_latency: Some(ms(latency)), ..healthy() };
             prop_assert_eq!(guardrail.observe(&pair, now), None);
+        }
+    }
+
+    #[test]
+    fn it_trips_exactly_when_the_last_pairs_of_all_or_of_the_route_are_breaches(
+        pairs in proptest::collection::vec((prop_oneof![Just("a"), Just("b")], any::<bool>()), 0..60),
+    ) {
+        let (mut guardrail, _, now) = guardrail(config());
+        for seen in 1..=pairs.len() {
+            let (route, bad) = pairs[seen - 1];
+            let pair = Observation { route, candidate_failed: bad, ..healthy() };
+            let tripped = guardrail.observe(&pair, now).is_some();
+            let of_all = pairs[..seen].iter().rev().take_while(|(_, bad)| *bad);
+            let on_route = pairs[..seen].iter().rev().filter(|(on, _)| *on == route);
+            let on_route = on_route.take_while(|(_, bad)| *bad);
+            prop_assert_eq!(tripped, of_all.count() == 3 || on_route.count() == 3);
+            if tripped {
+                break;
+            }
         }
     }
 

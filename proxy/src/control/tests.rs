@@ -1,0 +1,311 @@
+use axum::body::Body;
+use axum::http::Request;
+use axum::http::header::ALLOW;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::guardrail::gate::gate;
+use crate::guardrail::{Config, Observation};
+
+/// The endpoints with what they were wired to.
+struct Fixture {
+    control: Control,
+    told: Arc<Mutex<Vec<Transition>>>,
+}
+
+fn fixture() -> Fixture {
+    with_cooldown(Duration::from_secs(10))
+}
+
+fn with_cooldown(cooldown: Duration) -> Fixture {
+    let config = Config {
+        latency_ratio: 1.15,
+        error_delta: 0.005,
+        consecutive: 2,
+        latency_floor: Duration::from_millis(2),
+        cooldown,
+    };
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let control = Control {
+        guardrail: Arc::new(Mutex::new(Guardrail::new(config, gate().0))),
+        draining: Arc::new(AtomicBool::new(false)),
+        token: None,
+        render_metrics: Arc::new(|| "# HELP x\n".to_owned()),
+        on_transition: Arc::new(move |t: &Transition| heard.lock().unwrap().push(t.clone())),
+    };
+    Fixture { control, told }
+}
+
+struct Answer {
+    code: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        assert_eq!(self.headers[CONTENT_TYPE], "application/json", "{}", self.text);
+        serde_json::from_str(&self.text).unwrap()
+    }
+}
+
+impl Fixture {
+    fn with_token(mut self) -> Self {
+        self.control.token = Some(Token::new("s3cret".to_owned()));
+        self
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        self.ask_with(method, path, None).await
+    }
+
+    async fn ask_with(&self, method: &str, path: &str, authorization: Option<&str>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = router(self.control.clone()).oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Answer { code: head.status, headers: head.headers, text }
+    }
+
+    async fn status(&self) -> Value {
+        self.ask("GET", "/control/status").await.json()
+    }
+
+    fn breach(&self, times: usize) {
+        let pair = Observation {
+            route: "GET /a",
+            epoch: 0,
+            baseline_latency: Duration::from_millis(1),
+            baseline_p99: Duration::from_millis(1),
+            baseline_failed: false,
+            candidate_latency: None,
+            candidate_failed: true,
+        };
+        let now = Moment { at: Instant::now(), wall: SystemTime::now() };
+        for _ in 0..times {
+            self.control.guardrail().observe(&pair, now);
+        }
+    }
+}
+
+#[tokio::test]
+async fn liveness_is_200_also_while_draining_and_readiness_is_not() {
+    let fixture = fixture();
+    assert_eq!(fixture.ask("GET", "/healthz").await.code, 200);
+    let ready = fixture.ask("GET", "/readyz").await;
+    assert_eq!((ready.code, ready.json()), (StatusCode::OK, json!({"status": "ready"})));
+
+    fixture.control.draining.store(true, Ordering::Relaxed);
+    assert_eq!(fixture.ask("GET", "/healthz").await.code, 200);
+    let draining = fixture.ask("GET", "/readyz").await;
+    assert_eq!(draining.code, 503);
+    assert_eq!(draining.json(), json!({"status": "draining"}));
+}
+
+#[tokio::test]
+async fn metrics_are_prometheus_text() {
+    let answer = fixture().ask("GET", "/metrics").await;
+    assert_eq!((answer.code, answer.text.as_str()), (StatusCode::OK, "# HELP x\n"));
+    assert_eq!(answer.headers[CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
+}
+
+#[tokio::test]
+async fn the_status_before_the_first_abort_is_all_there_with_nulls() {
+    let fixture = fixture();
+    fixture.breach(1);
+    let expected = json!({
+        "enabled": true,
+        "state": "enabled",
+        "lastAbortTime": null,
+        "lastAbortReason": null,
+        "breachStreak": 1,
+        "latencyRatioThreshold": 1.15,
+        "errorDeltaThreshold": 0.005,
+        "breachConsecutive": 2,
+        "cooldownSeconds": 10,
+        "cooldownRemainingSeconds": null,
+    });
+    assert_eq!(fixture.status().await, expected);
+}
+
+#[tokio::test]
+async fn the_status_after_a_trip_says_when_and_why_and_how_long_still() {
+    let fixture = fixture();
+    let before = SystemTime::now() - Duration::from_millis(1);
+    fixture.breach(2);
+    let status = fixture.status().await;
+    assert_eq!((&status["enabled"], &status["state"]), (&json!(false), &json!("tripped")));
+    assert!(status["lastAbortReason"].as_str().unwrap().contains("GET /a"), "{status}");
+    let at = humantime::parse_rfc3339(status["lastAbortTime"].as_str().unwrap()).unwrap();
+    assert!(before <= at && at <= SystemTime::now());
+    let left = status["cooldownRemainingSeconds"].as_f64().unwrap();
+    assert!(left > 0.0 && left <= 10.0, "{left}");
+}
+
+#[tokio::test]
+async fn after_the_cooldown_nothing_remains_of_it_but_only_a_request_resumes() {
+    let fixture = with_cooldown(Duration::ZERO);
+    fixture.breach(2);
+    let status = fixture.status().await;
+    assert_eq!(status["state"], "tripped", "to look is not to switch");
+    assert_eq!(status["cooldownRemainingSeconds"].to_string(), "0");
+}
+
+#[tokio::test]
+async fn the_cooldown_is_a_number_and_whole_where_it_is() {
+    for (cooldown, shown) in [(20_000, "20"), (500, "0.5"), (1500, "1.5"), (120_000, "120")] {
+        let status = with_cooldown(Duration::from_millis(cooldown)).status().await;
+        assert_eq!(status["cooldownSeconds"].to_string(), shown);
+    }
+}
+
+#[tokio::test]
+async fn a_disable_holds_and_an_enable_lifts_it_and_each_change_is_told_once() {
+    let fixture = fixture();
+    for _ in 0..2 {
+        let answer = fixture.ask("POST", "/control/disable").await;
+        assert_eq!(answer.code, 200);
+        assert_eq!(answer.json(), json!({"message": "mirroring disabled"}));
+        let status = fixture.status().await;
+        assert_eq!((&status["enabled"], &status["state"]), (&json!(false), &json!("held")));
+        assert_eq!(status["lastAbortReason"], "disabled by hand");
+        assert_eq!(status["cooldownRemainingSeconds"], Value::Null);
+    }
+    for _ in 0..2 {
+        let answer = fixture.ask("POST", "/control/enable").await;
+        assert_eq!(answer.code, 200);
+        assert_eq!(answer.json(), json!({"message": "mirroring enabled"}));
+        assert_eq!(fixture.status().await["state"], "enabled");
+    }
+    let told = fixture.told.lock().unwrap().clone();
+    assert_eq!(told, [Transition::Held { counted: true }, Transition::Enabled]);
+}
+
+#[tokio::test]
+async fn a_disable_after_a_trip_keeps_time_and_reason_and_counts_nothing() {
+    let fixture = fixture();
+    fixture.breach(2);
+    let tripped = fixture.status().await;
+    fixture.ask("POST", "/control/disable").await;
+    let held = fixture.status().await;
+    assert_eq!(held["state"], "held");
+    for kept in ["lastAbortTime", "lastAbortReason"] {
+        assert!(!held[kept].is_null());
+        assert_eq!(held[kept], tripped[kept]);
+    }
+    assert_eq!(*fixture.told.lock().unwrap(), [Transition::Held { counted: false }]);
+}
+
+#[tokio::test]
+async fn enable_sets_the_streak_to_0_while_enabled_too() {
+    let fixture = fixture();
+    fixture.breach(1);
+    fixture.ask("POST", "/control/enable").await;
+    assert_eq!(fixture.status().await["breachStreak"], 0);
+    assert!(fixture.told.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_405_with_allow_and_switches_nothing() {
+    let fixture = fixture().with_token();
+    for path in PATHS {
+        let by_post = path.ends_with("able");
+        let (wrong, right) = if by_post { ("GET", "POST") } else { ("POST", "GET") };
+        for method in [wrong, "PUT", "DELETE"] {
+            let answer = fixture.ask(method, path).await;
+            assert_eq!(answer.code, 405, "{method} {path}");
+            let allow = answer.headers[ALLOW].to_str().unwrap();
+            assert!(allow.split(',').any(|method| method == right), "{path}: {allow}");
+            assert!(!allow.split(',').any(|method| method == wrong), "{path}: {allow}");
+        }
+    }
+    assert_eq!(fixture.status().await["state"], "enabled");
+}
+
+#[tokio::test]
+async fn a_missing_or_wrong_token_is_401_and_switches_nothing() {
+    let fixture = fixture().with_token();
+    let near = ["Bearer s3cre", "Bearer s3cret2", "Bearer S3CRET", "Bearer  s3cret", "Bearer"];
+    let other = ["s3cret", "Basic s3cret", "Bearer", "Bearer ", ""];
+    let wrong = near.into_iter().chain(other).map(Some).chain([None]);
+    for authorization in wrong {
+        for path in ["/control/enable", "/control/disable"] {
+            let answer = fixture.ask_with("POST", path, authorization).await;
+            assert_eq!(answer.code, 401, "{authorization:?}");
+            assert_eq!(answer.headers[WWW_AUTHENTICATE], "Bearer");
+            assert!(answer.json()["error"].is_string());
+            assert!(!answer.text.contains("s3cret"));
+        }
+    }
+    assert!(fixture.told.lock().unwrap().is_empty());
+    assert_eq!(fixture.status().await["state"], "enabled");
+}
+
+#[tokio::test]
+async fn the_right_token_switches_and_get_needs_none() {
+    let fixture = fixture().with_token();
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let authorization = format!("{scheme} s3cret");
+        let answer = fixture.ask_with("POST", "/control/disable", Some(&authorization)).await;
+        assert_eq!(answer.code, 200, "{scheme}");
+    }
+    for path in ["/healthz", "/readyz", "/metrics", "/control/status"] {
+        assert_eq!(fixture.ask("GET", path).await.code, 200, "{path}");
+    }
+    assert_eq!(fixture.status().await["state"], "held");
+}
+
+#[tokio::test]
+async fn without_a_token_set_none_is_asked_for() {
+    let fixture = fixture();
+    let answer = fixture.ask_with("POST", "/control/disable", Some("Bearer whatever")).await;
+    assert_eq!(answer.code, 200);
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    let control = fixture().with_token().control;
+    assert_eq!(format!("{:?}", control.token), "Some(Token(…))");
+    assert!(!format!("{control:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn other_paths_get_404_in_json_and_are_no_admin_paths() {
+    let fixture = fixture();
+    for path in ["/", "/control", "/control/", "/metrics/", "/healthz2", "/Healthz", "//healthz"] {
+        assert!(!is_admin_path(path), "{path}");
+        let answer = fixture.ask("GET", path).await;
+        assert_eq!(
+            (answer.code, answer.json()),
+            (StatusCode::NOT_FOUND, json!({"error": "not found"}))
+        );
+    }
+    for path in PATHS {
+        assert!(is_admin_path(path));
+        assert_ne!(fixture.ask("GET", path).await.code, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_under_the_lock_leaves_the_switch_in_the_operators_hand() {
+    let fixture = fixture();
+    let guardrail = Arc::clone(&fixture.control.guardrail);
+    let panicked = std::thread::spawn(move || {
+        let _guard = guardrail.lock().unwrap();
+        panic!("on purpose");
+    });
+    assert!(panicked.join().is_err());
+    assert!(fixture.control.guardrail.is_poisoned());
+    assert_eq!(fixture.ask("POST", "/control/disable").await.code, 200);
+    assert_eq!(fixture.status().await["state"], "held");
+    assert_eq!(fixture.ask("POST", "/control/enable").await.code, 200);
+    assert_eq!(fixture.status().await["state"], "enabled");
+}
