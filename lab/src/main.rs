@@ -30,10 +30,10 @@ fn main() -> ExitCode {
         }
     };
     let runtimes = Runtime::new().and_then(|main| {
-        let mirror = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        Ok((main, mirror))
+        let compare = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok((main, compare))
     });
-    let (runtime, mirror) = match runtimes {
+    let (runtime, compare) = match runtimes {
         Ok(runtimes) => runtimes,
         Err(error) => {
             output.line(&format!("cannot start threads: {error}"));
@@ -42,8 +42,8 @@ fn main() -> ExitCode {
     };
     let log = tracing_subscriber::fmt().with_max_level(tracing_level(&config));
     log.with_writer(std::io::stderr).with_target(false).init();
-    let code = runtime.block_on(run(&options, config, mirror.handle().clone(), &mut output));
-    mirror.shutdown_background();
+    let code = runtime.block_on(run(&options, config, compare.handle().clone(), &mut output));
+    compare.shutdown_background();
     runtime.shutdown_background();
     code
 }
@@ -62,9 +62,9 @@ fn tracing_level(config: &Config) -> tracing_subscriber::filter::LevelFilter {
     config.log.filter.parse().unwrap_or(LevelFilter::INFO)
 }
 
-async fn run(options: &Options, config: Config, mirror: Handle, output: &mut Output) -> ExitCode {
+async fn run(options: &Options, config: Config, compare: Handle, output: &mut Output) -> ExitCode {
     let ports = Ports::STANDARD;
-    let stack = match Stack::start(ports, config, mirror).await {
+    let stack = match Stack::start(ports, config, compare).await {
         Ok(stack) => stack,
         Err(error) => {
             output.line(&format!("cannot start: {error}"));

@@ -44,10 +44,10 @@ impl Stack {
     ///
     /// # Errors
     /// When no port is free, or the proxy cannot start.
-    pub async fn start(ports: Ports, config: Config, mirror: Handle) -> io::Result<Self> {
+    pub async fn start(ports: Ports, config: Config, compare: Handle) -> io::Result<Self> {
         let baseline = service("service-v1", ports.baseline).await?;
         let candidate = service("service-v2", ports.candidate).await?;
-        let proxy = proxy(ports.proxy, config, (&baseline, &candidate), &mirror).await?;
+        let proxy = proxy(ports.proxy, config, (&baseline, &candidate), &compare).await?;
         Ok(Self { baseline, candidate, proxy })
     }
 
@@ -130,7 +130,7 @@ async fn proxy(
     port: u16,
     config: Config,
     (baseline, candidate): (&Running, &Running),
-    mirror: &Handle,
+    compare: &Handle,
 ) -> io::Result<App> {
     let target = |running: &Running| Target {
         tls: false,
@@ -145,7 +145,7 @@ async fn proxy(
         config.admin = None;
         config.baseline = target(baseline);
         config.candidate = target(candidate);
-        match app::start(config, mirror.clone()).await {
+        match app::start(config, compare.clone()).await {
             Ok(app) => return Ok(app),
             Err(StartError::Bind(_, error)) if error.kind() == io::ErrorKind::AddrInUse => {
                 failed = error;

@@ -80,12 +80,12 @@ pub struct Drained {
     pub cut: usize,
 }
 
-/// Starts a proxy; the mirror's background work runs on `mirror_runtime`.
+/// Starts a proxy; answers whose bytes differ are compared on `compare_runtime`.
 ///
 /// # Errors
 /// See [`StartError`].
-pub async fn start(config: Config, mirror_runtime: Handle) -> Result<App, StartError> {
-    start_probed(config, mirror_runtime, None).await
+pub async fn start(config: Config, compare_runtime: Handle) -> Result<App, StartError> {
+    start_probed(config, compare_runtime, None).await
 }
 
 /// As [`start`], with a probe that can make any stage of the mirror side fail.
@@ -94,7 +94,7 @@ pub async fn start(config: Config, mirror_runtime: Handle) -> Result<App, StartE
 /// See [`StartError`].
 pub async fn start_probed(
     config: Config,
-    mirror_runtime: Handle,
+    compare_runtime: Handle,
     probe: Option<Probe>,
 ) -> Result<App, StartError> {
     let listener = listener(config.listen)?;
@@ -109,11 +109,12 @@ pub async fn start_probed(
     let baseline = upstream(Role::Baseline, config.baseline, config.forward.baseline_timeout)?;
     let candidate = upstream(Role::Candidate, config.candidate, config.mirror.timeout)?;
 
-    let parts = (Arc::clone(&guardrail), gate, Arc::clone(&metrics), probe);
-    let (mirror, jobs) = Mirror::new(config.mirror, parts.0, parts.1, parts.2, parts.3);
+    let decider = Arc::clone(&guardrail);
+    let counted = Arc::clone(&metrics);
+    let (mirror, jobs) = Mirror::new(config.mirror, decider, gate, counted, compare_runtime, probe);
     let background = vec![
-        mirror_runtime.spawn(worker::run(Arc::clone(&mirror), jobs, candidate)),
-        mirror_runtime.spawn(upkeep(Arc::clone(&metrics))),
+        tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate)),
+        tokio::spawn(upkeep(Arc::clone(&metrics))),
     ];
     let routes = Routes::new(config.templates, Arc::clone(&metrics));
     let mirrored = Arc::clone(&mirror);
@@ -230,6 +231,8 @@ impl Service {
             Some(error) if error.is_parse_too_large() => {
                 traffic.metrics.count_refused(Refusal::HeadersTooLarge);
             }
+            // The body that we were passing on gave up.
+            Some(error) if error.is_user() => traffic.forward.note_broken_response(),
             Some(error) if error.is_parse() => traffic.metrics.count_refused(Refusal::Malformed),
             _ => {}
         }

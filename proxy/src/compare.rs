@@ -133,7 +133,7 @@ pub fn compare(
     let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
         return by_hash(ours, theirs);
     };
-    if our_bytes == their_bytes && ours.content_encoding == theirs.content_encoding {
+    if same_bytes(ours, theirs) {
         return Verdict::Matched;
     }
     match by_content(ours, our_bytes, theirs, their_bytes, rules, limits) {
@@ -142,6 +142,16 @@ pub fn compare(
         Err(Obstacle::NoBudget) => Verdict::BufferFull,
         Err(Obstacle::TooLarge) => too_large(ours, theirs),
     }
+}
+
+/// Whether two replies are equal without a look into their bodies.
+pub fn same_bytes(ours: &Side<'_>, theirs: &Side<'_>) -> bool {
+    let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
+        return false;
+    };
+    ours.status == theirs.status
+        && our_bytes == their_bytes
+        && ours.content_encoding == theirs.content_encoding
 }
 
 fn by_hash(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {

@@ -142,6 +142,17 @@ impl Forward {
         Ok(response)
     }
 
+    /// Notes that a response ended in the middle, which its client sees as a broken transfer.
+    pub fn note_broken_response(&self) {
+        self.log_failure("unknown", "connection closed in the middle of a response");
+    }
+
+    fn log_failure(&self, route: &str, reason: &str) {
+        if let Some(before) = self.failures.admit(std::time::Instant::now()) {
+            warn!(route, reason, not_logged_before = before, "the baseline failed");
+        }
+    }
+
     fn respond_to_failure(
         &self,
         error: &Error,
@@ -153,10 +164,7 @@ impl Forward {
             if let Some(tap) = tap {
                 tap.no_answer();
             }
-            if let Some(before) = self.failures.admit(std::time::Instant::now()) {
-                let (route, reason) = (&*route.label, error.reason());
-                warn!(route, reason, not_logged_before = before, "the baseline failed");
-            }
+            self.log_failure(&route.label, error.reason());
         }
         failure(error, self.baseline.role.name())
     }

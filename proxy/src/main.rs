@@ -50,20 +50,20 @@ fn main() -> ExitCode {
     if let Err(why) = proxy::logging::init(&config.log) {
         return fail(2, &why);
     }
-    // The mirror side has a runtime of its own: what it computes takes no turn from a client.
-    let mirror =
-        Builder::new_multi_thread().worker_threads(1).thread_name("mirror").enable_all().build();
-    let mirror = match mirror {
-        Ok(mirror) => mirror,
+    // Comparing has a runtime of its own: what it computes takes no turn from a client.
+    let compare =
+        Builder::new_multi_thread().worker_threads(1).thread_name("compare").enable_all().build();
+    let compare = match compare {
+        Ok(compare) => compare,
         Err(error) => return fail(1, &format!("cannot start threads: {error}")),
     };
-    let code = runtime.block_on(run(config, &mirror));
-    mirror.shutdown_background();
+    let code = runtime.block_on(run(config, &compare));
+    compare.shutdown_background();
     runtime.shutdown_background();
     code
 }
 
-async fn run(config: Config, mirror: &Runtime) -> ExitCode {
+async fn run(config: Config, compare: &Runtime) -> ExitCode {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -72,7 +72,7 @@ async fn run(config: Config, mirror: &Runtime) -> ExitCode {
     for name in Config::unknown_in_process_env() {
         warn!(name, "a setting of this name is not known; a typing error?");
     }
-    let app = match app::start(config, mirror.handle().clone()).await {
+    let app = match app::start(config, compare.handle().clone()).await {
         Ok(app) => app,
         Err(why) => {
             error!(%why, "cannot start");

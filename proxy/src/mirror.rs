@@ -2,7 +2,7 @@
 //!
 //! Everything here returns at once and is contained: what goes wrong, a full queue or a panic,
 //! becomes a counted outcome and never reaches the client's request. The rest of the mirror's
-//! work is done by [`worker`] on another runtime.
+//! work is done by [`worker`] in the background.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -73,6 +74,8 @@ pub enum Stage {
     Call,
     /// In the background: both answers are there.
     Compare,
+    /// On the threads for comparing: the answers differ in their bytes.
+    Look,
     /// In the background: the guardrail is told.
     Observe,
 }
@@ -93,6 +96,7 @@ pub struct Mirror {
     metrics: Arc<Metrics>,
     gate: Gate,
     queue: mpsc::Sender<Job>,
+    compare_runtime: Handle,
     dropped: LogLimit,
     probe: Option<Probe>,
 }
@@ -132,6 +136,7 @@ impl Mirror {
         guardrail: Arc<Mutex<Guardrail>>,
         gate: Gate,
         metrics: Arc<Metrics>,
+        compare_runtime: Handle,
         probe: Option<Probe>,
     ) -> (Arc<Self>, mpsc::Receiver<Job>) {
         let (queue, jobs) = mpsc::channel(config.queue_size);
@@ -142,6 +147,7 @@ impl Mirror {
             metrics,
             gate,
             queue,
+            compare_runtime,
             dropped: LogLimit::new(Duration::from_secs(5)),
             probe,
             config,
@@ -191,9 +197,10 @@ impl Mirror {
             && until <= std::time::Instant::now()
         {
             let mut guardrail = self.guardrail.lock().unwrap_or_else(PoisonError::into_inner);
-            let transition = guardrail.resume_if_due(now());
-            drop(guardrail);
-            transition.iter().for_each(|t| announce::announce(&self.metrics, t));
+            // Told under the lock, so that the metrics see changes in the order they happened.
+            if let Some(transition) = guardrail.resume_if_due(now()) {
+                announce::announce(&self.metrics, &transition);
+            }
         }
         self.epoch()
     }

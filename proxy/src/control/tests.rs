@@ -234,7 +234,7 @@ async fn a_wrong_method_is_405_with_allow_and_switches_nothing() {
 async fn a_missing_or_wrong_token_is_401_and_switches_nothing() {
     let fixture = fixture().with_token();
     let near = ["Bearer s3cre", "Bearer s3cret2", "Bearer S3CRET", "Bearer  s3cret", "Bearer"];
-    let other = ["s3cret", "Basic s3cret", "Bearer", "Bearer ", ""];
+    let other = ["s3cret", "Basic s3cret", "ApiKey s3cret", "Bearer ", ""];
     let wrong = near.into_iter().chain(other).map(Some).chain([None]);
     for authorization in wrong {
         for path in ["/control/enable", "/control/disable"] {

@@ -246,12 +246,13 @@ fn the_streak_shown_is_the_longest_running() {
     let b_healthy = Observation { route: "GET /b", ..healthy() };
     let b_failed = Observation { route: "GET /b", ..failed() };
     let mut shown = Vec::new();
-    for pair in [failed(), failed(), b_healthy, b_failed, failed(), healthy()] {
+    for pair in [failed(), b_failed.clone(), failed(), b_healthy, b_failed, failed(), healthy()] {
         guardrail.observe(&pair, now);
         shown.push(guardrail.snapshot().breach_streak);
     }
-    // The healthy pair on b leaves the run on a; the last one ends a's, and b's is left.
-    assert_eq!(shown, [1, 2, 2, 2, 3, 1]);
+    // First the run over all leads; the healthy pair on b ends it and leaves a's; the last one
+    // ends a's, and b's is left.
+    assert_eq!(shown, [1, 2, 3, 2, 2, 3, 1]);
 }
 
 #[test]

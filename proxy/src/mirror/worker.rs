@@ -1,5 +1,9 @@
 //! The mirror's background work: take a copy from the queue, call the candidate, wait for the
-//! baseline's side of the pair, compare, tell the guardrail.
+//! baseline's side of the pair, tell the guardrail, compare.
+//!
+//! The candidate is called on the same threads as the baseline: on threads of its own, each time
+//! the machine is too busy to run them looks like a slow candidate, and a busy machine is reason
+//! enough for five such pairs in a row. The work that takes time, comparing, has its own threads.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -168,7 +172,7 @@ async fn read_body(
 
 /// Meets the baseline's side; `None` when the mirror side failed there.
 async fn judge(
-    mirror: &Mirror,
+    mirror: &Arc<Mirror>,
     route: &Route,
     epoch: u64,
     called: Called,
@@ -181,11 +185,9 @@ async fn judge(
                 other => return without_answer(&other),
             };
             let ours = baseline.head().await?.clone();
-            mirror.probe(Stage::Compare);
-            let outcome = compared(mirror, (&ours, theirs), (&head, body));
             let failed = head.status.is_server_error();
             observe(mirror, route, epoch, &ours, (Some(head.latency), failed));
-            Some(outcome)
+            compared(mirror, Reply { head: ours, body: theirs }, Reply { head, body }).await
         }
         Called::Failed(latency) => {
             unanswered(mirror, route, epoch, (latency, true), baseline, Outcome::CandidateFailed)
@@ -252,17 +254,33 @@ fn observe(
     }
 }
 
-fn compared(
-    mirror: &Mirror,
-    (our_head, our_body): (&Head, ReplyBody),
-    (their_head, their_body): (&Head, ReplyBody),
-) -> Outcome {
+/// A whole answer.
+struct Reply {
+    head: Head,
+    body: ReplyBody,
+}
+
+/// Compares two answers. Equal bytes are seen at once; a closer look takes time that no client
+/// should wait for, and has threads of its own.
+async fn compared(mirror: &Arc<Mirror>, ours: Reply, theirs: Reply) -> Option<Outcome> {
+    mirror.probe(Stage::Compare);
+    if compare::same_bytes(&ours.side(), &theirs.side()) {
+        return Some(Outcome::Matched);
+    }
+    let look = {
+        let mirror = Arc::clone(mirror);
+        async move { look_closer(&mirror, &ours, &theirs) }
+    };
+    mirror.compare_runtime.spawn(look).await.ok()
+}
+
+fn look_closer(mirror: &Mirror, ours: &Reply, theirs: &Reply) -> Outcome {
+    mirror.probe(Stage::Look);
     let mut decoded = mirror.budget.try_take(0);
     let mut grant = |bytes| decoded.as_mut().is_some_and(|held| held.try_grow(bytes));
     let max_decoded = mirror.config.max_body_bytes.saturating_mul(DECODED_FACTOR);
     let mut limits = Limits { max_decoded, grant: &mut grant };
-    let (ours, theirs) = (side(our_head, &our_body), side(their_head, &their_body));
-    match compare::compare(&ours, &theirs, &Rules::default(), &mut limits) {
+    match compare::compare(&ours.side(), &theirs.side(), &Rules::default(), &mut limits) {
         Verdict::Matched => Outcome::Matched,
         Verdict::Mismatched => Outcome::Mismatched,
         Verdict::ResponseTooLarge => Outcome::ResponseTooLarge,
@@ -273,16 +291,21 @@ fn compared(
     }
 }
 
-fn side<'a>(head: &'a Head, body: &'a ReplyBody) -> Side<'a> {
-    Side {
-        status: head.status.as_u16(),
-        content_type: head.content_type.as_ref().map(HeaderValue::as_bytes),
-        content_encoding: head.content_encoding.iter().map(HeaderValue::as_bytes).collect(),
-        body: match body {
-            ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
-            ReplyBody::Hashed { hasher, length, cause } => {
-                compare::Body::Hashed { length: *length, hash: hasher.digest128(), cause: *cause }
-            }
-        },
+impl Reply {
+    fn side(&self) -> Side<'_> {
+        let Head { status, content_type, content_encoding, .. } = &self.head;
+        Side {
+            status: status.as_u16(),
+            content_type: content_type.as_ref().map(HeaderValue::as_bytes),
+            content_encoding: content_encoding.iter().map(HeaderValue::as_bytes).collect(),
+            body: match &self.body {
+                ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
+                ReplyBody::Hashed { hasher, length, cause } => compare::Body::Hashed {
+                    length: *length,
+                    hash: hasher.digest128(),
+                    cause: *cause,
+                },
+            },
+        }
     }
 }

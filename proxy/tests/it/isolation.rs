@@ -8,7 +8,7 @@ use proxy::mirror::{Probe, Stage};
 use crate::eventually;
 use crate::support::{fixed, hung, in_time, probed, proxy, text, upstream};
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     Stage::Admit,
     Stage::CaptureRequest,
     Stage::Submit,
@@ -17,6 +17,7 @@ const STAGES: [Stage; 9] = [
     Stage::Receive,
     Stage::Call,
     Stage::Compare,
+    Stage::Look,
     Stage::Observe,
 ];
 
@@ -68,10 +69,10 @@ async fn with_all_workers_parked_and_the_queue_full_clients_are_served() {
 }
 
 #[tokio::test]
-async fn a_mirror_runtime_that_is_gone_costs_the_client_nothing() {
+async fn a_compare_runtime_that_is_gone_costs_the_client_nothing() {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build().unwrap();
-    let config = crate::support::config(fixed("{}").await.addr, fixed("{}").await.addr);
+    let config = crate::support::config(fixed("{}").await.addr, fixed("[]").await.addr);
     let app = proxy::app::start(config, runtime.handle().clone()).await.unwrap();
     runtime.shutdown_background();
     let proxy = crate::support::Proxy { app, client: crate::support::client() };

@@ -214,6 +214,17 @@ async fn log_lines_tell_of_trips_and_failures_without_any_payload() {
     assert_eq!(lines, 1, "rate-limited");
 }
 
+#[tokio::test]
+async fn a_baseline_that_breaks_off_in_the_middle_is_logged() {
+    let broken =
+        crate::support::writes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly").await;
+    let process = start(broken, refusing().await, &[("MIRROR_FRACTION", "0")]).await;
+    let mut client = process.request().await;
+    let mut answer = Vec::new();
+    drop(client.read_to_end(&mut answer).await);
+    crate::eventually!(process.log().contains("in the middle of a response"));
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_large_upload_and_download_leave_memory_flat() {
