@@ -3,7 +3,7 @@
 //! Exit codes: 0 after a drain (and for `--healthcheck`: healthy), 1 when it cannot start
 //! (unhealthy), 2 for bad settings or arguments.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -49,7 +49,9 @@ async fn main() -> ExitCode {
             Err(_) => fail(1, "unhealthy: no answer in 3 s"),
         };
     }
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours);
+    log.with_target(false).init();
     serve(config).await
 }
 

@@ -1,5 +1,7 @@
 //! Log lines: text by default, JSON on request, on standard error.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::Log;
@@ -11,7 +13,9 @@ use crate::config::Log;
 pub fn init(log: &Log) -> Result<(), String> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|error| format!("LOG_LEVEL {:?}: {error}", log.filter))?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let colours = std::io::stderr().is_terminal();
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = lines.with_target(false).with_ansi(colours);
     let done = if log.json { lines.json().try_init() } else { lines.try_init() };
     done.map_err(|error| error.to_string())
 }

@@ -39,6 +39,10 @@ const IDLE_MAX: usize = 512;
 /// A connection that was not used for this long is closed rather than used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Read buffer of a connection to the candidate, which also bounds its response heads: many
+/// connections to a candidate that sends without end must not add up.
+const CANDIDATE_BUFFER: usize = 64 * 1024;
+
 /// What a request to an upstream carries.
 pub type OutBody = UnsyncBoxBody<Bytes, hyper::Error>;
 
@@ -252,22 +256,26 @@ impl Upstream {
         let tcp = TcpStream::connect(address).await.map_err(Error::Connect)?;
         tcp.set_nodelay(true).map_err(Error::Connect)?;
         match &self.tls {
-            None => handshake(TokioIo::new(tcp)).await,
+            None => handshake(self.role, TokioIo::new(tcp)).await,
             Some(tls) => {
                 let stream = tls.connector.connect(tls.name.clone(), tcp).await;
-                handshake(TokioIo::new(stream.map_err(Error::Connect)?)).await
+                handshake(self.role, TokioIo::new(stream.map_err(Error::Connect)?)).await
             }
         }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one module that builds an HTTP client")]
-async fn handshake<I>(io: I) -> Result<SendRequest<OutBody>, Error>
+async fn handshake<I>(role: Role, io: I) -> Result<SendRequest<OutBody>, Error>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    let handshake = Builder::new().preserve_header_case(true).handshake(io);
-    let (sender, connection) = handshake.await.map_err(Error::Broken)?;
+    let mut builder = Builder::new();
+    builder.preserve_header_case(true);
+    if role == Role::Candidate {
+        builder.max_buf_size(CANDIDATE_BUFFER);
+    }
+    let (sender, connection) = builder.handshake(io).await.map_err(Error::Broken)?;
     tokio::spawn(async move {
         // Whoever waits for the response gets the same error and reports it.
         drop(connection.await);

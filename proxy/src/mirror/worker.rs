@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Request};
+use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -26,9 +27,13 @@ use crate::guardrail::Observation;
 use crate::route::table::Route;
 use crate::upstream::{OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
 
-/// Pause between reads of a candidate's body that is far ahead of the baseline's. What is read
-/// there can only tell a longer body from an endless one, which is not worth a busy core.
-const PACE: Duration = Duration::from_millis(25);
+/// How far a candidate's body may be ahead of the baseline's before it is read with pauses.
+const AHEAD: u64 = 64 * 1024;
+/// Pause between reads of a body that is ahead.
+const PAUSE: Duration = Duration::from_millis(10);
+/// The same for a body without a declared length: what comes can only tell a longer body from an
+/// endless one, which is not worth a busy core.
+const LONG_PAUSE: Duration = Duration::from_millis(100);
 
 /// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
 const DECODED_FACTOR: usize = 8;
@@ -157,14 +162,14 @@ async fn read_body(
     mut body: UpstreamBody,
     baseline: &BaselineSide,
 ) -> Option<ReplyBody> {
-    let cap = mirror.config.max_body_bytes as u64;
+    let pause = if body.size_hint().exact().is_some() { PAUSE } else { LONG_PAUSE };
     let mut kept = ReplyBody::new(mirror.config.max_body_bytes, &mirror.budget);
     while let Some(frame) = body.frame().await {
         if let Some(data) = frame.ok()?.data_ref() {
             kept.push(data);
         }
-        if kept.length() > cap && kept.length() > baseline.length().saturating_add(cap) {
-            sleep(PACE).await;
+        if kept.length() > baseline.length().saturating_add(AHEAD) {
+            sleep(pause).await;
         }
     }
     Some(kept)
