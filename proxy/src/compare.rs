@@ -12,6 +12,8 @@ mod decode;
 mod json;
 mod normalize;
 mod number;
+mod text;
+mod walk;
 
 pub use normalize::Rules;
 
@@ -85,6 +87,9 @@ pub struct Side<'a> {
     /// The body as sent.
     pub body: Body<'a>,
 }
+
+/// Asked before memory grows by so many bytes; what is refused is not taken.
+type Grant<'g> = &'g mut dyn FnMut(usize) -> bool;
 
 /// What a comparison may use.
 pub struct Limits<'a> {
@@ -196,14 +201,13 @@ fn by_content(
 ) -> Result<bool, Obstacle> {
     let our_bytes = plain(&ours.content_encoding, our_bytes, limits)?;
     let their_bytes = plain(&theirs.content_encoding, their_bytes, limits)?;
-    let (our_bytes, their_bytes) = (our_bytes.trim_ascii(), their_bytes.trim_ascii());
-    if our_bytes == their_bytes {
+    if our_bytes.trim_ascii() == their_bytes.trim_ascii() {
         return Ok(true);
     }
     // Where one is no JSON and the other is, their bytes differ, and that is a difference.
-    let Some(our_json) = json::parse(our_bytes, limits.grant)? else { return Ok(false) };
-    let Some(their_json) = json::parse(their_bytes, limits.grant)? else { return Ok(false) };
-    Ok(json::equal(&our_json, &their_json, rules))
+    let Some(our_json) = json::parse(&our_bytes, limits.grant)? else { return Ok(false) };
+    let Some(their_json) = json::parse(&their_bytes, limits.grant)? else { return Ok(false) };
+    walk::equal(&our_json, &their_json, rules, limits.grant)
 }
 
 /// The body without its content encodings; as sent, when they cannot be undone.

@@ -1,17 +1,14 @@
-//! JSON (RFC 8259) as a flat tape over the body, and equality of two tapes.
+//! JSON (RFC 8259) as a flat tape over the body.
 //!
 //! Own code instead of a general parser, for what a judge of foreign bodies needs and those do
 //! not give together: no recursion at any depth, exact decimal numbers, every value of a
 //! duplicate key, and no copy of the text.
 
-use std::borrow::Cow;
+use super::{Grant, Obstacle};
 
-use super::Obstacle;
-use super::normalize::{Rules, Treatment};
-use super::number;
-
+/// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Null,
     True,
     False,
@@ -40,10 +37,7 @@ pub(super) struct Tape<'a> {
 
 /// Parses a whole body; `None` when it is not JSON. Offsets have 32 bits: a body of 4 GiB and
 /// more is not taken for JSON.
-pub(super) fn parse<'a>(
-    text: &'a [u8],
-    grant: &mut dyn FnMut(usize) -> bool,
-) -> Result<Option<Tape<'a>>, Obstacle> {
+pub(super) fn parse<'a>(text: &'a [u8], grant: Grant<'_>) -> Result<Option<Tape<'a>>, Obstacle> {
     if u32::try_from(text.len()).is_err() || std::str::from_utf8(text).is_err() {
         return Ok(None);
     }
@@ -52,13 +46,19 @@ pub(super) fn parse<'a>(
     match parser.document() {
         Ok(()) => Ok(Some(parser.tape)),
         Err(Stop::NotJson) => Ok(None),
-        Err(Stop::NoBudget) => Err(Obstacle::NoBudget),
+        Err(Stop::Obstacle(obstacle)) => Err(obstacle),
     }
 }
 
 enum Stop {
     NotJson,
-    NoBudget,
+    Obstacle(Obstacle),
+}
+
+impl From<Obstacle> for Stop {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Obstacle(obstacle)
+    }
 }
 
 struct Parser<'a, 'g> {
@@ -66,7 +66,7 @@ struct Parser<'a, 'g> {
     at: usize,
     /// Indices of the containers that are not closed yet.
     open: Vec<u32>,
-    grant: &'g mut dyn FnMut(usize) -> bool,
+    grant: Grant<'g>,
 }
 
 impl Parser<'_, '_> {
@@ -114,9 +114,7 @@ impl Parser<'_, '_> {
             return Ok(false);
         }
         let index = self.tape.nodes.len() - 1;
-        if self.open.len() == self.open.capacity() {
-            self.pay(self.open.capacity().max(16) * size_of::<u32>())?;
-        }
+        make_room(&mut self.open, &mut self.grant)?;
         self.open.push(index_of(index));
         if kind == Kind::Object {
             self.key()?;
@@ -227,20 +225,11 @@ impl Parser<'_, '_> {
 
     /// Adds a node; false, since a scalar has no first element.
     fn push(&mut self, kind: Kind, from: usize, to: usize) -> Result<bool, Stop> {
-        let nodes = &self.tape.nodes;
-        let next = index_of(nodes.len() + 1);
-        if nodes.len() == nodes.capacity() {
-            let more = nodes.capacity().max(16);
-            self.pay(more * size_of::<Node>())?;
-            self.tape.nodes.reserve_exact(more);
-        }
+        make_room(&mut self.tape.nodes, &mut self.grant)?;
+        let next = index_of(self.tape.nodes.len() + 1);
         let (from, to) = (index_of(from), index_of(to));
         self.tape.nodes.push(Node { kind, from, to, next });
         Ok(false)
-    }
-
-    fn pay(&mut self, bytes: usize) -> Result<(), Stop> {
-        if (self.grant)(bytes) { Ok(()) } else { Err(Stop::NoBudget) }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -262,207 +251,53 @@ fn index_of(at: usize) -> u32 {
     u32::try_from(at).expect("the text has less than 4 GiB, and a node needs a byte of it")
 }
 
+/// Makes room for one more item, asking first.
+pub(super) fn make_room<T>(list: &mut Vec<T>, grant: &mut Grant<'_>) -> Result<(), Obstacle> {
+    if list.len() < list.capacity() {
+        return Ok(());
+    }
+    let more = list.capacity().max(16);
+    if !grant(more * size_of::<T>()) {
+        return Err(Obstacle::NoBudget);
+    }
+    list.reserve_exact(more);
+    Ok(())
+}
+
 impl<'a> Tape<'a> {
-    fn raw(&self, node: Node) -> &'a [u8] {
+    /// What a node is; node 0 is the document.
+    pub(super) fn kind(&self, node: usize) -> Kind {
+        self.nodes[node].kind
+    }
+
+    /// The text of a number, or of a string or key between its quotes.
+    pub(super) fn raw(&self, node: usize) -> &'a [u8] {
+        let node = self.nodes[node];
         &self.text[node.from as usize..node.to as usize]
     }
 
-    /// Key nodes of an object, or elements of an array.
-    fn children(&self, container: usize) -> impl Iterator<Item = usize> {
-        let end = self.nodes[container].next as usize;
-        let mut at = container + 1;
+    /// The node behind a value and all that is in it.
+    pub(super) fn behind(&self, value: usize) -> usize {
+        self.nodes[value].next as usize
+    }
+
+    /// Key nodes of an object, or elements of an array. The value of a key is the node behind it.
+    pub(super) fn children(&self, container: usize) -> impl Iterator<Item = usize> {
+        self.children_from(container + 1, container)
+    }
+
+    /// Those children that are not before node `at`.
+    pub(super) fn children_from(
+        &self,
+        mut at: usize,
+        container: usize,
+    ) -> impl Iterator<Item = usize> {
+        let end = self.behind(container);
         std::iter::from_fn(move || {
             let child = (at < end).then_some(at)?;
-            let value = if self.nodes[child].kind == Kind::Key { child + 1 } else { child };
-            at = self.nodes[value].next as usize;
+            let value = if self.kind(child) == Kind::Key { child + 1 } else { child };
+            at = self.behind(value);
             Some(child)
         })
-    }
-}
-
-/// Whether two documents are equal under these rules. The pairs still to compare are a list, not
-/// a recursion.
-pub(super) fn equal(ours: &Tape<'_>, theirs: &Tape<'_>, rules: &Rules) -> bool {
-    let mut due = vec![(0, 0)];
-    while let Some((a, b)) = due.pop() {
-        let (left, right) = (ours.nodes[a], theirs.nodes[b]);
-        if left.kind != right.kind {
-            return false;
-        }
-        let same = match left.kind {
-            Kind::Null | Kind::True | Kind::False => true,
-            Kind::Number => number::equal(ours.raw(left), theirs.raw(right)),
-            Kind::String | Kind::Key => same_text(ours.raw(left), theirs.raw(right)),
-            Kind::Array => pair_elements(ours, a, theirs, b, &mut due),
-            Kind::Object => {
-                pair_in_step(ours, a, theirs, b, rules, &mut due)
-                    || pair_members(ours, a, theirs, b, rules, &mut due)
-            }
-        };
-        if !same {
-            return false;
-        }
-    }
-    true
-}
-
-type Due = Vec<(usize, usize)>;
-
-fn pair_elements(ours: &Tape<'_>, a: usize, theirs: &Tape<'_>, b: usize, due: &mut Due) -> bool {
-    let (mut left, mut right) = (ours.children(a), theirs.children(b));
-    loop {
-        match (left.next(), right.next()) {
-            (Some(a), Some(b)) => due.push((a, b)),
-            (None, None) => return true,
-            _ => return false,
-        }
-    }
-}
-
-/// The common case: both objects have the same keys in the same order and spelling.
-fn pair_in_step(
-    ours: &Tape<'_>,
-    a: usize,
-    theirs: &Tape<'_>,
-    b: usize,
-    rules: &Rules,
-    due: &mut Due,
-) -> bool {
-    let before = due.len();
-    let kept = |key: &Treatment| *key != Treatment::Ignored;
-    let mut left = ours.children(a).map(|k| (k, treatment(ours, k, rules))).filter(|k| kept(&k.1));
-    let mut right =
-        theirs.children(b).map(|k| (k, treatment(theirs, k, rules))).filter(|k| kept(&k.1));
-    loop {
-        match (left.next(), right.next()) {
-            (Some((a, how)), Some((b, _)))
-                if ours.raw(ours.nodes[a]) == theirs.raw(theirs.nodes[b]) =>
-            {
-                if how == Treatment::Compared {
-                    due.push((a + 1, b + 1));
-                }
-            }
-            (None, None) => return true,
-            _ => {
-                due.truncate(before);
-                return false;
-            }
-        }
-    }
-}
-
-fn treatment(tape: &Tape<'_>, key: usize, rules: &Rules) -> Treatment {
-    rules.treatment(&unescaped(tape.raw(tape.nodes[key])))
-}
-
-/// Any order of keys: both member lists sorted by key. The sort is stable, so that the values of
-/// a duplicate key are paired in the order of the document.
-fn pair_members(
-    ours: &Tape<'_>,
-    a: usize,
-    theirs: &Tape<'_>,
-    b: usize,
-    rules: &Rules,
-    due: &mut Due,
-) -> bool {
-    let (left, right) = (members(ours, a, rules), members(theirs, b, rules));
-    if left.len() != right.len() {
-        return false;
-    }
-    for (left, right) in left.iter().zip(&right) {
-        if left.key != right.key {
-            return false;
-        }
-        if !left.masked {
-            due.push((left.value, right.value));
-        }
-    }
-    true
-}
-
-struct Member<'a> {
-    key: Cow<'a, [u8]>,
-    masked: bool,
-    value: usize,
-}
-
-fn members<'a>(tape: &Tape<'a>, object: usize, rules: &Rules) -> Vec<Member<'a>> {
-    let mut members: Vec<_> = tape
-        .children(object)
-        .filter_map(|index| {
-            let mut key = unescaped(tape.raw(tape.nodes[index]));
-            let treatment = rules.treatment(&key);
-            if treatment == Treatment::Masked {
-                // Its name is matched without regard to case, on both sides.
-                key = Cow::Owned(key.to_ascii_lowercase());
-            }
-            let masked = treatment == Treatment::Masked;
-            (treatment != Treatment::Ignored).then_some(Member { key, masked, value: index + 1 })
-        })
-        .collect();
-    members.sort_by(|a, b| a.key.cmp(&b.key));
-    members
-}
-
-fn same_text(a: &[u8], b: &[u8]) -> bool {
-    a == b || unescaped(a) == unescaped(b)
-}
-
-/// The text that a string stands for. A surrogate without its partner is no character; it is kept
-/// as the three bytes that UTF-8 would have for it, so that it equals only itself.
-fn unescaped(raw: &[u8]) -> Cow<'_, [u8]> {
-    if !raw.contains(&b'\\') {
-        return Cow::Borrowed(raw);
-    }
-    let mut text = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte != b'\\' {
-            text.push(*byte);
-            continue;
-        }
-        let Some((escape, after)) = rest.split_first() else { break };
-        rest = after;
-        match escape {
-            b'b' => text.push(8),
-            b'f' => text.push(12),
-            b'n' => text.push(b'\n'),
-            b'r' => text.push(b'\r'),
-            b't' => text.push(b'\t'),
-            b'u' => rest = push_code_point(rest, &mut text),
-            other => text.push(*other),
-        }
-    }
-    Cow::Owned(text)
-}
-
-/// Takes the four digits of a `\u` escape, and its partner's where it is half a pair.
-fn push_code_point<'a>(rest: &'a [u8], text: &mut Vec<u8>) -> &'a [u8] {
-    let Some(first) = hex4(rest) else { return rest };
-    let rest = &rest[4..];
-    if (0xD800..0xDC00).contains(&first)
-        && let Some(partner) = rest.strip_prefix(b"\\u")
-        && let Some(second @ 0xDC00..0xE000) = hex4(partner)
-    {
-        push_utf8(0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00), text);
-        return &partner[4..];
-    }
-    push_utf8(first, text);
-    rest
-}
-
-fn hex4(digits: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(digits.get(..4)?).ok()?;
-    u32::from_str_radix(digits, 16).ok()
-}
-
-fn push_utf8(code: u32, text: &mut Vec<u8>) {
-    if let Some(character) = char::from_u32(code) {
-        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-    } else {
-        // A lone surrogate, U+D800 to U+DFFF: 16 bits in the pattern of three bytes.
-        let low = |shift: u32, mask: u32| u8::try_from((code >> shift) & mask).unwrap_or(0);
-        text.extend_from_slice(&[0xE0 | low(12, 0xF), 0x80 | low(6, 0x3F), 0x80 | low(0, 0x3F)]);
     }
 }

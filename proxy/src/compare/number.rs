@@ -1,100 +1,99 @@
-//! Whether two JSON numbers have the same exact decimal value. Nothing is rounded, and no
-//! exponent is too long.
+//! Whether two JSON numbers have the same exact decimal value. Nothing is rounded, no exponent is
+//! too long, and nothing is copied: a number may be as long as a body.
+
+/// Above every distance by which a decimal point can be shifted within one body.
+const FAR: i64 = 1 << 40;
 
 /// Whether two numbers of JSON's grammar (RFC 8259 section 6) are equal.
 pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
-    a == b || Decimal::of(a) == Decimal::of(b)
+    if a == b {
+        return true;
+    }
+    let (a, b) = (Decimal::of(a), Decimal::of(b));
+    if a.digits.is_empty() || b.digits.is_empty() {
+        return a.digits.is_empty() && b.digits.is_empty();
+    }
+    a.negative == b.negative
+        && only_digits(a.digits).eq(only_digits(b.digits))
+        && difference(&a.exponent, &b.exponent) == Some(b.point - a.point)
 }
 
-/// The value is `±0.digits × 10^point`; digits neither start nor end with a zero.
-#[derive(Debug, PartialEq, Eq)]
-struct Decimal {
+/// The value is `±0.digits × 10^(point + exponent)`.
+#[derive(Debug)]
+struct Decimal<'a> {
     negative: bool,
-    digits: Vec<u8>,
-    point: Integer,
+    /// From the first digit that is not 0 to the last such one, perhaps with the decimal point
+    /// among them; empty for zero.
+    digits: &'a [u8],
+    point: i64,
+    exponent: Exponent<'a>,
 }
 
-impl Decimal {
-    fn of(text: &[u8]) -> Self {
+impl<'a> Decimal<'a> {
+    fn of(text: &'a [u8]) -> Self {
         let (negative, text) = match text {
             [b'-', rest @ ..] => (true, rest),
             _ => (false, text),
         };
         let split = text.iter().position(|byte| matches!(byte, b'e' | b'E'));
         let (mantissa, exponent) = text.split_at(split.unwrap_or(text.len()));
+        let significant = |byte: &u8| matches!(byte, b'1'..=b'9');
+        let first = mantissa.iter().position(significant).unwrap_or(mantissa.len());
+        let end = mantissa.iter().rposition(significant).map_or(first, |last| last + 1);
         let whole = mantissa.iter().position(|byte| *byte == b'.').unwrap_or(mantissa.len());
-        let digits: Vec<u8> = mantissa.iter().copied().filter(u8::is_ascii_digit).collect();
-        let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-        let end = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
-        if zeros >= end {
-            return Self { negative: false, digits: Vec::new(), point: Integer::of(b"0", 0) };
+        let point = if first < whole { offset(whole - first) } else { 1 - offset(first - whole) };
+        Self {
+            negative,
+            digits: &mantissa[first..end],
+            point,
+            exponent: Exponent::of(exponent.get(1..).unwrap_or_default()),
         }
-        let shift =
-            i64::try_from(whole).unwrap_or(i64::MAX) - i64::try_from(zeros).unwrap_or(i64::MAX);
-        let point = Integer::of(exponent.get(1..).unwrap_or(b"0"), shift);
-        Self { negative, digits: digits[zeros..end].to_vec(), point }
     }
 }
 
-/// An integer of any length: sign and decimal digits without leading zeros.
-#[derive(Debug, PartialEq, Eq)]
-struct Integer {
-    negative: bool,
-    digits: Vec<u8>,
+fn offset(distance: usize) -> i64 {
+    i64::try_from(distance).unwrap_or(FAR)
 }
 
-impl Integer {
-    /// The sum of an integer in text and a small one.
-    fn of(text: &[u8], plus: i64) -> Self {
-        let (negative, digits) = match text {
-            [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            _ => (false, text),
+fn only_digits(text: &[u8]) -> impl Iterator<Item = &u8> {
+    text.iter().filter(|byte| **byte != b'.')
+}
+
+/// An integer of any length.
+#[derive(Debug)]
+struct Exponent<'a> {
+    sign: i64,
+    digits: &'a [u8],
+}
+
+impl<'a> Exponent<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        let (sign, digits) = match text {
+            [b'-', rest @ ..] => (-1, rest),
+            [b'+', rest @ ..] => (1, rest),
+            _ => (1, text),
         };
-        let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-        let digits = &digits[zeros..];
-        // Up to 18 digits and an i64 are far within an i128; above, the sum keeps the sign.
-        if digits.len() <= 18 {
-            let value =
-                digits.iter().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
-            let sum = if negative { -value } else { value } + i128::from(plus);
-            let digits =
-                if sum == 0 { Vec::new() } else { sum.unsigned_abs().to_string().into_bytes() };
-            return Self { negative: sum < 0, digits };
-        }
-        let away_from_zero = negative == (plus < 0);
-        Self { negative, digits: stepped(digits, plus.unsigned_abs(), away_from_zero) }
+        Self { sign, digits }
+    }
+
+    /// The signed digit at a place, 0 being that of the ones.
+    fn digit(&self, place: usize) -> i64 {
+        let index = self.digits.len().checked_sub(place + 1);
+        index.map_or(0, |index| self.sign * i64::from(self.digits[index] - b'0'))
     }
 }
 
-/// Adds to, or subtracts from, a magnitude larger than `by`.
-fn stepped(digits: &[u8], mut by: u64, up: bool) -> Vec<u8> {
-    let mut result = digits.to_vec();
-    for digit in result.iter_mut().rev() {
-        if by == 0 {
-            break;
-        }
-        let step = u8::try_from(by % 10).unwrap_or(0);
-        by /= 10;
-        let value = *digit - b'0';
-        if up {
-            let sum = value + step;
-            *digit = b'0' + sum % 10;
-            by += u64::from(sum / 10);
-        } else if value >= step {
-            *digit = b'0' + value - step;
-        } else {
-            *digit = b'0' + 10 + value - step;
-            by += 1;
+/// `a - b`, unless that is far. Taken from the highest place down: once the difference of the
+/// leading places is not 0, no lower places bring it nearer to 0 again.
+fn difference(a: &Exponent<'_>, b: &Exponent<'_>) -> Option<i64> {
+    let mut sum = 0;
+    for place in (0..a.digits.len().max(b.digits.len())).rev() {
+        sum = sum * 10 + a.digit(place) - b.digit(place);
+        if sum.abs() > FAR {
+            return None;
         }
     }
-    if by > 0 {
-        let mut longer = by.to_string().into_bytes();
-        longer.append(&mut result);
-        return longer;
-    }
-    let zeros = result.iter().take_while(|digit| **digit == b'0').count();
-    result.split_off(zeros)
+    Some(sum)
 }
 
 #[cfg(test)]
@@ -106,9 +105,13 @@ mod tests {
         for (a, b) in [
             ("1", "1.0"),
             ("1", "1e0"),
+            ("1", "1E+00"),
             ("1", "10e-1"),
+            ("1", "0.01e2"),
             ("0", "-0"),
+            ("0", "0.00"),
             ("0", "0e99999999999999999999999999"),
+            ("0e5", "-0.0e-99999999999999999999999999"),
             ("100", "1E+2"),
             ("0.001", "1e-3"),
             ("120.50", "1.205e2"),
@@ -116,6 +119,7 @@ mod tests {
             ("10e999999999999999999999", "1e1000000000000000000000"),
             ("0.1e1000000000000000000000", "1e999999999999999999999"),
             ("10e-1000000000000000000000", "1e-999999999999999999999"),
+            ("10e-1", "1e000000000000000000000000"),
             ("1e0000000000000000000000005", "100000"),
         ] {
             assert!(equal(a.as_bytes(), b.as_bytes()), "{a} {b}");
@@ -129,14 +133,21 @@ mod tests {
             ("1", "-1"),
             ("1", "2"),
             ("1", "10"),
+            ("1", "0"),
+            ("101", "11"),
+            ("1.01", "1.1"),
             ("0.1", "0.10000000000000001"),
             ("9007199254740992", "9007199254740993"),
             ("1e400", "1e401"),
+            ("1e-400", "0"),
             ("1e999999999999999999999", "1e999999999999999999998"),
+            ("1e1000000000000000000000", "1e999999999999999999999"),
             ("1e999999999999999999999", "1e-999999999999999999999"),
+            ("1e18446744073709551616", "1e0"),
             ("0", "1e-999999999999999999999"),
         ] {
             assert!(!equal(a.as_bytes(), b.as_bytes()), "{a} {b}");
+            assert!(!equal(b.as_bytes(), a.as_bytes()), "{b} {a}");
         }
     }
 }
