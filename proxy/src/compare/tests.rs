@@ -122,6 +122,7 @@ fn what_is_not_json_is_compared_as_bytes_without_white_space_at_the_ends() {
     // Form feed is white space, but none of JSON's.
     mismatched("\u{c}{\"a\":1,\"b\":2}", "{\"b\":2,\"a\":1}");
     mismatched(b"\xff", b"\xfe");
+    mismatched(b"[\"\xff\",1]", b"[\"\xff\", 1]");
     for not_json in [
         "[1,]",
         "{\"a\"}",
@@ -142,6 +143,8 @@ fn what_is_not_json_is_compared_as_bytes_without_white_space_at_the_ends() {
         "1e",
         "-",
         "{1:2}",
+        "[1}",
+        "{\"a\":1]",
     ] {
         mismatched(not_json, format!("{not_json} x"));
         // As JSON these would be equal; as bytes they are not.
