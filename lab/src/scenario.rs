@@ -87,8 +87,8 @@ impl Story<'_> {
         for (index, step) in Step::ALL.into_iter().enumerate() {
             (self.narrate)(&format!("\nStep {} of 5: {}", index + 1, step.title()));
             let began = Instant::now();
-            let played = self.play(step, &mut observer).await;
-            let seen = played.map_err(|why| Failed { step, why })?;
+            let seen = self.in_time(step, &mut observer).await;
+            let seen = seen.map_err(|why| Failed { step, why })?;
             (self.narrate)(&format!("  after {:.1} s: {seen}", began.elapsed().as_secs_f64()));
         }
         (self.narrate)(&format!(
@@ -98,6 +98,13 @@ impl Story<'_> {
             self.clients.errors(),
         ));
         Ok(())
+    }
+
+    /// A step may be two waits long; one that hangs on an answer ends then all the same.
+    async fn in_time(&mut self, step: Step, observer: &mut Observer) -> Result<String, String> {
+        let limit = self.deadline * 2;
+        let played = tokio::time::timeout(limit, self.play(step, observer)).await;
+        played.unwrap_or_else(|_| Err(format!("a part did not answer within {limit:?}")))
     }
 
     async fn play(&mut self, step: Step, observer: &mut Observer) -> Result<String, String> {

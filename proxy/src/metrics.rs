@@ -8,8 +8,10 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram, with_local_recorder,
 };
-use metrics_exporter_prometheus::PrometheusRecorder;
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use metrics_process::Collector;
 
 use crate::exchange::{Outcome, Role};
 
@@ -102,6 +104,8 @@ pub struct Gauges {
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    /// CPU time, memory, descriptors and threads, under the names that all exporters use.
+    process: Collector,
     enabled: Gauge,
     aborts: Counter,
     refused: [Counter; Refusal::ALL.len()],
@@ -123,15 +127,17 @@ impl Metrics {
             .set_buckets_for_metric(Matcher::Full(LATENCY.to_owned()), &LATENCY_BUCKETS)?
             .build_recorder();
         let handle = recorder.handle();
+        let process = Collector::default();
         let (enabled, aborts, refused) = with_local_recorder(&recorder, || {
             describe();
+            process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
             refused.iter().for_each(touch);
             (gauge!(ENABLED), counter!(ABORTS), refused)
         });
         enabled.set(1.0);
         touch(&aborts);
-        Ok(Self { recorder, handle, enabled, aborts, refused })
+        Ok(Self { recorder, handle, process, enabled, aborts, refused })
     }
 
     /// Registers all series of a route, each with its value 0, so that rates see the first event.
@@ -176,6 +182,7 @@ impl Metrics {
     /// The Prometheus text format.
     pub fn render(&self, gauges: Gauges) -> String {
         with_local_recorder(&self.recorder, || {
+            self.process.collect();
             for (name, value) in [
                 (REQUESTS_IN_FLIGHT, gauges.requests_in_flight),
                 (COPIES_IN_FLIGHT, gauges.copies_in_flight),
@@ -263,6 +270,15 @@ mod tests {
         for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
             let name = line.split(' ').nth(2).unwrap();
             assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help text");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_process_tells_its_cpu_time_memory_and_descriptors() {
+        let text = Metrics::new().unwrap().render(Gauges::default());
+        for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
+            assert!(text.contains(&format!("\nprocess_{name} ")), "{name} not in\n{text}");
         }
     }
 

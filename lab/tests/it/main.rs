@@ -37,6 +37,7 @@ struct Facade {
     puts: Arc<AtomicUsize>,
     refuse_from: usize,
     hold_at: usize,
+    hang_at: usize,
 }
 
 async fn facade(facade: Facade) -> String {
@@ -52,6 +53,9 @@ async fn change_chaos(State(facade): State<Facade>, body: Bytes) -> StatusCode {
     let number = facade.puts.fetch_add(1, Ordering::SeqCst) + 1;
     if number >= facade.refuse_from {
         return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    if number == facade.hang_at {
+        std::future::pending::<()>().await;
     }
     if number == facade.hold_at {
         client().post(format!("{}/control/disable", facade.proxy)).send().await.unwrap();
@@ -71,11 +75,19 @@ struct Play {
     deadline: Duration,
     refuse_from: usize,
     hold_at: usize,
+    hang_at: usize,
 }
 
 fn well() -> Play {
     let deadline = Duration::from_secs(40);
-    Play { config: config(), rate: 200.0, deadline, refuse_from: usize::MAX, hold_at: usize::MAX }
+    Play {
+        config: config(),
+        rate: 200.0,
+        deadline,
+        refuse_from: usize::MAX,
+        hold_at: usize::MAX,
+        hang_at: usize::MAX,
+    }
 }
 
 async fn play(play: Play) -> (Result<(), Failed>, Vec<String>) {
@@ -87,6 +99,7 @@ async fn play(play: Play) -> (Result<(), Failed>, Vec<String>) {
         puts: Arc::default(),
         refuse_from: play.refuse_from,
         hold_at: play.hold_at,
+        hang_at: play.hang_at,
     });
     let urls =
         Urls { baseline: stack.baseline(), candidate: candidate.await, proxy: stack.proxy() };
@@ -98,7 +111,9 @@ async fn play(play: Play) -> (Result<(), Failed>, Vec<String>) {
         deadline: play.deadline,
         narrate: Box::new(|line| told.push(line.to_owned())),
     };
-    let result = story.regression().await;
+    // Five steps of at most two waits each; later than that a step has not kept its deadline.
+    let limit = play.deadline * 10 + Duration::from_secs(5);
+    let result = tokio::time::timeout(limit, story.regression()).await.expect("ends in time");
     drop(story);
     drop(traffic);
     stack.shutdown().await;
@@ -153,6 +168,14 @@ async fn a_candidate_that_cannot_be_healed_fails_at_the_heal_step() {
 async fn mirroring_held_by_hand_fails_at_the_resume_step() {
     let broken = Play { hold_at: 2, deadline: Duration::from_secs(10), ..well() };
     failed_at(Step::Resume, play(broken).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_candidate_that_hangs_on_a_switch_fails_at_that_step_in_time() {
+    let broken = Play { hang_at: 1, deadline: Duration::from_secs(3), ..well() };
+    let (result, told) = play(broken).await;
+    assert!(result.as_ref().is_err_and(|failed| failed.why.contains("within 6s")), "{result:?}");
+    failed_at(Step::Regress, (result, told));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,3 +12,4 @@ mod observability;
 mod process;
 mod shutdown;
 mod tidy;
+mod upstream;

@@ -18,7 +18,7 @@ fn command(settings: &[(&str, &str)]) -> Command {
 }
 
 /// A running proxy; killed when the test ends.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     addr: SocketAddr,
     log: std::sync::Arc<std::sync::Mutex<String>>,
@@ -31,7 +31,11 @@ impl Drop for Process {
     }
 }
 
-async fn start(baseline: SocketAddr, candidate: SocketAddr, more: &[(&str, &str)]) -> Process {
+pub(crate) async fn start(
+    baseline: SocketAddr,
+    candidate: SocketAddr,
+    more: &[(&str, &str)],
+) -> Process {
     let (baseline, candidate) = (format!("http://{baseline}"), format!("http://{candidate}"));
     let mut settings = vec![
         ("LISTEN_ADDR", "127.0.0.1:0"),
@@ -78,7 +82,7 @@ impl Process {
         self.log.lock().unwrap().clone()
     }
 
-    async fn request(&self) -> TcpStream {
+    pub(crate) async fn request(&self) -> TcpStream {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
         stream

@@ -1,0 +1,177 @@
+//! Black-box tests, each of them against containers and against plain processes.
+//!
+//! Where no container engine answers, the container tests show as ignored, with the reason;
+//! `XTESTS_REQUIRE_DOCKER=1` makes that a failure. `XTESTS_REQUIRE_OBSERVABILITY=1` does the same
+//! for the tests that need Prometheus and Python.
+#![allow(clippy::disallowed_methods, reason = "tests read their switches from the environment")]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tokio::runtime::Runtime;
+use xtests::Result;
+use xtests::binaries::Binaries;
+use xtests::engine::Engine;
+use xtests::run::{Dead, Run};
+use xtests::stack::Place;
+
+mod faults;
+mod guardrail;
+mod mirroring;
+mod observability;
+
+type Scenario = fn(Place) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// Makes a scenario of an async function.
+macro_rules! scenario {
+    ($module:ident::$name:ident) => {
+        (
+            concat!(stringify!($module), "::", stringify!($name)),
+            (|place| Box::pin(async move { $module::$name(&place).await })) as Scenario,
+        )
+    };
+}
+
+/// Scenarios for both places.
+const BOTH: [(&str, Scenario); 12] = [
+    scenario!(mirroring::clients_see_only_the_baseline),
+    scenario!(mirroring::the_candidate_gets_the_share_marked_and_whole),
+    scenario!(guardrail::a_bad_candidate_stops_mirroring_and_clients_do_not_notice),
+    scenario!(guardrail::the_first_request_after_the_cooldown_resumes_mirroring),
+    scenario!(guardrail::a_manual_disable_stays_until_a_manual_enable),
+    scenario!(faults::a_candidate_that_is_killed_costs_no_client_anything),
+    scenario!(faults::a_candidate_that_hangs_costs_no_client_anything),
+    scenario!(faults::a_candidate_that_restarts_costs_no_client_anything),
+    scenario!(faults::a_restarted_baseline_is_502_while_it_is_gone_and_well_again),
+    scenario!(faults::sigterm_under_load_fails_no_accepted_request),
+    scenario!(observability::every_dashboard_and_rule_query_has_data),
+    scenario!(observability::a_renamed_metric_would_be_noticed),
+];
+
+/// Scenarios that take a network of one's own.
+const CONTAINERS: [(&str, Scenario); 1] =
+    [scenario!(faults::a_candidate_that_is_cut_off_costs_no_client_anything)];
+
+fn is_set(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| value == "1")
+}
+
+/// What all tests share.
+struct World {
+    runtime: Runtime,
+    run: Arc<Run>,
+    binaries: Binaries,
+    engine: Result<Engine>,
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let world = if arguments.list { None } else { Some(Arc::new(world())) };
+    let conclusion = libtest_mimic::run(&arguments, trials(world.as_ref()));
+    if let Some(world) = &world {
+        world.clear_up();
+    }
+    conclusion.exit();
+}
+
+fn world() -> World {
+    let runtime = Runtime::new().expect("threads can be started");
+    let run = Arc::new(Run::begin().expect("the temporary folder can be written"));
+    let binaries = Binaries::build().unwrap_or_else(|error| panic!("cargo build: {error}"));
+    let engine = runtime.block_on(Engine::find(Arc::clone(&run), &binaries));
+    if engine.is_err() {
+        Dead::find().into_iter().for_each(Dead::bury);
+    }
+    let world = World { runtime, run, binaries, engine };
+    world.clear_up_when_interrupted();
+    world
+}
+
+impl World {
+    fn clear_up(&self) {
+        clear_up(&self.runtime, &self.run, self.engine.as_ref().ok());
+    }
+
+    fn clear_up_when_interrupted(&self) {
+        let (run, engine) = (Arc::clone(&self.run), self.engine.as_ref().ok().cloned());
+        self.runtime.spawn(async move {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if let Some(engine) = engine {
+                drop(engine.remove_own().await);
+            }
+            run.end();
+            std::process::exit(130);
+        });
+    }
+}
+
+fn clear_up(runtime: &Runtime, run: &Run, engine: Option<&Engine>) {
+    if let Some(engine) = engine
+        && let Err(error) = runtime.block_on(engine.remove_own())
+    {
+        eprintln!("cannot clear up: {error}");
+    }
+    run.end();
+}
+
+fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
+    let in_processes = BOTH.into_iter().map(|(name, scenario)| {
+        let world = world.cloned();
+        Trial::ignorable_test(format!("process::{name}"), move || {
+            let world = world.expect("tests run only when they are not listed");
+            let place = Place::Processes(Arc::clone(&world.run), world.binaries.clone());
+            finish(world.runtime.block_on(scenario(place)))
+        })
+    });
+    let in_containers = BOTH.into_iter().chain(CONTAINERS).map(|(name, scenario)| {
+        let world = world.cloned();
+        Trial::ignorable_test(format!("container::{name}"), move || {
+            let world = world.expect("tests run only when they are not listed");
+            match &world.engine {
+                Ok(engine) => {
+                    finish(world.runtime.block_on(scenario(Place::Containers(engine.clone()))))
+                }
+                Err(error) if is_set("XTESTS_REQUIRE_DOCKER") => Err(error.to_string().into()),
+                Err(error) => Ok(Completion::ignored_with(error)),
+            }
+        })
+    });
+    let of_files = observability::FILES.into_iter().map(|(name, check)| {
+        Trial::ignorable_test(format!("files::{name}"), move || finish(check()))
+    });
+    in_processes.chain(in_containers).chain(of_files).collect()
+}
+
+/// A test that lacks a program is ignored with the reason, unless it must not be.
+fn finish(result: Result<()>) -> std::result::Result<Completion, Failed> {
+    match result {
+        Ok(()) => Ok(Completion::Completed),
+        Err(error) if error.is::<Missing>() && !is_set("XTESTS_REQUIRE_OBSERVABILITY") => {
+            Ok(Completion::ignored_with(error))
+        }
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
+/// A program or image that a test needs and this machine has not.
+#[derive(Debug)]
+struct Missing(String);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is missing", self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
