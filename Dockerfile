@@ -1,0 +1,59 @@
+# All images of the stack: docker build --target proxy (or demo-service, or loadgen) .
+# Plain instructions only, so that the classic builder and BuildKit both take it.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+
+# The dependencies first, in a layer of their own: they are built for empty crates, and a change of
+# our sources does not build them again. cargo wants to see every member of the workspace.
+COPY Cargo.toml Cargo.lock ./
+COPY proxy/Cargo.toml proxy/
+COPY demo-service/Cargo.toml demo-service/
+COPY loadgen/Cargo.toml loadgen/
+COPY lab/Cargo.toml lab/
+COPY xtests/Cargo.toml xtests/
+RUN for crate in proxy demo-service loadgen lab xtests; do \
+        mkdir -p $crate/src \
+        && echo 'fn main() {}' >$crate/src/main.rs \
+        && touch $crate/src/lib.rs \
+        || exit 1; \
+    done \
+    && mkdir -p xtests/tests/xtests && touch xtests/tests/xtests/main.rs \
+    && cargo build --release --locked --bins -p proxy -p demo-service -p loadgen
+
+COPY proxy/src proxy/src
+COPY demo-service/src demo-service/src
+COPY loadgen/src loadgen/src
+# cargo goes by times, and files copied from elsewhere may be older than the empty crates.
+RUN touch proxy/src/*.rs demo-service/src/*.rs loadgen/src/*.rs \
+    && cargo build --release --locked --bins -p proxy -p demo-service -p loadgen
+
+# C library, certificates and a user without rights: no shell, no package manager.
+FROM gcr.io/distroless/cc-debian12:nonroot AS runtime
+LABEL org.opencontainers.image.title="MirrorLab" \
+      org.opencontainers.image.description="Try a new version of an HTTP service on real traffic, unnoticed" \
+      org.opencontainers.image.licenses="MIT"
+USER 65532:65532
+
+FROM runtime AS proxy
+COPY --from=build /src/target/release/mirrorlab-proxy /usr/local/bin/
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=3 \
+    CMD ["/usr/local/bin/mirrorlab-proxy", "--healthcheck"]
+ENTRYPOINT ["/usr/local/bin/mirrorlab-proxy"]
+
+FROM runtime AS demo-service
+COPY --from=build /src/target/release/mirrorlab-demo-service /usr/local/bin/
+EXPOSE 4001
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=3 \
+    CMD ["/usr/local/bin/mirrorlab-demo-service", "--healthcheck"]
+ENTRYPOINT ["/usr/local/bin/mirrorlab-demo-service"]
+
+# Writes its report into the working directory.
+FROM runtime AS loadgen
+COPY --from=build /src/target/release/mirrorlab-loadgen /usr/local/bin/
+WORKDIR /reports
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/local/bin/mirrorlab-loadgen"]
