@@ -1,8 +1,47 @@
 # The one list of commands. `just` alone lists them.
 
+# What the shop's candidate starts with in the stack; `regress` sets it again.
+chaos := '{"latencyMs": ' + env("CHAOS_LATENCY_MS", "200") + ', "jitterMs": ' + env("CHAOS_JITTER_MS", "100") + ', "errorRate": ' + env("CHAOS_ERROR_RATE", "0.02") + ', "mismatchRate": ' + env("CHAOS_MISMATCH_RATE", "0.0") + '}'
+healthy := '{"latencyMs": 0, "jitterMs": 0, "errorRate": 0, "mismatchRate": 0}'
+candidate := "http://localhost:" + env("CANDIDATE_PORT", "4002")
+
 # List the commands.
 default:
-    @just --list
+    @just --list --unsorted
+
+# Start the stack in containers, or only the services named; the candidate is bad on purpose.
+up *services: (_compose "up --build --detach" services)
+    @echo "proxy      http://localhost:${PROXY_PORT:-8080}     status under /control/status"
+    @echo "prometheus http://localhost:${PROMETHEUS_PORT:-9090}"
+    @echo "grafana    http://localhost:${GRAFANA_PORT:-3000}     user and password: admin"
+    @echo "The candidate is slow and faulty on purpose: with traffic (just load) the guardrail soon"
+    @echo "stops mirroring. 'just heal' makes it well, 'just regress' bad again."
+
+# Stop the stack; its volumes stay (`just down --volumes` removes them).
+down *options: (_compose "--profile load down" options)
+
+# Show the stack's logs and follow them; takes service names.
+logs *services: (_compose "logs --follow --tail=100" services)
+
+# Drive the stack with goose: from a container where the stack runs, else locally. Takes its options.
+load *options:
+    #!/usr/bin/env sh
+    set -eu
+    if [ -n "$({{ just_executable() }} _compose ps --quiet proxy 2>/dev/null)" ]; then
+        # The container's user is not ours.
+        mkdir -p reports && chmod a+rwx reports
+        {{ just_executable() }} _compose --profile load build --quiet loadgen
+        exec {{ just_executable() }} _compose --profile load run --rm --no-deps loadgen {{ options }}
+    fi
+    exec cargo run --release -p loadgen -- {{ options }}
+
+# Make the stack's candidate slow and faulty.
+regress:
+    curl --fail-with-body --silent --show-error -X PUT {{ candidate }}/chaos -H 'content-type: application/json' -d '{{ chaos }}'
+
+# Make the stack's candidate well again; after the cooldown the next request resumes mirroring.
+heal:
+    curl --fail-with-body --silent --show-error -X PUT {{ candidate }}/chaos -H 'content-type: application/json' -d '{{ healthy }}'
 
 # Start baseline, candidate and proxy in one process, with light traffic; see --help.
 lab *options:
@@ -15,6 +54,10 @@ story: (lab "--scenario" "regression")
 test:
     cargo test --workspace
 
+# The black-box tests alone: the stack as containers and as processes, Prometheus, the dashboard.
+xtest *filter:
+    cargo test -p xtests -- {{ filter }}
+
 # Format, lints, documentation, licenses: what must be clean before a commit.
 check:
     cargo fmt --all --check
@@ -25,3 +68,7 @@ check:
 # All that the gate runs.
 ci:
     bash .ci/run
+
+# Docker Compose v2 where it is installed, else docker-compose.
+_compose *arguments:
+    @if docker compose version >/dev/null 2>&1; then docker compose {{ arguments }}; else docker-compose {{ arguments }}; fi

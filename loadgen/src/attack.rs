@@ -49,7 +49,6 @@ fn configuration(options: &Options) -> Result<GooseConfiguration, Box<GooseError
     configuration.no_reset_metrics = true;
     configuration.no_print_metrics = true;
     configuration.no_telnet = true;
-    configuration.no_websocket = true;
     configuration.report_file = vec![options.report.to_string_lossy().into_owned()];
     Ok(configuration)
 }
