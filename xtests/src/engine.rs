@@ -49,6 +49,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The run that it works for.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
     /// Image name and tag.
     pub fn image(&self) -> (String, String) {
         (IMAGE.to_owned(), self.run.name.clone())
@@ -86,6 +91,7 @@ impl Engine {
             labels: Some(labels),
             ..NetworkCreateRequest::default()
         };
+        let _making = self.run.make().await;
         self.docker.create_network(request).await?;
         Ok(())
     }

@@ -83,7 +83,9 @@ impl Container {
         let image = settings
             .into_iter()
             .fold(image, |image, (name, value)| image.with_env_var(name, value));
+        let making = engine.run().make().await;
         let container = image.start().await?;
+        drop(making);
         Ok(Self { engine: engine.clone(), network: network.to_owned(), name, port, container })
     }
 }
@@ -135,8 +137,10 @@ async fn spawn(
     command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
     command.env(port_setting, format!("{address}{port}"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let making = run.make().await;
     let mut child = command.spawn()?;
     run.note_process(child.id().ok_or("it ended at once")?)?;
+    drop(making);
     let stderr = child.stderr.take().ok_or("no standard error")?;
     let (ready, when_ready) = tokio::sync::oneshot::channel();
     let log = Arc::clone(log);

@@ -22,9 +22,8 @@ const TARGETS: [&str; 3] = ["proxy:8080", "service-v1:4001", "service-v2:4002"];
 
 #[derive(Debug)]
 enum Running {
-    // Held for its end: dropping it ends Prometheus.
     Container { _container: Box<ContainerAsync<GenericImage>> },
-    Process { _child: Box<Child>, folder: PathBuf },
+    Process { _child: Box<Child> },
 }
 
 /// A running Prometheus.
@@ -33,7 +32,8 @@ pub struct Prometheus {
     /// Its base URL.
     pub url: String,
     client: Client,
-    running: Running,
+    // Held for its end: dropping it ends Prometheus.
+    _running: Running,
 }
 
 /// The top folder of the project.
@@ -97,7 +97,9 @@ impl Prometheus {
             };
             request = request.with_copy_to(format!("/etc/prometheus/{name}"), text.into_bytes());
         }
+        let making = engine.run().make().await;
         let container = request.start().await?;
+        drop(making);
         let port = container.get_host_port_ipv4(9090).await?;
         let url = format!("http://{}:{port}", container.get_host().await?);
         let running = Running::Container { _container: Box::new(container) };
@@ -110,14 +112,14 @@ impl Prometheus {
     /// When it is not installed or does not start.
     pub async fn start_process(run: &Arc<Run>, stack: &Stack) -> Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let folder = std::env::temp_dir().join(format!("{}-prometheus", stack.network()));
-        std::fs::create_dir_all(&folder)?;
+        let folder = run.folder(&format!("{}-prometheus", stack.network()))?;
         let inner = |part: &crate::part::Part| part.inner_url().replace("http://", "");
         let targets = [&stack.proxy, &stack.baseline, &stack.candidate].map(inner);
         for file in rule_files()? {
             std::fs::copy(&file, folder.join(file.file_name().unwrap_or_default()))?;
         }
         std::fs::write(folder.join("prometheus.yml"), configuration(targets)?)?;
+        let making = run.make().await;
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
@@ -128,12 +130,13 @@ impl Prometheus {
             .kill_on_drop(true)
             .spawn()?;
         run.note_process(child.id().ok_or("it ended at once")?)?;
-        let running = Running::Process { _child: Box::new(child), folder };
+        drop(making);
+        let running = Running::Process { _child: Box::new(child) };
         Self::ready(format!("http://127.0.0.1:{port}"), running).await
     }
 
     async fn ready(url: String, running: Running) -> Result<Self> {
-        let prometheus = Self { url, client: client::client()?, running };
+        let prometheus = Self { url, client: client::client()?, _running: running };
         let ready = format!("{}/-/ready", prometheus.url);
         eventually!(client::text(&prometheus.client, &ready).await.is_ok());
         Ok(prometheus)
@@ -171,15 +174,6 @@ impl Prometheus {
         let rules = client::json(&self.client, &format!("{}/api/v1/rules", self.url)).await?;
         let groups = rules["data"]["groups"].as_array().ok_or("no rule groups")?;
         Ok(groups.iter().filter_map(|group| group["rules"].as_array()).flatten().cloned().collect())
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        if let Running::Process { folder, .. } = &self.running {
-            // Left-overs in the temporary folder hurt nobody.
-            drop(std::fs::remove_dir_all(folder));
-        }
     }
 }
 

@@ -7,9 +7,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::Result;
 
@@ -20,6 +22,7 @@ pub struct Run {
     pub name: String,
     ledger: Mutex<File>,
     path: PathBuf,
+    making: RwLock<()>,
 }
 
 /// A run that ended without clearing up; holding its ledger's lock.
@@ -47,7 +50,28 @@ impl Run {
         let path = folder().join(&name);
         let ledger = OpenOptions::new().create_new(true).append(true).open(&path)?;
         ledger.lock()?;
-        Ok(Self { name, ledger: Mutex::new(ledger), path })
+        Ok(Self { name, ledger: Mutex::new(ledger), path, making: RwLock::default() })
+    }
+
+    /// To be held while something is made that outlives a process of ours; waits for ever once the
+    /// run is closed.
+    pub async fn make(&self) -> RwLockReadGuard<'_, ()> {
+        self.making.read().await
+    }
+
+    /// Waits until nothing is being made; nothing is any more as long as this is held.
+    pub async fn close(&self) -> RwLockWriteGuard<'_, ()> {
+        self.making.write().await
+    }
+
+    /// A folder for what a test writes, removed with the run.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = files(&self.path).join(name);
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
     }
 
     /// Notes a process, so that it can be ended should this run not get to it.
@@ -65,8 +89,7 @@ impl Run {
     /// Ends all noted processes and forgets the run.
     pub fn end(&self) {
         end_processes(&fs::read_to_string(&self.path).unwrap_or_default());
-        // Another run may have found it gone already.
-        drop(fs::remove_file(&self.path));
+        forget(&self.path);
     }
 }
 
@@ -90,8 +113,20 @@ impl Dead {
         if self.ledger.read_to_string(&mut text).is_ok() {
             end_processes(&text);
         }
-        drop(fs::remove_file(&self.path));
+        forget(&self.path);
     }
+}
+
+/// Where a run's tests write, beside its ledger.
+fn files(ledger: &Path) -> PathBuf {
+    ledger.with_extension("files")
+}
+
+/// The ledger last: as long as it is there, the next run finds the rest.
+fn forget(ledger: &Path) {
+    // A run need not have written anything, and another one may have cleared up already.
+    drop(fs::remove_dir_all(files(ledger)));
+    drop(fs::remove_file(ledger));
 }
 
 /// Ends those processes of a ledger that are still the ones it means.

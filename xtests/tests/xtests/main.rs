@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
-use xtests::Result;
 use xtests::binaries::Binaries;
 use xtests::engine::Engine;
 use xtests::run::{Dead, Run};
 use xtests::stack::Place;
+use xtests::{PATIENCE, Result};
 
 mod faults;
 mod guardrail;
@@ -107,10 +107,13 @@ impl World {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
+            // A container that is just starting is waited for, or it would stay.
+            let closed = tokio::time::timeout(PATIENCE, run.close()).await;
             if let Some(engine) = engine {
                 drop(engine.remove_own().await);
             }
             run.end();
+            drop(closed);
             std::process::exit(130);
         });
     }
