@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+mod files;
 mod values;
 
 use crate::control::Token;
 use crate::listen::Listen;
+use crate::listen::tls::Identity;
 use crate::route::Template;
-use crate::upstream::Target;
+use crate::upstream::{Target, Trust};
 use crate::{forward, guardrail, mirror};
 use values::Parsed;
 
@@ -23,10 +25,14 @@ pub struct Config {
     pub listen: Listen,
     /// A listener of their own for the admin endpoints.
     pub admin: Option<Listen>,
+    /// Makes the traffic listener speak TLS.
+    pub tls: Option<Identity>,
     /// Where real requests go.
     pub baseline: Target,
     /// Where copies go.
     pub candidate: Target,
+    /// Whom an https upstream is believed.
+    pub trust: Trust,
     /// The main path.
     pub forward: forward::Config,
     /// The mirror side.
@@ -72,11 +78,14 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 27] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "MIRROR_FRACTION",
     "LISTEN_ADDR",
+    "TLS_CERT",
+    "TLS_KEY",
+    "UPSTREAM_CA",
     "ABORT_P99_RATIO",
     "ABORT_ERROR_DELTA",
     "ABORT_CONSECUTIVE",
@@ -150,8 +159,10 @@ impl Config {
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
+            tls: env.identity(),
             baseline: env.url("BASELINE_URL", "http://service-v1:4001"),
             candidate: env.url("CANDIDATE_URL", "http://service-v2:4002"),
+            trust: env.trust(),
             forward,
             mirror: env.mirror(),
             guardrail: env.guardrail(),

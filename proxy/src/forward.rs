@@ -3,7 +3,6 @@
 //! The functions stand in the order of a request's life. Bodies stream in both directions; what
 //! the mirror keeps of them, it keeps beside.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +20,7 @@ use tracing::warn;
 
 use crate::body::{Tap, Tapped};
 use crate::exchange::RequestSnapshot;
-use crate::headers;
+use crate::headers::{self, Peer};
 use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
 use crate::mirror::{Admitted, Arrived, BaselineTap, Head, Mirror, RequestTap};
@@ -66,8 +65,8 @@ impl Forward {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Answers one request of a client at `peer`.
-    pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Downstream> {
+    /// Answers one request of a client.
+    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Downstream> {
         if request.method() == Method::CONNECT {
             return self.refuse_connect();
         }
@@ -99,7 +98,7 @@ impl Forward {
     fn admit(
         &self,
         mut request: Request<Incoming>,
-        peer: IpAddr,
+        peer: Peer,
         route: &Arc<Route>,
     ) -> (Request<Incoming>, Option<Admitted>) {
         let marked = self.mirror.is_marked(request.headers());
@@ -171,7 +170,7 @@ impl Forward {
 }
 
 /// Rewrites the head for the next hop.
-fn prepare(request: &mut Request<Incoming>, peer: IpAddr) {
+fn prepare(request: &mut Request<Incoming>, peer: Peer) {
     // HTTP/2 says it in the request target, the next hop wants it as a header.
     if let Some(authority) =
         request.uri().authority().map(|authority| authority.as_str().to_owned())
@@ -179,9 +178,11 @@ fn prepare(request: &mut Request<Incoming>, peer: IpAddr) {
     {
         request.headers_mut().insert(HOST, host);
     }
-    *request.version_mut() = Version::HTTP_11;
+    if std::mem::replace(request.version_mut(), Version::HTTP_11) == Version::HTTP_2 {
+        headers::join_cookies(request.headers_mut());
+    }
     headers::strip_connection_level(request.headers_mut());
-    headers::add_forwarded(request.headers_mut(), peer, "http");
+    headers::add_forwarded(request.headers_mut(), peer);
 }
 
 fn snapshot(request: &Request<Incoming>) -> RequestSnapshot {
@@ -209,6 +210,8 @@ fn respond(
     tap: Option<BaselineTap>,
 ) -> Response<DownstreamBody> {
     headers::strip_connection_level(response.headers_mut());
+    // The version says what this hop can do, whatever the baseline can.
+    *response.version_mut() = Version::HTTP_11;
     response.map(|body| match tap {
         Some(tap) => DownstreamBody::Watched(Tapped::new(body, tap)),
         None => DownstreamBody::Plain(body),

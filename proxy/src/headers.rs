@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -10,6 +10,15 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Who asked, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The client's address.
+    pub ip: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
 
 /// Removes the headers that belong to one connection only: those of RFC 9110 section 7.6.1 and
 /// those that `Connection` names.
@@ -49,10 +58,10 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// Tells the upstream who asked: appends to `X-Forwarded-For`, overwrites `X-Forwarded-Proto` and
 /// `X-Forwarded-Host`. Call it before `Host` is replaced.
-pub fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, proto: &'static str) {
-    let chain = forwarded_for(headers, peer.to_canonical());
+pub fn add_forwarded(headers: &mut HeaderMap, peer: Peer) {
+    let chain = forwarded_for(headers, peer.ip.to_canonical());
     headers.insert(X_FORWARDED_FOR, chain);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
     match headers.get(HOST).cloned() {
         Some(host) => headers.insert(X_FORWARDED_HOST, host),
         None => headers.remove(X_FORWARDED_HOST),
@@ -67,6 +76,18 @@ fn forwarded_for(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
     }
     chain.extend_from_slice(peer.to_string().as_bytes());
     HeaderValue::from_bytes(&chain).expect("header values joined by a comma are a header value")
+}
+
+/// Makes one line of the cookies that HTTP/2 may have split (RFC 9113 section 8.2.3): HTTP/1.1
+/// allows no second line.
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    if lines.next().is_none() || lines.next().is_none() {
+        return;
+    }
+    let lines: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_bytes(&lines.join(&b"; "[..]));
+    headers.insert(COOKIE, joined.expect("header values joined by \"; \" are a header value"));
 }
 
 /// The length of a request's body cannot be told from its headers, so that it must be chunked.
@@ -120,6 +141,10 @@ mod tests {
         assert!(!is_upgrade(&map(&[("connection", "upgrade")])));
     }
 
+    fn peer(ip: &str) -> Peer {
+        Peer { ip: ip.parse().unwrap(), scheme: "http" }
+    }
+
     #[test]
     fn forwarded_for_is_appended_to_and_the_others_are_overwritten() {
         let mut headers = map(&[
@@ -129,7 +154,7 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "forged"),
         ]);
-        add_forwarded(&mut headers, "::ffff:192.0.2.7".parse().unwrap(), "http");
+        add_forwarded(&mut headers, peer("::ffff:192.0.2.7"));
         assert_eq!(headers[X_FORWARDED_FOR], "10.0.0.1, 10.0.0.2, 192.0.2.7");
         assert_eq!(headers.get_all(X_FORWARDED_FOR).iter().count(), 1);
         assert_eq!(headers[X_FORWARDED_PROTO], "http");
@@ -137,9 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn cookies_of_http2_become_one_line() {
+        let mut headers = map(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut headers);
+        let lines: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(lines, ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
     fn without_a_host_a_forged_forwarded_host_does_not_pass() {
         let mut headers = map(&[("x-forwarded-host", "forged")]);
-        add_forwarded(&mut headers, "192.0.2.7".parse().unwrap(), "http");
+        add_forwarded(&mut headers, peer("192.0.2.7"));
         assert!(!headers.contains_key(X_FORWARDED_HOST));
     }
 }

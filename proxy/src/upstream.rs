@@ -25,12 +25,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 pub mod target;
+mod tls;
 
 pub use target::Target;
+pub use tls::Trust;
 
 use crate::exchange::Role;
 
@@ -130,6 +131,13 @@ struct Tls {
     name: ServerName<'static>,
 }
 
+impl Tls {
+    fn new(target: &Target, trust: &Trust) -> io::Result<Self> {
+        let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
+        Ok(Self { connector: TlsConnector::from(trust.config(None)?), name })
+    }
+}
+
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Tls").field(&self.name).finish()
@@ -147,9 +155,14 @@ impl Upstream {
     ///
     /// # Errors
     /// For an https target, when the system has no usable root certificates.
-    pub fn new(role: Role, target: Target, connect_timeout: Duration) -> io::Result<Arc<Self>> {
+    pub fn new(
+        role: Role,
+        target: Target,
+        trust: &Trust,
+        connect_timeout: Duration,
+    ) -> io::Result<Arc<Self>> {
         let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
-        let tls = target.tls.then(|| tls(&target)).transpose()?;
+        let tls = target.tls.then(|| Tls::new(&target, trust)).transpose()?;
         let idle = Mutex::default();
         Ok(Arc::new(Self { role, target, host, tls, connect_timeout, idle }))
     }
@@ -281,13 +294,6 @@ where
         drop(connection.await);
     });
     Ok(sender)
-}
-
-fn tls(target: &Target) -> io::Result<Tls> {
-    use rustls_platform_verifier::ConfigVerifierExt;
-    let config = ClientConfig::with_platform_verifier().map_err(io::Error::other)?;
-    let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
-    Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
 }
 
 /// Waits for a response head, at most `limit` from the request sent whole; a slow upload is not

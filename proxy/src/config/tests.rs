@@ -137,6 +137,41 @@ fn urls_are_checked_and_their_user_info_is_not_printed() {
 }
 
 #[test]
+fn certificates_come_from_files_and_the_two_of_the_listener_together() {
+    let pair = || {
+        let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        (pair.cert.pem(), pair.signing_key.serialize_pem())
+    };
+    let write = |name: &str, text: &str| {
+        let path = std::env::temp_dir().join(format!("config-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ((chain, key), (_, other)) = (pair(), pair());
+    let (cert, key) = (write("cert", &chain), write("key", &key));
+    let (other, junk) = (write("other", &other), write("junk", "junk"));
+    assert!(with(&[("TLS_CERT", &cert), ("TLS_KEY", &key)]).unwrap().tls.is_some());
+    let trust = good("UPSTREAM_CA", &cert).trust;
+    assert!(matches!(trust, Trust::System(more) if more.len() == 1));
+    bad("TLS_CERT", &cert);
+    bad("TLS_KEY", &key);
+    for name in ["TLS_CERT", "TLS_KEY", "UPSTREAM_CA"] {
+        bad(name, "/nowhere/at/all");
+    }
+    bad("UPSTREAM_CA", &junk);
+    for (name, cert, key) in
+        [("TLS_KEY", &cert, &other), ("TLS_KEY", &cert, &junk), ("TLS_CERT", &junk, &key)]
+    {
+        let message = with(&[("TLS_CERT", cert), ("TLS_KEY", key)]).unwrap_err().to_string();
+        assert!(message.contains(&format!("{name}=")), "{message}");
+        assert_eq!(message.lines().count(), 2, "{message}");
+    }
+    for path in [cert, key, other, junk] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn methods_and_templates_are_lists() {
     let methods = good("MIRROR_METHODS", "GET, HEAD,PURGE").mirror.methods.unwrap();
     assert_eq!(

@@ -1,6 +1,7 @@
 //! The proxy as a whole, over real sockets, between scripted upstreams and real clients.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod certificates;
 mod support;
 
 mod control;
@@ -10,6 +11,7 @@ mod isolation;
 mod mirror;
 mod observability;
 mod process;
+mod protocols;
 mod shutdown;
 mod tidy;
 mod upstream;

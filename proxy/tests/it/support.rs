@@ -186,6 +186,37 @@ pub(crate) async fn refusing() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
+/// An HTTP/2 client that knows beforehand what the proxy speaks.
+pub(crate) async fn http2<I>(io: I) -> h2::client::SendRequest<Bytes>
+where
+    I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, connection) = h2::client::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    client.ready().await.unwrap()
+}
+
+/// All of a body that comes over HTTP/2.
+pub(crate) async fn http2_body(mut body: h2::RecvStream) -> Result<Vec<u8>, h2::Error> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk?;
+        body.flow_control().release_capacity(chunk.len()).unwrap();
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole)
+}
+
+/// Runs curl with these arguments; `None` where there is no curl.
+pub(crate) async fn curl(arguments: &[&str]) -> Option<String> {
+    let mut command = std::process::Command::new("curl");
+    command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]);
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().ok()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some(text(&output.stdout) + &text(&output.stderr))
+}
+
 pub(crate) fn target(addr: SocketAddr) -> Target {
     Target::parse(&format!("http://{addr}")).unwrap()
 }
