@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
@@ -74,6 +75,7 @@ pub struct App {
     pub admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
     drain_timeout: Duration,
+    forward: Arc<Forward>,
     traffic_server: Server,
     admin_server: Option<Server>,
     background: Vec<JoinHandle<()>>,
@@ -153,6 +155,7 @@ pub async fn start_probed(
         admin: admin_server.as_ref().map(|server| server.addr),
         draining,
         drain_timeout: config.drain_timeout,
+        forward,
         traffic_server,
         admin_server,
         background,
@@ -192,7 +195,10 @@ impl App {
     /// stops. The admin endpoints, where they have their own listener, answer until the end.
     pub async fn shutdown(self) -> Drained {
         self.draining.store(true, Ordering::Relaxed);
-        let cut = self.traffic_server.stop(self.drain_timeout).await;
+        let deadline = Instant::now() + self.drain_timeout;
+        let mut cut = self.traffic_server.stop(self.drain_timeout).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        cut += self.forward.close_tunnels(left).await;
         if let Some(server) = self.admin_server {
             server.stop(Duration::ZERO).await;
         }
@@ -358,7 +364,7 @@ where
     builder.http2().auto_date_header(false);
     let answering = service.clone();
     let answer = service_fn(move |request| answering.clone().answer(request, peer));
-    let connection = builder.serve_connection(TokioIo::new(io), answer).into_owned();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), answer).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         service.note_error(&*error);
     }

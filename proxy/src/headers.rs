@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONNECTION, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -50,10 +52,33 @@ fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .filter(|token| !token.is_empty())
 }
 
-/// Whether the client asks for another protocol on this connection (RFC 9110 section 7.8).
-pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE)
-        && connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"))
+/// Whether this is gRPC; gRPC-Web is not, it is made for HTTP/1.1.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let rest = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = rest.and_then(|value| value.strip_prefix(b"application/grpc"));
+    matches!(rest, Some([] | [b'+' | b';' | b' ', ..]))
+}
+
+/// The protocol that is asked for on this connection, or switched to (RFC 9110 section 7.8).
+///
+/// Not `h2c`: its first request would go on as HTTP and the others out of sight. A server may
+/// ignore the wish, and HTTP/2 itself has given it up (RFC 9113 section 3.1).
+pub fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let protocol = headers.get(UPGRADE)?;
+    let asked = connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    (asked && !protocol.as_bytes().eq_ignore_ascii_case(b"h2c")).then_some(protocol)
+}
+
+/// Asks the next hop for another protocol, or tells it of the switch.
+pub fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Whether the client waits to be asked for its body (RFC 9110 section 10.1.1).
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    let value = headers.get(EXPECT).map(HeaderValue::as_bytes);
+    value.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Tells the upstream who asked: appends to `X-Forwarded-For`, overwrites `X-Forwarded-Proto` and
@@ -133,12 +158,25 @@ mod tests {
 
     #[test]
     fn an_upgrade_needs_both_headers() {
-        assert!(is_upgrade(&map(&[
-            ("connection", "keep-alive, Upgrade"),
-            ("upgrade", "websocket")
-        ])));
-        assert!(!is_upgrade(&map(&[("upgrade", "websocket")])));
-        assert!(!is_upgrade(&map(&[("connection", "upgrade")])));
+        let both = map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(upgrade(&both).unwrap(), "websocket");
+        assert_eq!(upgrade(&map(&[("upgrade", "websocket")])), None);
+        assert_eq!(upgrade(&map(&[("connection", "upgrade")])), None);
+        let h2c = [("connection", "upgrade, http2-settings"), ("upgrade", "h2c")];
+        assert_eq!(upgrade(&map(&h2c)), None);
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_content_type() {
+        for (value, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;x=y", true),
+            ("application/grpc-web+proto", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(is_grpc(&map(&[("content-type", value)])), expected, "{value}");
+        }
     }
 
     fn peer(ip: &str) -> Peer {

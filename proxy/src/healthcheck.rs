@@ -23,7 +23,7 @@ pub async fn check(config: &Config) -> Result<(), String> {
     // of the service and not of this machine.
     let identity = config.tls.as_ref().filter(|_| config.admin.is_none());
     let trust = identity.map(|identity| Trust::Only(identity.certificate.clone()));
-    let target = Target { tls: identity.is_some(), host, port: addr.port(), prefix: String::new() };
+    let target = Target::new(identity.is_some(), host, addr.port());
     let itself = Upstream::new(Role::Baseline, target, &trust.unwrap_or_default(), TIMEOUT);
     let itself = itself.map_err(|error| error.to_string())?;
     let mut request = Request::new(empty_body());

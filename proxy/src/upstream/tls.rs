@@ -31,8 +31,8 @@ impl Default for Trust {
 }
 
 impl Trust {
-    /// A configuration that offers one protocol, or none.
-    pub(super) fn config(&self, alpn: Option<&[u8]>) -> io::Result<Arc<ClientConfig>> {
+    /// A configuration that believes it.
+    pub(super) fn config(&self) -> io::Result<ClientConfig> {
         let builder = ClientConfig::builder();
         let provider = Arc::clone(builder.crypto_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match self {
@@ -45,9 +45,7 @@ impl Trust {
             }
         };
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let mut config = builder.with_no_client_auth();
-        config.alpn_protocols.extend(alpn.map(<[u8]>::to_vec));
-        Ok(Arc::new(config))
+        Ok(builder.with_no_client_auth())
     }
 }
 

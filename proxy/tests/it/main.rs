@@ -14,4 +14,5 @@ mod process;
 mod protocols;
 mod shutdown;
 mod tidy;
+mod upgrades;
 mod upstream;
