@@ -29,7 +29,7 @@ use tunnel::Tunnels;
 
 use crate::body::{Tap, Tapped};
 use crate::exchange::RequestSnapshot;
-use crate::headers::{self, Peer};
+use crate::headers::{self, Forwarding, Peer};
 use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
 use crate::mirror::{Admitted, Arrived, BaselineTap, Head, Mirror, RequestTap};
@@ -41,6 +41,8 @@ use crate::upstream::{Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, 
 pub struct Config {
     /// To connect to the baseline, and again from the request sent whole to the response head.
     pub baseline_timeout: Duration,
+    /// Which headers tell the upstreams who asked.
+    pub forwarding: Forwarding,
 }
 
 /// The main path of one proxy.
@@ -162,7 +164,7 @@ impl Forward {
         } else {
             request.body().size_hint().exact()
         };
-        prepare(&mut request, peer);
+        prepare(&mut request, peer, self.config.forwarding);
         let upgrades = upgrade.is_some();
         let arrived = Arrived { method: request.method(), marked, upgrade: upgrades, length };
         let admitted = self.mirror.admit(route, arrived, || snapshot(&request, length));
@@ -243,7 +245,7 @@ impl Forward {
 }
 
 /// Rewrites the head for the next hop.
-fn prepare(request: &mut Request<Incoming>, peer: Peer) {
+fn prepare(request: &mut Request<Incoming>, peer: Peer, forwarding: Forwarding) {
     // HTTP/2 says it in the request target, the next hop wants it as a header.
     if let Some(authority) =
         request.uri().authority().map(|authority| authority.as_str().to_owned())
@@ -251,11 +253,17 @@ fn prepare(request: &mut Request<Incoming>, peer: Peer) {
     {
         request.headers_mut().insert(HOST, host);
     }
-    if std::mem::replace(request.version_mut(), Version::HTTP_11) == Version::HTTP_2 {
-        headers::join_cookies(request.headers_mut());
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+    let headers = request.headers_mut();
+    if version == Version::HTTP_2 {
+        headers::join_cookies(headers);
     }
-    headers::strip_connection_level(request.headers_mut());
-    headers::add_forwarded(request.headers_mut(), peer);
+    let takes_trailers = headers::takes_trailers(headers);
+    headers::strip_connection_level(headers);
+    if takes_trailers {
+        headers::ask_trailers(headers);
+    }
+    forwarding.tell(headers, peer, version);
 }
 
 /// `Host` stays, for a candidate that is told the client's.

@@ -1,26 +1,14 @@
 //! What a proxy does to header lines: drops the connection-level ones and says who asked.
 
-use std::net::IpAddr;
-
-use http::header::{
-    CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+mod forwarded;
+
+pub use forwarded::{Chain, Forwarding, Peer};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// Who asked, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// The client's address.
-    pub ip: IpAddr,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-}
 
 /// Removes the headers that belong to one connection only: those of RFC 9110 section 7.6.1 and
 /// those that `Connection` names.
@@ -52,11 +40,29 @@ fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .filter(|token| !token.is_empty())
 }
 
-/// Whether this is gRPC; gRPC-Web is not, it is made for HTTP/1.1.
+/// Whether this is gRPC.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    let rest = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let rest = rest.and_then(|value| value.strip_prefix(b"application/grpc"));
-    matches!(rest, Some([] | [b'+' | b';' | b' ', ..]))
+    headers.get(CONTENT_TYPE).is_some_and(|value| says_grpc(value.as_bytes()))
+}
+
+/// Whether a content type is that of gRPC; gRPC-Web is not, it is made for HTTP/1.1.
+pub fn says_grpc(content_type: &[u8]) -> bool {
+    const NAME: &[u8] = b"application/grpc";
+    let Some((name, rest)) = content_type.split_at_checked(NAME.len()) else { return false };
+    name.eq_ignore_ascii_case(NAME) && matches!(rest, [] | [b'+' | b';' | b' ', ..])
+}
+
+/// Whether the client takes trailers (RFC 9110 section 10.1.4).
+pub fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = values.flat_map(|value| value.split(',')).map(str::trim);
+    codings.any(|coding| coding.eq_ignore_ascii_case("trailers"))
+}
+
+/// Tells the next hop that trailers are taken.
+pub fn ask_trailers(headers: &mut HeaderMap) {
+    headers.append(CONNECTION, HeaderValue::from_static("te"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
 }
 
 /// The protocol that is asked for on this connection, or switched to (RFC 9110 section 7.8).
@@ -71,7 +77,7 @@ pub fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
 
 /// Asks the next hop for another protocol, or tells it of the switch.
 pub fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol);
 }
 
@@ -79,28 +85,6 @@ pub fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 pub fn expects_continue(headers: &HeaderMap) -> bool {
     let value = headers.get(EXPECT).map(HeaderValue::as_bytes);
     value.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// Tells the upstream who asked: appends to `X-Forwarded-For`, overwrites `X-Forwarded-Proto` and
-/// `X-Forwarded-Host`. Call it before `Host` is replaced.
-pub fn add_forwarded(headers: &mut HeaderMap, peer: Peer) {
-    let chain = forwarded_for(headers, peer.ip.to_canonical());
-    headers.insert(X_FORWARDED_FOR, chain);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
-    match headers.get(HOST).cloned() {
-        Some(host) => headers.insert(X_FORWARDED_HOST, host),
-        None => headers.remove(X_FORWARDED_HOST),
-    };
-}
-
-fn forwarded_for(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
-    let mut chain = Vec::new();
-    for line in headers.get_all(X_FORWARDED_FOR) {
-        chain.extend_from_slice(line.as_bytes());
-        chain.extend_from_slice(b", ");
-    }
-    chain.extend_from_slice(peer.to_string().as_bytes());
-    HeaderValue::from_bytes(&chain).expect("header values joined by a comma are a header value")
 }
 
 /// Makes one line of the cookies that HTTP/2 may have split (RFC 9113 section 8.2.3): HTTP/1.1
@@ -125,7 +109,7 @@ pub fn mark_chunked(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+    pub(super) fn map(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(
@@ -179,38 +163,11 @@ mod tests {
         }
     }
 
-    fn peer(ip: &str) -> Peer {
-        Peer { ip: ip.parse().unwrap(), scheme: "http" }
-    }
-
-    #[test]
-    fn forwarded_for_is_appended_to_and_the_others_are_overwritten() {
-        let mut headers = map(&[
-            ("host", "shop.example"),
-            ("x-forwarded-for", "10.0.0.1"),
-            ("x-forwarded-for", "10.0.0.2"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "forged"),
-        ]);
-        add_forwarded(&mut headers, peer("::ffff:192.0.2.7"));
-        assert_eq!(headers[X_FORWARDED_FOR], "10.0.0.1, 10.0.0.2, 192.0.2.7");
-        assert_eq!(headers.get_all(X_FORWARDED_FOR).iter().count(), 1);
-        assert_eq!(headers[X_FORWARDED_PROTO], "http");
-        assert_eq!(headers[X_FORWARDED_HOST], "shop.example");
-    }
-
     #[test]
     fn cookies_of_http2_become_one_line() {
         let mut headers = map(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
         join_cookies(&mut headers);
         let lines: Vec<_> = headers.get_all(COOKIE).iter().collect();
         assert_eq!(lines, ["a=1; b=2; c=3"]);
-    }
-
-    #[test]
-    fn without_a_host_a_forged_forwarded_host_does_not_pass() {
-        let mut headers = map(&[("x-forwarded-host", "forged")]);
-        add_forwarded(&mut headers, peer("192.0.2.7"));
-        assert!(!headers.contains_key(X_FORWARDED_HOST));
     }
 }

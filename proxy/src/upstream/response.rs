@@ -59,6 +59,8 @@ impl Body for UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &polled {
+            // Nothing comes after trailers, and a receiver may not ask.
+            Some(Ok(frame)) if frame.is_trailers() => self.put_back(),
             Some(Ok(_)) => self.put_back_if_whole(),
             Some(Err(_)) => self.lease = None,
             None => self.put_back(),

@@ -6,13 +6,17 @@ mod support;
 
 mod control;
 mod forward;
+mod grpc;
 mod guardrail;
+mod hosts;
+mod http2;
 mod isolation;
 mod mirror;
 mod observability;
 mod process;
 mod protocols;
 mod shutdown;
+mod streaming;
 mod tidy;
 mod upgrades;
 mod upstream;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -47,6 +47,7 @@ macro_rules! eventually {
 /// A request as an upstream saw it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
+    pub(crate) version: Version,
     pub(crate) method: Method,
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
@@ -97,6 +98,7 @@ where
                     let (head, body) = request.into_parts();
                     let body = body.collect().await.map(|whole| whole.to_bytes());
                     let request = Seen {
+                        version: head.version,
                         method: head.method,
                         target: head.uri.to_string(),
                         headers: head.headers,
@@ -159,8 +161,13 @@ where
 
 /// Reads a request head off a raw connection.
 pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+    read_until(stream, "\r\n\r\n").await
+}
+
+/// Reads up to these bytes, or to the end.
+pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
+    while !head.ends_with(end.as_bytes()) {
         let mut byte = [0];
         match stream.read(&mut byte).await {
             Ok(1) => head.push(byte[0]),
