@@ -132,12 +132,8 @@ async fn proxy(
     (baseline, candidate): (&Running, &Running),
     compare: &Handle,
 ) -> io::Result<App> {
-    let target = |running: &Running| Target {
-        tls: false,
-        host: "localhost".to_owned(),
-        port: running.addr.port(),
-        prefix: String::new(),
-    };
+    let target =
+        |running: &Running| Target::new(false, "localhost".to_owned(), running.addr.port());
     let mut failed = io::Error::from(io::ErrorKind::AddrInUse);
     for port in candidates(port) {
         let mut config = config.clone();

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,19 +13,23 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::exchange::Role;
 use crate::forward::{Downstream, DownstreamBody, Forward};
 use crate::guardrail::{Guardrail, gate};
+use crate::headers::Peer;
 use crate::listen::bind;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::announce;
@@ -35,6 +39,9 @@ use crate::upstream::Upstream;
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -68,6 +75,7 @@ pub struct App {
     pub admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
     drain_timeout: Duration,
+    forward: Arc<Forward>,
     traffic_server: Server,
     admin_server: Option<Server>,
     background: Vec<JoinHandle<()>>,
@@ -104,7 +112,8 @@ pub async fn start_probed(
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
     let upstream = |role, target, timeout| {
-        Upstream::new(role, target, timeout).map_err(|error| StartError::Upstream(role, error))
+        Upstream::new(role, target, &config.trust, timeout)
+            .map_err(|error| StartError::Upstream(role, error))
     };
     let baseline = upstream(Role::Baseline, config.baseline, config.forward.baseline_timeout)?;
     let candidate = upstream(Role::Candidate, config.candidate, config.mirror.timeout)?;
@@ -137,13 +146,16 @@ pub async fn start_probed(
         admin: admin_listener.is_none().then(|| admin.clone()),
         metrics,
     };
-    let traffic_server = Server::start(listener, Service::Traffic(traffic));
-    let admin_server = admin_listener.map(|found| Server::start(found, Service::Admin(admin)));
+    let tls = config.tls.map(|identity| identity.acceptor());
+    let traffic_server = Server::start(listener, tls, Service::Traffic(traffic));
+    let admin_server =
+        admin_listener.map(|found| Server::start(found, None, Service::Admin(admin)));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
         draining,
         drain_timeout: config.drain_timeout,
+        forward,
         traffic_server,
         admin_server,
         background,
@@ -183,7 +195,10 @@ impl App {
     /// stops. The admin endpoints, where they have their own listener, answer until the end.
     pub async fn shutdown(self) -> Drained {
         self.draining.store(true, Ordering::Relaxed);
-        let cut = self.traffic_server.stop(self.drain_timeout).await;
+        let deadline = Instant::now() + self.drain_timeout;
+        let mut cut = self.traffic_server.stop(self.drain_timeout).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        cut += self.forward.close_tunnels(left).await;
         if let Some(server) = self.admin_server {
             server.stop(Duration::ZERO).await;
         }
@@ -211,7 +226,7 @@ impl Service {
     async fn answer(
         self,
         request: Request<Incoming>,
-        peer: IpAddr,
+        peer: Peer,
     ) -> Result<Response<Downstream>, Infallible> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
@@ -256,10 +271,10 @@ struct Server {
 }
 
 impl Server {
-    fn start(listener: TcpListener, service: Service) -> Self {
+    fn start(listener: TcpListener, tls: Option<TlsAcceptor>, service: Service) -> Self {
         let addr = listener.local_addr().expect("a bound socket has an address");
         let (stop, stopped) = watch::channel(None);
-        let task = tokio::spawn(accept(listener, service, stopped));
+        let task = tokio::spawn(accept(listener, tls, service, stopped));
         Self { addr, stop, task }
     }
 
@@ -272,6 +287,7 @@ impl Server {
 
 async fn accept(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     service: Service,
     mut stop: watch::Receiver<Option<Duration>>,
 ) -> usize {
@@ -289,7 +305,10 @@ async fn accept(
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => serve(stream, peer, &service, &graceful, &mut connections),
+                Ok((stream, peer)) => {
+                    let (tls, service) = (tls.clone(), service.clone());
+                    connections.spawn(serve(stream, peer, tls, service, graceful.watcher()));
+                }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     // Out of descriptors, most likely: trying again at once would only burn a core.
@@ -310,29 +329,43 @@ async fn accept(
     connections.len()
 }
 
-fn serve(
+async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    service: &Service,
-    graceful: &GracefulShutdown,
-    connections: &mut JoinSet<()>,
+    tls: Option<TlsAcceptor>,
+    service: Service,
+    watcher: Watcher,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         warn!(%error, "cannot set up a connection");
         return;
     }
+    let Some(tls) = tls else {
+        return converse(stream, Peer { ip: peer.ip(), scheme: "http" }, service, watcher).await;
+    };
+    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            converse(stream, Peer { ip: peer.ip(), scheme: "https" }, service, watcher).await;
+        }
+        // Port scanners and clients that do not trust us, as a rule: not worth a line each.
+        Ok(Err(error)) => debug!(%error, "no TLS handshake"),
+        Err(_) => debug!("no TLS handshake in time"),
+    }
+}
+
+/// Speaks HTTP/1 or HTTP/2, as the client begins, until the connection ends.
+async fn converse<I>(io: I, peer: Peer, service: Service, watcher: Watcher)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = Builder::new(TokioExecutor::new());
     // The response is the baseline's: nothing is added to it.
     builder.http1().preserve_header_case(true).auto_date_header(false);
     builder.http2().auto_date_header(false);
     let answering = service.clone();
-    let answer = service_fn(move |request| answering.clone().answer(request, peer.ip()));
-    let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
-    let watched = graceful.watch(connection);
-    let service = service.clone();
-    connections.spawn(async move {
-        if let Err(error) = watched.await {
-            service.note_error(&*error);
-        }
-    });
+    let answer = service_fn(move |request| answering.clone().answer(request, peer));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), answer).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        service.note_error(&*error);
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::compare::{Cause, Hasher};
@@ -164,11 +165,13 @@ impl ReplyBody {
     }
 }
 
-/// Watches a body go by. Called in order: `data` any number of times, then `end` or `failed`, or
+/// Watches a body go by. Called in order: `data` any number of times, `trailers` at most once, then `end` or `failed`, or
 /// neither when the body is dropped before.
 pub trait Tap: Send + Unpin + 'static {
     /// Some bytes go by.
     fn data(&mut self, chunk: &[u8]);
+    /// Trailers go by.
+    fn trailers(&mut self, _trailers: &HeaderMap) {}
     /// The body is whole.
     fn end(&mut self);
     /// The body's source broke.
@@ -218,6 +221,13 @@ where
             Some(Ok(frame)) => {
                 if let (Some(tap), Some(data)) = (&mut self.tap, frame.data_ref()) {
                     tap.data(data);
+                }
+                // Nothing comes after trailers, and a sender may not ask.
+                if let Some(trailers) = frame.trailers_ref()
+                    && let Some(mut tap) = self.tap.take()
+                {
+                    tap.trailers(trailers);
+                    tap.end();
                 }
                 self.end_if_whole();
             }

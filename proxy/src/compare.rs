@@ -17,6 +17,8 @@ mod walk;
 
 pub use normalize::Rules;
 
+use crate::headers::says_grpc;
+
 /// A running hash of a body as sent: XXH3, 128 bits. It tells accidental differences; nobody
 /// gains by forging an equal answer to a copy.
 #[derive(Clone, Default)]
@@ -84,6 +86,8 @@ pub struct Side<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The header lines of this name.
     pub content_encoding: Vec<&'a [u8]>,
+    /// The status of a gRPC call, which comes after the body; `None` for anything else.
+    pub grpc_status: Option<&'a [u8]>,
     /// The body as sent.
     pub body: Body<'a>,
 }
@@ -102,6 +106,12 @@ pub struct Limits<'a> {
 impl std::fmt::Debug for Limits<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Limits").field("max_decoded", &self.max_decoded).finish_non_exhaustive()
+    }
+}
+
+impl Side<'_> {
+    fn is_grpc(&self) -> bool {
+        self.content_type.is_some_and(says_grpc)
     }
 }
 
@@ -132,7 +142,7 @@ pub fn compare(
     rules: &Rules,
     limits: &mut Limits<'_>,
 ) -> Verdict {
-    if ours.status != theirs.status {
+    if ours.status != theirs.status || ours.grpc_status != theirs.grpc_status {
         return Verdict::Mismatched;
     }
     let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
@@ -140,6 +150,10 @@ pub fn compare(
     };
     if same_bytes(ours, theirs) {
         return Verdict::Matched;
+    }
+    // In a message every byte counts, those that look like white space too.
+    if [ours, theirs].into_iter().any(Side::is_grpc) {
+        return Verdict::Mismatched;
     }
     match by_content(ours, our_bytes, theirs, their_bytes, rules, limits) {
         Ok(true) => Verdict::Matched,
@@ -155,6 +169,7 @@ pub fn same_bytes(ours: &Side<'_>, theirs: &Side<'_>) -> bool {
         return false;
     };
     ours.status == theirs.status
+        && ours.grpc_status == theirs.grpc_status
         && our_bytes == their_bytes
         && ours.content_encoding == theirs.content_encoding
 }

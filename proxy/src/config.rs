@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+mod files;
 mod values;
 
 use crate::control::Token;
+use crate::headers::{Chain, Forwarding};
 use crate::listen::Listen;
+use crate::listen::tls::Identity;
 use crate::route::Template;
-use crate::upstream::Target;
+use crate::upstream::{HostHeader, Protocol, Target, Trust};
 use crate::{forward, guardrail, mirror};
 use values::Parsed;
 
@@ -23,10 +26,14 @@ pub struct Config {
     pub listen: Listen,
     /// A listener of their own for the admin endpoints.
     pub admin: Option<Listen>,
+    /// Makes the traffic listener speak TLS.
+    pub tls: Option<Identity>,
     /// Where real requests go.
     pub baseline: Target,
     /// Where copies go.
     pub candidate: Target,
+    /// Whom an https upstream is believed.
+    pub trust: Trust,
     /// The main path.
     pub forward: forward::Config,
     /// The mirror side.
@@ -72,11 +79,18 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 34] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
+    "BASELINE_HOST",
+    "CANDIDATE_HOST",
+    "BASELINE_HTTP",
+    "CANDIDATE_HTTP",
     "MIRROR_FRACTION",
     "LISTEN_ADDR",
+    "TLS_CERT",
+    "TLS_KEY",
+    "UPSTREAM_CA",
     "ABORT_P99_RATIO",
     "ABORT_ERROR_DELTA",
     "ABORT_CONSECUTIVE",
@@ -92,6 +106,9 @@ pub const NAMES: [&str; 24] = [
     "MIRROR_MARK_HEADER",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
+    "X_FORWARDED_HEADERS",
+    "FORWARDED_HEADER",
+    "VIA_HEADER",
     "DRAIN_TIMEOUT",
     "ADMIN_ADDR",
     "CONTROL_TOKEN",
@@ -146,12 +163,23 @@ impl Config {
     /// Every bad setting.
     pub fn from_env(get: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Errors> {
         let mut env = Env { get, errors: Vec::new() };
-        let forward = forward::Config { baseline_timeout: env.time("BASELINE_TIMEOUT", "5s") };
+        let forward = forward::Config {
+            baseline_timeout: env.time("BASELINE_TIMEOUT", "5s"),
+            forwarding: env.forwarding(),
+        };
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
-            baseline: env.url("BASELINE_URL", "http://service-v1:4001"),
-            candidate: env.url("CANDIDATE_URL", "http://service-v2:4002"),
+            tls: env.identity(),
+            baseline: env.upstream(
+                ["BASELINE_URL", "BASELINE_HOST", "BASELINE_HTTP"],
+                "http://service-v1:4001",
+            ),
+            candidate: env.upstream(
+                ["CANDIDATE_URL", "CANDIDATE_HOST", "CANDIDATE_HTTP"],
+                "http://service-v2:4002",
+            ),
+            trust: env.trust(),
             forward,
             mirror: env.mirror(),
             guardrail: env.guardrail(),
@@ -229,6 +257,24 @@ impl Env<'_> {
             self.errors.push(format!("{name}={shown:?}: {why}; allowed is {URL}"));
             Target::parse(default).expect("a default is an allowed value")
         })
+    }
+
+    fn upstream(&mut self, [url, host, protocol]: [&str; 3], default: &str) -> Target {
+        let mut target = self.url(url, default);
+        let allowed = "target, preserve, or a host with or without a port";
+        target.host_header = self.read(host, "target", allowed, HostHeader::parse);
+        target.protocol = self.read(protocol, "auto", "auto, 1 or 2", Protocol::parse);
+        target
+    }
+
+    fn forwarding(&mut self) -> Forwarding {
+        let mut read =
+            |name, default| self.read(name, default, "off, extend or replace", Chain::parse);
+        Forwarding {
+            x_forwarded: read("X_FORWARDED_HEADERS", "extend"),
+            forwarded: read("FORWARDED_HEADER", "off"),
+            via: read("VIA_HEADER", "off"),
+        }
     }
 
     fn mirror(&mut self) -> mirror::Config {

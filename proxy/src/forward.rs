@@ -3,25 +3,33 @@
 //! The functions stand in the order of a request's life. Bodies stream in both directions; what
 //! the mirror keeps of them, it keeps beside.
 
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, EXPECT, HOST};
+use http::header::{ALLOW, CONTENT_TYPE, EXPECT, HOST, TRAILER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use tracing::warn;
 
+mod downstream;
+mod expect;
+mod tunnel;
+
+pub use downstream::{Downstream, DownstreamBody};
+
+use downstream::InFlight;
+use expect::{Expected, HeldBack};
+use tunnel::Tunnels;
+
 use crate::body::{Tap, Tapped};
 use crate::exchange::RequestSnapshot;
-use crate::headers;
+use crate::headers::{self, Forwarding, Peer};
 use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
 use crate::mirror::{Admitted, Arrived, BaselineTap, Head, Mirror, RequestTap};
@@ -33,6 +41,8 @@ use crate::upstream::{Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, 
 pub struct Config {
     /// To connect to the baseline, and again from the request sent whole to the response head.
     pub baseline_timeout: Duration,
+    /// Which headers tell the upstreams who asked.
+    pub forwarding: Forwarding,
 }
 
 /// The main path of one proxy.
@@ -44,6 +54,7 @@ pub struct Forward {
     mirror: Arc<Mirror>,
     metrics: Arc<Metrics>,
     in_flight: Arc<AtomicUsize>,
+    tunnels: Tunnels,
     failures: LogLimit,
 }
 
@@ -57,8 +68,8 @@ impl Forward {
         metrics: Arc<Metrics>,
     ) -> Self {
         let failures = LogLimit::new(Duration::from_secs(5));
-        let in_flight = Arc::default();
-        Self { config, routes, baseline, mirror, metrics, in_flight, failures }
+        let (in_flight, tunnels) = Default::default();
+        Self { config, routes, baseline, mirror, metrics, in_flight, tunnels, failures }
     }
 
     /// Requests whose response is not whole yet.
@@ -66,24 +77,68 @@ impl Forward {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Answers one request of a client at `peer`.
-    pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Downstream> {
+    /// Waits for the connections that left HTTP to end; how many did not within `limit` and are
+    /// cut off.
+    pub async fn close_tunnels(&self, limit: Duration) -> usize {
+        self.tunnels.close(limit).await
+    }
+
+    /// Answers one request of a client.
+    pub async fn handle(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Downstream> {
         if request.method() == Method::CONNECT {
             return self.refuse_connect();
         }
         let in_flight = InFlight::new(&self.in_flight);
         let route = self.routes.of(request.method(), request.uri().path());
-        let (request, admitted) = self.admit(request, peer, &route);
-        let (request_tap, mut baseline_tap) = match admitted {
+        let upgrade = Upgrade::asked_for(&mut request);
+        let (request, admitted) = self.admit(request, peer, &route, upgrade.as_ref());
+        let (tap, mut baseline_tap) = match admitted {
             Some(Admitted { request, baseline }) => (request, Some(baseline)),
             None => (None, None),
         };
-        let answer = self.call_baseline(request, request_tap, &route, &mut baseline_tap).await;
-        let response = match answer {
-            Ok(response) => respond(response, baseline_tap),
-            Err(error) => self.respond_to_failure(&error, &route, baseline_tap),
-        };
-        response.map(|body| Downstream { body, _in_flight: Some(in_flight) })
+        let expected = self.expected(&request);
+        let upload = Upload { tap, expected: expected.as_ref() };
+        let answer =
+            self.call_baseline(request, upload, &route, &mut baseline_tap, upgrade.is_some());
+        match answer.await {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                self.switch(response, upgrade, in_flight)
+            }
+            Ok(response) => respond(response, baseline_tap)
+                .map(|body| Downstream::new(body, Some(in_flight), expected)),
+            Err(error) => self
+                .respond_to_failure(&error, &route, baseline_tap)
+                .map(|body| Downstream::new(body, Some(in_flight), expected)),
+        }
+    }
+
+    /// An upload that waits for the baseline to ask for it.
+    fn expected(&self, request: &Request<Incoming>) -> Option<Expected> {
+        let waits = headers::expects_continue(request.headers())
+            && !request.body().is_end_stream()
+            // hyper tells of a 100 over HTTP/1.1 only; without one the upload would never start.
+            && !self.baseline.speaks_http2(request);
+        waits.then(Expected::default)
+    }
+
+    /// Leaves the two connections to each other.
+    fn switch(
+        &self,
+        mut response: Response<UpstreamBody>,
+        upgrade: Option<Upgrade>,
+        in_flight: InFlight,
+    ) -> Response<Downstream> {
+        if let Some(Upgrade { client, .. }) = upgrade {
+            let baseline = hyper::upgrade::on(&mut response);
+            self.tunnels.open(client, baseline, in_flight);
+        }
+        let protocol = headers::upgrade(response.headers()).cloned();
+        headers::strip_connection_level(response.headers_mut());
+        if let Some(protocol) = protocol {
+            headers::ask_upgrade(response.headers_mut(), protocol);
+        }
+        *response.version_mut() = Version::HTTP_11;
+        response.map(|_| DownstreamBody::Ready(Full::default()).into())
     }
 
     fn refuse_connect(&self) -> Response<Downstream> {
@@ -99,21 +154,25 @@ impl Forward {
     fn admit(
         &self,
         mut request: Request<Incoming>,
-        peer: IpAddr,
+        peer: Peer,
         route: &Arc<Route>,
+        upgrade: Option<&Upgrade>,
     ) -> (Request<Incoming>, Option<Admitted>) {
         let marked = self.mirror.is_marked(request.headers());
-        let upgrade = headers::is_upgrade(request.headers());
         let length = if request.body().is_end_stream() {
             Some(0)
         } else {
             request.body().size_hint().exact()
         };
-        prepare(&mut request, peer);
-        let arrived = Arrived { method: request.method(), marked, upgrade, length };
-        let admitted = self.mirror.admit(route, arrived, || snapshot(&request));
+        prepare(&mut request, peer, self.config.forwarding);
+        let upgrades = upgrade.is_some();
+        let arrived = Arrived { method: request.method(), marked, upgrade: upgrades, length };
+        let admitted = self.mirror.admit(route, arrived, || snapshot(&request, length));
         if length.is_none() {
             headers::mark_chunked(request.headers_mut());
+        }
+        if let Some(Upgrade { protocol, .. }) = upgrade {
+            headers::ask_upgrade(request.headers_mut(), protocol.clone());
         }
         (request, admitted)
     }
@@ -121,16 +180,31 @@ impl Forward {
     async fn call_baseline(
         &self,
         request: Request<Incoming>,
-        request_tap: Option<RequestTap>,
+        upload: Upload<'_>,
         route: &Route,
         tap: &mut Option<BaselineTap>,
+        may_switch: bool,
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
         let streams = !request.body().is_end_stream();
-        let request = request.map(|body| upload(body, streams, &sent, request_tap));
+        let Upload { tap: request_tap, expected } = upload;
+        let mut request = request.map(|body| {
+            if streams { stream(body, &sent, request_tap, expected) } else { empty_body() }
+        });
+        let limit = self.config.baseline_timeout;
+        if let Some(expected) = expected {
+            expected.watch(&mut request);
+        }
         route.metrics.baseline.requests.increment(1);
         let call = self.baseline.send(request, &sent, streams);
-        let response = head_within(self.config.baseline_timeout, &sent, call).await?;
+        let call = head_within(limit, &sent, call);
+        let response = match expected {
+            None => call.await?,
+            Some(expected) => expected.within(limit, call).await?,
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
+            return Err(Error::UnaskedUpgrade);
+        }
         // An answer that came before the request was whole has no latency.
         let latency = sent.at().map(|sent| sent.elapsed());
         if let Some(latency) = latency {
@@ -171,7 +245,7 @@ impl Forward {
 }
 
 /// Rewrites the head for the next hop.
-fn prepare(request: &mut Request<Incoming>, peer: IpAddr) {
+fn prepare(request: &mut Request<Incoming>, peer: Peer, forwarding: Forwarding) {
     // HTTP/2 says it in the request target, the next hop wants it as a header.
     if let Some(authority) =
         request.uri().authority().map(|authority| authority.as_str().to_owned())
@@ -179,15 +253,27 @@ fn prepare(request: &mut Request<Incoming>, peer: IpAddr) {
     {
         request.headers_mut().insert(HOST, host);
     }
-    *request.version_mut() = Version::HTTP_11;
-    headers::strip_connection_level(request.headers_mut());
-    headers::add_forwarded(request.headers_mut(), peer, "http");
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+    let headers = request.headers_mut();
+    if version == Version::HTTP_2 {
+        headers::join_cookies(headers);
+    }
+    let takes_trailers = headers::takes_trailers(headers);
+    headers::strip_connection_level(headers);
+    if takes_trailers {
+        headers::ask_trailers(headers);
+    }
+    forwarding.tell(headers, peer, version);
 }
 
-fn snapshot(request: &Request<Incoming>) -> RequestSnapshot {
+/// `Host` stays, for a candidate that is told the client's.
+fn snapshot(request: &Request<Incoming>, length: Option<u64>) -> RequestSnapshot {
     let mut headers = request.headers().clone();
-    headers.remove(EXPECT);
-    headers.remove(HOST);
+    if length != Some(0) {
+        // The body of a copy is there already, as a whole and with nothing after it.
+        headers.remove(EXPECT);
+        headers.remove(TRAILER);
+    }
     RequestSnapshot {
         method: request.method().clone(),
         uri: request.uri().clone(),
@@ -196,11 +282,39 @@ fn snapshot(request: &Request<Incoming>) -> RequestSnapshot {
     }
 }
 
-fn upload(body: Incoming, streams: bool, sent: &Arc<Sent>, tap: Option<RequestTap>) -> OutBody {
-    if streams {
-        Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror: tap }).boxed_unsync()
-    } else {
-        empty_body()
+/// Who watches an upload, and who holds it back.
+struct Upload<'a> {
+    tap: Option<RequestTap>,
+    expected: Option<&'a Expected>,
+}
+
+fn stream(
+    body: Incoming,
+    sent: &Arc<Sent>,
+    tap: Option<RequestTap>,
+    expected: Option<&Expected>,
+) -> OutBody {
+    let body = Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror: tap });
+    match expected {
+        None => body.map_err(Into::into).boxed_unsync(),
+        Some(expected) => HeldBack::new(body, expected).boxed_unsync(),
+    }
+}
+
+/// A client that asks for another protocol on its connection.
+struct Upgrade {
+    client: OnUpgrade,
+    protocol: HeaderValue,
+}
+
+impl Upgrade {
+    /// Read before the connection-level headers are gone. HTTP/1.0 has no upgrades.
+    fn asked_for(request: &mut Request<Incoming>) -> Option<Self> {
+        if request.version() != Version::HTTP_11 {
+            return None;
+        }
+        let protocol = headers::upgrade(request.headers())?.clone();
+        Some(Self { client: hyper::upgrade::on(request), protocol })
     }
 }
 
@@ -209,6 +323,8 @@ fn respond(
     tap: Option<BaselineTap>,
 ) -> Response<DownstreamBody> {
     headers::strip_connection_level(response.headers_mut());
+    // The version says what this hop can do, whatever the baseline can.
+    *response.version_mut() = Version::HTTP_11;
     response.map(|body| match tap {
         Some(tap) => DownstreamBody::Watched(Tapped::new(body, tap)),
         None => DownstreamBody::Plain(body),
@@ -259,91 +375,6 @@ impl Tap for UploadTap {
     fn failed(&mut self) {
         if let Some(tap) = &mut self.mirror {
             tap.failed();
-        }
-    }
-}
-
-/// Counts a request as in flight while it lives.
-#[derive(Debug)]
-struct InFlight(Arc<AtomicUsize>);
-
-impl InFlight {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The body of a response to a client.
-#[derive(Debug)]
-pub struct Downstream {
-    body: DownstreamBody,
-    _in_flight: Option<InFlight>,
-}
-
-/// Where a response body comes from.
-#[derive(Debug)]
-pub enum DownstreamBody {
-    /// From the baseline, not mirrored.
-    Plain(UpstreamBody),
-    /// From the baseline, with the mirror watching.
-    Watched(Tapped<UpstreamBody, BaselineTap>),
-    /// From the proxy itself.
-    Ready(Full<Bytes>),
-    /// From the admin endpoints.
-    Admin(axum::body::Body),
-}
-
-impl From<DownstreamBody> for Downstream {
-    fn from(body: DownstreamBody) -> Self {
-        Self { body, _in_flight: None }
-    }
-}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-impl Body for Downstream {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        fn boxed<E: Into<BoxError>>(
-            polled: Poll<Option<Result<Frame<Bytes>, E>>>,
-        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-            polled.map_err(Into::into)
-        }
-        match &mut self.body {
-            DownstreamBody::Plain(body) => boxed(Pin::new(body).poll_frame(cx)),
-            DownstreamBody::Watched(body) => boxed(Pin::new(body).poll_frame(cx)),
-            DownstreamBody::Ready(body) => boxed(Pin::new(body).poll_frame(cx)),
-            DownstreamBody::Admin(body) => boxed(Pin::new(body).poll_frame(cx)),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.body {
-            DownstreamBody::Plain(body) => body.is_end_stream(),
-            DownstreamBody::Watched(body) => body.is_end_stream(),
-            DownstreamBody::Ready(body) => body.is_end_stream(),
-            DownstreamBody::Admin(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            DownstreamBody::Plain(body) => body.size_hint(),
-            DownstreamBody::Watched(body) => body.size_hint(),
-            DownstreamBody::Ready(body) => body.size_hint(),
-            DownstreamBody::Admin(body) => body.size_hint(),
         }
     }
 }

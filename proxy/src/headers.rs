@@ -1,15 +1,14 @@
 //! What a proxy does to header lines: drops the connection-level ones and says who asked.
 
-use std::net::IpAddr;
-
-use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+mod forwarded;
+
+pub use forwarded::{Chain, Forwarding, Peer};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Removes the headers that belong to one connection only: those of RFC 9110 section 7.6.1 and
 /// those that `Connection` names.
@@ -41,32 +40,63 @@ fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .filter(|token| !token.is_empty())
 }
 
-/// Whether the client asks for another protocol on this connection (RFC 9110 section 7.8).
-pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE)
-        && connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"))
+/// Whether this is gRPC.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| says_grpc(value.as_bytes()))
 }
 
-/// Tells the upstream who asked: appends to `X-Forwarded-For`, overwrites `X-Forwarded-Proto` and
-/// `X-Forwarded-Host`. Call it before `Host` is replaced.
-pub fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, proto: &'static str) {
-    let chain = forwarded_for(headers, peer.to_canonical());
-    headers.insert(X_FORWARDED_FOR, chain);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    match headers.get(HOST).cloned() {
-        Some(host) => headers.insert(X_FORWARDED_HOST, host),
-        None => headers.remove(X_FORWARDED_HOST),
-    };
+/// Whether a content type is that of gRPC; gRPC-Web is not, it is made for HTTP/1.1.
+pub fn says_grpc(content_type: &[u8]) -> bool {
+    const NAME: &[u8] = b"application/grpc";
+    let Some((name, rest)) = content_type.split_at_checked(NAME.len()) else { return false };
+    name.eq_ignore_ascii_case(NAME) && matches!(rest, [] | [b'+' | b';' | b' ', ..])
 }
 
-fn forwarded_for(headers: &HeaderMap, peer: IpAddr) -> HeaderValue {
-    let mut chain = Vec::new();
-    for line in headers.get_all(X_FORWARDED_FOR) {
-        chain.extend_from_slice(line.as_bytes());
-        chain.extend_from_slice(b", ");
+/// Whether the client takes trailers (RFC 9110 section 10.1.4).
+pub fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = values.flat_map(|value| value.split(',')).map(str::trim);
+    codings.any(|coding| coding.eq_ignore_ascii_case("trailers"))
+}
+
+/// Tells the next hop that trailers are taken.
+pub fn ask_trailers(headers: &mut HeaderMap) {
+    headers.append(CONNECTION, HeaderValue::from_static("te"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+}
+
+/// The protocol that is asked for on this connection, or switched to (RFC 9110 section 7.8).
+///
+/// Not `h2c`: its first request would go on as HTTP and the others out of sight. A server may
+/// ignore the wish, and HTTP/2 itself has given it up (RFC 9113 section 3.1).
+pub fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let protocol = headers.get(UPGRADE)?;
+    let asked = connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    (asked && !protocol.as_bytes().eq_ignore_ascii_case(b"h2c")).then_some(protocol)
+}
+
+/// Asks the next hop for another protocol, or tells it of the switch.
+pub fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Whether the client waits to be asked for its body (RFC 9110 section 10.1.1).
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    let value = headers.get(EXPECT).map(HeaderValue::as_bytes);
+    value.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Makes one line of the cookies that HTTP/2 may have split (RFC 9113 section 8.2.3): HTTP/1.1
+/// allows no second line.
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    if lines.next().is_none() || lines.next().is_none() {
+        return;
     }
-    chain.extend_from_slice(peer.to_string().as_bytes());
-    HeaderValue::from_bytes(&chain).expect("header values joined by a comma are a header value")
+    let lines: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_bytes(&lines.join(&b"; "[..]));
+    headers.insert(COOKIE, joined.expect("header values joined by \"; \" are a header value"));
 }
 
 /// The length of a request's body cannot be told from its headers, so that it must be chunked.
@@ -79,7 +109,7 @@ pub fn mark_chunked(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+    pub(super) fn map(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(
@@ -112,34 +142,32 @@ mod tests {
 
     #[test]
     fn an_upgrade_needs_both_headers() {
-        assert!(is_upgrade(&map(&[
-            ("connection", "keep-alive, Upgrade"),
-            ("upgrade", "websocket")
-        ])));
-        assert!(!is_upgrade(&map(&[("upgrade", "websocket")])));
-        assert!(!is_upgrade(&map(&[("connection", "upgrade")])));
+        let both = map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(upgrade(&both).unwrap(), "websocket");
+        assert_eq!(upgrade(&map(&[("upgrade", "websocket")])), None);
+        assert_eq!(upgrade(&map(&[("connection", "upgrade")])), None);
+        let h2c = [("connection", "upgrade, http2-settings"), ("upgrade", "h2c")];
+        assert_eq!(upgrade(&map(&h2c)), None);
     }
 
     #[test]
-    fn forwarded_for_is_appended_to_and_the_others_are_overwritten() {
-        let mut headers = map(&[
-            ("host", "shop.example"),
-            ("x-forwarded-for", "10.0.0.1"),
-            ("x-forwarded-for", "10.0.0.2"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "forged"),
-        ]);
-        add_forwarded(&mut headers, "::ffff:192.0.2.7".parse().unwrap(), "http");
-        assert_eq!(headers[X_FORWARDED_FOR], "10.0.0.1, 10.0.0.2, 192.0.2.7");
-        assert_eq!(headers.get_all(X_FORWARDED_FOR).iter().count(), 1);
-        assert_eq!(headers[X_FORWARDED_PROTO], "http");
-        assert_eq!(headers[X_FORWARDED_HOST], "shop.example");
+    fn grpc_is_told_by_its_content_type() {
+        for (value, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;x=y", true),
+            ("application/grpc-web+proto", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(is_grpc(&map(&[("content-type", value)])), expected, "{value}");
+        }
     }
 
     #[test]
-    fn without_a_host_a_forged_forwarded_host_does_not_pass() {
-        let mut headers = map(&[("x-forwarded-host", "forged")]);
-        add_forwarded(&mut headers, "192.0.2.7".parse().unwrap(), "http");
-        assert!(!headers.contains_key(X_FORWARDED_HOST));
+    fn cookies_of_http2_become_one_line() {
+        let mut headers = map(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut headers);
+        let lines: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(lines, ["a=1; b=2; c=3"]);
     }
 }

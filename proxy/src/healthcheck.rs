@@ -7,7 +7,7 @@ use http::{Request, StatusCode, Uri};
 
 use crate::config::Config;
 use crate::exchange::Role;
-use crate::upstream::{Sent, Target, Upstream, empty_body};
+use crate::upstream::{Sent, Target, Trust, Upstream, empty_body};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -19,8 +19,13 @@ pub async fn check(config: &Config) -> Result<(), String> {
     let addr = config.admin.unwrap_or(config.listen).addr;
     let host =
         if addr.ip().is_unspecified() { "localhost".to_owned() } else { addr.ip().to_string() };
-    let target = Target { tls: false, host, port: addr.port(), prefix: String::new() };
-    let itself = Upstream::new(Role::Baseline, target, TIMEOUT).map_err(|e| e.to_string())?;
+    // On the traffic port the proxy itself answers with its own certificate, whose name is that
+    // of the service and not of this machine.
+    let identity = config.tls.as_ref().filter(|_| config.admin.is_none());
+    let trust = identity.map(|identity| Trust::Only(identity.certificate.clone()));
+    let target = Target::new(identity.is_some(), host, addr.port());
+    let itself = Upstream::new(Role::Baseline, target, &trust.unwrap_or_default(), TIMEOUT);
+    let itself = itself.map_err(|error| error.to_string())?;
     let mut request = Request::new(empty_body());
     *request.uri_mut() = Uri::from_static("/healthz");
     let sent = Sent::default();

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+pub mod tls;
+
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 

@@ -7,44 +7,46 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HOST;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, Uri};
-use http_body::{Body, Frame, SizeHint};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{self, Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
 
+mod connect;
+mod response;
+mod streams;
 pub mod target;
+mod tls;
 
-pub use target::Target;
+pub use response::UpstreamBody;
+pub use target::{HostHeader, Protocol, Target};
+pub use tls::Trust;
+
+use connect::Connector;
+use response::Lease;
+use streams::Streams;
 
 use crate::exchange::Role;
+use crate::headers::is_grpc;
 
 /// Connections kept open without a request; more are closed when they become idle.
 const IDLE_MAX: usize = 512;
 /// A connection that was not used for this long is closed rather than used again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Read buffer of a connection to the candidate, which also bounds its response heads: many
-/// connections to a candidate that sends without end must not add up.
-const CANDIDATE_BUFFER: usize = 64 * 1024;
-
 /// What a request to an upstream carries.
-pub type OutBody = UnsyncBoxBody<Bytes, hyper::Error>;
+pub type OutBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Why a body broke off.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body of nothing.
 pub fn empty_body() -> OutBody {
@@ -69,6 +71,8 @@ pub enum Error {
     Upload,
     /// No response head in time.
     HeadTimeout,
+    /// It switches to another protocol, and nobody asked it to.
+    UnaskedUpgrade,
 }
 
 impl Error {
@@ -85,6 +89,7 @@ impl Error {
             Self::Connect(_) => "cannot connect",
             Self::ConnectTimeout => "no connection in time",
             Self::Broken(error) if error.is_parse() => "invalid response",
+            Self::UnaskedUpgrade => "invalid response",
             Self::Broken(_) => "connection closed before a response",
             Self::Upload => "upload broken off",
             Self::HeadTimeout => "no response in time",
@@ -120,20 +125,10 @@ pub struct Upstream {
     pub role: Role,
     target: Target,
     host: HeaderValue,
-    tls: Option<Tls>,
+    connector: Connector,
     connect_timeout: Duration,
     idle: Mutex<VecDeque<Idle>>,
-}
-
-struct Tls {
-    connector: TlsConnector,
-    name: ServerName<'static>,
-}
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Tls").field(&self.name).finish()
-    }
+    streams: Streams,
 }
 
 #[derive(Debug)]
@@ -147,11 +142,26 @@ impl Upstream {
     ///
     /// # Errors
     /// For an https target, when the system has no usable root certificates.
-    pub fn new(role: Role, target: Target, connect_timeout: Duration) -> io::Result<Arc<Self>> {
+    pub fn new(
+        role: Role,
+        target: Target,
+        trust: &Trust,
+        connect_timeout: Duration,
+    ) -> io::Result<Arc<Self>> {
         let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
-        let tls = target.tls.then(|| tls(&target)).transpose()?;
-        let idle = Mutex::default();
-        Ok(Arc::new(Self { role, target, host, tls, connect_timeout, idle }))
+        let connector = Connector::new(role, &target, trust)?;
+        let (idle, streams) = (Mutex::default(), Streams::default());
+        Ok(Arc::new(Self { role, target, host, connector, connect_timeout, idle, streams }))
+    }
+
+    /// Whether this request goes out over HTTP/2.
+    pub fn speaks_http2<B>(&self, request: &Request<B>) -> bool {
+        match self.target.protocol {
+            Protocol::Auto => request.method() == Method::POST && is_grpc(request.headers()),
+            Protocol::Http1 => false,
+            // Only HTTP/1.1 can leave for another protocol.
+            Protocol::Http2 => !request.headers().contains_key(UPGRADE),
+        }
     }
 
     /// Sends a request and returns when the response head is there.
@@ -167,8 +177,12 @@ impl Upstream {
         sent: &Sent,
         streams: bool,
     ) -> Result<Response<UpstreamBody>, Error> {
-        *request.uri_mut() = self.rewrite(request.uri());
-        request.headers_mut().insert(HOST, self.host.clone());
+        let path = self.rewrite(request.uri());
+        self.name_host(request.headers_mut());
+        if self.speaks_http2(&request) {
+            return self.send_http2(request, path, sent, streams).await;
+        }
+        *request.uri_mut() = Uri::from(path);
         loop {
             let (mut sender, pooled) = self.connection().await?;
             if !streams {
@@ -184,15 +198,72 @@ impl Upstream {
         }
     }
 
-    fn rewrite(&self, uri: &Uri) -> Uri {
+    async fn send_http2(
+        &self,
+        mut request: Request<OutBody>,
+        path: PathAndQuery,
+        sent: &Sent,
+        streams: bool,
+    ) -> Result<Response<UpstreamBody>, Error> {
+        let host = request.headers_mut().remove(HOST);
+        *request.uri_mut() = self.absolute(host.as_ref(), path);
+        *request.version_mut() = Version::HTTP_2;
+        for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+            request.headers_mut().remove(name);
+        }
+        loop {
+            let taking =
+                tokio::time::timeout(self.connect_timeout, self.streams.take(&self.connector));
+            let (mut sender, slot, pooled) = taking.await.map_err(|_| Error::ConnectTimeout)??;
+            if !streams {
+                sent.mark();
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    let lease = Some(Lease::Stream { _slot: slot });
+                    return Ok(response.map(|inner| UpstreamBody::new(inner, lease)));
+                }
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) if pooled => request = unsent,
+                    _ => return Err(Error::of(failed.into_error())),
+                },
+            }
+        }
+    }
+
+    /// What HTTP/2 says instead of `Host`; the target's own, should the client's be no authority.
+    fn absolute(&self, host: Option<&HeaderValue>, path: PathAndQuery) -> Uri {
+        let scheme = if self.target.tls { Scheme::HTTPS } else { Scheme::HTTP };
+        let authority = |value: &HeaderValue| Authority::try_from(value.as_bytes()).ok();
+        let mut parts = uri::Parts::default();
+        parts.authority = host.and_then(authority).or_else(|| authority(&self.host));
+        parts.scheme = Some(scheme);
+        parts.path_and_query = Some(path.clone());
+        Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(path))
+    }
+
+    fn name_host(&self, headers: &mut HeaderMap) {
+        match &self.target.host_header {
+            HostHeader::Preserve if headers.contains_key(HOST) => {}
+            HostHeader::Target | HostHeader::Preserve => {
+                headers.insert(HOST, self.host.clone());
+            }
+            HostHeader::Literal(value) => {
+                headers.insert(HOST, value.clone());
+            }
+        }
+    }
+
+    fn rewrite(&self, uri: &Uri) -> PathAndQuery {
         let asked = uri.path_and_query().cloned();
         let asked = asked.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        if self.target.prefix.is_empty() {
-            return Uri::from(asked);
+        // `OPTIONS *` is about the server and no path.
+        if self.target.prefix.is_empty() || asked == "*" {
+            return asked;
         }
         let prefixed = format!("{}{asked}", self.target.prefix);
         // Both halves were accepted as paths before; should the whole not be, the plain path goes.
-        PathAndQuery::try_from(prefixed).map_or_else(|_| Uri::from(asked), Uri::from)
+        PathAndQuery::try_from(prefixed).unwrap_or(asked)
     }
 
     fn lease(
@@ -201,14 +272,11 @@ impl Upstream {
         sender: SendRequest<OutBody>,
         sent: &Sent,
     ) -> Response<UpstreamBody> {
-        // An answer before the request was whole leaves the connection in the middle of a request.
-        let whole = sent.at().is_some();
-        let lease = whole.then(|| Lease { upstream: Arc::clone(self), sender });
-        response.map(|inner| {
-            let mut body = UpstreamBody { inner, lease };
-            body.put_back_if_whole();
-            body
-        })
+        // An answer before the request was whole leaves the connection in the middle of a request,
+        // and one that switches protocols takes it away.
+        let whole = sent.at().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        let lease = whole.then(|| Lease::Connection(Arc::clone(self), sender));
+        response.map(|inner| UpstreamBody::new(inner, lease))
     }
 
     async fn connection(self: &Arc<Self>) -> Result<(SendRequest<OutBody>, bool), Error> {
@@ -222,7 +290,7 @@ impl Upstream {
                 return Ok((idle.sender, true));
             }
         }
-        let connecting = tokio::time::timeout(self.connect_timeout, self.connect());
+        let connecting = tokio::time::timeout(self.connect_timeout, self.connector.http1());
         let sender = connecting.await.map_err(|_| Error::ConnectTimeout)??;
         Ok((sender, false))
     }
@@ -250,44 +318,6 @@ impl Upstream {
             idle.push_back(Idle { sender, since: Instant::now() });
         }
     }
-
-    async fn connect(&self) -> Result<SendRequest<OutBody>, Error> {
-        let address = (self.target.host.as_str(), self.target.port);
-        let tcp = TcpStream::connect(address).await.map_err(Error::Connect)?;
-        tcp.set_nodelay(true).map_err(Error::Connect)?;
-        match &self.tls {
-            None => handshake(self.role, TokioIo::new(tcp)).await,
-            Some(tls) => {
-                let stream = tls.connector.connect(tls.name.clone(), tcp).await;
-                handshake(self.role, TokioIo::new(stream.map_err(Error::Connect)?)).await
-            }
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one module that builds an HTTP client")]
-async fn handshake<I>(role: Role, io: I) -> Result<SendRequest<OutBody>, Error>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let mut builder = Builder::new();
-    builder.preserve_header_case(true);
-    if role == Role::Candidate {
-        builder.max_buf_size(CANDIDATE_BUFFER);
-    }
-    let (sender, connection) = builder.handshake(io).await.map_err(Error::Broken)?;
-    tokio::spawn(async move {
-        // Whoever waits for the response gets the same error and reports it.
-        drop(connection.await);
-    });
-    Ok(sender)
-}
-
-fn tls(target: &Target) -> io::Result<Tls> {
-    use rustls_platform_verifier::ConfigVerifierExt;
-    let config = ClientConfig::with_platform_verifier().map_err(io::Error::other)?;
-    let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
-    Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
 }
 
 /// Waits for a response head, at most `limit` from the request sent whole; a slow upload is not
@@ -310,59 +340,5 @@ pub async fn head_within<T>(
         if due <= Instant::now() {
             return Err(Error::HeadTimeout);
         }
-    }
-}
-
-#[derive(Debug)]
-struct Lease {
-    upstream: Arc<Upstream>,
-    sender: SendRequest<OutBody>,
-}
-
-/// A response body that gives its connection back to the pool when it is whole, and closes it
-/// when it is dropped before.
-#[derive(Debug)]
-pub struct UpstreamBody {
-    inner: Incoming,
-    lease: Option<Lease>,
-}
-
-impl UpstreamBody {
-    fn put_back_if_whole(&mut self) {
-        if self.inner.is_end_stream() {
-            self.put_back();
-        }
-    }
-
-    fn put_back(&mut self) {
-        if let Some(Lease { upstream, sender }) = self.lease.take() {
-            upstream.put_back(sender);
-        }
-    }
-}
-
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &polled {
-            Some(Ok(_)) => self.put_back_if_whole(),
-            Some(Err(_)) => self.lease = None,
-            None => self.put_back(),
-        }
-        Poll::Ready(polled)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }

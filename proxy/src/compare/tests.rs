@@ -7,7 +7,13 @@ use super::*;
 mod hostile;
 
 pub(super) fn side(body: &[u8]) -> Side<'_> {
-    Side { status: 200, content_type: None, content_encoding: Vec::new(), body: Body::Whole(body) }
+    Side {
+        status: 200,
+        content_type: None,
+        content_encoding: Vec::new(),
+        grpc_status: None,
+        body: Body::Whole(body),
+    }
 }
 
 fn verdict_of(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
@@ -37,6 +43,23 @@ fn matched(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) {
 fn mismatched(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) {
     assert_eq!(verdict(ours.as_ref(), theirs.as_ref()), Verdict::Mismatched);
     assert_eq!(verdict(theirs.as_ref(), ours.as_ref()), Verdict::Mismatched);
+}
+
+#[test]
+fn grpc_is_compared_by_its_status_and_by_every_byte_of_its_messages() {
+    fn call<'a>(status: &'a [u8], body: &'a [u8]) -> Side<'a> {
+        let content_type = Some(&b"application/grpc+proto"[..]);
+        Side { content_type, grpc_status: Some(status), ..side(body) }
+    }
+    let message = b"\0\0\0\0\x02\x08\x20";
+    assert_eq!(verdict_of(&call(b"0", message), &call(b"0", message)), Verdict::Matched);
+    assert_eq!(verdict_of(&call(b"0", message), &call(b"13", message)), Verdict::Mismatched);
+    // 32 and 10, which are a space and a line feed to a text.
+    let other = b"\0\0\0\0\x02\x08\x0a";
+    assert_eq!(verdict_of(&call(b"0", message), &call(b"0", other)), Verdict::Mismatched);
+    let unfinished = Side { grpc_status: None, ..call(b"0", message) };
+    assert_eq!(verdict_of(&call(b"0", message), &unfinished), Verdict::Mismatched);
+    assert!(!same_bytes(&call(b"0", message), &unfinished));
 }
 
 #[test]

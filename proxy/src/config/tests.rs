@@ -137,6 +137,94 @@ fn urls_are_checked_and_their_user_info_is_not_printed() {
 }
 
 #[test]
+fn certificates_come_from_files_and_the_two_of_the_listener_together() {
+    let pair = || {
+        let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        (pair.cert.pem(), pair.signing_key.serialize_pem())
+    };
+    let write = |name: &str, text: &str| {
+        let path = std::env::temp_dir().join(format!("config-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ((chain, key), (_, other)) = (pair(), pair());
+    let (cert, key) = (write("cert", &chain), write("key", &key));
+    let (other, junk) = (write("other", &other), write("junk", "junk"));
+    assert!(with(&[("TLS_CERT", &cert), ("TLS_KEY", &key)]).unwrap().tls.is_some());
+    let trust = good("UPSTREAM_CA", &cert).trust;
+    assert!(matches!(trust, Trust::System(more) if more.len() == 1));
+    bad("TLS_CERT", &cert);
+    bad("TLS_KEY", &key);
+    for name in ["TLS_CERT", "TLS_KEY", "UPSTREAM_CA"] {
+        bad(name, "/nowhere/at/all");
+    }
+    bad("UPSTREAM_CA", &junk);
+    for (name, cert, key) in
+        [("TLS_KEY", &cert, &other), ("TLS_KEY", &cert, &junk), ("TLS_CERT", &junk, &key)]
+    {
+        let message = with(&[("TLS_CERT", cert), ("TLS_KEY", key)]).unwrap_err().to_string();
+        assert!(message.contains(&format!("{name}=")), "{message}");
+        assert_eq!(message.lines().count(), 2, "{message}");
+    }
+    for path in [cert, key, other, junk] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn what_an_upstream_is_told_as_host_and_spoken_to_in_is_a_word_or_a_host() {
+    for (name, pick) in [
+        ("BASELINE_HOST", (|config| config.baseline.host_header) as fn(Config) -> HostHeader),
+        ("CANDIDATE_HOST", |config| config.candidate.host_header),
+    ] {
+        assert_eq!(pick(Config::default()), HostHeader::Target);
+        assert_eq!(pick(good(name, "target")), HostHeader::Target);
+        assert_eq!(pick(good(name, "preserve")), HostHeader::Preserve);
+        for literal in ["shop.example", "shop.example:8443", "[::1]:80", "10.0.0.1"] {
+            let value = HeaderValue::from_static(literal);
+            assert_eq!(pick(good(name, literal)), HostHeader::Literal(value));
+        }
+        for value in ["a b", "a/b", "http://a", "me@a", "a:x", "a:99999", "a:0"] {
+            bad(name, value);
+        }
+    }
+    for (name, pick) in [
+        ("BASELINE_HTTP", (|config| config.baseline.protocol) as fn(Config) -> Protocol),
+        ("CANDIDATE_HTTP", |config| config.candidate.protocol),
+    ] {
+        assert_eq!(pick(Config::default()), Protocol::Auto);
+        assert_eq!(pick(good(name, "auto")), Protocol::Auto);
+        assert_eq!(pick(good(name, "1")), Protocol::Http1);
+        assert_eq!(pick(good(name, "2")), Protocol::Http2);
+        for value in ["1.1", "h2", "3", "AUTO"] {
+            bad(name, value);
+        }
+    }
+}
+
+#[test]
+fn chains_of_proxies_are_left_extended_or_replaced() {
+    let forwarding = Config::default().forward.forwarding;
+    let expected =
+        Forwarding { x_forwarded: Chain::Extend, forwarded: Chain::Off, via: Chain::Off };
+    assert_eq!(forwarding, expected);
+    for (name, pick) in [
+        ("X_FORWARDED_HEADERS", (|told| told.x_forwarded) as fn(Forwarding) -> Chain),
+        ("FORWARDED_HEADER", |told| told.forwarded),
+        ("VIA_HEADER", |told| told.via),
+    ] {
+        for (word, chain) in
+            [("off", Chain::Off), ("extend", Chain::Extend), ("replace", Chain::Replace)]
+        {
+            assert_eq!(pick(good(name, word).forward.forwarding), chain);
+        }
+        for value in ["on", "append", "Extend", "true"] {
+            bad(name, value);
+        }
+    }
+}
+
+#[test]
 fn methods_and_templates_are_lists() {
     let methods = good("MIRROR_METHODS", "GET, HEAD,PURGE").mirror.methods.unwrap();
     assert_eq!(

@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::oneshot;
 
 use super::{Mirror, Stage, contained, ticket};
 use crate::body::{ReplyBody, Tap};
+use crate::headers::{is_grpc, says_grpc};
 
 /// What is kept of a response head.
 #[derive(Clone, Debug)]
@@ -23,18 +24,46 @@ pub struct Head {
     pub content_type: Option<HeaderValue>,
     /// The header lines of this name.
     pub content_encoding: Vec<HeaderValue>,
+    /// The status of a gRPC call; in the trailers, where the answer has a body.
+    pub grpc_status: Option<HeaderValue>,
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The codes that are the server's own failures, as Google's APIs map them to 500 and up: unknown,
+/// deadline exceeded, unimplemented, internal, unavailable, data loss.
+const GRPC_FAILURES: [&[u8]; 6] = [b"2", b"4", b"12", b"13", b"14", b"15"];
 
 impl Head {
     /// Keeps what the comparison needs.
     pub fn of<B>(response: &Response<B>, latency: Duration) -> Self {
         let headers = response.headers();
+        let grpc_status = if is_grpc(headers) { headers.get(GRPC_STATUS).cloned() } else { None };
         Self {
+            grpc_status,
             status: response.status(),
             latency,
             content_type: headers.get(CONTENT_TYPE).cloned(),
             content_encoding: headers.get_all(CONTENT_ENCODING).iter().cloned().collect(),
         }
+    }
+
+    /// Trailers have come.
+    pub fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(status) = self.grpc_status_of(trailers) {
+            self.grpc_status = Some(status);
+        }
+    }
+
+    fn grpc_status_of(&self, trailers: &HeaderMap) -> Option<HeaderValue> {
+        let is_grpc = self.content_type.as_ref().is_some_and(|it| says_grpc(it.as_bytes()));
+        trailers.get(GRPC_STATUS).filter(|_| is_grpc).cloned()
+    }
+
+    /// Whether the server failed.
+    pub fn is_failure(&self) -> bool {
+        let grpc = self.grpc_status.as_ref().map(HeaderValue::as_bytes);
+        self.status.is_server_error() || grpc.is_some_and(|code| GRPC_FAILURES.contains(&code))
     }
 }
 
@@ -55,6 +84,8 @@ pub(super) enum End {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     head: OnceLock<Head>,
+    /// From the trailers.
+    grpc_status: OnceLock<HeaderValue>,
     length: AtomicU64,
 }
 
@@ -93,6 +124,15 @@ impl BaselineSide {
             drop((&mut self.head_seen).await);
         }
         self.progress.head.get()
+    }
+
+    /// The head of an answer that is whole, with what its trailers told.
+    pub(super) async fn whole_head(&mut self) -> Option<Head> {
+        let mut head = self.head().await?.clone();
+        if let Some(status) = self.progress.grpc_status.get() {
+            head.grpc_status = Some(status.clone());
+        }
+        Some(head)
     }
 }
 
@@ -163,6 +203,14 @@ impl Tap for BaselineTap {
         if kept.is_none() {
             self.body = None;
             self.finish(End::Broken);
+        }
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        let head = self.progress.head.get();
+        if let Some(status) = head.and_then(|head| head.grpc_status_of(trailers)) {
+            // Trailers come once.
+            drop(self.progress.grpc_status.set(status));
         }
     }
 

@@ -126,8 +126,8 @@ async fn call(
     };
     let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
     route.metrics.candidate.latency.record(latency);
-    let head = Head::of(&response, latency);
-    let read = read_body(mirror, response.into_body(), baseline);
+    let mut head = Head::of(&response, latency);
+    let read = read_body(mirror, response.into_body(), &mut head, baseline);
     match timeout_at(deadline, read).await {
         Ok(Some(body)) => Called::Answered(head, body),
         Ok(None) => Called::Failed(Some(latency)),
@@ -160,13 +160,17 @@ fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Vec<u8>>) ->
 async fn read_body(
     mirror: &Mirror,
     mut body: UpstreamBody,
+    head: &mut Head,
     baseline: &BaselineSide,
 ) -> Option<ReplyBody> {
     let pause = if body.size_hint().exact().is_some() { PAUSE } else { LONG_PAUSE };
     let mut kept = ReplyBody::new(mirror.config.max_body_bytes, &mirror.budget);
     while let Some(frame) = body.frame().await {
-        if let Some(data) = frame.ok()?.data_ref() {
+        let frame = frame.ok()?;
+        if let Some(data) = frame.data_ref() {
             kept.push(data);
+        } else if let Some(trailers) = frame.trailers_ref() {
+            head.trailers(trailers);
         }
         if kept.length() > baseline.length().saturating_add(AHEAD) {
             sleep(pause).await;
@@ -189,8 +193,8 @@ async fn judge(
                 End::Answered(body) => body,
                 other => return without_answer(&other),
             };
-            let ours = baseline.head().await?.clone();
-            let failed = head.status.is_server_error();
+            let ours = baseline.whole_head().await?;
+            let failed = head.is_failure();
             observe(mirror, route, epoch, &ours, (Some(head.latency), failed));
             compared(mirror, Reply { head: ours, body: theirs }, Reply { head, body }).await
         }
@@ -249,7 +253,7 @@ fn observe(
         epoch,
         baseline_latency: baseline.latency,
         baseline_p99: route.baseline_p99(),
-        baseline_failed: baseline.status.is_server_error(),
+        baseline_failed: baseline.is_failure(),
         candidate_latency,
         candidate_failed,
     };
@@ -298,11 +302,12 @@ fn look_closer(mirror: &Mirror, ours: &Reply, theirs: &Reply) -> Outcome {
 
 impl Reply {
     fn side(&self) -> Side<'_> {
-        let Head { status, content_type, content_encoding, .. } = &self.head;
+        let Head { status, content_type, content_encoding, grpc_status, .. } = &self.head;
         Side {
             status: status.as_u16(),
             content_type: content_type.as_ref().map(HeaderValue::as_bytes),
             content_encoding: content_encoding.iter().map(HeaderValue::as_bytes).collect(),
+            grpc_status: grpc_status.as_ref().map(HeaderValue::as_bytes),
             body: match &self.body {
                 ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
                 ReplyBody::Hashed { hasher, length, cause } => compare::Body::Hashed {

@@ -1,6 +1,7 @@
 //! The address of an upstream, checked: scheme, host, port, path prefix.
 
-use http::Uri;
+use http::uri::Authority;
+use http::{HeaderValue, Uri};
 
 /// Where an upstream is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,9 +14,80 @@ pub struct Target {
     pub port: u16,
     /// Put before every path; empty, or with a leading and without a trailing slash.
     pub prefix: String,
+    /// What `Host` says to it.
+    pub host_header: HostHeader,
+    /// Which HTTP it is spoken to in.
+    pub protocol: Protocol,
+}
+
+/// What an upstream is told as `Host`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostHeader {
+    /// Its own name.
+    #[default]
+    Target,
+    /// What the client said.
+    Preserve,
+    /// This, always.
+    Literal(HeaderValue),
+}
+
+impl HostHeader {
+    /// Reads `target`, `preserve`, or a host with or without a port.
+    ///
+    /// # Errors
+    /// Why it is none of these.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "target" => Ok(Self::Target),
+            "preserve" => Ok(Self::Preserve),
+            _ if text.contains('@') => Err("has user info".to_owned()),
+            _ => {
+                let authority: Authority =
+                    text.parse().map_err(|error| format!("is no host ({error})"))?;
+                Target::port(authority.as_str(), authority.port_u16(), false)?;
+                HeaderValue::from_str(text)
+                    .map(Self::Literal)
+                    .map_err(|_| "is no header value".to_owned())
+            }
+        }
+    }
+}
+
+/// Which HTTP an upstream is spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// gRPC over HTTP/2, the rest over HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by ALPN with TLS, with prior knowledge on plain text.
+    Http2,
+}
+
+impl Protocol {
+    /// Reads `auto`, `1` or `2`.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "1" => Ok(Self::Http1),
+            "2" => Ok(Self::Http2),
+            _ => Err("unknown".to_owned()),
+        }
+    }
 }
 
 impl Target {
+    /// A target without a prefix, with the defaults of how it is spoken to.
+    pub fn new(tls: bool, host: String, port: u16) -> Self {
+        let (host_header, protocol) = (HostHeader::default(), Protocol::default());
+        Self { tls, host, port, prefix: String::new(), host_header, protocol }
+    }
+
     /// Reads an http or https URL; a path is a prefix.
     ///
     /// # Errors
@@ -42,7 +114,8 @@ impl Target {
             return Err("has no host".to_owned());
         }
         let port = Self::port(authority.as_str(), authority.port_u16(), tls)?;
-        Ok(Self { tls, host, port, prefix: uri.path().trim_end_matches('/').to_owned() })
+        let prefix = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { prefix, ..Self::new(tls, host, port) })
     }
 
     fn port(authority: &str, port: Option<u16>, tls: bool) -> Result<u16, String> {

@@ -1,15 +1,22 @@
 //! The proxy as a whole, over real sockets, between scripted upstreams and real clients.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod certificates;
 mod support;
 
 mod control;
 mod forward;
+mod grpc;
 mod guardrail;
+mod hosts;
+mod http2;
 mod isolation;
 mod mirror;
 mod observability;
 mod process;
+mod protocols;
 mod shutdown;
+mod streaming;
 mod tidy;
+mod upgrades;
 mod upstream;

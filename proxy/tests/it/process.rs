@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{fixed, hung, in_time, read_head, refusing};
 
-fn command(settings: &[(&str, &str)]) -> Command {
+pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mirrorlab-proxy"));
     command.env_clear().envs(settings.iter().copied());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -68,6 +68,10 @@ pub(crate) async fn start(
 }
 
 impl Process {
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());

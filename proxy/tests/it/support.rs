@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -47,6 +47,7 @@ macro_rules! eventually {
 /// A request as an upstream saw it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
+    pub(crate) version: Version,
     pub(crate) method: Method,
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
@@ -97,6 +98,7 @@ where
                     let (head, body) = request.into_parts();
                     let body = body.collect().await.map(|whole| whole.to_bytes());
                     let request = Seen {
+                        version: head.version,
                         method: head.method,
                         target: head.uri.to_string(),
                         headers: head.headers,
@@ -159,8 +161,13 @@ where
 
 /// Reads a request head off a raw connection.
 pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+    read_until(stream, "\r\n\r\n").await
+}
+
+/// Reads up to these bytes, or to the end.
+pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
+    while !head.ends_with(end.as_bytes()) {
         let mut byte = [0];
         match stream.read(&mut byte).await {
             Ok(1) => head.push(byte[0]),
@@ -184,6 +191,37 @@ pub(crate) async fn writes(bytes: &'static [u8]) -> SocketAddr {
 pub(crate) async fn refusing() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
+}
+
+/// An HTTP/2 client that knows beforehand what the proxy speaks.
+pub(crate) async fn http2<I>(io: I) -> h2::client::SendRequest<Bytes>
+where
+    I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, connection) = h2::client::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    client.ready().await.unwrap()
+}
+
+/// All of a body that comes over HTTP/2.
+pub(crate) async fn http2_body(mut body: h2::RecvStream) -> Result<Vec<u8>, h2::Error> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk?;
+        body.flow_control().release_capacity(chunk.len()).unwrap();
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole)
+}
+
+/// Runs curl with these arguments; `None` where there is no curl.
+pub(crate) async fn curl(arguments: &[&str]) -> Option<String> {
+    let mut command = std::process::Command::new("curl");
+    command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]);
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().ok()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some(text(&output.stdout) + &text(&output.stderr))
 }
 
 pub(crate) fn target(addr: SocketAddr) -> Target {

@@ -2,38 +2,24 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use http::Request;
 use http_body_util::BodyExt;
 use proxy::exchange::Role;
-use proxy::upstream::{Sent, Upstream, empty_body};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use proxy::listen::tls::Identity;
+use proxy::upstream::{Sent, Trust, Upstream, empty_body};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use crate::certificates::{Certificates, TempFile, certificates};
 use crate::process;
 use crate::support::{in_time, refusing, target};
 
-/// A private authority in PEM, and a server on `localhost` that it vouches for.
+/// A server on `localhost` that a private authority vouches for; the authority in PEM.
 async fn tls_upstream() -> (String, SocketAddr) {
-    let authority_key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let pem = authority.self_signed(&authority_key).unwrap().pem();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &Issuer::new(authority, authority_key))
-        .unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = ServerConfig::builder().with_no_client_auth();
-    let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let Certificates { authority, chain, key } = certificates();
+    let acceptor = Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap().acceptor();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -49,21 +35,30 @@ async fn tls_upstream() -> (String, SocketAddr) {
             stream.shutdown().await.unwrap();
         }
     });
-    (pem, addr)
+    (authority, addr)
+}
+
+#[tokio::test]
+async fn an_https_baseline_of_a_private_authority_is_asked_when_the_setting_names_it() {
+    let (authority, addr) = tls_upstream().await;
+    let file = TempFile::new(&authority);
+    let url = format!("https://localhost:{}", addr.port());
+    let settings = [("BASELINE_URL", url.as_str()), ("UPSTREAM_CA", file.path())];
+    let proxy = process::start(refusing().await, refusing().await, &settings).await;
+    let mut answer = String::new();
+    in_time(proxy.request().await.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("secure"), "{answer}");
 }
 
 #[tokio::test]
 async fn an_https_baseline_is_asked_over_tls_when_the_system_trusts_it_and_only_then() {
     let (authority, addr) = tls_upstream().await;
-    let file = std::env::temp_dir().join(format!("authority-{}.pem", addr.port()));
-    std::fs::write(&file, authority).unwrap();
+    let file = TempFile::new(&authority);
     let url = format!("https://localhost:{}", addr.port());
-    let trusting = [("BASELINE_URL", url.as_str()), ("SSL_CERT_FILE", file.to_str().unwrap())];
+    let trusting = [("BASELINE_URL", url.as_str()), ("SSL_CERT_FILE", file.path())];
     let (other, _) = tls_upstream().await;
-    let other_file = std::env::temp_dir().join(format!("authority-{}-other.pem", addr.port()));
-    std::fs::write(&other_file, other).unwrap();
-    let distrusting =
-        [("BASELINE_URL", url.as_str()), ("SSL_CERT_FILE", other_file.to_str().unwrap())];
+    let other_file = TempFile::new(&other);
+    let distrusting = [("BASELINE_URL", url.as_str()), ("SSL_CERT_FILE", other_file.path())];
     for (settings, status, body) in [(trusting, "200", "secure"), (distrusting, "502", "baseline")]
     {
         let proxy = process::start(refusing().await, refusing().await, &settings).await;
@@ -72,8 +67,6 @@ async fn an_https_baseline_is_asked_over_tls_when_the_system_trusts_it_and_only_
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         assert!(answer.contains(body), "{answer}");
     }
-    std::fs::remove_file(file).unwrap();
-    std::fs::remove_file(other_file).unwrap();
 }
 
 /// Answers one request on a connection, closes it when told, says so, and answers on a second.
@@ -109,7 +102,9 @@ fn a_request_that_a_dead_pooled_connection_never_took_is_sent_on_another() {
         let (tell, told) = mpsc::channel();
         let (done, is_done) = mpsc::channel();
         let addr = closes_when_told(told, done);
-        let upstream = Upstream::new(Role::Baseline, target(addr), Duration::from_secs(5)).unwrap();
+        let upstream =
+            Upstream::new(Role::Baseline, target(addr), &Trust::default(), Duration::from_secs(5));
+        let upstream = upstream.unwrap();
         tokio::spawn(async {
             loop {
                 tokio::task::yield_now().await;

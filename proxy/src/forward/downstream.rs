@@ -1,0 +1,110 @@
+//! The body of a response to a client, wherever it comes from.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+
+use super::expect::Expected;
+use crate::body::Tapped;
+use crate::mirror::BaselineTap;
+use crate::upstream::{BoxError, UpstreamBody};
+
+/// Counts a request as in flight while it lives.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<AtomicUsize>);
+
+impl InFlight {
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of a response to a client.
+#[derive(Debug)]
+pub struct Downstream {
+    body: DownstreamBody,
+    _in_flight: Option<InFlight>,
+    /// Of an upload that was not asked for, which ends with the response.
+    _expected: Option<Expected>,
+}
+
+impl Downstream {
+    pub(super) fn new(
+        body: DownstreamBody,
+        in_flight: Option<InFlight>,
+        expected: Option<Expected>,
+    ) -> Self {
+        Self { body, _in_flight: in_flight, _expected: expected }
+    }
+}
+
+/// Where a response body comes from.
+#[derive(Debug)]
+pub enum DownstreamBody {
+    /// From the baseline, not mirrored.
+    Plain(UpstreamBody),
+    /// From the baseline, with the mirror watching.
+    Watched(Tapped<UpstreamBody, BaselineTap>),
+    /// From the proxy itself.
+    Ready(Full<Bytes>),
+    /// From the admin endpoints.
+    Admin(axum::body::Body),
+}
+
+impl From<DownstreamBody> for Downstream {
+    fn from(body: DownstreamBody) -> Self {
+        Self { body, _in_flight: None, _expected: None }
+    }
+}
+
+impl Body for Downstream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        fn boxed<E: Into<BoxError>>(
+            polled: Poll<Option<Result<Frame<Bytes>, E>>>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            polled.map_err(Into::into)
+        }
+        match &mut self.body {
+            DownstreamBody::Plain(body) => boxed(Pin::new(body).poll_frame(cx)),
+            DownstreamBody::Watched(body) => boxed(Pin::new(body).poll_frame(cx)),
+            DownstreamBody::Ready(body) => boxed(Pin::new(body).poll_frame(cx)),
+            DownstreamBody::Admin(body) => boxed(Pin::new(body).poll_frame(cx)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            DownstreamBody::Plain(body) => body.is_end_stream(),
+            DownstreamBody::Watched(body) => body.is_end_stream(),
+            DownstreamBody::Ready(body) => body.is_end_stream(),
+            DownstreamBody::Admin(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            DownstreamBody::Plain(body) => body.size_hint(),
+            DownstreamBody::Watched(body) => body.size_hint(),
+            DownstreamBody::Ready(body) => body.size_hint(),
+            DownstreamBody::Admin(body) => body.size_hint(),
+        }
+    }
+}

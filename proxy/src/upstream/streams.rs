@@ -1,0 +1,78 @@
+//! The HTTP/2 connections to an upstream, each with many requests at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::client::conn::http2::SendRequest;
+use tokio::time::Instant;
+
+use super::connect::Connector;
+use super::{Error, IDLE_TIMEOUT, OutBody};
+
+/// Requests in flight on one connection before another is opened; what most servers allow.
+pub(super) const PER_CONNECTION: usize = 100;
+
+/// The open connections of one upstream.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    open: Mutex<Vec<Open>>,
+    /// One opens a connection, and the others wait for it rather than each open their own.
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Open {
+    sender: SendRequest<OutBody>,
+    in_flight: Arc<AtomicUsize>,
+    used: Instant,
+}
+
+/// A place on a connection; free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Streams {
+    /// A connection with a free place, and whether it was open before.
+    pub(super) async fn take(
+        &self,
+        connector: &Connector,
+    ) -> Result<(SendRequest<OutBody>, Slot, bool), Error> {
+        if let Some((sender, slot)) = self.free() {
+            return Ok((sender, slot, true));
+        }
+        let _alone = self.opening.lock().await;
+        if let Some((sender, slot)) = self.free() {
+            return Ok((sender, slot, true));
+        }
+        let sender = connector.http2().await?;
+        let in_flight = Arc::new(AtomicUsize::new(1));
+        let slot = Slot(Arc::clone(&in_flight));
+        self.open().push(Open { sender: sender.clone(), in_flight, used: Instant::now() });
+        Ok((sender, slot, false))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn free(&self) -> Option<(SendRequest<OutBody>, Slot)> {
+        let now = Instant::now();
+        let mut open = self.open();
+        open.retain(|one| {
+            let busy = one.in_flight.load(Ordering::Relaxed) > 0;
+            !one.sender.is_closed() && (busy || now.duration_since(one.used) < IDLE_TIMEOUT)
+        });
+        // The first with a place, so that what is left over falls idle and is closed.
+        let found =
+            open.iter_mut().find(|one| one.in_flight.load(Ordering::Relaxed) < PER_CONNECTION)?;
+        found.in_flight.fetch_add(1, Ordering::Relaxed);
+        found.used = now;
+        Some((found.sender.clone(), Slot(Arc::clone(&found.in_flight))))
+    }
+}
