@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -26,6 +26,8 @@ use crate::control::{self, Control};
 use crate::exchange::Role;
 use crate::forward::{Downstream, DownstreamBody, Forward};
 use crate::guardrail::{Guardrail, gate};
+use crate::limits::Limits;
+use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::announce;
@@ -101,6 +103,7 @@ pub async fn start_probed(
     let admin_listener = config.admin.map(self::listener).transpose()?;
     let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
     let metrics = Arc::new(metrics);
+    let limits = config.forward.limits.clone();
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
     let upstream = |role, target, timeout| {
@@ -135,10 +138,12 @@ pub async fn start_probed(
     let traffic = Traffic {
         forward: Arc::clone(&forward),
         admin: admin_listener.is_none().then(|| admin.clone()),
-        metrics,
+        metrics: Arc::clone(&metrics),
     };
-    let traffic_server = Server::start(listener, Service::Traffic(traffic));
-    let admin_server = admin_listener.map(|found| Server::start(found, Service::Admin(admin)));
+    let serving = |service| Arc::new(Serving::new(service, limits.clone(), Arc::clone(&metrics)));
+    let traffic_server = Server::start(listener, serving(Service::Traffic(traffic)));
+    let admin_server =
+        admin_listener.map(|found| Server::start(found, serving(Service::Admin(admin))));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
@@ -256,10 +261,10 @@ struct Server {
 }
 
 impl Server {
-    fn start(listener: TcpListener, service: Service) -> Self {
+    fn start(listener: TcpListener, serving: Arc<Serving>) -> Self {
         let addr = listener.local_addr().expect("a bound socket has an address");
         let (stop, stopped) = watch::channel(None);
-        let task = tokio::spawn(accept(listener, service, stopped));
+        let task = tokio::spawn(accept(listener, serving, stopped));
         Self { addr, stop, task }
     }
 
@@ -272,7 +277,7 @@ impl Server {
 
 async fn accept(
     listener: TcpListener,
-    service: Service,
+    serving: Arc<Serving>,
     mut stop: watch::Receiver<Option<Duration>>,
 ) -> usize {
     let graceful = GracefulShutdown::new();
@@ -289,7 +294,10 @@ async fn accept(
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => serve(stream, peer, &service, &graceful, &mut connections),
+                Ok(_) if connections.len() >= serving.limits.connections => {
+                    serving.metrics.count_refused(Refusal::Connections);
+                }
+                Ok((stream, peer)) => serve(stream, peer, &serving, &graceful, &mut connections),
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     // Out of descriptors, most likely: trying again at once would only burn a core.
@@ -310,10 +318,24 @@ async fn accept(
     connections.len()
 }
 
+/// What a listener does with its connections.
+struct Serving {
+    service: Service,
+    builder: Builder<TokioExecutor>,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+}
+
+impl Serving {
+    fn new(service: Service, limits: Limits, metrics: Arc<Metrics>) -> Self {
+        Self { service, builder: limits.builder(), limits, metrics }
+    }
+}
+
 fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    service: &Service,
+    serving: &Arc<Serving>,
     graceful: &GracefulShutdown,
     connections: &mut JoinSet<()>,
 ) {
@@ -321,18 +343,30 @@ fn serve(
         warn!(%error, "cannot set up a connection");
         return;
     }
-    let mut builder = Builder::new(TokioExecutor::new());
-    // The response is the baseline's: nothing is added to it.
-    builder.http1().preserve_header_case(true).auto_date_header(false);
-    builder.http2().auto_date_header(false);
-    let answering = service.clone();
-    let answer = service_fn(move |request| answering.clone().answer(request, peer.ip()));
-    let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
+    let activity = Arc::new(Activity::default());
+    let Limits { head_timeout: head, idle_timeout: idle, .. } = serving.limits;
+    let counting = Arc::clone(serving);
+    let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
+    let stream = Timed::new(stream, Arc::clone(&activity), Patience { head, idle }, on_refusal);
+    let answering = serving.service.clone();
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let busy = activity.begin(request.version());
+        let activity = Arc::clone(&activity);
+        let answer = answering.clone().answer(request, peer.ip());
+        async move {
+            let response = answer.await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                activity.becomes_tunnel();
+            }
+            Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
+        }
+    });
+    let connection = serving.builder.serve_connection(TokioIo::new(stream), answer).into_owned();
     let watched = graceful.watch(connection);
-    let service = service.clone();
+    let serving = Arc::clone(serving);
     connections.spawn(async move {
         if let Err(error) = watched.await {
-            service.note_error(&*error);
+            serving.service.note_error(&*error);
         }
     });
 }

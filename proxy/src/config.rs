@@ -10,6 +10,7 @@ use http::HeaderValue;
 mod values;
 
 use crate::control::Token;
+use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
 use crate::route::Template;
 use crate::upstream::Target;
@@ -72,7 +73,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 32] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "MIRROR_FRACTION",
@@ -97,6 +98,14 @@ pub const NAMES: [&str; 24] = [
     "CONTROL_TOKEN",
     "LOG_FORMAT",
     "LOG_LEVEL",
+    "MAX_HEADER_BYTES",
+    "MAX_HEADERS",
+    "HEAD_TIMEOUT",
+    "IDLE_TIMEOUT",
+    "MAX_CONNECTIONS",
+    "MAX_STREAMS",
+    "MAX_REQUESTS_IN_FLIGHT",
+    "MAX_REQUEST_BYTES",
 ];
 
 const TIME: &str =
@@ -146,7 +155,10 @@ impl Config {
     /// Every bad setting.
     pub fn from_env(get: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Errors> {
         let mut env = Env { get, errors: Vec::new() };
-        let forward = forward::Config { baseline_timeout: env.time("BASELINE_TIMEOUT", "5s") };
+        let forward = forward::Config {
+            baseline_timeout: env.time("BASELINE_TIMEOUT", "5s"),
+            limits: env.limits(),
+        };
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
@@ -229,6 +241,37 @@ impl Env<'_> {
             self.errors.push(format!("{name}={shown:?}: {why}; allowed is {URL}"));
             Target::parse(default).expect("a default is an allowed value")
         })
+    }
+
+    fn limits(&mut self) -> Limits {
+        let least_1 = "a whole number of at least 1";
+        let head = LEAST_HEADER_BYTES..=1 << 24;
+        Limits {
+            header_bytes: self.read(
+                "MAX_HEADER_BYTES",
+                "65536",
+                "a whole number of bytes from 8192 to 16777216",
+                |text| values::within(text, head.clone()),
+            ),
+            headers: self.read("MAX_HEADERS", "100", "a whole number from 1 to 10000", |text| {
+                values::within(text, 1..=10_000)
+            }),
+            head_timeout: self.time("HEAD_TIMEOUT", "10s"),
+            idle_timeout: self.time("IDLE_TIMEOUT", "75s"),
+            connections: self.read("MAX_CONNECTIONS", "10000", least_1, values::permits),
+            streams: self.read("MAX_STREAMS", "200", least_1, |text| values::whole(text, 1)),
+            requests_in_flight: self.read(
+                "MAX_REQUESTS_IN_FLIGHT",
+                "4096",
+                least_1,
+                values::permits,
+            ),
+            request_bytes: self.read_optional(
+                "MAX_REQUEST_BYTES",
+                "a whole number of bytes, 0 or more",
+                |text| values::whole(text, 0),
+            ),
+        }
     }
 
     fn mirror(&mut self) -> mirror::Config {

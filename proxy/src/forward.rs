@@ -11,10 +11,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, EXPECT, HOST};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{CONTENT_TYPE, EXPECT, HOST};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde::Serialize;
 use tracing::warn;
@@ -22,17 +22,25 @@ use tracing::warn;
 use crate::body::{Tap, Tapped};
 use crate::exchange::RequestSnapshot;
 use crate::headers;
+use crate::limits::Limits;
+use crate::limits::timed::Busy;
 use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
 use crate::mirror::{Admitted, Arrived, BaselineTap, Head, Mirror, RequestTap};
 use crate::route::table::{Route, Routes};
-use crate::upstream::{Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, head_within};
+use crate::upstream::{
+    BoxError, Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, head_within,
+};
+
+mod refuse;
 
 /// Settings of the main path.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// To connect to the baseline, and again from the request sent whole to the response head.
     pub baseline_timeout: Duration,
+    /// What clients may take.
+    pub limits: Limits,
 }
 
 /// The main path of one proxy.
@@ -68,10 +76,13 @@ impl Forward {
 
     /// Answers one request of a client at `peer`.
     pub async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Downstream> {
-        if request.method() == Method::CONNECT {
-            return self.refuse_connect();
+        let limits = &self.config.limits;
+        if let Some(refusal) = refuse::by_head(&request, limits) {
+            return self.refuse(refusal).map(Into::into);
         }
-        let in_flight = InFlight::new(&self.in_flight);
+        let Some(in_flight) = InFlight::new(&self.in_flight, limits.requests_in_flight) else {
+            return self.refuse(Refusal::RequestsInFlight).map(Into::into);
+        };
         let route = self.routes.of(request.method(), request.uri().path());
         let (request, admitted) = self.admit(request, peer, &route);
         let (request_tap, mut baseline_tap) = match admitted {
@@ -83,16 +94,12 @@ impl Forward {
             Ok(response) => respond(response, baseline_tap),
             Err(error) => self.respond_to_failure(&error, &route, baseline_tap),
         };
-        response.map(|body| Downstream { body, _in_flight: Some(in_flight) })
+        response.map(|body| Downstream { body, _in_flight: Some(in_flight), busy: None })
     }
 
-    fn refuse_connect(&self) -> Response<Downstream> {
-        self.metrics.count_refused(Refusal::Method);
-        let mut response = Response::new(DownstreamBody::Ready(Full::default()).into());
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
-        response.headers_mut().insert(ALLOW, allow);
-        response
+    fn refuse(&self, refusal: Refusal) -> Response<DownstreamBody> {
+        self.metrics.count_refused(refusal);
+        refuse::answer(refusal).map(DownstreamBody::Ready)
     }
 
     /// Makes the request what the baseline gets, and asks the mirror.
@@ -127,7 +134,8 @@ impl Forward {
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
         let streams = !request.body().is_end_stream();
-        let request = request.map(|body| upload(body, streams, &sent, request_tap));
+        let limit = self.config.limits.request_bytes;
+        let request = request.map(|body| upload(body, streams, &sent, limit, request_tap));
         route.metrics.baseline.requests.increment(1);
         let call = self.baseline.send(request, &sent, streams);
         let response = head_within(self.config.baseline_timeout, &sent, call).await?;
@@ -159,6 +167,9 @@ impl Forward {
         route: &Route,
         tap: Option<BaselineTap>,
     ) -> Response<DownstreamBody> {
+        if matches!(error, Error::UploadTooLarge) {
+            return self.refuse(Refusal::BodyTooLarge);
+        }
         // Of a broken upload the client itself is the cause; dropping the tap says so.
         if !matches!(error, Error::Upload) {
             if let Some(tap) = tap {
@@ -196,11 +207,22 @@ fn snapshot(request: &Request<Incoming>) -> RequestSnapshot {
     }
 }
 
-fn upload(body: Incoming, streams: bool, sent: &Arc<Sent>, tap: Option<RequestTap>) -> OutBody {
-    if streams {
-        Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror: tap }).boxed_unsync()
-    } else {
-        empty_body()
+fn upload(
+    body: Incoming,
+    streams: bool,
+    sent: &Arc<Sent>,
+    limit: Option<u64>,
+    mirror: Option<RequestTap>,
+) -> OutBody {
+    if !streams {
+        return empty_body();
+    }
+    // More than the memory there is needs no limit.
+    let left = limit.and_then(|limit| usize::try_from(limit).ok());
+    let body = Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror, left });
+    match left {
+        Some(limit) => Limited::new(body, limit).boxed_unsync(),
+        None => body.map_err(Into::into).boxed_unsync(),
     }
 }
 
@@ -240,10 +262,18 @@ fn failure(error: &Error, upstream: &str) -> Response<DownstreamBody> {
 struct UploadTap {
     sent: Arc<Sent>,
     mirror: Option<RequestTap>,
+    /// Bytes until the body is too large, and what is around this tap breaks it off.
+    left: Option<usize>,
 }
 
 impl Tap for UploadTap {
     fn data(&mut self, chunk: &[u8]) {
+        if let Some(left) = &mut self.left {
+            let Some(rest) = left.checked_sub(chunk.len()) else {
+                return self.mirror.take().map_or((), RequestTap::too_large);
+            };
+            *left = rest;
+        }
         if let Some(tap) = &mut self.mirror {
             tap.data(chunk);
         }
@@ -268,9 +298,11 @@ impl Tap for UploadTap {
 struct InFlight(Arc<AtomicUsize>);
 
 impl InFlight {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+    /// `None` when `limit` are in flight already.
+    fn new(count: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let counted = Self(Arc::clone(count));
+        (before < limit).then_some(counted)
     }
 }
 
@@ -285,6 +317,16 @@ impl Drop for InFlight {
 pub struct Downstream {
     body: DownstreamBody,
     _in_flight: Option<InFlight>,
+    busy: Option<Busy>,
+}
+
+impl Downstream {
+    /// The connection is busy with this until it is written.
+    #[must_use]
+    pub fn keeping(mut self, busy: Busy) -> Self {
+        self.busy = Some(busy);
+        self
+    }
 }
 
 /// Where a response body comes from.
@@ -302,11 +344,9 @@ pub enum DownstreamBody {
 
 impl From<DownstreamBody> for Downstream {
     fn from(body: DownstreamBody) -> Self {
-        Self { body, _in_flight: None }
+        Self { body, _in_flight: None, busy: None }
     }
 }
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Body for Downstream {
     type Data = Bytes;

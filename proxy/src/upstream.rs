@@ -18,7 +18,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty, Full, LengthLimitError};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -44,7 +44,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const CANDIDATE_BUFFER: usize = 64 * 1024;
 
 /// What a request to an upstream carries.
-pub type OutBody = UnsyncBoxBody<Bytes, hyper::Error>;
+pub type OutBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Why a request's body broke off.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body of nothing.
 pub fn empty_body() -> OutBody {
@@ -67,13 +70,21 @@ pub enum Error {
     Broken(hyper::Error),
     /// The client's upload broke off; the upstream is not to blame.
     Upload,
+    /// The client's upload went over its limit and was cut.
+    UploadTooLarge,
     /// No response head in time.
     HeadTimeout,
 }
 
 impl Error {
     fn of(error: hyper::Error) -> Self {
-        if error.is_user() { Self::Upload } else { Self::Broken(error) }
+        if !error.is_user() {
+            return Self::Broken(error);
+        }
+        match std::error::Error::source(&error) {
+            Some(cause) if cause.is::<LengthLimitError>() => Self::UploadTooLarge,
+            _ => Self::Upload,
+        }
     }
 
     /// A word for it that tells nothing about the inside; for clients and logs.
@@ -87,6 +98,7 @@ impl Error {
             Self::Broken(error) if error.is_parse() => "invalid response",
             Self::Broken(_) => "connection closed before a response",
             Self::Upload => "upload broken off",
+            Self::UploadTooLarge => "upload too large",
             Self::HeadTimeout => "no response in time",
         }
     }

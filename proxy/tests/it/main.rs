@@ -7,6 +7,7 @@ mod control;
 mod forward;
 mod guardrail;
 mod isolation;
+mod limits;
 mod mirror;
 mod observability;
 mod process;
