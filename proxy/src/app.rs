@@ -107,7 +107,8 @@ pub async fn start_probed(
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
     let upstream = |role, target, timeout| {
-        Upstream::new(role, target, timeout).map_err(|error| StartError::Upstream(role, error))
+        let upstream = Upstream::new(role, target, timeout, config.dns.clone());
+        upstream.map_err(|error| StartError::Upstream(role, error))
     };
     let baseline = upstream(Role::Baseline, config.baseline, config.forward.baseline_timeout)?;
     let candidate = upstream(Role::Candidate, config.candidate, config.mirror.timeout)?;

@@ -13,7 +13,7 @@ use crate::control::Token;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
 use crate::route::Template;
-use crate::upstream::Target;
+use crate::upstream::{Dns, Target};
 use crate::{forward, guardrail, mirror};
 use values::Parsed;
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub baseline: Target,
     /// Where copies go.
     pub candidate: Target,
+    /// How the names of both are resolved.
+    pub dns: Dns,
     /// The main path.
     pub forward: forward::Config,
     /// The mirror side.
@@ -73,7 +75,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 32] = [
+pub const NAMES: [&str; 33] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "MIRROR_FRACTION",
@@ -106,6 +108,7 @@ pub const NAMES: [&str; 32] = [
     "MAX_STREAMS",
     "MAX_REQUESTS_IN_FLIGHT",
     "MAX_REQUEST_BYTES",
+    "DNS_REFRESH",
 ];
 
 const TIME: &str =
@@ -164,6 +167,7 @@ impl Config {
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
             baseline: env.url("BASELINE_URL", "http://service-v1:4001"),
             candidate: env.url("CANDIDATE_URL", "http://service-v2:4002"),
+            dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
             forward,
             mirror: env.mirror(),
             guardrail: env.guardrail(),

@@ -7,7 +7,7 @@ use http::{Request, StatusCode, Uri};
 
 use crate::config::Config;
 use crate::exchange::Role;
-use crate::upstream::{Sent, Target, Upstream, empty_body};
+use crate::upstream::{Dns, Sent, Target, Upstream, empty_body};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -20,7 +20,8 @@ pub async fn check(config: &Config) -> Result<(), String> {
     let host =
         if addr.ip().is_unspecified() { "localhost".to_owned() } else { addr.ip().to_string() };
     let target = Target { tls: false, host, port: addr.port(), prefix: String::new() };
-    let itself = Upstream::new(Role::Baseline, target, TIMEOUT).map_err(|e| e.to_string())?;
+    let itself = Upstream::new(Role::Baseline, target, TIMEOUT, Dns::default());
+    let itself = itself.map_err(|e| e.to_string())?;
     let mut request = Request::new(empty_body());
     *request.uri_mut() = Uri::from_static("/healthz");
     let sent = Sent::default();

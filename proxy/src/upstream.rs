@@ -22,14 +22,17 @@ use http_body_util::{BodyExt, Empty, Full, LengthLimitError};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+mod addresses;
+pub mod dial;
 pub mod target;
 
+pub use dial::Dns;
+use dial::{Dialer, Peer};
 pub use target::Target;
 
 use crate::exchange::Role;
@@ -134,6 +137,7 @@ pub struct Upstream {
     host: HeaderValue,
     tls: Option<Tls>,
     connect_timeout: Duration,
+    dialer: Arc<Dialer>,
     idle: Mutex<VecDeque<Idle>>,
 }
 
@@ -151,6 +155,7 @@ impl std::fmt::Debug for Tls {
 #[derive(Debug)]
 struct Idle {
     sender: SendRequest<OutBody>,
+    peer: Peer,
     since: Instant,
 }
 
@@ -159,11 +164,17 @@ impl Upstream {
     ///
     /// # Errors
     /// For an https target, when the system has no usable root certificates.
-    pub fn new(role: Role, target: Target, connect_timeout: Duration) -> io::Result<Arc<Self>> {
+    pub fn new(
+        role: Role,
+        target: Target,
+        connect_timeout: Duration,
+        dns: Dns,
+    ) -> io::Result<Arc<Self>> {
         let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
         let tls = target.tls.then(|| tls(&target)).transpose()?;
+        let dialer = Dialer::new(target.host.clone(), target.port, dns);
         let idle = Mutex::default();
-        Ok(Arc::new(Self { role, target, host, tls, connect_timeout, idle }))
+        Ok(Arc::new(Self { role, target, host, tls, connect_timeout, dialer, idle }))
     }
 
     /// Sends a request and returns when the response head is there.
@@ -172,7 +183,10 @@ impl Upstream {
     /// there already; for one that streams, whoever feeds it marks the end.
     ///
     /// # Errors
-    /// See [`Error`]. A request that was never written to a pooled connection is sent on another.
+    /// See [`Error`]. When a pooled connection turns out to be dead, a request that was never
+    /// written to it is sent on another. One that was written is sent again, once and on a new
+    /// connection, if it may be: its method is idempotent (RFC 9110, section 9.2.2) and it has no
+    /// body.
     pub async fn send(
         self: &Arc<Self>,
         mut request: Request<OutBody>,
@@ -181,18 +195,29 @@ impl Upstream {
     ) -> Result<Response<UpstreamBody>, Error> {
         *request.uri_mut() = self.rewrite(request.uri());
         request.headers_mut().insert(HOST, self.host.clone());
+        let repeatable = !streams && is_repeatable(&request);
+        let mut pooled = true;
         loop {
-            let (mut sender, pooled) = self.connection().await?;
+            let Connection { mut sender, peer, reused } = self.connection(pooled).await?;
+            let again = (reused && repeatable).then(|| head_of(&request));
             if !streams {
                 sent.mark();
             }
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.lease(response, sender, sent)),
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if pooled => request = unsent,
-                    _ => return Err(Error::of(failed.into_error())),
-                },
-            }
+            let mut failed = match sender.try_send_request(request).await {
+                Ok(response) => return Ok(self.lease(response, sender, peer, sent)),
+                Err(failed) => failed,
+            };
+            let unsent = failed.take_message().filter(|_| reused);
+            let error = failed.into_error();
+            request = match (unsent, again) {
+                (Some(unsent), _) => unsent,
+                (None, Some(again)) if !error.is_parse() && !error.is_user() => {
+                    // What killed one connection may have killed them all.
+                    pooled = false;
+                    again
+                }
+                _ => return Err(Error::of(error)),
+            };
         }
     }
 
@@ -211,11 +236,12 @@ impl Upstream {
         self: &Arc<Self>,
         response: Response<Incoming>,
         sender: SendRequest<OutBody>,
+        peer: Peer,
         sent: &Sent,
     ) -> Response<UpstreamBody> {
         // An answer before the request was whole leaves the connection in the middle of a request.
         let whole = sent.at().is_some();
-        let lease = whole.then(|| Lease { upstream: Arc::clone(self), sender });
+        let lease = whole.then(|| Lease { upstream: Arc::clone(self), sender, peer });
         response.map(|inner| {
             let mut body = UpstreamBody { inner, lease };
             body.put_back_if_whole();
@@ -223,58 +249,86 @@ impl Upstream {
         })
     }
 
-    async fn connection(self: &Arc<Self>) -> Result<(SendRequest<OutBody>, bool), Error> {
-        while let Some(mut idle) = self.pop_idle() {
-            if idle.sender.is_ready() {
-                return Ok((idle.sender, true));
+    async fn connection(&self, pooled: bool) -> Result<Connection, Error> {
+        while pooled && let Some(Idle { mut sender, peer, .. }) = self.pop_idle() {
+            if sender.is_ready() {
+                return Ok(Connection { sender, peer, reused: true });
             }
             // Its own task has yet to see that the last exchange is over.
-            let ready = tokio::time::timeout(self.connect_timeout, idle.sender.ready());
+            let ready = tokio::time::timeout(self.connect_timeout, sender.ready());
             if matches!(ready.await, Ok(Ok(()))) {
-                return Ok((idle.sender, true));
+                return Ok(Connection { sender, peer, reused: true });
             }
         }
         let connecting = tokio::time::timeout(self.connect_timeout, self.connect());
-        let sender = connecting.await.map_err(|_| Error::ConnectTimeout)??;
-        Ok((sender, false))
+        let (sender, peer) = connecting.await.map_err(|_| Error::ConnectTimeout)??;
+        Ok(Connection { sender, peer, reused: false })
     }
 
     fn pop_idle(&self) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(newest) = idle.pop_back() {
+        while let Some(mut newest) = idle.pop_back() {
             if newest.since.elapsed() > IDLE_TIMEOUT {
                 idle.clear();
                 return None;
             }
-            if !newest.sender.is_closed() {
+            if !newest.sender.is_closed() && self.dialer.is_current(&mut newest.peer) {
                 return Some(newest);
             }
         }
         None
     }
 
-    fn put_back(&self, sender: SendRequest<OutBody>) {
+    fn put_back(&self, sender: SendRequest<OutBody>, mut peer: Peer) {
+        let since = Instant::now();
+        self.dialer.refresh_if_due(since);
+        if !self.dialer.is_current(&mut peer) {
+            return;
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while idle.front().is_some_and(|oldest| oldest.since.elapsed() > IDLE_TIMEOUT) {
             idle.pop_front();
         }
         if idle.len() < IDLE_MAX {
-            idle.push_back(Idle { sender, since: Instant::now() });
+            idle.push_back(Idle { sender, peer, since });
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<OutBody>, Error> {
-        let address = (self.target.host.as_str(), self.target.port);
-        let tcp = TcpStream::connect(address).await.map_err(Error::Connect)?;
+    async fn connect(&self) -> Result<(SendRequest<OutBody>, Peer), Error> {
+        let (tcp, peer) = self.dialer.connect().await.map_err(Error::Connect)?;
         tcp.set_nodelay(true).map_err(Error::Connect)?;
-        match &self.tls {
+        let sender = match &self.tls {
             None => handshake(self.role, TokioIo::new(tcp)).await,
             Some(tls) => {
                 let stream = tls.connector.connect(tls.name.clone(), tcp).await;
                 handshake(self.role, TokioIo::new(stream.map_err(Error::Connect)?)).await
             }
-        }
+        };
+        Ok((sender?, peer))
     }
+}
+
+/// A connection for one request.
+struct Connection {
+    sender: SendRequest<OutBody>,
+    peer: Peer,
+    /// It carried requests before, and may have died since without our knowing.
+    reused: bool,
+}
+
+fn is_repeatable(request: &Request<OutBody>) -> bool {
+    request.method().is_idempotent() && request.body().is_end_stream()
+}
+
+/// The same request once more, of one without a body.
+fn head_of(request: &Request<OutBody>) -> Request<OutBody> {
+    let mut copy = Request::new(empty_body());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one module that builds an HTTP client")]
@@ -329,6 +383,7 @@ pub async fn head_within<T>(
 struct Lease {
     upstream: Arc<Upstream>,
     sender: SendRequest<OutBody>,
+    peer: Peer,
 }
 
 /// A response body that gives its connection back to the pool when it is whole, and closes it
@@ -347,8 +402,8 @@ impl UpstreamBody {
     }
 
     fn put_back(&mut self) {
-        if let Some(Lease { upstream, sender }) = self.lease.take() {
-            upstream.put_back(sender);
+        if let Some(Lease { upstream, sender, peer }) = self.lease.take() {
+            upstream.put_back(sender, peer);
         }
     }
 }

@@ -38,6 +38,7 @@ fn the_defaults_are_those_of_the_documentation() {
         request_bytes: None,
     };
     assert_eq!(config.forward.limits, limits);
+    assert_eq!(config.dns.refresh, Duration::from_secs(10));
     assert_eq!(config.mirror.fraction, 0.25);
     assert_eq!(config.mirror.methods, None);
     let (name, value) = config.mirror.mark.unwrap();
@@ -74,6 +75,7 @@ fn times_are_whole_seconds_or_carry_a_unit() {
         "DRAIN_TIMEOUT",
         "HEAD_TIMEOUT",
         "IDLE_TIMEOUT",
+        "DNS_REFRESH",
     ] {
         good(name, "1");
         for value in

@@ -9,6 +9,7 @@ mod guardrail;
 mod isolation;
 mod limits;
 mod mirror;
+mod names;
 mod observability;
 mod process;
 mod shutdown;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Request;
 use http_body_util::BodyExt;
 use proxy::exchange::Role;
-use proxy::upstream::{Sent, Upstream, empty_body};
+use proxy::upstream::{Dns, Sent, Upstream, empty_body};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
@@ -109,7 +109,9 @@ fn a_request_that_a_dead_pooled_connection_never_took_is_sent_on_another() {
         let (tell, told) = mpsc::channel();
         let (done, is_done) = mpsc::channel();
         let addr = closes_when_told(told, done);
-        let upstream = Upstream::new(Role::Baseline, target(addr), Duration::from_secs(5)).unwrap();
+        let upstream =
+            Upstream::new(Role::Baseline, target(addr), Duration::from_secs(5), Dns::default())
+                .unwrap();
         tokio::spawn(async {
             loop {
                 tokio::task::yield_now().await;
