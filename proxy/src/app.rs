@@ -171,6 +171,7 @@ fn render(
         metrics.render(Gauges {
             requests_in_flight: forward.in_flight(),
             copies_in_flight: mirror.in_flight.load(Ordering::Relaxed),
+            copies_limit: mirror.copies_limit(),
             queue_length: mirror.queue_length(),
             buffered_bytes: mirror.budget.used(),
         })

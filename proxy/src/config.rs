@@ -162,6 +162,7 @@ impl Config {
             baseline_timeout: env.time("BASELINE_TIMEOUT", "5s"),
             limits: env.limits(),
         };
+        let guardrail = env.guardrail();
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
@@ -169,8 +170,8 @@ impl Config {
             candidate: env.url("CANDIDATE_URL", "http://service-v2:4002"),
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
             forward,
-            mirror: env.mirror(),
-            guardrail: env.guardrail(),
+            mirror: env.mirror(guardrail.consecutive),
+            guardrail,
             templates: env.templates(),
             drain_timeout: env.time("DRAIN_TIMEOUT", "25s"),
             control_token: env.token(),
@@ -278,7 +279,7 @@ impl Env<'_> {
         }
     }
 
-    fn mirror(&mut self) -> mirror::Config {
+    fn mirror(&mut self, consecutive: u32) -> mirror::Config {
         let least_1 = "a whole number of at least 1";
         mirror::Config {
             fraction: self.read("MIRROR_FRACTION", "0.25", "a number from 0.0 to 1.0", |text| {
@@ -306,6 +307,8 @@ impl Env<'_> {
                 |text| values::whole(text, 0),
             ),
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
+            // The guardrail's rule comes first, unless it waits for very many.
+            unreachable_after: consecutive.clamp(5, 100),
         }
     }
 

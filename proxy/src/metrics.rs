@@ -24,6 +24,7 @@ const OUTCOMES: &str = "mirror_outcomes_total";
 const REFUSED: &str = "mirror_refused_total";
 const REQUESTS_IN_FLIGHT: &str = "mirror_requests_in_flight";
 const COPIES_IN_FLIGHT: &str = "mirror_copies_in_flight";
+const COPIES_LIMIT: &str = "mirror_copies_limit";
 const QUEUE_LENGTH: &str = "mirror_queue_length";
 const BUFFERED_BYTES: &str = "mirror_buffered_bytes";
 
@@ -118,6 +119,8 @@ pub struct Gauges {
     pub requests_in_flight: usize,
     /// Copies sent and not yet answered.
     pub copies_in_flight: usize,
+    /// Copies that may be in flight now.
+    pub copies_limit: usize,
     /// Copies waiting to be sent.
     pub queue_length: usize,
     /// Bytes held by the mirror side, of `MIRROR_BUFFER_BYTES`.
@@ -210,6 +213,7 @@ impl Metrics {
             for (name, value) in [
                 (REQUESTS_IN_FLIGHT, gauges.requests_in_flight),
                 (COPIES_IN_FLIGHT, gauges.copies_in_flight),
+                (COPIES_LIMIT, gauges.copies_limit),
                 (QUEUE_LENGTH, gauges.queue_length),
                 (BUFFERED_BYTES, gauges.buffered_bytes),
             ] {
@@ -251,6 +255,7 @@ fn describe() {
     describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
     describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");
+    describe_gauge!(COPIES_LIMIT, "Copies that may be in flight, at most MIRROR_CONCURRENCY.");
     describe_gauge!(QUEUE_LENGTH, "Copies waiting to be sent.");
     describe_gauge!(BUFFERED_BYTES, Unit::Bytes, "Bytes held by the mirror side.");
 }

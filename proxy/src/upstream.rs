@@ -106,6 +106,11 @@ impl Error {
         }
     }
 
+    /// Whether there was no connection to send anything on.
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::ConnectTimeout)
+    }
+
     /// Whether time ran out, which a client is told as 504, all else as 502.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::ConnectTimeout | Self::HeadTimeout)

@@ -47,6 +47,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.mirror.max_body_bytes, 1_048_576);
     assert_eq!(config.mirror.queue_size, 256);
     assert!(config.mirror.body);
+    assert_eq!(config.mirror.unreachable_after, 5);
     let guardrail = guardrail::Config {
         latency_ratio: 1.15,
         error_delta: 0.005,
@@ -121,6 +122,13 @@ fn numbers_out_of_range_are_refused() {
     for name in ["MIRROR_MAX_BODY_BYTES", "MIRROR_BUFFER_BYTES"] {
         bad(name, "-1");
         bad(name, "1MiB");
+    }
+}
+
+#[test]
+fn the_guardrail_has_seen_its_breaches_before_only_probes_are_sent() {
+    for (consecutive, after) in [("1", 5), ("5", 5), ("50", 50), ("1000000", 100)] {
+        assert_eq!(good("ABORT_CONSECUTIVE", consecutive).mirror.unreachable_after, after);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod capacity;
 mod control;
 mod forward;
 mod guardrail;

@@ -74,18 +74,34 @@ async fn get(upstream: &Arc<Upstream>) -> Result<Bytes, Error> {
 
 #[tokio::test]
 async fn a_name_that_points_elsewhere_is_followed_and_its_old_connections_are_given_up() {
-    let (old, new) = (support::fixed("old").await, support::fixed("new").await);
+    const POOLED: usize = 100;
+    let new = support::fixed("new").await;
+    let (release, released) = tokio::sync::watch::channel(false);
+    let old = support::upstream(move |_| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|go| *go).await.unwrap();
+            support::text("old")
+        }
+    })
+    .await;
     let script = Script::of(&[old.addr]);
     let upstream = upstream(script.dns(AT_ONCE));
-    assert_eq!(get(&upstream).await.unwrap(), "old");
+    let calls: Vec<_> = (0..POOLED)
+        .map(|_| {
+            let upstream = Arc::clone(&upstream);
+            tokio::spawn(async move { get(&upstream).await })
+        })
+        .collect();
+    eventually!(old.count() == POOLED);
+    release.send(true).unwrap();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), "old");
+    }
     script.points_to(&[new.addr]);
+    // Two answers without the old address: its connections are used no more, pooled or not.
     eventually!(get(&upstream).await.unwrap() == "new");
-    // Two answers without the old address: its connections are used no more.
-    let asked = script.asked.load(Ordering::SeqCst);
-    eventually!({
-        get(&upstream).await.unwrap();
-        script.asked.load(Ordering::SeqCst) > asked + 2
-    });
+    assert!(old.count() < POOLED * 2, "not merely used up");
     let count = old.count();
     for _ in 0..20 {
         assert_eq!(get(&upstream).await.unwrap(), "new");
