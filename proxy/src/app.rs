@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -30,6 +30,8 @@ use crate::exchange::Role;
 use crate::forward::{Downstream, DownstreamBody, Forward};
 use crate::guardrail::{Guardrail, gate};
 use crate::headers::Peer;
+use crate::limits::Limits;
+use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::announce;
@@ -39,9 +41,6 @@ use crate::upstream::Upstream;
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
-
-/// How long a client may take for the TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -109,10 +108,11 @@ pub async fn start_probed(
     let admin_listener = config.admin.map(self::listener).transpose()?;
     let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
     let metrics = Arc::new(metrics);
+    let limits = config.forward.limits.clone();
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
     let upstream = |role, target, timeout| {
-        Upstream::new(role, target, &config.trust, timeout)
+        Upstream::new(role, target, &config.trust, timeout, config.dns.clone())
             .map_err(|error| StartError::Upstream(role, error))
     };
     let baseline = upstream(Role::Baseline, config.baseline, config.forward.baseline_timeout)?;
@@ -144,12 +144,14 @@ pub async fn start_probed(
     let traffic = Traffic {
         forward: Arc::clone(&forward),
         admin: admin_listener.is_none().then(|| admin.clone()),
-        metrics,
+        metrics: Arc::clone(&metrics),
     };
+    let serving =
+        |service, tls| Arc::new(Serving::new(service, tls, limits.clone(), Arc::clone(&metrics)));
     let tls = config.tls.map(|identity| identity.acceptor());
-    let traffic_server = Server::start(listener, tls, Service::Traffic(traffic));
+    let traffic_server = Server::start(listener, serving(Service::Traffic(traffic), tls));
     let admin_server =
-        admin_listener.map(|found| Server::start(found, None, Service::Admin(admin)));
+        admin_listener.map(|found| Server::start(found, serving(Service::Admin(admin), None)));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
@@ -177,6 +179,7 @@ fn render(
         metrics.render(Gauges {
             requests_in_flight: forward.in_flight(),
             copies_in_flight: mirror.in_flight.load(Ordering::Relaxed),
+            copies_limit: mirror.copies_limit(),
             queue_length: mirror.queue_length(),
             buffered_bytes: mirror.budget.used(),
         })
@@ -271,10 +274,10 @@ struct Server {
 }
 
 impl Server {
-    fn start(listener: TcpListener, tls: Option<TlsAcceptor>, service: Service) -> Self {
+    fn start(listener: TcpListener, serving: Arc<Serving>) -> Self {
         let addr = listener.local_addr().expect("a bound socket has an address");
         let (stop, stopped) = watch::channel(None);
-        let task = tokio::spawn(accept(listener, tls, service, stopped));
+        let task = tokio::spawn(accept(listener, serving, stopped));
         Self { addr, stop, task }
     }
 
@@ -287,8 +290,7 @@ impl Server {
 
 async fn accept(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    service: Service,
+    serving: Arc<Serving>,
     mut stop: watch::Receiver<Option<Duration>>,
 ) -> usize {
     let graceful = GracefulShutdown::new();
@@ -305,9 +307,12 @@ async fn accept(
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
+                Ok(_) if connections.len() >= serving.limits.connections => {
+                    serving.metrics.count_refused(Refusal::Connections);
+                }
                 Ok((stream, peer)) => {
-                    let (tls, service) = (tls.clone(), service.clone());
-                    connections.spawn(serve(stream, peer, tls, service, graceful.watcher()));
+                    let serving = Arc::clone(&serving);
+                    connections.spawn(serve(stream, peer, serving, graceful.watcher()));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -329,43 +334,71 @@ async fn accept(
     connections.len()
 }
 
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
+/// What a listener does with its connections.
+struct Serving {
     service: Service,
-    watcher: Watcher,
-) {
+    tls: Option<TlsAcceptor>,
+    builder: Builder<TokioExecutor>,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+}
+
+impl Serving {
+    fn new(
+        service: Service,
+        tls: Option<TlsAcceptor>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { service, tls, builder: limits.builder(), limits, metrics }
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
         warn!(%error, "cannot set up a connection");
         return;
     }
-    let Some(tls) = tls else {
-        return converse(stream, Peer { ip: peer.ip(), scheme: "http" }, service, watcher).await;
+    let Some(tls) = &serving.tls else {
+        return converse(stream, Peer { ip: peer.ip(), scheme: "http" }, serving, watcher).await;
     };
-    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+    // The handshake belongs to the time that a first request may take to arrive.
+    match tokio::time::timeout(serving.limits.head_timeout, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
-            converse(stream, Peer { ip: peer.ip(), scheme: "https" }, service, watcher).await;
+            converse(stream, Peer { ip: peer.ip(), scheme: "https" }, serving, watcher).await;
         }
         // Port scanners and clients that do not trust us, as a rule: not worth a line each.
         Ok(Err(error)) => debug!(%error, "no TLS handshake"),
-        Err(_) => debug!("no TLS handshake in time"),
+        Err(_) => serving.metrics.count_refused(Refusal::HeadTimeout),
     }
 }
 
 /// Speaks HTTP/1 or HTTP/2, as the client begins, until the connection ends.
-async fn converse<I>(io: I, peer: Peer, service: Service, watcher: Watcher)
+async fn converse<I>(io: I, peer: Peer, serving: Arc<Serving>, watcher: Watcher)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
-    // The response is the baseline's: nothing is added to it.
-    builder.http1().preserve_header_case(true).auto_date_header(false);
-    builder.http2().auto_date_header(false);
-    let answering = service.clone();
-    let answer = service_fn(move |request| answering.clone().answer(request, peer));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), answer).into_owned();
+    let activity = Arc::new(Activity::default());
+    let Limits { head_timeout: head, idle_timeout: idle, .. } = serving.limits;
+    let counting = Arc::clone(&serving);
+    let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
+    let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle }, on_refusal);
+    let answering = serving.service.clone();
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let busy = activity.begin(request.version());
+        let activity = Arc::clone(&activity);
+        let answer = answering.clone().answer(request, peer);
+        async move {
+            let response = answer.await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                activity.becomes_tunnel();
+            }
+            Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
+        }
+    });
+    let io = TokioIo::new(stream);
+    let connection = serving.builder.serve_connection_with_upgrades(io, answer).into_owned();
     if let Err(error) = watcher.watch(connection).await {
-        service.note_error(&*error);
+        serving.service.note_error(&*error);
     }
 }

@@ -12,10 +12,11 @@ mod values;
 
 use crate::control::Token;
 use crate::headers::{Chain, Forwarding};
+use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
 use crate::listen::tls::Identity;
 use crate::route::Template;
-use crate::upstream::{HostHeader, Protocol, Target, Trust};
+use crate::upstream::{Dns, HostHeader, Protocol, Target, Trust};
 use crate::{forward, guardrail, mirror};
 use values::Parsed;
 
@@ -34,6 +35,8 @@ pub struct Config {
     pub candidate: Target,
     /// Whom an https upstream is believed.
     pub trust: Trust,
+    /// How the names of both are resolved.
+    pub dns: Dns,
     /// The main path.
     pub forward: forward::Config,
     /// The mirror side.
@@ -79,7 +82,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 34] = [
+pub const NAMES: [&str; 43] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -114,6 +117,15 @@ pub const NAMES: [&str; 34] = [
     "CONTROL_TOKEN",
     "LOG_FORMAT",
     "LOG_LEVEL",
+    "MAX_HEADER_BYTES",
+    "MAX_HEADERS",
+    "HEAD_TIMEOUT",
+    "IDLE_TIMEOUT",
+    "MAX_CONNECTIONS",
+    "MAX_STREAMS",
+    "MAX_REQUESTS_IN_FLIGHT",
+    "MAX_REQUEST_BYTES",
+    "DNS_REFRESH",
 ];
 
 const TIME: &str =
@@ -166,7 +178,9 @@ impl Config {
         let forward = forward::Config {
             baseline_timeout: env.time("BASELINE_TIMEOUT", "5s"),
             forwarding: env.forwarding(),
+            limits: env.limits(),
         };
+        let guardrail = env.guardrail();
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
@@ -180,9 +194,10 @@ impl Config {
                 "http://service-v2:4002",
             ),
             trust: env.trust(),
+            dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
             forward,
-            mirror: env.mirror(),
-            guardrail: env.guardrail(),
+            mirror: env.mirror(guardrail.consecutive),
+            guardrail,
             templates: env.templates(),
             drain_timeout: env.time("DRAIN_TIMEOUT", "25s"),
             control_token: env.token(),
@@ -277,7 +292,38 @@ impl Env<'_> {
         }
     }
 
-    fn mirror(&mut self) -> mirror::Config {
+    fn limits(&mut self) -> Limits {
+        let least_1 = "a whole number of at least 1";
+        let head = LEAST_HEADER_BYTES..=1 << 24;
+        Limits {
+            header_bytes: self.read(
+                "MAX_HEADER_BYTES",
+                "65536",
+                "a whole number of bytes from 8192 to 16777216",
+                |text| values::within(text, head.clone()),
+            ),
+            headers: self.read("MAX_HEADERS", "100", "a whole number from 1 to 10000", |text| {
+                values::within(text, 1..=10_000)
+            }),
+            head_timeout: self.time("HEAD_TIMEOUT", "10s"),
+            idle_timeout: self.time("IDLE_TIMEOUT", "75s"),
+            connections: self.read("MAX_CONNECTIONS", "10000", least_1, values::permits),
+            streams: self.read("MAX_STREAMS", "200", least_1, |text| values::whole(text, 1)),
+            requests_in_flight: self.read(
+                "MAX_REQUESTS_IN_FLIGHT",
+                "4096",
+                least_1,
+                values::permits,
+            ),
+            request_bytes: self.read_optional(
+                "MAX_REQUEST_BYTES",
+                "a whole number of bytes, 0 or more",
+                |text| values::whole(text, 0),
+            ),
+        }
+    }
+
+    fn mirror(&mut self, consecutive: u32) -> mirror::Config {
         let least_1 = "a whole number of at least 1";
         mirror::Config {
             fraction: self.read("MIRROR_FRACTION", "0.25", "a number from 0.0 to 1.0", |text| {
@@ -305,6 +351,8 @@ impl Env<'_> {
                 |text| values::whole(text, 0),
             ),
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
+            // The guardrail's rule comes first, unless it waits for very many.
+            unreachable_after: consecutive.clamp(5, 100),
         }
     }
 

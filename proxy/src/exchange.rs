@@ -79,6 +79,8 @@ pub enum Outcome {
     DroppedBufferFull,
     /// The copy waited for more than half of `MIRROR_TIMEOUT`.
     ExpiredInQueue,
+    /// Nobody took a connection a moment ago; only probes are tried until somebody does.
+    CandidateUnreachable,
     /// Both answers are equal after normalisation.
     Matched,
     /// The answers differ.
@@ -95,7 +97,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NotSampled,
         Self::Disabled,
         Self::MethodExcluded,
@@ -108,6 +110,7 @@ impl Outcome {
         Self::DroppedQueueFull,
         Self::DroppedBufferFull,
         Self::ExpiredInQueue,
+        Self::CandidateUnreachable,
         Self::Matched,
         Self::Mismatched,
         Self::ResponseTooLarge,
@@ -131,6 +134,7 @@ impl Outcome {
             Self::DroppedQueueFull => "dropped_queue_full",
             Self::DroppedBufferFull => "dropped_buffer_full",
             Self::ExpiredInQueue => "expired_in_queue",
+            Self::CandidateUnreachable => "candidate_unreachable",
             Self::Matched => "matched",
             Self::Mismatched => "mismatched",
             Self::ResponseTooLarge => "response_too_large",

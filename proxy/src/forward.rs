@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, EXPECT, HOST, TRAILER};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{CONTENT_TYPE, EXPECT, HOST, TRAILER};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
@@ -30,11 +30,14 @@ use tunnel::Tunnels;
 use crate::body::{Tap, Tapped};
 use crate::exchange::RequestSnapshot;
 use crate::headers::{self, Forwarding, Peer};
+use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
 use crate::mirror::{Admitted, Arrived, BaselineTap, Head, Mirror, RequestTap};
 use crate::route::table::{Route, Routes};
 use crate::upstream::{Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, head_within};
+
+mod refuse;
 
 /// Settings of the main path.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct Config {
     pub baseline_timeout: Duration,
     /// Which headers tell the upstreams who asked.
     pub forwarding: Forwarding,
+    /// What clients may take.
+    pub limits: Limits,
 }
 
 /// The main path of one proxy.
@@ -85,10 +90,13 @@ impl Forward {
 
     /// Answers one request of a client.
     pub async fn handle(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Downstream> {
-        if request.method() == Method::CONNECT {
-            return self.refuse_connect();
+        let limits = &self.config.limits;
+        if let Some(refusal) = refuse::by_head(&request, limits) {
+            return self.refuse(refusal).map(Into::into);
         }
-        let in_flight = InFlight::new(&self.in_flight);
+        let Some(in_flight) = InFlight::new(&self.in_flight, limits.requests_in_flight) else {
+            return self.refuse(Refusal::RequestsInFlight).map(Into::into);
+        };
         let route = self.routes.of(request.method(), request.uri().path());
         let upgrade = Upgrade::asked_for(&mut request);
         let (request, admitted) = self.admit(request, peer, &route, upgrade.as_ref());
@@ -141,13 +149,9 @@ impl Forward {
         response.map(|_| DownstreamBody::Ready(Full::default()).into())
     }
 
-    fn refuse_connect(&self) -> Response<Downstream> {
-        self.metrics.count_refused(Refusal::Method);
-        let mut response = Response::new(DownstreamBody::Ready(Full::default()).into());
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
-        response.headers_mut().insert(ALLOW, allow);
-        response
+    fn refuse(&self, refusal: Refusal) -> Response<DownstreamBody> {
+        self.metrics.count_refused(refusal);
+        refuse::answer(refusal).map(DownstreamBody::Ready)
     }
 
     /// Makes the request what the baseline gets, and asks the mirror.
@@ -187,9 +191,10 @@ impl Forward {
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
         let streams = !request.body().is_end_stream();
+        let most = self.config.limits.request_bytes;
         let Upload { tap: request_tap, expected } = upload;
         let mut request = request.map(|body| {
-            if streams { stream(body, &sent, request_tap, expected) } else { empty_body() }
+            if streams { stream(body, &sent, most, request_tap, expected) } else { empty_body() }
         });
         let limit = self.config.baseline_timeout;
         if let Some(expected) = expected {
@@ -233,6 +238,9 @@ impl Forward {
         route: &Route,
         tap: Option<BaselineTap>,
     ) -> Response<DownstreamBody> {
+        if matches!(error, Error::UploadTooLarge) {
+            return self.refuse(Refusal::BodyTooLarge);
+        }
         // Of a broken upload the client itself is the cause; dropping the tap says so.
         if !matches!(error, Error::Upload) {
             if let Some(tap) = tap {
@@ -291,12 +299,19 @@ struct Upload<'a> {
 fn stream(
     body: Incoming,
     sent: &Arc<Sent>,
-    tap: Option<RequestTap>,
+    limit: Option<u64>,
+    mirror: Option<RequestTap>,
     expected: Option<&Expected>,
 ) -> OutBody {
-    let body = Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror: tap });
-    match expected {
+    // More than the memory there is needs no limit.
+    let left = limit.and_then(|limit| usize::try_from(limit).ok());
+    let body = Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror, left });
+    let body = match left {
+        Some(limit) => Limited::new(body, limit).boxed_unsync(),
         None => body.map_err(Into::into).boxed_unsync(),
+    };
+    match expected {
+        None => body,
         Some(expected) => HeldBack::new(body, expected).boxed_unsync(),
     }
 }
@@ -356,10 +371,18 @@ fn failure(error: &Error, upstream: &str) -> Response<DownstreamBody> {
 struct UploadTap {
     sent: Arc<Sent>,
     mirror: Option<RequestTap>,
+    /// Bytes until the body is too large, and what is around this tap breaks it off.
+    left: Option<usize>,
 }
 
 impl Tap for UploadTap {
     fn data(&mut self, chunk: &[u8]) {
+        if let Some(left) = &mut self.left {
+            let Some(rest) = left.checked_sub(chunk.len()) else {
+                return self.mirror.take().map_or((), RequestTap::too_large);
+            };
+            *left = rest;
+        }
         if let Some(tap) = &mut self.mirror {
             tap.data(chunk);
         }

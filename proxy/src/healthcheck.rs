@@ -7,7 +7,7 @@ use http::{Request, StatusCode, Uri};
 
 use crate::config::Config;
 use crate::exchange::Role;
-use crate::upstream::{Sent, Target, Trust, Upstream, empty_body};
+use crate::upstream::{Dns, Sent, Target, Trust, Upstream, empty_body};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -23,8 +23,9 @@ pub async fn check(config: &Config) -> Result<(), String> {
     // of the service and not of this machine.
     let identity = config.tls.as_ref().filter(|_| config.admin.is_none());
     let trust = identity.map(|identity| Trust::Only(identity.certificate.clone()));
+    let trust = trust.unwrap_or_default();
     let target = Target::new(identity.is_some(), host, addr.port());
-    let itself = Upstream::new(Role::Baseline, target, &trust.unwrap_or_default(), TIMEOUT);
+    let itself = Upstream::new(Role::Baseline, target, &trust, TIMEOUT, Dns::default());
     let itself = itself.map_err(|error| error.to_string())?;
     let mut request = Request::new(empty_body());
     *request.uri_mut() = Uri::from_static("/healthz");

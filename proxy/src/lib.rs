@@ -25,6 +25,7 @@ pub mod forward;
 pub mod guardrail;
 pub mod headers;
 pub mod healthcheck;
+pub mod limits;
 pub mod listen;
 pub mod log_limit;
 pub mod logging;

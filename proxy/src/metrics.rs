@@ -24,6 +24,7 @@ const OUTCOMES: &str = "mirror_outcomes_total";
 const REFUSED: &str = "mirror_refused_total";
 const REQUESTS_IN_FLIGHT: &str = "mirror_requests_in_flight";
 const COPIES_IN_FLIGHT: &str = "mirror_copies_in_flight";
+const COPIES_LIMIT: &str = "mirror_copies_limit";
 const QUEUE_LENGTH: &str = "mirror_queue_length";
 const BUFFERED_BYTES: &str = "mirror_buffered_bytes";
 
@@ -33,7 +34,7 @@ const LATENCY_BUCKETS: [f64; 18] = [
     2.5, 5.0, 10.0,
 ];
 
-/// Why the proxy refused a request itself; the label `reason` of `mirror_refused_total`.
+/// Why the proxy refused a request or connection itself; the label `reason` of `mirror_refused_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// 400: not HTTP, or not safely readable as one request.
@@ -42,10 +43,29 @@ pub enum Refusal {
     Method,
     /// 431: too many or too large header lines.
     HeadersTooLarge,
+    /// 408: a request head that was not whole in time.
+    HeadTimeout,
+    /// Closed: a connection without a request for too long.
+    IdleTimeout,
+    /// Closed: as many connections as allowed were open.
+    Connections,
+    /// 503: as many requests as allowed were in flight.
+    RequestsInFlight,
+    /// 413: a request body over the limit.
+    BodyTooLarge,
 }
 
 impl Refusal {
-    const ALL: [Self; 3] = [Self::Malformed, Self::Method, Self::HeadersTooLarge];
+    const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::Method,
+        Self::HeadersTooLarge,
+        Self::HeadTimeout,
+        Self::IdleTimeout,
+        Self::Connections,
+        Self::RequestsInFlight,
+        Self::BodyTooLarge,
+    ];
 
     /// The word used as metric label.
     pub fn name(self) -> &'static str {
@@ -53,6 +73,11 @@ impl Refusal {
             Self::Malformed => "malformed",
             Self::Method => "method",
             Self::HeadersTooLarge => "headers_too_large",
+            Self::HeadTimeout => "head_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::Connections => "connections",
+            Self::RequestsInFlight => "requests_in_flight",
+            Self::BodyTooLarge => "body_too_large",
         }
     }
 }
@@ -94,6 +119,8 @@ pub struct Gauges {
     pub requests_in_flight: usize,
     /// Copies sent and not yet answered.
     pub copies_in_flight: usize,
+    /// Copies that may be in flight now.
+    pub copies_limit: usize,
     /// Copies waiting to be sent.
     pub queue_length: usize,
     /// Bytes held by the mirror side, of `MIRROR_BUFFER_BYTES`.
@@ -186,6 +213,7 @@ impl Metrics {
             for (name, value) in [
                 (REQUESTS_IN_FLIGHT, gauges.requests_in_flight),
                 (COPIES_IN_FLIGHT, gauges.copies_in_flight),
+                (COPIES_LIMIT, gauges.copies_limit),
                 (QUEUE_LENGTH, gauges.queue_length),
                 (BUFFERED_BYTES, gauges.buffered_bytes),
             ] {
@@ -224,9 +252,10 @@ fn describe() {
     describe_gauge!(ENABLED, "1 while mirroring is allowed, else 0.");
     describe_counter!(ABORTS, "Times mirroring was switched off, by the guardrail or by hand.");
     describe_counter!(OUTCOMES, "Requests by what became of their copy; one for every request.");
-    describe_counter!(REFUSED, "Requests that the proxy refused itself.");
+    describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
     describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");
+    describe_gauge!(COPIES_LIMIT, "Copies that may be in flight, at most MIRROR_CONCURRENCY.");
     describe_gauge!(QUEUE_LENGTH, "Copies waiting to be sent.");
     describe_gauge!(BUFFERED_BYTES, Unit::Bytes, "Bytes held by the mirror side.");
 }

@@ -13,17 +13,22 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 pub mod announce;
+mod limit;
 mod pair;
+mod reach;
 pub mod sample;
+mod slots;
 mod ticket;
 pub mod worker;
 
 pub use pair::{BaselineTap, Head};
 pub use ticket::RequestTap;
 
+use self::reach::Reach;
+use self::slots::Slots;
 use crate::body::{Budget, Capture, Held};
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::gate::{Gate, Reading};
@@ -53,6 +58,8 @@ pub struct Config {
     pub buffer_bytes: usize,
     /// Whether copies carry a body.
     pub body: bool,
+    /// Failed connections in a row after which only probes are tried.
+    pub unreachable_after: u32,
 }
 
 /// Points of the mirror side where a test may make it fail.
@@ -93,11 +100,14 @@ pub struct Mirror {
     pub budget: Arc<Budget>,
     /// Copies sent and not yet answered.
     pub in_flight: AtomicUsize,
+    slots: Arc<Slots>,
+    reach: Reach,
     metrics: Arc<Metrics>,
     gate: Gate,
     queue: mpsc::Sender<Job>,
     compare_runtime: Handle,
     dropped: LogLimit,
+    lost: LogLimit,
     probe: Option<Probe>,
 }
 
@@ -144,11 +154,14 @@ impl Mirror {
             guardrail,
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
+            slots: Slots::new(config.concurrency),
+            reach: Reach::new(config.unreachable_after),
             metrics,
             gate,
             queue,
             compare_runtime,
             dropped: LogLimit::new(Duration::from_secs(5)),
+            lost: LogLimit::new(Duration::from_secs(5)),
             probe,
             config,
         };
@@ -158,6 +171,11 @@ impl Mirror {
     /// Copies waiting to be sent.
     pub fn queue_length(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Copies that may be in flight now.
+    pub fn copies_limit(&self) -> usize {
+        self.slots.current()
     }
 
     /// Decides whether this request is mirrored, counts the outcome when it is not.
@@ -183,6 +201,9 @@ impl Mirror {
             let dice = rand::random::<f64>();
             let sampled = sample::sample(facts, methods, self.config.fraction, dice);
             match (sampled, open) {
+                (Ok(()), Some(_)) if !self.reach.admits(std::time::Instant::now) => {
+                    tally.count(Outcome::CandidateUnreachable)
+                }
                 (Ok(()), Some(epoch)) => self.open_ticket(tally, epoch, arrived.length, snapshot),
                 (Ok(()), None) => tally.count(Outcome::Disabled),
                 (Err(outcome), _) => tally.count(outcome),
@@ -257,6 +278,19 @@ impl Mirror {
             }
             // The workers are gone; dropping the job counts it as our own fault.
             Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+    }
+
+    /// Keeps in mind whether there was a connection to the candidate.
+    fn note_reach(&self, connected: bool) {
+        if connected {
+            if self.reach.connected() {
+                info!("the candidate takes connections again");
+            }
+        } else if self.reach.failed(std::time::Instant::now())
+            && let Some(before) = self.lost.admit(std::time::Instant::now())
+        {
+            warn!(not_logged_before = before, "the candidate is unreachable; only probes are sent");
         }
     }
 

@@ -14,23 +14,28 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty, Full, LengthLimitError};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
+mod addresses;
 mod connect;
+pub mod dial;
 mod response;
 mod streams;
 pub mod target;
 mod tls;
 
+pub use dial::Dns;
 pub use response::UpstreamBody;
 pub use target::{HostHeader, Protocol, Target};
 pub use tls::Trust;
 
 use connect::Connector;
+use dial::Peer;
 use response::Lease;
 use streams::Streams;
 
@@ -69,6 +74,8 @@ pub enum Error {
     Broken(hyper::Error),
     /// The client's upload broke off; the upstream is not to blame.
     Upload,
+    /// The client's upload went over its limit and was cut.
+    UploadTooLarge,
     /// No response head in time.
     HeadTimeout,
     /// It switches to another protocol, and nobody asked it to.
@@ -77,7 +84,13 @@ pub enum Error {
 
 impl Error {
     fn of(error: hyper::Error) -> Self {
-        if error.is_user() { Self::Upload } else { Self::Broken(error) }
+        if !error.is_user() {
+            return Self::Broken(error);
+        }
+        match std::error::Error::source(&error) {
+            Some(cause) if cause.is::<LengthLimitError>() => Self::UploadTooLarge,
+            _ => Self::Upload,
+        }
     }
 
     /// A word for it that tells nothing about the inside; for clients and logs.
@@ -92,8 +105,14 @@ impl Error {
             Self::UnaskedUpgrade => "invalid response",
             Self::Broken(_) => "connection closed before a response",
             Self::Upload => "upload broken off",
+            Self::UploadTooLarge => "upload too large",
             Self::HeadTimeout => "no response in time",
         }
+    }
+
+    /// Whether there was no connection to send anything on.
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::ConnectTimeout)
     }
 
     /// Whether time ran out, which a client is told as 504, all else as 502.
@@ -134,6 +153,7 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Idle {
     sender: SendRequest<OutBody>,
+    peer: Peer,
     since: Instant,
 }
 
@@ -147,9 +167,10 @@ impl Upstream {
         target: Target,
         trust: &Trust,
         connect_timeout: Duration,
+        dns: Dns,
     ) -> io::Result<Arc<Self>> {
         let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
-        let connector = Connector::new(role, &target, trust)?;
+        let connector = Connector::new(role, &target, trust, dns)?;
         let (idle, streams) = (Mutex::default(), Streams::default());
         Ok(Arc::new(Self { role, target, host, connector, connect_timeout, idle, streams }))
     }
@@ -170,7 +191,10 @@ impl Upstream {
     /// there already; for one that streams, whoever feeds it marks the end.
     ///
     /// # Errors
-    /// See [`Error`]. A request that was never written to a pooled connection is sent on another.
+    /// See [`Error`]. When a pooled connection turns out to be dead, a request that was never
+    /// written to it is sent on another. One that was written is sent again, once and on a new
+    /// connection, if it may be: its method is idempotent (RFC 9110, section 9.2.2) and it has no
+    /// body.
     pub async fn send(
         self: &Arc<Self>,
         mut request: Request<OutBody>,
@@ -183,18 +207,29 @@ impl Upstream {
             return self.send_http2(request, path, sent, streams).await;
         }
         *request.uri_mut() = Uri::from(path);
+        let repeatable = !streams && is_repeatable(&request);
+        let mut pooled = true;
         loop {
-            let (mut sender, pooled) = self.connection().await?;
+            let Connection { mut sender, peer, reused } = self.connection(pooled).await?;
+            let again = (reused && repeatable).then(|| head_of(&request));
             if !streams {
                 sent.mark();
             }
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.lease(response, sender, sent)),
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if pooled => request = unsent,
-                    _ => return Err(Error::of(failed.into_error())),
-                },
-            }
+            let mut failed = match sender.try_send_request(request).await {
+                Ok(response) => return Ok(self.lease(response, sender, peer, sent)),
+                Err(failed) => failed,
+            };
+            let unsent = failed.take_message().filter(|_| reused);
+            let error = failed.into_error();
+            request = match (unsent, again) {
+                (Some(unsent), _) => unsent,
+                (None, Some(again)) if !error.is_parse() && !error.is_user() => {
+                    // What killed one connection may have killed them all.
+                    pooled = false;
+                    again
+                }
+                _ => return Err(Error::of(error)),
+            };
         }
     }
 
@@ -211,6 +246,8 @@ impl Upstream {
         for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
             request.headers_mut().remove(name);
         }
+        let repeatable = !streams && is_repeatable(&request);
+        let mut again = repeatable.then(|| head_of(&request));
         loop {
             let taking =
                 tokio::time::timeout(self.connect_timeout, self.streams.take(&self.connector));
@@ -223,10 +260,15 @@ impl Upstream {
                     let lease = Some(Lease::Stream { _slot: slot });
                     return Ok(response.map(|inner| UpstreamBody::new(inner, lease)));
                 }
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if pooled => request = unsent,
-                    _ => return Err(Error::of(failed.into_error())),
-                },
+                Err(mut failed) => {
+                    let unsent = failed.take_message().filter(|_| pooled);
+                    let error = failed.into_error();
+                    let repeats = pooled && !error.is_user();
+                    request = match unsent.or_else(|| again.take().filter(|_| repeats)) {
+                        Some(request) => request,
+                        None => return Err(Error::of(error)),
+                    };
+                }
             }
         }
     }
@@ -270,54 +312,83 @@ impl Upstream {
         self: &Arc<Self>,
         response: Response<Incoming>,
         sender: SendRequest<OutBody>,
+        peer: Peer,
         sent: &Sent,
     ) -> Response<UpstreamBody> {
         // An answer before the request was whole leaves the connection in the middle of a request,
         // and one that switches protocols takes it away.
         let whole = sent.at().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS;
-        let lease = whole.then(|| Lease::Connection(Arc::clone(self), sender));
+        let lease = whole.then(|| Lease::Connection { upstream: Arc::clone(self), sender, peer });
         response.map(|inner| UpstreamBody::new(inner, lease))
     }
 
-    async fn connection(self: &Arc<Self>) -> Result<(SendRequest<OutBody>, bool), Error> {
-        while let Some(mut idle) = self.pop_idle() {
-            if idle.sender.is_ready() {
-                return Ok((idle.sender, true));
+    async fn connection(&self, pooled: bool) -> Result<Connection, Error> {
+        while pooled && let Some(Idle { mut sender, peer, .. }) = self.pop_idle() {
+            if sender.is_ready() {
+                return Ok(Connection { sender, peer, reused: true });
             }
             // Its own task has yet to see that the last exchange is over.
-            let ready = tokio::time::timeout(self.connect_timeout, idle.sender.ready());
+            let ready = tokio::time::timeout(self.connect_timeout, sender.ready());
             if matches!(ready.await, Ok(Ok(()))) {
-                return Ok((idle.sender, true));
+                return Ok(Connection { sender, peer, reused: true });
             }
         }
         let connecting = tokio::time::timeout(self.connect_timeout, self.connector.http1());
-        let sender = connecting.await.map_err(|_| Error::ConnectTimeout)??;
-        Ok((sender, false))
+        let (sender, peer) = connecting.await.map_err(|_| Error::ConnectTimeout)??;
+        Ok(Connection { sender, peer, reused: false })
     }
 
     fn pop_idle(&self) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(newest) = idle.pop_back() {
+        while let Some(mut newest) = idle.pop_back() {
             if newest.since.elapsed() > IDLE_TIMEOUT {
                 idle.clear();
                 return None;
             }
-            if !newest.sender.is_closed() {
+            if !newest.sender.is_closed() && self.connector.dialer.is_current(&mut newest.peer) {
                 return Some(newest);
             }
         }
         None
     }
 
-    fn put_back(&self, sender: SendRequest<OutBody>) {
+    fn put_back(&self, sender: SendRequest<OutBody>, mut peer: Peer) {
+        let since = Instant::now();
+        self.connector.dialer.refresh_if_due(since);
+        if !self.connector.dialer.is_current(&mut peer) {
+            return;
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while idle.front().is_some_and(|oldest| oldest.since.elapsed() > IDLE_TIMEOUT) {
             idle.pop_front();
         }
         if idle.len() < IDLE_MAX {
-            idle.push_back(Idle { sender, since: Instant::now() });
+            idle.push_back(Idle { sender, peer, since });
         }
     }
+}
+
+/// A connection for one request.
+struct Connection {
+    sender: SendRequest<OutBody>,
+    peer: Peer,
+    /// It carried requests before, and may have died since without our knowing.
+    reused: bool,
+}
+
+fn is_repeatable(request: &Request<OutBody>) -> bool {
+    request.method().is_idempotent() && request.body().is_end_stream()
+}
+
+/// The same request once more, of one without a body.
+fn head_of(request: &Request<OutBody>) -> Request<OutBody> {
+    let mut copy = Request::new(empty_body());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy
 }
 
 /// Waits for a response head, at most `limit` from the request sent whole; a slow upload is not

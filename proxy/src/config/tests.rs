@@ -27,6 +27,18 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.baseline, Target::parse("http://service-v1:4001").unwrap());
     assert_eq!(config.candidate, Target::parse("http://service-v2:4002").unwrap());
     assert_eq!(config.forward.baseline_timeout, Duration::from_secs(5));
+    let limits = Limits {
+        header_bytes: 65_536,
+        headers: 100,
+        head_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(75),
+        connections: 10_000,
+        streams: 200,
+        requests_in_flight: 4096,
+        request_bytes: None,
+    };
+    assert_eq!(config.forward.limits, limits);
+    assert_eq!(config.dns.refresh, Duration::from_secs(10));
     assert_eq!(config.mirror.fraction, 0.25);
     assert_eq!(config.mirror.methods, None);
     let (name, value) = config.mirror.mark.unwrap();
@@ -35,6 +47,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.mirror.max_body_bytes, 1_048_576);
     assert_eq!(config.mirror.queue_size, 256);
     assert!(config.mirror.body);
+    assert_eq!(config.mirror.unreachable_after, 5);
     let guardrail = guardrail::Config {
         latency_ratio: 1.15,
         error_delta: 0.005,
@@ -56,7 +69,15 @@ fn times_are_whole_seconds_or_carry_a_unit() {
     assert_eq!(cooldown("500ms"), Duration::from_millis(500));
     assert_eq!(cooldown("2m"), Duration::from_secs(120));
     assert_eq!(cooldown("24h"), Duration::from_secs(86_400));
-    for name in ["ABORT_COOLDOWN", "MIRROR_TIMEOUT", "BASELINE_TIMEOUT", "DRAIN_TIMEOUT"] {
+    for name in [
+        "ABORT_COOLDOWN",
+        "MIRROR_TIMEOUT",
+        "BASELINE_TIMEOUT",
+        "DRAIN_TIMEOUT",
+        "HEAD_TIMEOUT",
+        "IDLE_TIMEOUT",
+        "DNS_REFRESH",
+    ] {
         good(name, "1");
         for value in
             ["0", "0s", "-1", "1.5", "25h", "86401", "soon", "1 fortnight", "99999999999999999999"]
@@ -101,6 +122,36 @@ fn numbers_out_of_range_are_refused() {
     for name in ["MIRROR_MAX_BODY_BYTES", "MIRROR_BUFFER_BYTES"] {
         bad(name, "-1");
         bad(name, "1MiB");
+    }
+}
+
+#[test]
+fn the_guardrail_has_seen_its_breaches_before_only_probes_are_sent() {
+    for (consecutive, after) in [("1", 5), ("5", 5), ("50", 50), ("1000000", 100)] {
+        assert_eq!(good("ABORT_CONSECUTIVE", consecutive).mirror.unreachable_after, after);
+    }
+}
+
+#[test]
+fn limits_are_whole_numbers_in_their_range() {
+    let limits = |name, value| good(name, value).forward.limits;
+    assert_eq!(limits("MAX_HEADER_BYTES", "8192").header_bytes, 8192);
+    assert_eq!(limits("MAX_HEADERS", "1").headers, 1);
+    assert_eq!(limits("MAX_CONNECTIONS", "1").connections, 1);
+    assert_eq!(limits("MAX_STREAMS", "1").streams, 1);
+    assert_eq!(limits("MAX_REQUESTS_IN_FLIGHT", "1").requests_in_flight, 1);
+    assert_eq!(limits("MAX_REQUEST_BYTES", "0").request_bytes, Some(0));
+    for (name, values) in [
+        ("MAX_HEADER_BYTES", ["8191", "16777217", "64KiB", "-1"]),
+        ("MAX_HEADERS", ["0", "10001", "1.5", "-1"]),
+        ("MAX_CONNECTIONS", ["0", "18446744073709551615", "1.5", "-1"]),
+        ("MAX_STREAMS", ["0", "4294967296", "1.5", "-1"]),
+        ("MAX_REQUESTS_IN_FLIGHT", ["0", "18446744073709551615", "1.5", "-1"]),
+        ("MAX_REQUEST_BYTES", ["1MiB", "18446744073709551616", "1.5", "-1"]),
+    ] {
+        for value in values {
+            bad(name, value);
+        }
     }
 }
 

@@ -45,6 +45,12 @@ where
     if number < least { Err("too small".to_owned()) } else { Ok(number) }
 }
 
+/// A whole number in a range.
+pub(super) fn within(text: &str, range: std::ops::RangeInclusive<usize>) -> Parsed<usize> {
+    let number = text.parse::<usize>().map_err(|error| error.to_string())?;
+    if range.contains(&number) { Ok(number) } else { Err("out of range".to_owned()) }
+}
+
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
     text.parse().map_err(|_| "neither".to_owned())
 }

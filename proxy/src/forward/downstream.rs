@@ -11,6 +11,7 @@ use http_body_util::Full;
 
 use super::expect::Expected;
 use crate::body::Tapped;
+use crate::limits::timed::Busy;
 use crate::mirror::BaselineTap;
 use crate::upstream::{BoxError, UpstreamBody};
 
@@ -19,9 +20,11 @@ use crate::upstream::{BoxError, UpstreamBody};
 pub(super) struct InFlight(Arc<AtomicUsize>);
 
 impl InFlight {
-    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+    /// `None` when `limit` are in flight already.
+    pub(super) fn new(count: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let counted = Self(Arc::clone(count));
+        (before < limit).then_some(counted)
     }
 }
 
@@ -38,6 +41,7 @@ pub struct Downstream {
     _in_flight: Option<InFlight>,
     /// Of an upload that was not asked for, which ends with the response.
     _expected: Option<Expected>,
+    busy: Option<Busy>,
 }
 
 impl Downstream {
@@ -46,7 +50,14 @@ impl Downstream {
         in_flight: Option<InFlight>,
         expected: Option<Expected>,
     ) -> Self {
-        Self { body, _in_flight: in_flight, _expected: expected }
+        Self { body, _in_flight: in_flight, _expected: expected, busy: None }
+    }
+
+    /// The connection is busy with this until it is written.
+    #[must_use]
+    pub fn keeping(mut self, busy: Busy) -> Self {
+        self.busy = Some(busy);
+        self
     }
 }
 
@@ -65,7 +76,7 @@ pub enum DownstreamBody {
 
 impl From<DownstreamBody> for Downstream {
     fn from(body: DownstreamBody) -> Self {
-        Self { body, _in_flight: None, _expected: None }
+        Self { body, _in_flight: None, _expected: None, busy: None }
     }
 }
 

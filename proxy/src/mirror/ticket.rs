@@ -113,6 +113,13 @@ impl Ticket {
     }
 }
 
+impl RequestTap {
+    /// The body is over what the proxy takes; the copy goes nowhere.
+    pub fn too_large(self) {
+        self.ticket.give_up(Outcome::BodyTooLarge);
+    }
+}
+
 impl Tap for RequestTap {
     fn data(&mut self, chunk: &[u8]) {
         if contained(|| self.ticket.keep(chunk)).is_none() {

@@ -14,11 +14,12 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Request};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::announce::announce;
 use super::pair::{BaselineSide, End, Head};
+use super::slots::Slot;
 use super::{Job, Mirror, Stage, now};
 use crate::body::{Capture, ReplyBody};
 use crate::compare::{self, Limits, Rules, Side, Verdict};
@@ -38,11 +39,11 @@ const LONG_PAUSE: Duration = Duration::from_millis(100);
 /// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
 const DECODED_FACTOR: usize = 8;
 
-/// Sends copies, at most `concurrency` at once, until the queue's other end is gone.
+/// Sends copies, as many at once as the candidate copes with, until the queue's other end is gone.
 pub async fn run(mirror: Arc<Mirror>, mut jobs: mpsc::Receiver<Job>, candidate: Arc<Upstream>) {
-    let slots = Arc::new(Semaphore::new(mirror.config.concurrency));
-    // The slot comes first, so that a copy waits in the queue and nowhere else.
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+    loop {
+        // The slot comes first, so that a copy waits in the queue and nowhere else.
+        let slot = mirror.slots.acquire().await;
         let Some(job) = jobs.recv().await else { return };
         let (mirror, candidate) = (Arc::clone(&mirror), Arc::clone(&candidate));
         tokio::spawn(async move {
@@ -53,8 +54,8 @@ pub async fn run(mirror: Arc<Mirror>, mut jobs: mpsc::Receiver<Job>, candidate: 
             }
             let Job { tally, epoch, snapshot, body, held, complete_since, mut baseline } = job;
             let deadline = complete_since + mirror.config.timeout;
-            let called =
-                call(&mirror, &candidate, &tally.route, snapshot, body, deadline, &baseline);
+            let copy = (snapshot, body);
+            let called = call(&mirror, &candidate, &tally.route, copy, deadline, &baseline, &slot);
             let called = called.await;
             drop((slot, held));
             if let Some(outcome) = judge(&mirror, &tally.route, epoch, called, &mut baseline).await
@@ -104,10 +105,10 @@ async fn call(
     mirror: &Mirror,
     candidate: &Arc<Upstream>,
     route: &Route,
-    snapshot: RequestSnapshot,
-    body: Option<Capture>,
+    (snapshot, body): (RequestSnapshot, Option<Capture>),
     deadline: Instant,
     baseline: &BaselineSide,
+    slot: &Slot,
 ) -> Called {
     mirror.probe(Stage::Call);
     let _in_flight = InFlight::new(mirror);
@@ -120,11 +121,17 @@ async fn call(
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
             tracing::debug!(route = &*route.label, reason = error.reason(), "candidate failed");
+            mirror.note_reach(!error.is_connect());
             return Called::Failed(None);
         }
-        Err(_) => return Called::TimedOut(None),
+        Err(_) => {
+            slot.cut();
+            return Called::TimedOut(None);
+        }
     };
     let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
+    mirror.note_reach(true);
+    slot.answered(latency);
     route.metrics.candidate.latency.record(latency);
     let mut head = Head::of(&response, latency);
     let read = read_body(mirror, response.into_body(), &mut head, baseline);

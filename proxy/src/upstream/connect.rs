@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::dial::{Dialer, Dns, Peer};
 use super::streams::PER_CONNECTION;
 use super::{Error, OutBody, Target, Trust};
 use crate::exchange::Role;
@@ -29,8 +30,7 @@ const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs
 #[derive(Debug)]
 pub(super) struct Connector {
     role: Role,
-    host: String,
-    port: u16,
+    pub(super) dialer: Arc<Dialer>,
     tls: Option<Tls>,
 }
 
@@ -55,33 +55,45 @@ impl Tls {
 }
 
 impl Connector {
-    pub(super) fn new(role: Role, target: &Target, trust: &Trust) -> io::Result<Self> {
+    pub(super) fn new(role: Role, target: &Target, trust: &Trust, dns: Dns) -> io::Result<Self> {
         let tls = target.tls.then(|| Tls::new(target, trust)).transpose()?;
-        Ok(Self { role, host: target.host.clone(), port: target.port, tls })
+        let dialer = Dialer::new(target.host.clone(), target.port, dns);
+        Ok(Self { role, dialer, tls })
     }
 
-    async fn tcp(&self) -> Result<TcpStream, Error> {
-        let address = (self.host.as_str(), self.port);
-        let tcp = TcpStream::connect(address).await.map_err(Error::Connect)?;
+    async fn tcp(&self) -> Result<(TcpStream, Peer), Error> {
+        let (tcp, peer) = self.dialer.connect().await.map_err(Error::Connect)?;
         tcp.set_nodelay(true).map_err(Error::Connect)?;
-        Ok(tcp)
+        Ok((tcp, peer))
     }
 
-    pub(super) async fn http1(&self) -> Result<http1::SendRequest<OutBody>, Error> {
-        let tcp = self.tcp().await?;
-        let Some(tls) = &self.tls else { return self.handshake1(TokioIo::new(tcp)).await };
-        let stream = tls.http1.connect(tls.name.clone(), tcp).await.map_err(Error::Connect)?;
-        self.handshake1(TokioIo::new(stream)).await
+    pub(super) async fn http1(&self) -> Result<(http1::SendRequest<OutBody>, Peer), Error> {
+        let (tcp, peer) = self.tcp().await?;
+        let sender = match &self.tls {
+            None => self.handshake1(TokioIo::new(tcp)).await?,
+            Some(tls) => {
+                let stream = tls.http1.connect(tls.name.clone(), tcp).await;
+                self.handshake1(TokioIo::new(stream.map_err(Error::Connect)?)).await?
+            }
+        };
+        Ok((sender, peer))
     }
 
-    pub(super) async fn http2(&self) -> Result<http2::SendRequest<OutBody>, Error> {
-        let tcp = self.tcp().await?;
-        let Some(tls) = &self.tls else { return self.handshake2(TokioIo::new(tcp)).await };
-        let stream = tls.http2.connect(tls.name.clone(), tcp).await.map_err(Error::Connect)?;
-        if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            return Err(Error::Connect(io::Error::other("the upstream speaks no HTTP/2")));
-        }
-        self.handshake2(TokioIo::new(stream)).await
+    pub(super) async fn http2(&self) -> Result<(http2::SendRequest<OutBody>, Peer), Error> {
+        let (tcp, peer) = self.tcp().await?;
+        let sender = match &self.tls {
+            None => self.handshake2(TokioIo::new(tcp)).await?,
+            Some(tls) => {
+                let stream = tls.http2.connect(tls.name.clone(), tcp).await;
+                let stream = stream.map_err(Error::Connect)?;
+                if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                    let error = io::Error::other("the upstream speaks no HTTP/2");
+                    return Err(Error::Connect(error));
+                }
+                self.handshake2(TokioIo::new(stream)).await?
+            }
+        };
+        Ok((sender, peer))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one module that builds an HTTP client")]

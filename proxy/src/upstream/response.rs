@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
+use super::dial::Peer;
 use super::streams::Slot;
 use super::{OutBody, Upstream};
 
@@ -16,7 +17,7 @@ use super::{OutBody, Upstream};
 #[derive(Debug)]
 pub(super) enum Lease {
     /// A connection of its own, which goes back to the pool.
-    Connection(Arc<Upstream>, SendRequest<OutBody>),
+    Connection { upstream: Arc<Upstream>, sender: SendRequest<OutBody>, peer: Peer },
     /// A place on an HTTP/2 connection, which is free again when this is dropped.
     Stream { _slot: Slot },
 }
@@ -43,8 +44,8 @@ impl UpstreamBody {
     }
 
     fn put_back(&mut self) {
-        if let Some(Lease::Connection(upstream, sender)) = self.lease.take() {
-            upstream.put_back(sender);
+        if let Some(Lease::Connection { upstream, sender, peer }) = self.lease.take() {
+            upstream.put_back(sender, peer);
         }
     }
 }

@@ -7,6 +7,7 @@ use hyper::client::conn::http2::SendRequest;
 use tokio::time::Instant;
 
 use super::connect::Connector;
+use super::dial::Peer;
 use super::{Error, IDLE_TIMEOUT, OutBody};
 
 /// Requests in flight on one connection before another is opened; what most servers allow.
@@ -23,6 +24,8 @@ pub(super) struct Streams {
 #[derive(Debug)]
 struct Open {
     sender: SendRequest<OutBody>,
+    peer: Peer,
+    current: bool,
     in_flight: Arc<AtomicUsize>,
     used: Instant,
 }
@@ -43,17 +46,23 @@ impl Streams {
         &self,
         connector: &Connector,
     ) -> Result<(SendRequest<OutBody>, Slot, bool), Error> {
-        if let Some((sender, slot)) = self.free() {
+        if let Some((sender, slot)) = self.free(connector) {
             return Ok((sender, slot, true));
         }
         let _alone = self.opening.lock().await;
-        if let Some((sender, slot)) = self.free() {
+        if let Some((sender, slot)) = self.free(connector) {
             return Ok((sender, slot, true));
         }
-        let sender = connector.http2().await?;
+        let (sender, peer) = connector.http2().await?;
         let in_flight = Arc::new(AtomicUsize::new(1));
         let slot = Slot(Arc::clone(&in_flight));
-        self.open().push(Open { sender: sender.clone(), in_flight, used: Instant::now() });
+        self.open().push(Open {
+            sender: sender.clone(),
+            peer,
+            current: true,
+            in_flight,
+            used: Instant::now(),
+        });
         Ok((sender, slot, false))
     }
 
@@ -61,16 +70,21 @@ impl Streams {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn free(&self) -> Option<(SendRequest<OutBody>, Slot)> {
+    fn free(&self, connector: &Connector) -> Option<(SendRequest<OutBody>, Slot)> {
         let now = Instant::now();
+        connector.dialer.refresh_if_due(now);
         let mut open = self.open();
-        open.retain(|one| {
+        open.retain_mut(|one| {
+            // One that goes where the name no longer points gets no more requests.
+            one.current = connector.dialer.is_current(&mut one.peer);
             let busy = one.in_flight.load(Ordering::Relaxed) > 0;
-            !one.sender.is_closed() && (busy || now.duration_since(one.used) < IDLE_TIMEOUT)
+            let recent = one.current && now.duration_since(one.used) < IDLE_TIMEOUT;
+            !one.sender.is_closed() && (busy || recent)
         });
         // The first with a place, so that what is left over falls idle and is closed.
-        let found =
-            open.iter_mut().find(|one| one.in_flight.load(Ordering::Relaxed) < PER_CONNECTION)?;
+        let found = open
+            .iter_mut()
+            .find(|one| one.current && one.in_flight.load(Ordering::Relaxed) < PER_CONNECTION)?;
         found.in_flight.fetch_add(1, Ordering::Relaxed);
         found.used = now;
         Some((found.sender.clone(), Slot(Arc::clone(&found.in_flight))))

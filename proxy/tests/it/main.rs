@@ -4,6 +4,7 @@
 mod certificates;
 mod support;
 
+mod capacity;
 mod control;
 mod forward;
 mod grpc;
@@ -11,7 +12,9 @@ mod guardrail;
 mod hosts;
 mod http2;
 mod isolation;
+mod limits;
 mod mirror;
+mod names;
 mod observability;
 mod process;
 mod protocols;

@@ -8,7 +8,7 @@ use std::path::Path;
 const LEVELS: [&[&str]; 9] = [
     &["exchange", "headers", "guardrail", "listen", "log_limit"],
     &["metrics", "compare"],
-    &["body"],
+    &["body", "limits"],
     &["route", "upstream"],
     &["mirror"],
     &["forward", "control"],

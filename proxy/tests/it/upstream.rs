@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use proxy::exchange::Role;
 use proxy::listen::tls::Identity;
-use proxy::upstream::{Sent, Trust, Upstream, empty_body};
+use proxy::upstream::{Dns, Sent, Trust, Upstream, empty_body};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::certificates::{Certificates, TempFile, certificates};
@@ -102,8 +102,13 @@ fn a_request_that_a_dead_pooled_connection_never_took_is_sent_on_another() {
         let (tell, told) = mpsc::channel();
         let (done, is_done) = mpsc::channel();
         let addr = closes_when_told(told, done);
-        let upstream =
-            Upstream::new(Role::Baseline, target(addr), &Trust::default(), Duration::from_secs(5));
+        let upstream = Upstream::new(
+            Role::Baseline,
+            target(addr),
+            &Trust::default(),
+            Duration::from_secs(5),
+            Dns::default(),
+        );
         let upstream = upstream.unwrap();
         tokio::spawn(async {
             loop {

@@ -1,0 +1,367 @@
+//! A client's connection under time limits: for the head of a request, and without a request.
+//!
+//! One timer per connection, looked at when the connection waits for bytes and armed again only
+//! when it went off. hyper's own timer is set up anew for each request, and does not tell a slow
+//! head from a connection that is merely kept open.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::metrics::Refusal;
+
+const TIMED_OUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// What the requests on a connection tell its clock.
+#[derive(Debug, Default)]
+pub struct Activity {
+    open: AtomicUsize,
+    begun: AtomicUsize,
+    /// Bytes between requests are no head: HTTP/2 has other frames.
+    framed: AtomicBool,
+    /// It speaks another protocol by now, whose pace is not ours to judge.
+    tunnel: AtomicBool,
+}
+
+impl Activity {
+    /// A request has come; it ends when this is dropped.
+    pub fn begin(self: &Arc<Self>, version: http::Version) -> Busy {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        if version == http::Version::HTTP_2 {
+            self.framed.store(true, Ordering::Relaxed);
+        }
+        Busy(Arc::clone(self))
+    }
+
+    /// The connection is no longer one of requests.
+    pub fn becomes_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0 || self.tunnel.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that is not answered in full yet.
+#[derive(Debug)]
+pub struct Busy(Arc<Activity>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How long a connection may wait for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the first byte of a request head to its last.
+    pub head: Duration,
+    /// Without a request.
+    pub idle: Duration,
+}
+
+/// The stream of a connection; ends it when a limit is reached.
+pub struct Timed<S, F> {
+    inner: S,
+    activity: Arc<Activity>,
+    patience: Patience,
+    on_refusal: F,
+    timer: Pin<Box<Sleep>>,
+    /// When the head that is being read began.
+    head_since: Option<Instant>,
+    /// Requests begun when that was noted.
+    head_after: usize,
+    idle_since: Instant,
+    /// Requests begun when the timer last went off, and whether one was not answered.
+    begun: usize,
+    was_busy: bool,
+    /// Bytes of a response are still to be written.
+    blocked: bool,
+    /// Ended for being idle.
+    ended: bool,
+}
+
+impl<S, F> std::fmt::Debug for Timed<S, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timed").field("activity", &self.activity).finish_non_exhaustive()
+    }
+}
+
+enum Due {
+    Later(Instant),
+    Head,
+    Idle,
+}
+
+impl<S, F: Fn(Refusal)> Timed<S, F> {
+    /// Watches a connection that was just made; `on_refusal` hears why it was ended.
+    pub fn new(inner: S, activity: Arc<Activity>, patience: Patience, on_refusal: F) -> Self {
+        let now = Instant::now();
+        Self {
+            inner,
+            activity,
+            patience,
+            on_refusal,
+            timer: Box::pin(sleep_until(now + patience.head.min(patience.idle))),
+            head_since: None,
+            head_after: 0,
+            idle_since: now,
+            begun: 0,
+            was_busy: false,
+            blocked: false,
+            ended: false,
+        }
+    }
+
+    fn received(&mut self) {
+        if self.activity.is_busy() {
+            return;
+        }
+        let begun = self.activity.begun.load(Ordering::Relaxed);
+        if self.head_since.is_none() || self.head_after != begun {
+            self.head_since = Some(Instant::now());
+            self.head_after = begun;
+        }
+    }
+
+    fn due(&mut self, now: Instant) -> Due {
+        let begun = self.activity.begun.load(Ordering::Relaxed);
+        let busy = self.activity.is_busy();
+        if busy || self.was_busy || begun != self.begun {
+            // When the last request ended is not noted: late by a tick at most, never early.
+            self.idle_since = now;
+            (self.begun, self.was_busy) = (begun, busy);
+        }
+        if self.head_after != begun || self.activity.framed.load(Ordering::Relaxed) {
+            self.head_since = None;
+        }
+        let tick = self.patience.head.min(self.patience.idle);
+        if busy {
+            return Due::Later(now + tick);
+        }
+        if let Some(since) = self.head_since {
+            let due = since + self.patience.head;
+            return if due <= now { Due::Head } else { Due::Later(due) };
+        }
+        let due = self.idle_since + self.patience.idle;
+        if due <= now { Due::Idle } else { Due::Later(due.min(now + tick)) }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, F: Fn(Refusal) + Unpin> Timed<S, F> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            match self.due(Instant::now()) {
+                Due::Later(at) => self.timer.as_mut().reset(at),
+                Due::Head => {
+                    (self.on_refusal)(Refusal::HeadTimeout);
+                    self.answer_408(cx);
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                Due::Idle => {
+                    (self.on_refusal)(Refusal::IdleTimeout);
+                    self.ended = true;
+                    // Read as if the client had closed it, which ends it in good order.
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    /// As far as the socket takes it at once; never in the middle of a response.
+    fn answer_408(&mut self, cx: &mut Context<'_>) {
+        if !self.blocked
+            && matches!(Pin::new(&mut self.inner).poll_write(cx, TIMED_OUT), Poll::Ready(Ok(_)))
+        {
+            // Whether it arrives is up to the network; the connection ends either way.
+            drop(Pin::new(&mut self.inner).poll_flush(cx));
+        }
+    }
+}
+
+impl<S, F> AsyncRead for Timed<S, F>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Fn(Refusal) + Unpin,
+{
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut self.inner).poll_read(cx, buf) {
+            Poll::Pending => self.poll_timer(cx),
+            Poll::Ready(result) => {
+                if buf.filled().len() > before {
+                    self.received();
+                }
+                Poll::Ready(result)
+            }
+        }
+    }
+}
+
+impl<S, F> AsyncWrite for Timed<S, F>
+where
+    S: AsyncWrite + Unpin,
+    F: Unpin,
+{
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.blocked = !matches!(polled, Poll::Ready(Ok(written)) if written == buf.len());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        let whole = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        self.blocked = !matches!(polled, Poll::Ready(Ok(written)) if written == whole);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http::Version;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::advance;
+
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(60);
+
+    struct Bench {
+        client: DuplexStream,
+        activity: Arc<Activity>,
+        reader: tokio::task::JoinHandle<io::Result<()>>,
+        refused: Arc<Mutex<Vec<Refusal>>>,
+    }
+
+    /// A connection whose server side reads until it is told to end.
+    fn bench() -> Bench {
+        let (client, server) = duplex(1024);
+        let activity = Arc::new(Activity::default());
+        let refused = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&refused);
+        let patience = Patience { head: HEAD, idle: IDLE };
+        let mut timed = Timed::new(server, Arc::clone(&activity), patience, move |refusal| {
+            heard.lock().unwrap().push(refusal);
+        });
+        let reader = tokio::spawn(async move {
+            let mut buf = [0; 64];
+            while timed.read(&mut buf).await? > 0 {}
+            Ok(())
+        });
+        Bench { client, activity, reader, refused }
+    }
+
+    async fn pass(time: Duration) {
+        // In steps, so that a timer that is armed again on the way goes off in its turn.
+        for _ in 0..time.as_secs() {
+            tokio::task::yield_now().await;
+            advance(Duration::from_secs(1)).await;
+        }
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_ends_with_408_at_its_time_and_not_before() {
+        let mut bench = bench();
+        pass(Duration::from_secs(7)).await;
+        for _ in 0..9 {
+            bench.client.write_all(b"x").await.unwrap();
+            pass(Duration::from_secs(1)).await;
+        }
+        assert!(!bench.reader.is_finished());
+        pass(Duration::from_secs(2)).await;
+        assert!(bench.reader.is_finished());
+        assert_eq!(bench.reader.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut answer = String::new();
+        bench.client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert_eq!(*bench.refused.lock().unwrap(), [Refusal::HeadTimeout]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_ends_in_good_order() {
+        let mut bench = bench();
+        pass(IDLE - Duration::from_secs(1)).await;
+        assert!(!bench.reader.is_finished());
+        pass(Duration::from_secs(2)).await;
+        bench.reader.await.unwrap().unwrap();
+        let mut answer = String::new();
+        bench.client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "");
+        assert_eq!(*bench.refused.lock().unwrap(), [Refusal::IdleTimeout]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_takes_its_time_is_left_alone_and_idleness_counts_from_its_end() {
+        let mut bench = bench();
+        bench.client.write_all(b"head").await.unwrap();
+        pass(Duration::from_secs(1)).await;
+        let busy = bench.activity.begin(Version::HTTP_11);
+        pass(IDLE * 3).await;
+        drop(busy);
+        pass(IDLE - Duration::from_secs(1)).await;
+        assert!(!bench.reader.is_finished());
+        pass(HEAD + Duration::from_secs(2)).await;
+        assert!(bench.reader.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_between_requests_are_no_head_and_a_tunnel_has_no_limit() {
+        let mut framed = bench();
+        drop(framed.activity.begin(Version::HTTP_2));
+        framed.client.write_all(b"ping").await.unwrap();
+        let mut tunnel = bench();
+        tunnel.activity.becomes_tunnel();
+        tunnel.client.write_all(b"hello").await.unwrap();
+        pass(HEAD * 2).await;
+        assert!(!framed.reader.is_finished());
+        pass(IDLE * 3).await;
+        assert!(framed.reader.is_finished());
+        assert!(!tunnel.reader.is_finished());
+        tunnel.reader.abort();
+    }
+}

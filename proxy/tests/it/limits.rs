@@ -1,0 +1,217 @@
+//! What one client or all together may take, each limit refused in its own way and counted.
+
+use std::io::Write;
+use std::time::Duration;
+
+use proxy::limits::Limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::eventually;
+use crate::support::{
+    Proxy, fixed, hung, in_time, proxy, read_head, refusing, status, text, upstream, writes,
+};
+
+async fn limited(set: impl FnOnce(&mut Limits)) -> Proxy {
+    let baseline = upstream(|seen| async move { text(seen.body) }).await;
+    proxy(baseline.addr, fixed("{}").await.addr, |config| set(&mut config.forward.limits)).await
+}
+
+async fn refused(proxy: &Proxy, reason: &str) -> f64 {
+    proxy.metric("mirror_refused_total", &[&format!("reason=\"{reason}\"")]).await
+}
+
+async fn all_outcomes(proxy: &Proxy) -> f64 {
+    proxy.metric("mirror_outcomes_total", &[]).await
+}
+
+/// Sends these bytes on a connection of their own and reads until it is closed.
+async fn exchange(proxy: &Proxy, bytes: &[u8]) -> String {
+    let mut stream = proxy.connect().await;
+    // The proxy may have answered and closed before it has read everything.
+    stream.write_all(bytes).await.ok();
+    let mut answer = Vec::new();
+    in_time(stream.read_to_end(&mut answer)).await.ok();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn with_lines(count: usize) -> Vec<u8> {
+    let mut head = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n".to_vec();
+    for line in 2..count {
+        write!(head, "x-{line}: 1\r\n").unwrap();
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+#[tokio::test]
+async fn too_many_header_lines_are_431_below_and_above_what_the_parser_holds() {
+    // The proxy adds lines of its own, so the baseline must not count.
+    let baseline = writes(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    for limit in [10, 100, 200] {
+        let proxy = proxy(baseline, refusing().await, |config| {
+            config.forward.limits.headers = limit;
+        })
+        .await;
+        let answer = exchange(&proxy, &with_lines(limit)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{limit}: {answer}");
+        let answer = exchange(&proxy, &with_lines(limit + 1)).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{limit}: {answer}");
+        eventually!(refused(&proxy, "headers_too_large").await == 1.0);
+        eventually!(all_outcomes(&proxy).await == 1.0);
+    }
+}
+
+#[tokio::test]
+async fn a_head_of_too_many_bytes_is_431() {
+    let proxy = limited(|limits| limits.header_bytes = 16_384).await;
+    let long = |length| format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n", "x".repeat(length));
+    let whole = format!("{}connection: close\r\n\r\n", long(16_000));
+    assert!(exchange(&proxy, whole.as_bytes()).await.starts_with("HTTP/1.1 200 "));
+    let answer = exchange(&proxy, long(40_000).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    eventually!(refused(&proxy, "headers_too_large").await == 1.0);
+}
+
+#[tokio::test]
+async fn hundreds_of_half_open_requests_delay_nobody_and_end_with_408() {
+    const HALF_OPEN: usize = 300;
+    let proxy = limited(|limits| limits.head_timeout = Duration::from_secs(3)).await;
+    let mut half_open = Vec::new();
+    for _ in 0..HALF_OPEN {
+        let mut stream = proxy.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+        half_open.push(stream);
+    }
+    for _ in 0..20 {
+        let answered = tokio::time::timeout(Duration::from_secs(1), proxy.get("/")).await;
+        assert_eq!(answered.expect("not delayed").status(), 200);
+    }
+    assert_eq!(refused(&proxy, "head_timeout").await, 0.0, "answered beside them, not after them");
+    for mut stream in half_open {
+        let mut answer = String::new();
+        in_time(stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    assert_eq!(refused(&proxy, "head_timeout").await, HALF_OPEN as f64);
+    assert_eq!(refused(&proxy, "malformed").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_open_without_a_request_is_closed() {
+    let proxy = limited(|limits| limits.idle_timeout = Duration::from_millis(300)).await;
+    let silent = proxy.connect().await;
+    let mut used = proxy.connect().await;
+    used.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(in_time(read_head(&mut used)).await.starts_with("HTTP/1.1 200 "));
+    for mut stream in [silent, used] {
+        let mut rest = Vec::new();
+        in_time(stream.read_to_end(&mut rest)).await.unwrap();
+        assert_eq!(rest, b"");
+    }
+    eventually!(refused(&proxy, "idle_timeout").await >= 2.0);
+}
+
+#[tokio::test]
+async fn a_slow_answer_and_a_slow_upload_are_not_idle() {
+    let slow = |limits: &mut Limits| {
+        limits.idle_timeout = Duration::from_millis(100);
+        limits.head_timeout = Duration::from_millis(100);
+    };
+    let baseline = upstream(|seen| async move {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        text(seen.body)
+    })
+    .await;
+    let proxy =
+        proxy(baseline.addr, refusing().await, |config| slow(&mut config.forward.limits)).await;
+    let mut stream = proxy.connect().await;
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\nconnection: close\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    for byte in b"slow" {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    let mut answer = String::new();
+    in_time(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with("slow"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_is_closed_and_there_is_room_again_when_another_ends() {
+    let proxy = limited(|limits| limits.connections = 2).await;
+    let open = |mut stream: TcpStream| async move {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ok();
+        (read_head(&mut stream).await, stream)
+    };
+    let (first, kept) = in_time(open(proxy.connect().await)).await;
+    let (second, _other) = in_time(open(proxy.connect().await)).await;
+    assert!(first.starts_with("HTTP/1.1 200 ") && second.starts_with("HTTP/1.1 200 "));
+    let (third, _) = in_time(open(proxy.connect().await)).await;
+    assert_eq!(third, "");
+    drop(kept);
+    eventually!(open(proxy.connect().await).await.0.starts_with("HTTP/1.1 200 "));
+    eventually!({
+        let metrics = client_metrics(&proxy).await;
+        crate::support::sum(&metrics, "mirror_refused_total", &["reason=\"connections\""]) >= 1.0
+    });
+}
+
+/// The metrics, when there is a connection left to read them on.
+async fn client_metrics(proxy: &Proxy) -> String {
+    match proxy.client.get(proxy.url("/metrics")).send().await {
+        Ok(response) => response.text().await.unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_request_too_many_in_flight_is_503_with_retry_after_and_the_admin_endpoints_answer() {
+    let baseline = hung().await;
+    let proxy = proxy(baseline.addr, refusing().await, |config| {
+        config.forward.limits.requests_in_flight = 2;
+        config.forward.baseline_timeout = Duration::from_secs(3600);
+    })
+    .await;
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut stream = proxy.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        waiting.push(stream);
+    }
+    eventually!(baseline.count() == 2);
+    let response = in_time(proxy.get("/")).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(refused(&proxy, "requests_in_flight").await, 1.0);
+    assert_eq!(proxy.metric("mirror_requests_in_flight", &[]).await, 2.0);
+    drop(waiting);
+    eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 0.0);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_whether_its_length_is_declared_or_not() {
+    let proxy = limited(|limits| limits.request_bytes = Some(1000)).await;
+    assert_eq!(in_time(proxy.post("/", vec![1; 1000])).await.status(), 200);
+    assert_eq!(in_time(proxy.post("/", vec![1; 1001])).await.status(), 413);
+    assert_eq!(refused(&proxy, "body_too_large").await, 1.0);
+    eventually!(all_outcomes(&proxy).await == 1.0);
+    let chunked = |length| {
+        let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked";
+        format!("{head}\r\n\r\n{length:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(length))
+    };
+    assert!(exchange(&proxy, chunked(1000).as_bytes()).await.starts_with("HTTP/1.1 200 "));
+    let answer = exchange(&proxy, chunked(1001).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert_eq!(refused(&proxy, "body_too_large").await, 2.0);
+    // It had been forwarded in part, and whatever is forwarded has an outcome.
+    eventually!(proxy.outcome("body_too_large").await == 1.0);
+    assert_eq!(all_outcomes(&proxy).await, 3.0);
+}
+
+#[tokio::test]
+async fn without_a_limit_a_body_may_be_of_any_size() {
+    let baseline = upstream(|_| async { status(204) }).await;
+    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    assert_eq!(in_time(proxy.post("/", vec![1; 3 << 20])).await.status(), 204);
+}
