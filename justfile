@@ -65,6 +65,10 @@ check:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
     cargo deny check bans licenses sources
 
+# Measure the proxy beside its peers, 15 minutes or --quick; see bench/README.md and --help.
+bench *options:
+    cargo run --release --manifest-path bench/Cargo.toml -p bench -- {{ options }}
+
 # All that the gate runs.
 ci:
     bash .ci/run
