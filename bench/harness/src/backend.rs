@@ -159,3 +159,36 @@ fn take(bytes: &[u8], post_body: &[u8]) -> Result<Option<Taken>, String> {
         Some(_) => Err("another body".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_counts_when_it_is_whole_and_right() {
+        let body = request(Kind::Post).body;
+        let mut message = request(Kind::Post);
+        let bytes = message.numbered(b"0000000042");
+        assert!(take(&bytes[..bytes.len() - 1], &body).unwrap().is_none());
+        let taken = take(bytes, &body).unwrap().unwrap();
+        assert_eq!((taken.kind, taken.length), (Kind::Post, bytes.len()));
+        assert_eq!(&taken.number, b"0000000042");
+    }
+
+    #[test]
+    fn any_other_request_is_a_fault() {
+        let body = request(Kind::Post).body;
+        let mut message = request(Kind::Post);
+        let right = String::from_utf8(message.numbered(b"0000000042").to_vec()).unwrap();
+        for (what, instead) in [
+            ("POST /api", "PUT /api"),
+            ("/orders", "/order"),
+            ("X-Seq", "X-Other"),
+            ("Content-Length: 1024", "Content-Length: 1023"),
+            ("Content-Length: 1024", "Transfer-Encoding: chunked"),
+            ("4711", "4712"),
+        ] {
+            assert!(take(right.replacen(what, instead, 1).as_bytes(), &body).is_err(), "{what}");
+        }
+    }
+}

@@ -300,3 +300,25 @@ fn percentile(sorted: &[u32], share: f64) -> f64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).map_or(f64::NAN, |micros| f64::from(*micros) / 1000.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let sorted: Vec<u32> = (1..=200).map(|value| value * 1000).collect();
+        assert_eq!(percentile(&sorted, 0.50), 100.0);
+        assert_eq!(percentile(&sorted, 0.99), 198.0);
+        assert_eq!(percentile(&[7000], 0.99), 7.0);
+        assert!(percentile(&[], 0.5).is_nan());
+    }
+
+    #[test]
+    fn shares_are_of_what_came_in_between() {
+        let before = [("matched".to_owned(), 10.0)];
+        let after = [("matched".to_owned(), 20.0), ("candidate_failed".to_owned(), 30.0)];
+        let shares = shares(&before, &after, 40.0);
+        assert_eq!(shares, [("candidate_failed".to_owned(), 0.75), ("matched".to_owned(), 0.25)]);
+    }
+}

@@ -231,3 +231,46 @@ fn pace(due: &Due, rate: u32, duration: Duration) -> std::io::Result<()> {
 fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBER: &[u8] = b"0000000042";
+
+    fn checked(bytes: &[u8]) -> Result<bool, String> {
+        check(bytes, NUMBER, &answer(Kind::Post, Role::Baseline).body)
+    }
+
+    #[test]
+    fn the_baselines_answer_is_right_once_it_is_whole() {
+        let mut message = answer(Kind::Post, Role::Baseline);
+        let bytes = message.numbered(NUMBER);
+        assert_eq!(checked(bytes), Ok(true));
+        assert_eq!(checked(&bytes[..bytes.len() - 1]), Ok(false));
+        assert_eq!(checked(&bytes[..20]), Ok(false));
+    }
+
+    #[test]
+    fn any_other_answer_is_a_fault() {
+        let mut candidates = answer(Kind::Post, Role::Candidate);
+        assert!(checked(candidates.numbered(NUMBER)).is_err());
+        let mut anothers = answer(Kind::Post, Role::Baseline);
+        assert!(checked(anothers.numbered(b"0000000043")).is_err());
+        let mut shorter = answer(Kind::Get, Role::Baseline);
+        assert!(checked(shorter.numbered(NUMBER)).is_err());
+        let right = anothers.numbered(NUMBER);
+        assert!(checked(&[right, b"x"].concat()).is_err());
+        assert!(checked(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn requests_that_nobody_can_send_count_from_when_they_were_due() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let faults = Arc::default();
+        let load = at_rate(Vec::new(), 1000, Duration::from_millis(50), &faults);
+        let outcome = runtime.block_on(load).unwrap();
+        assert_eq!((outcome.requests, outcome.latencies.len()), (0, 50));
+        assert!(outcome.latencies[49] >= 49_000, "{:?}", outcome.latencies);
+    }
+}

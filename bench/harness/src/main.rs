@@ -65,7 +65,7 @@ struct Options {
     /// Measures what is built already.
     #[arg(long)]
     no_build: bool,
-    /// Where the table goes. A run of a part of the cells writes nothing unless this is given.
+    /// Where the table goes. Without it, a quick run or one of a part of the cells is printed only.
     #[arg(long)]
     output: Option<PathBuf>,
     /// The first of four ports.
@@ -123,7 +123,7 @@ fn run(mut options: Options) -> Result<bool, Box<dyn std::error::Error>> {
     results.minutes = begin.elapsed().as_secs_f64() / 60.0;
     fs::write(work.join("rounds.tsv"), results.rounds_table())?;
     let text = results.markdown(&scenarios);
-    let whole = options.proxies.is_empty() && options.scenarios.is_empty();
+    let whole = !options.quick && options.proxies.is_empty() && options.scenarios.is_empty();
     let default = whole.then(|| root.join("bench/RESULTS.md"));
     match options.output.or(default) {
         Some(path) => fs::write(path, text)?,
@@ -144,6 +144,8 @@ fn root() -> std::io::Result<PathBuf> {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()
 }
 
+const PEER: &str = "bench/Cargo.toml";
+
 fn build(root: &Path) -> Result<(), String> {
     let cargo = |arguments: &[&str]| {
         let status = Command::new("cargo").args(arguments).current_dir(root).status();
@@ -153,14 +155,9 @@ fn build(root: &Path) -> Result<(), String> {
         return Err("the proxy does not build".to_owned());
     }
     // A peer like the others: without it the rest is measured.
-    cargo(&[
-        "build",
-        "--release",
-        "--locked",
-        "--manifest-path",
-        "bench/Cargo.toml",
-        "--workspace",
-    ]);
+    if !cargo(&["build", "--release", "--locked", "--manifest-path", PEER, "-p", "bench-pingora"]) {
+        tell("pingora does not build");
+    }
     Ok(())
 }
 
@@ -188,6 +185,9 @@ fn gather(
         options.proxies.is_empty() || options.proxies.iter().any(|wanted| wanted == name)
     };
     proxies.retain(wanted);
+    if proxies.is_empty() {
+        return Err(std::io::Error::other("none of these proxies is here"));
+    }
     for left_out in &missing {
         tell(&format!("left out, since it is not here: {left_out}"));
     }

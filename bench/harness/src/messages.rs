@@ -155,3 +155,27 @@ pub(crate) fn length_of(headers: &[httparse::Header<'_>]) -> Option<usize> {
 pub(crate) fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a [u8]> {
     headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_have_the_promised_sizes() {
+        assert_eq!(request(Kind::Post).body.len(), 1024);
+        for role in [Role::Baseline, Role::Candidate] {
+            assert_eq!(answer(Kind::Get, role).body.len(), 600);
+            assert_eq!(answer(Kind::Post, role).body.len(), 4096);
+        }
+    }
+
+    #[test]
+    fn answers_to_a_post_differ_in_two_values_only() {
+        let text = |role| String::from_utf8(answer(Kind::Post, role).body).unwrap();
+        let same = text(Role::Candidate)
+            .replace("1893456000987", "1893456000123")
+            .replace("c81e728d9d4c2f63", "5f0c2a9e7b314d68");
+        assert_eq!(text(Role::Baseline), same);
+        assert_ne!(text(Role::Baseline), text(Role::Candidate));
+    }
+}

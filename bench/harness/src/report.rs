@@ -282,3 +282,86 @@ p99 are at the fixed rate, from when each request was due. Copied: the share of 
 candidate got whole, the least of all rounds; where it refuses, the connection attempts. Outcomes: of
 the same requests, as our proxy counts them, in the last round.
 ";
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::machine::Speed;
+    use crate::proxies::{Addresses, Make};
+
+    fn round(cpu: f64, copied: f64) -> Round {
+        Round {
+            cpu,
+            rate: 1.0,
+            p50: 1.0,
+            p99: 1.0,
+            memory: 1.0,
+            copied: Some(copied),
+            outcomes: Vec::new(),
+            load: 0.5,
+            speed: Speed { work: 1.0, share: 1.0 },
+        }
+    }
+
+    fn results(rounds: &[(&str, Make, Result<Round, String>)]) -> Results {
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let plan = Plan {
+            addresses: Addresses { proxy: at, admin: at, baseline: at, candidate: at },
+            proxy_core: 0,
+            load_core: 1,
+            clients: 1,
+            rate: 1,
+            flat_out: Duration::from_secs(1),
+            at_rate: Duration::from_secs(1),
+            settings: Vec::new(),
+        };
+        let mut results = Results::new(&plan, 1, Vec::new(), Vec::new(), String::new());
+        for (name, make, round) in rounds {
+            let (name, binary) = ((*name).to_owned(), PathBuf::new());
+            if !results.proxies.iter().any(|proxy| proxy.name == name) {
+                let version = String::new();
+                results.proxies.push(Proxy { name: name.clone(), make: *make, binary, version });
+            }
+            results.add(Key { scenario: "slow", proxy: name }, 1, round.clone());
+        }
+        results
+    }
+
+    #[test]
+    fn the_best_peer_is_one_that_copies_and_is_not_ours() {
+        let results = results(&[
+            ("mirrorlab", Make::Ours, Ok(round(1.0, 1.0))),
+            ("backend", Make::Backend, Ok(round(1.0, 1.0))),
+            ("dropper", Make::Nginx, Ok(round(2.0, 0.5))),
+            ("invalid", Make::Envoy, Err("broken".to_owned())),
+            ("slower", Make::Nginx, Ok(round(9.0, 1.0))),
+            ("honest", Make::Pingora, Ok(round(5.0, 0.995))),
+        ]);
+        let best = results.best_peer("slow", Better::Low, |round| round.cpu).unwrap();
+        assert_eq!((best.best, best.median), (5.0, 5.0));
+        assert!(!results.complete());
+    }
+
+    #[test]
+    fn one_invalid_round_makes_the_cell_invalid() {
+        let results = results(&[
+            ("nginx", Make::Nginx, Ok(round(1.0, 1.0))),
+            ("nginx", Make::Nginx, Err("broken".to_owned())),
+        ]);
+        assert!(results.figure("slow", "nginx", Better::Low, |round| round.cpu).is_none());
+        assert!(results.best_peer("slow", Better::Low, |round| round.cpu).is_none());
+    }
+
+    #[test]
+    fn best_and_median_of_the_rounds() {
+        let rounds = [3.0, 1.0, 2.0, 10.0];
+        let results = results(&rounds.map(|cpu| ("nginx", Make::Nginx, Ok(round(cpu, 1.0)))));
+        let low = results.figure("slow", "nginx", Better::Low, |round| round.cpu).unwrap();
+        let high = results.figure("slow", "nginx", Better::High, |round| round.cpu).unwrap();
+        assert_eq!((low.best, low.median, high.best, high.median), (1.0, 2.5, 10.0, 2.5));
+    }
+}
