@@ -19,6 +19,7 @@ RUN for crate in proxy demo-service loadgen lab xtests; do \
         || exit 1; \
     done \
     && mkdir -p xtests/tests/xtests && touch xtests/tests/xtests/main.rs \
+    && mkdir -p proxy/benches && touch proxy/benches/compare.rs \
     && cargo build --release --locked --bins -p proxy -p demo-service -p loadgen
 
 COPY proxy/src proxy/src

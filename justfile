@@ -69,6 +69,10 @@ check:
 bench *options:
     cargo run --release --manifest-path bench/Cargo.toml -p bench -- {{ options }}
 
+# Measure the comparison alone; a name picks a part, such as records/4096.
+bench-compare *options:
+    cargo bench -p proxy --bench compare -- {{ options }}
+
 # All that the gate runs.
 ci:
     bash .ci/run
