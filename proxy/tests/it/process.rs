@@ -258,7 +258,8 @@ async fn a_large_upload_and_download_leave_memory_flat() {
             while left > 0 {
                 left -= stream.read(&mut chunk).await.unwrap() as u64;
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            let done = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(done).await.unwrap();
         } else {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\n\r\n");
             stream.write_all(head.as_bytes()).await.unwrap();
