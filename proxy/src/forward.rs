@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, EXPECT, HOST, TRAILER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HOST, TRAILER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
@@ -88,6 +88,9 @@ impl Forward {
         if request.method() == Method::CONNECT {
             return self.refuse_connect();
         }
+        if headers::has_two_hosts(request.headers()) {
+            return self.refuse_malformed();
+        }
         let in_flight = InFlight::new(&self.in_flight);
         let route = self.routes.of(request.method(), request.uri().path());
         let upgrade = Upgrade::asked_for(&mut request);
@@ -147,6 +150,14 @@ impl Forward {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
         let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
         response.headers_mut().insert(ALLOW, allow);
+        response
+    }
+
+    fn refuse_malformed(&self) -> Response<Downstream> {
+        self.metrics.count_refused(Refusal::Malformed);
+        let mut response = Response::new(DownstreamBody::Ready(Full::default()).into());
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
 

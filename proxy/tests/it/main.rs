@@ -20,3 +20,4 @@ mod streaming;
 mod tidy;
 mod upgrades;
 mod upstream;
+mod wire;
