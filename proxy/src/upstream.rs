@@ -224,7 +224,11 @@ impl Upstream {
                     return Ok(response.map(|inner| UpstreamBody::new(inner, lease)));
                 }
                 Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if pooled => request = unsent,
+                    Some(unsent) if pooled => {
+                        // Each round takes one away, so that this ends.
+                        self.streams.forget(&slot);
+                        request = unsent;
+                    }
                     _ => return Err(Error::of(failed.into_error())),
                 },
             }

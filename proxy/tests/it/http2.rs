@@ -93,7 +93,8 @@ async fn requests_at_the_same_time_share_a_connection_and_more_of_them_open_anot
 
 #[tokio::test]
 async fn downloads_that_nobody_reads_do_not_hold_up_the_others_on_their_connection() {
-    let large = vec![b'x'; 8 << 20];
+    // More than all buffers on the way take up.
+    let large = Bytes::from(vec![b'x'; 16 << 20]);
     let baseline = upstream(move |seen| {
         let large = large.clone();
         async move { if seen.target.ends_with("/large") { text(large) } else { json("{}") } }
@@ -101,11 +102,11 @@ async fn downloads_that_nobody_reads_do_not_hold_up_the_others_on_their_connecti
     .await;
     let proxy = proxy(baseline.addr, refusing().await, over_http2).await;
     let mut unread = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..3 {
         unread.push(in_time(proxy.get("/large")).await);
     }
-    assert_eq!(in_time(proxy.get("/")).await.text().await.unwrap(), "{}");
-    assert_eq!(baseline.connections(), 1);
+    let other = in_time(async { proxy.get("/").await.text().await.unwrap() }).await;
+    assert_eq!((other.as_str(), baseline.connections()), ("{}", 1));
 }
 
 #[tokio::test]
