@@ -1,6 +1,8 @@
 //! What a proxy does to header lines: drops the connection-level ones and says who asked.
 
-use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 mod forwarded;
@@ -19,8 +21,12 @@ pub fn strip_connection_level(headers: &mut HeaderMap) {
         }
         headers.remove(CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, UPGRADE] {
         headers.remove(name);
+    }
+    if headers.remove(TRANSFER_ENCODING).is_some() {
+        // It decided where the body ends, and a length beside it is none (RFC 9112 section 6.3).
+        headers.remove(CONTENT_LENGTH);
     }
 }
 
@@ -38,6 +44,12 @@ fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .filter(|token| !token.is_empty())
+}
+
+/// Whether there is more than one `Host`, so that a cache or a filter before us may have believed
+/// the other (RFC 9112 section 3.2).
+pub fn has_two_hosts(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().nth(1).is_some()
 }
 
 /// Whether this is gRPC.
@@ -129,6 +141,7 @@ mod tests {
             ("proxy-connection", "keep-alive"),
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
+            ("content-length", "5"),
             ("upgrade", "h2c"),
             ("x-hop", "1"),
             ("x-other", "1"),

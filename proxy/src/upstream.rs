@@ -268,6 +268,8 @@ impl Upstream {
                         Some(request) => request,
                         None => return Err(Error::of(error)),
                     };
+                    // Each round takes one away, so that this ends.
+                    self.streams.forget(&slot);
                 }
             }
         }

@@ -60,6 +60,9 @@ fn grpc_is_compared_by_its_status_and_by_every_byte_of_its_messages() {
     let unfinished = Side { grpc_status: None, ..call(b"0", message) };
     assert_eq!(verdict_of(&call(b"0", message), &unfinished), Verdict::Mismatched);
     assert!(!same_bytes(&call(b"0", message), &unfinished));
+    let large = |status| Side { body: hashed(message, Cause::TooLarge), ..call(status, b"") };
+    assert_eq!(verdict_of(&large(b"0"), &large(b"0")), Verdict::Matched);
+    assert_eq!(verdict_of(&large(b"0"), &large(b"13")), Verdict::Mismatched);
 }
 
 #[test]

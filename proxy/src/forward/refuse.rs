@@ -1,11 +1,12 @@
 //! What the main path does not pass on, and what the client is told instead.
 
 use bytes::Bytes;
-use http::header::{ALLOW, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 
+use crate::headers::has_two_hosts;
 use crate::limits::Limits;
 use crate::metrics::Refusal;
 
@@ -13,6 +14,9 @@ use crate::metrics::Refusal;
 pub(super) fn by_head<B: Body>(request: &Request<B>, limits: &Limits) -> Option<Refusal> {
     if request.method() == Method::CONNECT {
         return Some(Refusal::Method);
+    }
+    if has_two_hosts(request.headers()) {
+        return Some(Refusal::Malformed);
     }
     if request.headers().len() > limits.headers {
         return Some(Refusal::HeadersTooLarge);
@@ -29,6 +33,9 @@ pub(super) fn answer(refusal: Refusal) -> Response<Full<Bytes>> {
         Refusal::Method => {
             let allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Refusal::Malformed => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Refusal::RequestsInFlight => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -207,11 +207,13 @@ impl Tap for BaselineTap {
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        let head = self.progress.head.get();
-        if let Some(status) = head.and_then(|head| head.grpc_status_of(trailers)) {
-            // Trailers come once.
-            drop(self.progress.grpc_status.set(status));
-        }
+        contained(|| {
+            let head = self.progress.head.get();
+            if let Some(status) = head.and_then(|head| head.grpc_status_of(trailers)) {
+                // Trailers come once.
+                drop(self.progress.grpc_status.set(status));
+            }
+        });
     }
 
     fn end(&mut self) {

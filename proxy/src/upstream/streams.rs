@@ -66,6 +66,11 @@ impl Streams {
         Ok((sender, slot, false))
     }
 
+    /// Gives no more places on this one's connection, which took no request.
+    pub(super) fn forget(&self, slot: &Slot) {
+        self.open().retain(|one| !Arc::ptr_eq(&one.in_flight, &slot.0));
+    }
+
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -317,6 +317,17 @@ async fn connect_is_refused_and_counted() {
 }
 
 #[tokio::test]
+async fn connect_is_refused_over_http_2_as_well() {
+    let baseline = fixed("{}").await;
+    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let mut client = crate::support::http2(proxy.connect().await).await;
+    let connect = http::Request::connect("shop.example:443").body(()).unwrap();
+    let (answer, _tunnel) = client.send_request(connect, false).unwrap();
+    assert_eq!(in_time(answer).await.unwrap().status(), 405);
+    assert_eq!(baseline.count(), 0);
+}
+
+#[tokio::test]
 async fn a_malformed_request_is_refused_with_400_and_has_no_outcome() {
     let proxy = proxy(fixed("{}").await.addr, refusing().await, |_| {}).await;
     let mut client = proxy.connect().await;

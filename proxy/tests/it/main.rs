@@ -23,3 +23,4 @@ mod streaming;
 mod tidy;
 mod upgrades;
 mod upstream;
+mod wire;

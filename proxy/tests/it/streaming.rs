@@ -220,11 +220,14 @@ async fn events_reach_the_client_one_by_one_whatever_becomes_of_the_copy() {
 
 #[tokio::test]
 async fn a_baseline_that_breaks_off_is_a_broken_transfer_in_every_version() {
-    for answer in [
-        &b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"[..],
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nonly this\r\n",
-    ] {
-        let proxy = proxy(writes(answer).await, refusing().await, |_| {}).await;
+    let sized = &b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"[..];
+    let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nonly this\r\n";
+    // Mirrored and not.
+    for (answer, fraction) in [(sized, 0.0), (sized, 1.0), (chunked, 0.0), (chunked, 1.0)] {
+        let proxy = proxy(writes(answer).await, refusing().await, |config| {
+            config.mirror.fraction = fraction;
+        })
+        .await;
         let mut client = http2(proxy.connect().await).await;
         let get = Request::get("http://x/").body(()).unwrap();
         let (response, _) = client.send_request(get, true).unwrap();
