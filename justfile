@@ -50,6 +50,11 @@ lab *options:
 # Play the regression story; the exit code says whether it went as it should.
 story: (lab "--scenario" "regression")
 
+# A candidate that does everything wrong in turn, for 20 minutes; see --help.
+soak *options:
+    cargo build --release -p proxy -p lab
+    target/release/mirrorlab-soak {{ options }}
+
 # All tests.
 test:
     cargo test --workspace

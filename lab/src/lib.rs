@@ -4,6 +4,7 @@ pub mod options;
 pub mod output;
 pub mod prometheus_text;
 pub mod scenario;
+pub mod soak;
 pub mod stack;
 pub mod status;
 pub mod traffic;

@@ -33,7 +33,11 @@ pub enum Scenario {
     Regression,
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+/// Reads a rate of requests per second.
+///
+/// # Errors
+/// What is allowed.
+pub fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if rate > 0.0 && rate <= 1000.0 {
         Ok(rate)

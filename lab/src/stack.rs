@@ -113,7 +113,7 @@ fn all_interfaces(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
 }
 
-async fn service(name: &str, port: u16) -> io::Result<Running> {
+pub(crate) async fn service(name: &str, port: u16) -> io::Result<Running> {
     let mut failed = io::Error::from(io::ErrorKind::AddrInUse);
     for port in candidates(port) {
         let addr = all_interfaces(port);

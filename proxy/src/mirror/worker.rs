@@ -122,10 +122,15 @@ async fn call(
         Ok(Err(error)) => {
             tracing::debug!(route = &*route.label, reason = error.reason(), "candidate failed");
             mirror.note_reach(!error.is_connect());
+            if error.is_timeout() {
+                slot.cut();
+            }
             return Called::Failed(None);
         }
         Err(_) => {
             slot.cut();
+            // A request is sent when there is a connection to send it on.
+            mirror.note_reach(sent.at().is_some());
             return Called::TimedOut(None);
         }
     };

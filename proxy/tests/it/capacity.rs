@@ -23,6 +23,7 @@ async fn a_candidate_that_hangs_gets_fewer_copies_at_once_and_all_again_when_it_
         config.mirror.concurrency = 8;
         config.mirror.queue_size = 8;
         config.mirror.timeout = Duration::from_millis(50);
+        config.mirror.unreachable_after = 5;
     })
     .await;
     assert_eq!(proxy.metric("mirror_copies_limit", &[]).await, 8.0);
@@ -31,6 +32,7 @@ async fn a_candidate_that_hangs_gets_fewer_copies_at_once_and_all_again_when_it_
         proxy.metric("mirror_copies_limit", &[]).await == 1.0
     });
     assert!(proxy.metric("mirror_copies_in_flight", &[]).await <= 1.0);
+    assert_eq!(proxy.outcome("candidate_unreachable").await, 0.0, "it takes connections");
     ill.store(false, Ordering::SeqCst);
     eventually!({
         proxy.get("/").await;
@@ -148,6 +150,23 @@ async fn a_candidate_that_refuses_is_only_probed_and_gets_all_copies_when_it_is_
     }
     assert_eq!(proxy.outcome("candidate_unreachable").await, before);
     assert_eq!(proxy.status().await["breachStreak"], 0);
+}
+
+#[tokio::test]
+async fn a_candidate_to_which_nothing_gets_through_is_only_probed() {
+    let (silent, _queued) = support::silent().await;
+    let proxy = proxy(fixed("{}").await.addr, silent, |config| {
+        config.mirror.timeout = Duration::from_millis(50);
+        config.mirror.unreachable_after = 5;
+    })
+    .await;
+    eventually!({
+        in_time(proxy.get("/")).await;
+        proxy.outcome("candidate_unreachable").await > 0.0
+    });
+    // Whichever is first, the deadline or the time to connect, which are the same.
+    let tried = proxy.outcome("candidate_timeout").await + proxy.outcome("candidate_failed").await;
+    assert!(tried >= 5.0, "{tried}");
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! What one client or all together may take, each limit refused in its own way and counted.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::limits::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -214,4 +217,61 @@ async fn without_a_limit_a_body_may_be_of_any_size() {
     let baseline = upstream(|_| async { status(204) }).await;
     let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
     assert_eq!(in_time(proxy.post("/", vec![1; 3 << 20])).await.status(), 204);
+}
+
+type Http2 = hyper::client::conn::http2::SendRequest<http_body_util::Empty<bytes::Bytes>>;
+
+async fn http2(proxy: &Proxy) -> Http2 {
+    let io = TokioIo::new(proxy.connect().await);
+    #[expect(clippy::disallowed_methods, reason = "a client of HTTP/2, which the tests' lacks")]
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), io);
+    let (sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+#[tokio::test]
+async fn over_http_2_header_lines_and_requests_at_once_have_the_same_limits() {
+    const STREAMS: usize = 2;
+    let at_once = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, seen) = (Arc::clone(&at_once), Arc::clone(&most));
+    let baseline = upstream(move |_| {
+        let (now, seen) = (Arc::clone(&now), Arc::clone(&seen));
+        async move {
+            seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            text("")
+        }
+    })
+    .await;
+    let proxy = proxy(baseline.addr, refusing().await, |config| {
+        config.mirror.fraction = 0.0;
+        config.forward.limits.headers = 10;
+        config.forward.limits.streams = u32::try_from(STREAMS).unwrap();
+    })
+    .await;
+    let mut sender = http2(&proxy).await;
+    let request = |lines: usize| {
+        let mut request = http::Request::get("http://x/").body(http_body_util::Empty::new());
+        let headers = request.as_mut().unwrap().headers_mut();
+        for _ in 0..lines {
+            headers.append("x-line", http::HeaderValue::from_static("1"));
+        }
+        request.unwrap()
+    };
+    assert_eq!(in_time(sender.send_request(request(11))).await.unwrap().status(), 431);
+    assert_eq!(refused(&proxy, "headers_too_large").await, 1.0);
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let mut sender = sender.clone();
+            let request = request(10);
+            tokio::spawn(async move { sender.send_request(request).await.unwrap().status() })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(in_time(call).await.unwrap(), 200);
+    }
+    assert_eq!(most.load(Ordering::SeqCst), STREAMS);
 }

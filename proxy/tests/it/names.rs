@@ -13,7 +13,6 @@ use proxy::exchange::Role;
 use proxy::upstream::dial::{Answer, Dns, Resolve};
 use proxy::upstream::{Error, Sent, Target, Trust, Upstream, empty_body, full_body};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use crate::eventually;
 use crate::support::{self, in_time, proxy, raw, read_head, refusing};
@@ -138,25 +137,9 @@ async fn connections_are_spread_over_all_addresses_and_those_that_refuse_are_pas
     assert!(one.connections() > 0 && two.connections() > 0);
 }
 
-/// An address that takes no connection and refuses none: its queue is full.
-async fn silent() -> (SocketAddr, Vec<TcpStream>) {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let addr = socket.local_addr().unwrap();
-    let listener = socket.listen(1).unwrap();
-    let mut queued = Vec::new();
-    let patience = Duration::from_millis(200);
-    while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(addr)).await {
-        queued.push(stream.unwrap());
-    }
-    // Nobody will ever accept, and nobody closes it either.
-    Box::leak(Box::new(listener));
-    (addr, queued)
-}
-
 #[tokio::test]
 async fn an_address_that_says_nothing_has_the_next_one_tried_beside_it() {
-    let (silent, _queued) = silent().await;
+    let (silent, _queued) = support::silent().await;
     let answering = support::fixed("here").await;
     for order in [[silent, answering.addr], [answering.addr, silent]] {
         let upstream = upstream(Script::of(&order).dns(NEVER));

@@ -224,6 +224,22 @@ pub(crate) async fn curl(arguments: &[&str]) -> Option<String> {
     Some(text(&output.stdout) + &text(&output.stderr))
 }
 
+/// An address that takes no connection and refuses none: its queue is full.
+pub(crate) async fn silent() -> (SocketAddr, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = socket.local_addr().unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut queued = Vec::new();
+    let patience = Duration::from_millis(200);
+    while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(addr)).await {
+        queued.push(stream.unwrap());
+    }
+    // Nobody will ever accept, and nobody closes it either.
+    Box::leak(Box::new(listener));
+    (addr, queued)
+}
+
 pub(crate) fn target(addr: SocketAddr) -> Target {
     Target::parse(&format!("http://{addr}")).unwrap()
 }
