@@ -20,6 +20,7 @@ RUN for crate in proxy demo-service loadgen lab xtests; do \
     done \
     && mkdir -p xtests/tests/xtests && touch xtests/tests/xtests/main.rs \
     && mkdir -p proxy/benches && touch proxy/benches/compare.rs \
+    && mkdir -p lab/src/bin && cp lab/src/main.rs lab/src/bin/soak.rs \
     && cargo build --release --locked --bins -p proxy -p demo-service -p loadgen
 
 COPY proxy/src proxy/src
