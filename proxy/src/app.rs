@@ -211,13 +211,11 @@ impl App {
 }
 
 /// What a listener serves.
-#[derive(Clone)]
 enum Service {
     Traffic(Traffic),
     Admin(Router),
 }
 
-#[derive(Clone)]
 struct Traffic {
     forward: Arc<Forward>,
     /// Served here when the admin endpoints have no listener of their own.
@@ -226,19 +224,16 @@ struct Traffic {
 }
 
 impl Service {
-    async fn answer(
-        self,
-        request: Request<Incoming>,
-        peer: Peer,
-    ) -> Result<Response<Downstream>, Infallible> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
             Self::Traffic(Traffic { admin: Some(router), .. })
                 if control::is_admin_path(request.uri().path()) =>
             {
-                by_router(router, request).await
+                // Boxed, or each request's future would be as large as a router's.
+                Box::pin(by_router(router, request)).await
             }
-            Self::Traffic(traffic) => Ok(traffic.forward.handle(request, peer).await),
+            Self::Traffic(traffic) => traffic.forward.handle(request, peer).await,
         }
     }
 
@@ -257,12 +252,10 @@ impl Service {
     }
 }
 
-async fn by_router(
-    router: Router,
-    request: Request<Incoming>,
-) -> Result<Response<Downstream>, Infallible> {
-    let response = router.oneshot(request.map(axum::body::Body::new)).await?;
-    Ok(response.map(|body| DownstreamBody::Admin(body).into()))
+async fn by_router(router: &Router, request: Request<Incoming>) -> Response<Downstream> {
+    let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+    let response = answer.await.unwrap_or_else(|never| match never {});
+    response.map(|body| DownstreamBody::Admin(body).into())
 }
 
 /// A listener with its connections.
@@ -383,13 +376,12 @@ where
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle }, on_refusal);
-    let answering = serving.service.clone();
+    let answering = Arc::clone(&serving);
     let answer = service_fn(move |request: Request<Incoming>| {
         let busy = activity.begin(request.version());
-        let activity = Arc::clone(&activity);
-        let answer = answering.clone().answer(request, peer);
+        let (activity, serving) = (Arc::clone(&activity), Arc::clone(&answering));
         async move {
-            let response = answer.await?;
+            let response = serving.service.answer(request, peer).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.becomes_tunnel();
             }

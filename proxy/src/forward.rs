@@ -205,7 +205,7 @@ impl Forward {
         let call = head_within(limit, &sent, call);
         let response = match expected {
             None => call.await?,
-            Some(expected) => expected.within(limit, call).await?,
+            Some(expected) => Box::pin(expected.within(limit, call)).await?,
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
             return Err(Error::UnaskedUpgrade);

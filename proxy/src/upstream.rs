@@ -204,7 +204,9 @@ impl Upstream {
         let path = self.rewrite(request.uri());
         self.name_host(request.headers_mut());
         if self.speaks_http2(&request) {
-            return self.send_http2(request, path, sent, streams).await;
+            // Boxed, as all that is not done for most requests: a future is as large as its largest
+            // step, and is moved about.
+            return Box::pin(self.send_http2(request, path, sent, streams)).await;
         }
         *request.uri_mut() = Uri::from(path);
         let repeatable = !streams && is_repeatable(&request);
@@ -331,12 +333,12 @@ impl Upstream {
             }
             // Its own task has yet to see that the last exchange is over.
             let ready = tokio::time::timeout(self.connect_timeout, sender.ready());
-            if matches!(ready.await, Ok(Ok(()))) {
+            if matches!(Box::pin(ready).await, Ok(Ok(()))) {
                 return Ok(Connection { sender, peer, reused: true });
             }
         }
         let connecting = tokio::time::timeout(self.connect_timeout, self.connector.http1());
-        let (sender, peer) = connecting.await.map_err(|_| Error::ConnectTimeout)??;
+        let (sender, peer) = Box::pin(connecting).await.map_err(|_| Error::ConnectTimeout)??;
         Ok(Connection { sender, peer, reused: false })
     }
 
