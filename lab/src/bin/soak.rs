@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use lab::output::Output;
 use lab::soak::{self, Bounds};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Drives steady traffic through a proxy process while its candidate refuses, hangs, is slow,
 /// answers garbage, answers without end and is healthy, three times in turn.
@@ -31,6 +32,7 @@ struct Options {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let mut output = Output::default();
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return ExitCode::from(1) };
     let beside =
         || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("mirrorlab-proxy"));
     let ended = match options.proxy.map_or_else(beside, Ok) {
@@ -38,8 +40,9 @@ async fn main() -> ExitCode {
             let soak = soak::run(&proxy, options.duration, options.rate, |line| output.line(line));
             tokio::select! {
                 ended = soak => ended,
-                // A soak that was broken off proves nothing.
+                // A soak that was broken off proves nothing; it takes the proxy with it.
                 _ = tokio::signal::ctrl_c() => return ExitCode::from(1),
+                _ = terminated.recv() => return ExitCode::from(1),
             }
         }
         Err(error) => Err(error),
