@@ -51,7 +51,8 @@ async fn main() -> ExitCode {
     }
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours);
-    log.with_target(false).init();
+    // A line that cannot be written is lost, not a reason to panic.
+    log.with_target(false).log_internal_errors(false).init();
     serve(config).await
 }
 

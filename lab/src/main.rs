@@ -40,7 +40,8 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let log = tracing_subscriber::fmt().with_max_level(tracing_level(&config));
+    let log =
+        tracing_subscriber::fmt().with_max_level(tracing_level(&config)).log_internal_errors(false);
     log.with_writer(std::io::stderr).with_target(false).init();
     let code = runtime.block_on(run(&options, config, compare.handle().clone(), &mut output));
     compare.shutdown_background();

@@ -15,7 +15,9 @@ pub fn init(log: &Log) -> Result<(), String> {
         .map_err(|error| format!("LOG_LEVEL {:?}: {error}", log.filter))?;
     let colours = std::io::stderr().is_terminal();
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let lines = lines.with_target(false).with_ansi(colours);
+    // A line that cannot be written is lost; complaining about it on the same standard error would
+    // be a panic.
+    let lines = lines.with_target(false).with_ansi(colours).log_internal_errors(false);
     let done = if log.json { lines.json().try_init() } else { lines.try_init() };
     done.map_err(|error| error.to_string())
 }

@@ -1,6 +1,8 @@
 //! The service as a whole, over a real socket.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod process;
+
 use demo_service::{Chaos, Config, Running};
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@
 //! enough for five such pairs in a row. The work that takes time, comparing, has its own threads.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, LazyLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +35,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The same for a body without a declared length: what comes can only tell a longer body from an
 /// endless one, which is not worth a busy core.
 const LONG_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes of a body that is compared where it was read.
+const SMALL: u64 = 8 * 1024;
+
+/// The names that are left out or masked.
+static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
 
 /// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
 const DECODED_FACTOR: usize = 8;
@@ -117,34 +123,40 @@ async fn call(
     let request = copy_of(mirror, snapshot, body);
     let sent = Sent::default();
     route.metrics.candidate.requests.increment(1);
-    let response = match timeout_at(deadline, candidate.send(request, &sent, false)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => {
-            tracing::debug!(route = &*route.label, reason = error.reason(), "candidate failed");
-            mirror.note_reach(!error.is_connect());
-            if error.is_timeout() {
-                slot.cut();
+    let mut latency = None;
+    // One timer for all of it.
+    let talk = async {
+        let response = match candidate.send(request, &sent, false).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::debug!(route = &*route.label, reason = error.reason(), "candidate failed");
+                mirror.note_reach(!error.is_connect());
+                if error.is_timeout() {
+                    slot.cut();
+                }
+                return Called::Failed(None);
             }
-            return Called::Failed(None);
-        }
-        Err(_) => {
-            slot.cut();
-            // A request is sent when there is a connection to send it on.
-            mirror.note_reach(sent.at().is_some());
-            return Called::TimedOut(None);
+        };
+        let taken = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
+        latency = Some(taken);
+        mirror.note_reach(true);
+        slot.answered(taken);
+        route.metrics.candidate.latency.record(taken);
+        let mut head = Head::of(&response, taken);
+        match read_body(mirror, response.into_body(), &mut head, baseline).await {
+            Some(body) => Called::Answered(head, body),
+            None => Called::Failed(Some(taken)),
         }
     };
-    let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
-    mirror.note_reach(true);
-    slot.answered(latency);
-    route.metrics.candidate.latency.record(latency);
-    let mut head = Head::of(&response, latency);
-    let read = read_body(mirror, response.into_body(), &mut head, baseline);
-    match timeout_at(deadline, read).await {
-        Ok(Some(body)) => Called::Answered(head, body),
-        Ok(None) => Called::Failed(Some(latency)),
-        Err(_) => Called::TimedOut(Some(latency)),
+    if let Ok(called) = timeout_at(deadline, talk).await {
+        return called;
     }
+    if latency.is_none() {
+        slot.cut();
+        // A request is sent when there is a connection to send it on.
+        mirror.note_reach(sent.at().is_some());
+    }
+    Called::TimedOut(latency)
 }
 
 fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Vec<u8>>) -> Request<OutBody> {
@@ -281,12 +293,15 @@ struct Reply {
     body: ReplyBody,
 }
 
-/// Compares two answers. Equal bytes are seen at once; a closer look takes time that no client
-/// should wait for, and has threads of its own.
+/// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
+/// that no client should wait for, and has threads of its own.
 async fn compared(mirror: &Arc<Mirror>, ours: Reply, theirs: Reply) -> Option<Outcome> {
     mirror.probe(Stage::Compare);
     if compare::same_bytes(&ours.side(), &theirs.side()) {
         return Some(Outcome::Matched);
+    }
+    if ours.is_small() && theirs.is_small() {
+        return Some(look_closer(mirror, &ours, &theirs));
     }
     let look = {
         let mirror = Arc::clone(mirror);
@@ -301,7 +316,7 @@ fn look_closer(mirror: &Mirror, ours: &Reply, theirs: &Reply) -> Outcome {
     let mut grant = |bytes| decoded.as_mut().is_some_and(|held| held.try_grow(bytes));
     let max_decoded = mirror.config.max_body_bytes.saturating_mul(DECODED_FACTOR);
     let mut limits = Limits { max_decoded, grant: &mut grant };
-    match compare::compare(&ours.side(), &theirs.side(), &Rules::default(), &mut limits) {
+    match compare::compare(&ours.side(), &theirs.side(), &RULES, &mut limits) {
         Verdict::Matched => Outcome::Matched,
         Verdict::Mismatched => Outcome::Mismatched,
         Verdict::ResponseTooLarge => Outcome::ResponseTooLarge,
@@ -313,6 +328,12 @@ fn look_closer(mirror: &Mirror, ours: &Reply, theirs: &Reply) -> Outcome {
 }
 
 impl Reply {
+    /// Looking at it closely takes less than handing it to another thread. What is encoded may be
+    /// of any size.
+    fn is_small(&self) -> bool {
+        self.body.length() <= SMALL && self.head.content_encoding.is_empty()
+    }
+
     fn side(&self) -> Side<'_> {
         let Head { status, content_type, content_encoding, grpc_status, .. } = &self.head;
         Side {

@@ -106,6 +106,33 @@ impl Process {
     }
 }
 
+#[tokio::test]
+async fn a_log_that_nobody_takes_costs_no_client_an_answer() {
+    let nowhere = format!("http://{}", refusing().await);
+    let settings = [
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("BASELINE_URL", nowhere.as_str()),
+        ("CANDIDATE_URL", nowhere.as_str()),
+        ("LOG_FORMAT", "json"),
+        ("LOG_LEVEL", "trace"),
+    ];
+    let mut child = command(&settings).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let ready = lines.find_map(|line| line.ok().filter(|line| line.contains("\"ready\""))).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let addr = ready["fields"]["traffic"].as_str().unwrap().parse().unwrap();
+    // The other end of its standard error goes away.
+    drop(lines);
+    let mut process = Process { child, addr, log: std::sync::Arc::default() };
+    for _ in 0..3 {
+        let mut client = process.request().await;
+        let head = in_time(read_head(&mut client)).await;
+        assert!(head.starts_with("HTTP/1.1 502"), "{head}");
+    }
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(0));
+}
+
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
