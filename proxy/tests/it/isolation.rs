@@ -72,7 +72,11 @@ async fn with_all_workers_parked_and_the_queue_full_clients_are_served() {
 async fn a_compare_runtime_that_is_gone_costs_the_client_nothing() {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build().unwrap();
-    let config = crate::support::config(fixed("{}").await.addr, fixed("[]").await.addr);
+    // A small body is compared where it was read.
+    let large = |digit: &'static str| {
+        crate::support::upstream(move |_| async move { text(digit.repeat(20_000)) })
+    };
+    let config = crate::support::config(large("1").await.addr, large("2").await.addr);
     let app = proxy::app::start(config, runtime.handle().clone()).await.unwrap();
     runtime.shutdown_background();
     let proxy = crate::support::Proxy { app, client: crate::support::client() };
