@@ -121,6 +121,13 @@ mod tests {
     }
 
     #[test]
+    fn outcomes_are_the_classes_of_the_status() {
+        let of = |code| outcome(StatusCode::from_u16(code).unwrap());
+        assert_eq!([101, 204, 304].map(of), ["INFORMATIONAL", "SUCCESS", "REDIRECTION"]);
+        assert_eq!([404, 500, 700].map(of), ["CLIENT_ERROR", "SERVER_ERROR", "UNKNOWN"]);
+    }
+
+    #[test]
     fn unknown_methods_share_one_label() {
         assert_eq!(bounded(&Method::from_bytes(b"BREW").unwrap()), "OTHER");
     }

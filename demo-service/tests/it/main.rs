@@ -164,6 +164,14 @@ async fn a_mismatch_is_a_wrong_but_well_formed_answer() {
 }
 
 #[tokio::test]
+async fn an_order_may_have_64_kib() {
+    let service = service(Chaos::default()).await;
+    let order = r#"{"productIds":["p-100"]}"#;
+    let body = order.to_owned() + &" ".repeat(64 * 1024 - order.len());
+    assert_eq!(service.send(reqwest::Method::POST, "/api/checkout", &body).await.0, 200);
+}
+
+#[tokio::test]
 async fn latency_is_added_under_api_alone() {
     let service = service(Chaos { latency_ms: 60, ..Chaos::default() }).await;
     let start = std::time::Instant::now();

@@ -17,6 +17,8 @@ use super::addresses::Addresses;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// A name that gave no answer, or whose addresses all failed, is not asked for again sooner.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a request whose connections all failed waits for other addresses.
+const ASK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a resolver answers.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
@@ -134,7 +136,9 @@ impl Dialer {
         let dialed = match dialed {
             Err(error) if !fresh => {
                 // All that was known failed; the name may point elsewhere by now.
-                self.ask(start.checked_sub(ASK_AGAIN)).await?;
+                if !self.ask_soon(start.checked_sub(ASK_AGAIN)).await {
+                    return Err(error);
+                }
                 let mut others = self.addresses().next(Instant::now());
                 others.retain(|addr| !addresses.contains(addr));
                 if others.is_empty() { Err(error) } else { self.dial(&others).await }
@@ -177,6 +181,18 @@ impl Dialer {
                 Ok(Some(Err(_)) | None) | Err(_) => {}
             }
         }
+    }
+
+    /// Asks for the name; whether there was an answer soon. One that comes later is for others: a
+    /// resolver that hangs must not make a refused connection hang too.
+    async fn ask_soon(self: &Arc<Self>, since: Option<Instant>) -> bool {
+        // In a task of its own it comes to its end; who asks already does so in one.
+        if self.asking.try_lock().is_ok() {
+            let dialer = Arc::clone(self);
+            tokio::spawn(async move { drop(dialer.ask(since).await) });
+            tokio::task::yield_now().await;
+        }
+        timeout(ASK_PATIENCE, self.ask(since)).await.is_ok_and(|asked| asked.is_ok())
     }
 
     /// Asks for the name, unless somebody did at or after `since`.

@@ -22,6 +22,7 @@ use crate::support::{self, in_time, proxy, raw, read_head, refusing};
 struct Script {
     addresses: Arc<Mutex<Vec<SocketAddr>>>,
     broken: Arc<Mutex<bool>>,
+    hangs: Arc<Mutex<bool>>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -46,8 +47,12 @@ impl Resolve for Script {
         assert_eq!(host, "service");
         self.asked.fetch_add(1, Ordering::SeqCst);
         let broken = *self.broken.lock().unwrap();
+        let hangs = *self.hangs.lock().unwrap();
         let answer = self.addresses.lock().unwrap().clone();
         Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
             if broken { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(answer) }
         })
     }
@@ -179,6 +184,21 @@ async fn a_resolver_that_fails_takes_nothing_away_and_is_not_asked_without_end()
 
 /// On its first connection answers this many requests, reads one more and closes; answers all on
 /// later ones. Counts the requests it read.
+#[tokio::test]
+async fn a_resolver_that_hangs_does_not_make_a_refused_connection_hang() {
+    let script = Script::of(&[refusing().await]);
+    let upstream = upstream(script.dns(NEVER));
+    assert!(matches!(get(&upstream).await, Err(Error::Connect(_))));
+    *script.hangs.lock().unwrap() = true;
+    // Asked for again not within a second: this one finds it due.
+    eventually!({
+        assert!(matches!(get(&upstream).await, Err(Error::Connect(_))));
+        script.asked.load(Ordering::SeqCst) == 2
+    });
+    assert!(matches!(get(&upstream).await, Err(Error::Connect(_))));
+    assert_eq!(script.asked.load(Ordering::SeqCst), 2, "one asks for all");
+}
+
 async fn dies_after(answered: usize) -> (SocketAddr, Arc<AtomicUsize>) {
     let (connections, requests) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     let counted = Arc::clone(&requests);

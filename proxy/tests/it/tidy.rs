@@ -83,3 +83,21 @@ fn pure_modules_read_no_clock_and_no_environment_and_spawn_nothing() {
         }
     }
 }
+
+/// Of the machine that runs the proxy, not of the stack.
+const NOT_IN_THE_STACK: [&str; 5] =
+    ["LISTEN_ADDR", "ADMIN_ADDR", "TLS_CERT", "TLS_KEY", "UPSTREAM_CA"];
+
+#[test]
+fn every_setting_is_in_the_readme_and_in_the_stack() {
+    let read = |name| {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name))
+            .unwrap()
+    };
+    let (readme, compose) = (read("README.md"), read("compose.yaml"));
+    for name in proxy::config::NAMES {
+        assert!(readme.contains(&format!("`{name}`")), "{name} is not in README.md");
+        let passed = compose.contains(&format!("      {name}: \"${{{name}"));
+        assert_eq!(passed, !NOT_IN_THE_STACK.contains(&name), "{name} in compose.yaml");
+    }
+}

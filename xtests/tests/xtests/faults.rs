@@ -82,7 +82,9 @@ pub(crate) async fn a_candidate_that_is_cut_off_costs_no_client_anything(
 pub(crate) async fn a_restarted_baseline_is_502_while_it_is_gone_and_well_again(
     place: &Place,
 ) -> Result<()> {
-    let mut stack = Stack::start(place, &[("BASELINE_TIMEOUT", "2s")]).await?;
+    // A container's address that is gone takes three seconds to be found unreachable, less than the
+    // time to connect; with less time than that it would be 504.
+    let mut stack = Stack::start(place, &[("BASELINE_TIMEOUT", "10s")]).await?;
     ensure!(stack.search().await?.0 == 200);
     stack.baseline.kill().await?;
     eventually!(stack.search().await?.0 == 502);
