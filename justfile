@@ -78,6 +78,10 @@ bench *options:
 bench-compare *options:
     cargo bench -p proxy --bench compare -- {{ options }}
 
+# Make up inputs for so many seconds: one of fuzz/fuzz_targets, or all in turn; see fuzz/run.
+fuzz target="all" seconds="60" *options:
+    fuzz/run {{ target }} {{ seconds }} {{ options }}
+
 # All that the gate runs.
 ci:
     bash .ci/run

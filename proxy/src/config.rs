@@ -428,13 +428,14 @@ impl Env<'_> {
     }
 }
 
+/// All in front of the last `@` is left out but the scheme: in a URL that is wrong, a password may
+/// be where the path should begin.
 fn without_user_info(url: &str) -> String {
-    let start = url.find("//").map_or(0, |at| at + 2);
-    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-    match url[start..end].rfind('@') {
-        Some(at) => format!("{}…{}", &url[..start], &url[start + at..]),
-        None => url.to_owned(),
-    }
+    let Some(at) = url.rfind('@') else { return url.to_owned() };
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let scheme = if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) { scheme } else { "" };
+    let start = if scheme.is_empty() { "" } else { &url[..scheme.len() + 3] };
+    format!("{start}…{}", &url[at..])
 }
 
 #[cfg(test)]

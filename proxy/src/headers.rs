@@ -15,35 +15,34 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Removes the headers that belong to one connection only: those of RFC 9110 section 7.6.1 and
 /// those that `Connection` names.
 pub fn strip_connection_level(headers: &mut HeaderMap) {
+    // Asked first: `Connection` may name it, and then it is gone before its turn.
+    let coded = headers.contains_key(TRANSFER_ENCODING);
     if headers.contains_key(CONNECTION) {
         for name in named_by_connection(headers) {
             headers.remove(name);
         }
         headers.remove(CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, UPGRADE] {
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
     }
-    if headers.remove(TRANSFER_ENCODING).is_some() {
+    if coded {
         // It decided where the body ends, and a length beside it is none (RFC 9112 section 6.3).
         headers.remove(CONTENT_LENGTH);
     }
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    connection_tokens(headers)
-        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
-        .collect()
+    connection_tokens(headers).filter_map(|token| HeaderName::from_bytes(token).ok()).collect()
 }
 
-fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
+/// Byte by byte: one that is not ASCII in one of them must not hide the others.
+fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(CONNECTION).iter().flat_map(members).filter(|token| !token.is_empty())
+}
+
+fn members(list: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 /// Whether there is more than one `Host`, so that a cache or a filter before us may have believed
@@ -83,8 +82,10 @@ pub fn ask_trailers(headers: &mut HeaderMap) {
 /// ignore the wish, and HTTP/2 itself has given it up (RFC 9113 section 3.1).
 pub fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
     let protocol = headers.get(UPGRADE)?;
-    let asked = connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    (asked && !protocol.as_bytes().eq_ignore_ascii_case(b"h2c")).then_some(protocol)
+    let asked = connection_tokens(headers).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    // One of several is enough: the server chooses.
+    let hidden = members(protocol).any(|protocol| protocol.eq_ignore_ascii_case(b"h2c"));
+    (asked && !hidden).then_some(protocol)
 }
 
 /// Asks the next hop for another protocol, or tells it of the switch.
@@ -151,6 +152,32 @@ mod tests {
         strip_connection_level(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-stays", "trailer"]);
+    }
+
+    #[test]
+    fn what_connection_names_is_removed_whatever_else_it_says() {
+        let mut headers = map(&[("connection", "\u{e9}, x-hop"), ("x-hop", "1"), ("x-stays", "1")]);
+        strip_connection_level(&mut headers);
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-stays"]);
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_is_removed_when_connection_names_the_coding() {
+        let mut headers = map(&[
+            ("connection", "transfer-encoding"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "5"),
+        ]);
+        strip_connection_level(&mut headers);
+        assert_eq!(headers, HeaderMap::new());
+    }
+
+    #[test]
+    fn h2c_is_not_asked_for_as_one_of_several_either() {
+        for value in ["h2c, websocket", "websocket,H2C"] {
+            assert_eq!(upgrade(&map(&[("connection", "upgrade"), ("upgrade", value)])), None);
+        }
     }
 
     #[test]

@@ -90,7 +90,9 @@ pub(super) fn header_line(text: &str) -> Parsed<(HeaderName, HeaderValue)> {
     let name: HeaderName =
         name.trim().parse().map_err(|_| format!("{:?} is no header name", name.trim()))?;
     let value = value.trim();
-    if [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE].contains(&name) {
+    if [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE].contains(&name)
+        || ["keep-alive", "proxy-connection"].contains(&name.as_str())
+    {
         return Err(format!("{name} has a meaning of its own"));
     }
     let value = HeaderValue::from_str(value).map_err(|_| "no header value".to_owned())?;

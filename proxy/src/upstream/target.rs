@@ -1,5 +1,7 @@
 //! The address of an upstream, checked: scheme, host, port, path prefix.
 
+use std::net::Ipv6Addr;
+
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 
@@ -45,7 +47,7 @@ impl HostHeader {
             _ => {
                 let authority: Authority =
                     text.parse().map_err(|error| format!("is no host ({error})"))?;
-                Target::port(authority.as_str(), authority.port_u16(), false)?;
+                host_and_port(&authority, false)?;
                 HeaderValue::from_str(text)
                     .map(Self::Literal)
                     .map_err(|_| "is no header value".to_owned())
@@ -109,23 +111,9 @@ impl Target {
         if uri.query().is_some() {
             return Err("has a query".to_owned());
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() {
-            return Err("has no host".to_owned());
-        }
-        let port = Self::port(authority.as_str(), authority.port_u16(), tls)?;
+        let (host, port) = host_and_port(authority, tls)?;
         let prefix = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { prefix, ..Self::new(tls, host, port) })
-    }
-
-    fn port(authority: &str, port: Option<u16>, tls: bool) -> Result<u16, String> {
-        let given = authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
-        match port {
-            Some(0) => Err("has port 0".to_owned()),
-            Some(port) => Ok(port),
-            None if given => Err("has a port that is no number up to 65535".to_owned()),
-            None => Ok(if tls { 443 } else { 80 }),
-        }
+        Ok(Self { prefix, ..Self::new(tls, host.to_owned(), port) })
     }
 
     /// The value of `Host`: the port is left out where it is the scheme's own.
@@ -134,6 +122,36 @@ impl Target {
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let own = if self.tls { 443 } else { 80 };
         if self.port == own { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+/// The name or address, without brackets, and the port. `http` itself lets pass what stands around
+/// the brackets of an address.
+fn host_and_port(authority: &Authority, tls: bool) -> Result<(&str, u16), String> {
+    let text = authority.as_str();
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(text) => {
+            let (host, rest) = text.split_once(']').ok_or("has a bracket that is not closed")?;
+            host.parse::<Ipv6Addr>().map_err(|error| format!("is no host ({error})"))?;
+            (host, rest)
+        }
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    if host.is_empty() {
+        return Err("has no host".to_owned());
+    }
+    if host.contains(['[', ']']) {
+        return Err("has brackets that are not around its host".to_owned());
+    }
+    let port = match rest.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
+        None if rest.is_empty() => Some(if tls { 443 } else { 80 }),
+        _ => None,
+    };
+    match port {
+        Some(0) => Err("has port 0".to_owned()),
+        Some(port) => Ok((host, port)),
+        None => Err("has a port that is no number up to 65535".to_owned()),
     }
 }
 
@@ -170,6 +188,12 @@ mod tests {
             ("http://a#x", "fragment"),
             ("http://a:0", "port"),
             ("http://a:99999", "port"),
+            ("http://a:", "port"),
+            ("http://a:+80", "port"),
+            ("http://[::1]80", "port"),
+            ("http://a[::1]:80", "brackets"),
+            ("http://[a]:80", "host"),
+            ("http://:80", "host"),
             ("http://", "URL"),
             ("http://a b", "URL"),
             ("", "URL"),

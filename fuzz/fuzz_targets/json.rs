@@ -1,0 +1,65 @@
+//! Two documents, apart by a byte that is in no UTF-8 text: judged as a simple oracle on top of
+//! serde_json judges them. One document alone equals itself in another spelling.
+#![no_main]
+
+use fuzz::bodies::{judge, side, verdict};
+use fuzz::document::{Document, is_json};
+use libfuzzer_sys::fuzz_target;
+use proxy::compare::Verdict;
+
+const APART: u8 = 0xFF;
+const MAX_DECODED: usize = 1 << 20;
+
+fuzz_target!(|data: &[u8]| {
+    let mut parts = data.splitn(2, |byte| *byte == APART);
+    let first = parts.next().unwrap_or_default();
+    match parts.next() {
+        Some(second) => pair(first, second),
+        None => alone(first),
+    }
+});
+
+fn pair(a: &[u8], b: &[u8]) {
+    let judged = judged(a, b);
+    let expected = if a.trim_ascii() == b.trim_ascii() {
+        Some(true)
+    } else if is_json(a) && is_json(b) {
+        meaning(a).zip(meaning(b)).map(|(a, b)| a == b)
+    } else {
+        Some(false)
+    };
+    if let Some(expected) = expected {
+        assert_eq!(judged == Verdict::Matched, expected, "the oracle says otherwise");
+    }
+}
+
+fn meaning(body: &[u8]) -> Option<fuzz::document::Meaning> {
+    Document::read(body)?.meaning()
+}
+
+fn alone(body: &[u8]) {
+    let Some(document) = Document::read(body) else {
+        // White space makes no difference within JSON, and every difference within anything else.
+        let spaced = [b"[", body, b" ]"].concat();
+        let plain = [b"[", body, b"]"].concat();
+        let matched = judged(&plain, &spaced) == Verdict::Matched;
+        assert_eq!(matched, is_json(&plain), "serde_json says otherwise");
+        return;
+    };
+    let mut other = String::new();
+    document.respelled(&mut other);
+    assert_eq!(judged(body, other.as_bytes()), Verdict::Matched, "not equal to {other}");
+}
+
+/// The verdict, which is one of two; it takes memory in proportion, and with less there is none.
+fn judged(a: &[u8], b: &[u8]) -> Verdict {
+    let (ours, theirs) = (side(b"", a), side(b"", b));
+    let judged = verdict(&ours, &theirs, MAX_DECODED);
+    assert!(matches!(judged, Verdict::Matched | Verdict::Mismatched), "{judged:?}");
+    let (_, granted) = judge(&ours, &theirs, MAX_DECODED, usize::MAX);
+    let most = 4096 + 256 * (a.len() + b.len());
+    assert!(granted <= most, "{granted} bytes for bodies of {} and {}", a.len(), b.len());
+    let (poor, _) = judge(&ours, &theirs, MAX_DECODED, granted / 2);
+    assert!(poor == Verdict::BufferFull || poor == judged, "{poor:?} for want of memory");
+    judged
+}
