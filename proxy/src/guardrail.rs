@@ -7,7 +7,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
+pub mod bets;
+pub mod detector;
+pub mod failures;
 pub mod gate;
+pub mod recent;
+pub mod signals;
 pub mod window;
 
 use gate::{Reading, Setter};
