@@ -28,8 +28,8 @@ use crate::forward::{Downstream, DownstreamBody, Forward};
 use crate::guardrail::{Guardrail, gate};
 use crate::listen::bind;
 use crate::metrics::{Gauges, Metrics, Refusal};
-use crate::mirror::announce::announce;
-use crate::mirror::{Mirror, Probe, worker};
+use crate::mirror::announce::Announcer;
+use crate::mirror::{Mirror, Probe, webhook, worker};
 use crate::route::table::Routes;
 use crate::upstream::Upstream;
 
@@ -43,6 +43,8 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// An upstream cannot be set up; https without root certificates for one.
     Upstream(Role, io::Error),
+    /// The webhook cannot be set up; https without root certificates for one.
+    Webhook(io::Error),
     /// The metrics registry.
     Metrics(String),
 }
@@ -52,6 +54,7 @@ impl std::fmt::Display for StartError {
         match self {
             Self::Bind(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
             Self::Upstream(role, error) => write!(f, "cannot set up the {}: {error}", role.name()),
+            Self::Webhook(error) => write!(f, "cannot set up the webhook: {error}"),
             Self::Metrics(error) => write!(f, "cannot set up metrics: {error}"),
         }
     }
@@ -110,9 +113,11 @@ pub async fn start_probed(
     let candidate = upstream(Role::Candidate, config.candidate, config.mirror.timeout)?;
 
     let decider = Arc::clone(&guardrail);
-    let counted = Arc::clone(&metrics);
-    let (mirror, jobs) = Mirror::new(config.mirror, decider, gate, counted, compare_runtime, probe);
+    let (posts, announcer) = announcer(config.webhook, &metrics)?;
+    let told = Arc::clone(&announcer);
+    let (mirror, jobs) = Mirror::new(config.mirror, decider, gate, told, compare_runtime, probe);
     let background = vec![
+        tokio::spawn(posts),
         tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate)),
         tokio::spawn(upkeep(Arc::clone(&metrics))),
     ];
@@ -127,9 +132,12 @@ pub async fn start_probed(
         draining: Arc::clone(&draining),
         token: config.control_token,
         render_metrics: render(&metrics, &mirror, &forward),
-        on_transition: Arc::new({
-            let metrics = Arc::clone(&metrics);
-            move |transition| announce(&metrics, transition)
+        events: Arc::new({
+            let announcer = Arc::clone(&announcer);
+            move || announcer.events()
+        }),
+        on_transition: Arc::new(move |transition| {
+            announcer.announce(transition, std::time::SystemTime::now());
         }),
     });
     let traffic = Traffic {
@@ -148,6 +156,21 @@ pub async fn start_probed(
         admin_server,
         background,
     })
+}
+
+/// What makes changes known, and the background work that posts them to the webhook.
+fn announcer(
+    webhook: Option<webhook::Webhook>,
+    metrics: &Arc<Metrics>,
+) -> Result<(impl Future<Output = ()> + use<>, Arc<Announcer>), StartError> {
+    let hook = webhook.map(webhook::start).transpose();
+    let (sender, posts) = hook.map_err(StartError::Webhook)?.unzip();
+    let posts = async move {
+        if let Some(posts) = posts {
+            posts.await;
+        }
+    };
+    Ok((posts, Arc::new(Announcer::new(Arc::clone(metrics), sender))))
 }
 
 fn listener(listen: crate::listen::Listen) -> Result<TcpListener, StartError> {

@@ -51,7 +51,12 @@ impl Detector {
             evidence += *value * weight;
         }
         self.evidence = evidence;
-        evidence >= THRESHOLD
+        self.trips()
+    }
+
+    /// Whether the evidence trips.
+    pub fn trips(&self) -> bool {
+        self.evidence >= THRESHOLD
     }
 
     /// Pairs since there was no evidence.
@@ -64,11 +69,14 @@ impl Detector {
         self.evidence
     }
 
-    /// The signal with the most evidence.
-    pub fn leading(&self) -> Signal {
+    /// The signal with the most evidence; `None` while there is none.
+    pub fn leading(&self) -> Option<Signal> {
+        if self.pairs == 0 {
+            return None;
+        }
         let share = |bet: usize| self.values[bet] * self.weights[bet];
         let best = (0..COUNT).max_by(|a, b| share(*a).total_cmp(&share(*b)));
-        bets::signal(best.unwrap_or(0))
+        best.map(bets::signal)
     }
 }
 
@@ -113,10 +121,11 @@ mod tests {
     #[test]
     fn the_leading_signal_is_that_of_the_bet_with_the_largest_share() {
         let mut detector = Detector::new(&ALLOWED);
+        assert_eq!(detector.leading(), None);
         let mut factors = [1.0; COUNT];
         let bet = (0..COUNT).find(|bet| bets::signal(*bet) == Signal::LatencyP99).unwrap();
         factors[bet] = 100.0;
         detector.add(&factors);
-        assert_eq!(detector.leading(), Signal::LatencyP99);
+        assert_eq!(detector.leading(), Some(Signal::LatencyP99));
     }
 }

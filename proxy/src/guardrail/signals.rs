@@ -23,7 +23,7 @@ pub const EXTREMES: [f64; 2] = [0.75, 0.95];
 const LATEST: usize = 16;
 /// How many of them may be at or above a latency that counts as a disaster. In calm times about one
 /// of them is above the p95; when a stall slows both sides, soon all are.
-const LATEST_ABOVE: usize = 4;
+const LATEST_ABOVE: usize = 2;
 
 /// What may be allowed to the candidate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub struct Allowance {
 }
 
 /// One pair.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
     /// Of the baseline.
     pub baseline_latency: Duration,
@@ -127,9 +127,8 @@ impl Memory {
         let latest = || self.latest.iter().filter(|latency| **latency >= candidate).count();
         let out_of_line = slower && theirs.below >= EXTREMES[0] && latest() <= LATEST_ABOVE;
         let count = self.recent.len() as f64;
-        let bound = |level: usize| {
-            let lately = f64::from(self.extreme[level].count_ones()) / 128.0;
-            extreme_bound(EXTREMES[level], count).max(lately)
+        let bound = |at: usize| {
+            extreme_bound(EXTREMES[at], count).max(extreme_lately(EXTREMES[at], self.extreme[at]))
         };
         let latency = Latency {
             rank: theirs.middle - ours.middle,
@@ -154,6 +153,16 @@ impl Memory {
 fn extreme_bound(level: f64, count: f64) -> f64 {
     let conformal = 1.0 - (level * count).floor() / (count + 1.0);
     (conformal + 2.33 * (level * (1.0 - level) / count).sqrt()).min(1.0)
+}
+
+/// The share of extremes among the baseline's last 128 or, where it is far above the usual, its last 32:
+/// a load that has changed raises the bound long before the recent latencies have all been replaced.
+fn extreme_lately(level: f64, seen: u128) -> f64 {
+    let share_of_128 = f64::from(seen.count_ones()) / 128.0;
+    let of_32 = f64::from((seen & u128::from(u32::MAX)).count_ones());
+    let usual = 32.0 * (1.0 - level);
+    let unusual = of_32 > usual + 3.0 * (usual * level).sqrt();
+    if unusual { share_of_128.max(of_32 / 32.0) } else { share_of_128 }
 }
 
 #[cfg(test)]

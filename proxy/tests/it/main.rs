@@ -4,6 +4,7 @@
 mod support;
 
 mod control;
+mod evidence;
 mod forward;
 mod guardrail;
 mod isolation;
