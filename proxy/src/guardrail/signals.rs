@@ -268,6 +268,28 @@ mod tests {
     }
 
     #[test]
+    fn few_windows_are_so_low_by_chance_that_the_bound_on_extremes_is_too_low() {
+        let mut dice = dice();
+        let mut even = || (dice() / 20.0).ln() / 1.4;
+        for count in [20, 200, 2000] {
+            for level in EXTREMES {
+                let bound = extreme_bound(level, f64::from(count));
+                let too_low = (0..500).filter(|_| {
+                    let mut window: Vec<f64> = (0..count).map(|_| even()).collect();
+                    window.sort_by(f64::total_cmp);
+                    // The least value with a share of `level` below it or at it.
+                    let threshold = window[(level * f64::from(count)).ceil() as usize - 1];
+                    1.0 - threshold > bound
+                });
+                let too_low = too_low.count();
+                // The normal approximation is a little low for a few tens of latencies.
+                let most = if count == 20 { 35 } else { 15 };
+                assert!(too_low <= most, "{too_low} of 500 windows of {count} at {level}");
+            }
+        }
+    }
+
+    #[test]
     fn a_stall_of_both_is_no_extreme_for_long() {
         let mut memory = Memory::default();
         let mut dice = dice();
