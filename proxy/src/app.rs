@@ -34,10 +34,10 @@ use crate::limits::Limits;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
 use crate::metrics::{Gauges, Metrics, Refusal};
-use crate::mirror::announce::announce;
-use crate::mirror::{Mirror, Probe, worker};
+use crate::mirror::announce::Announcer;
+use crate::mirror::{Mirror, Probe, webhook, worker};
 use crate::route::table::Routes;
-use crate::upstream::Upstream;
+use crate::upstream::{Dns, Target, Trust, Upstream};
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -49,6 +49,8 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// An upstream cannot be set up; https without root certificates for one.
     Upstream(Role, io::Error),
+    /// The webhook cannot be set up; https without root certificates for one.
+    Webhook(io::Error),
     /// The metrics registry.
     Metrics(String),
 }
@@ -58,6 +60,7 @@ impl std::fmt::Display for StartError {
         match self {
             Self::Bind(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
             Self::Upstream(role, error) => write!(f, "cannot set up the {}: {error}", role.name()),
+            Self::Webhook(error) => write!(f, "cannot set up the webhook: {error}"),
             Self::Metrics(error) => write!(f, "cannot set up metrics: {error}"),
         }
     }
@@ -106,22 +109,18 @@ pub async fn start_probed(
 ) -> Result<App, StartError> {
     let listener = listener(config.listen)?;
     let admin_listener = config.admin.map(self::listener).transpose()?;
-    let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
-    let metrics = Arc::new(metrics);
+    let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let limits = config.forward.limits.clone();
+    let (baseline, candidate) = upstreams(&config)?;
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
-    let upstream = |role, target, timeout| {
-        Upstream::new(role, target, &config.trust, timeout, config.dns.clone())
-            .map_err(|error| StartError::Upstream(role, error))
-    };
-    let baseline = upstream(Role::Baseline, config.baseline, config.forward.baseline_timeout)?;
-    let candidate = upstream(Role::Candidate, config.candidate, config.mirror.timeout)?;
 
     let decider = Arc::clone(&guardrail);
-    let counted = Arc::clone(&metrics);
-    let (mirror, jobs) = Mirror::new(config.mirror, decider, gate, counted, compare_runtime, probe);
+    let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
+    let told = Arc::clone(&announcer);
+    let (mirror, jobs) = Mirror::new(config.mirror, decider, gate, told, compare_runtime, probe);
     let background = vec![
+        tokio::spawn(posts),
         tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate)),
         tokio::spawn(upkeep(Arc::clone(&metrics))),
     ];
@@ -136,9 +135,12 @@ pub async fn start_probed(
         draining: Arc::clone(&draining),
         token: config.control_token,
         render_metrics: render(&metrics, &mirror, &forward),
-        on_transition: Arc::new({
-            let metrics = Arc::clone(&metrics);
-            move |transition| announce(&metrics, transition)
+        events: Arc::new({
+            let announcer = Arc::clone(&announcer);
+            move || announcer.events()
+        }),
+        on_transition: Arc::new(move |transition| {
+            announcer.announce(transition, std::time::SystemTime::now());
         }),
     });
     let traffic = Traffic {
@@ -162,6 +164,33 @@ pub async fn start_probed(
         admin_server,
         background,
     })
+}
+
+fn upstreams(config: &Config) -> Result<(Arc<Upstream>, Arc<Upstream>), StartError> {
+    let upstream = |role, target: &Target, timeout| {
+        Upstream::new(role, target.clone(), &config.trust, timeout, config.dns.clone())
+            .map_err(|error| StartError::Upstream(role, error))
+    };
+    let baseline = upstream(Role::Baseline, &config.baseline, config.forward.baseline_timeout)?;
+    let candidate = upstream(Role::Candidate, &config.candidate, config.mirror.timeout)?;
+    Ok((baseline, candidate))
+}
+
+/// What makes changes known, and the background work that posts them to the webhook.
+fn announcer(
+    webhook: Option<webhook::Webhook>,
+    trust: &Trust,
+    dns: &Dns,
+    metrics: &Arc<Metrics>,
+) -> Result<(impl Future<Output = ()> + use<>, Arc<Announcer>), StartError> {
+    let hook = webhook.map(|webhook| webhook::start(webhook, trust, dns.clone())).transpose();
+    let (sender, posts) = hook.map_err(StartError::Webhook)?.unzip();
+    let posts = async move {
+        if let Some(posts) = posts {
+            posts.await;
+        }
+    };
+    Ok((posts, Arc::new(Announcer::new(Arc::clone(metrics), sender))))
 }
 
 fn listener(listen: crate::listen::Listen) -> Result<TcpListener, StartError> {

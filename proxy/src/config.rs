@@ -15,6 +15,7 @@ use crate::headers::{Chain, Forwarding};
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
 use crate::listen::tls::Identity;
+use crate::mirror::webhook::Webhook;
 use crate::route::Template;
 use crate::upstream::{Dns, HostHeader, Protocol, Target, Trust};
 use crate::{forward, guardrail, mirror};
@@ -43,6 +44,8 @@ pub struct Config {
     pub mirror: mirror::Config,
     /// The guardrail.
     pub guardrail: guardrail::Config,
+    /// Told of each change of the guardrail's state.
+    pub webhook: Option<Webhook>,
     /// For route labels.
     pub templates: Vec<Template>,
     /// How long requests in flight may take once the proxy is told to stop.
@@ -82,7 +85,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 43] = [
+pub const NAMES: [&str; 46] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -99,6 +102,9 @@ pub const NAMES: [&str; 43] = [
     "ABORT_CONSECUTIVE",
     "ABORT_LATENCY_FLOOR",
     "ABORT_COOLDOWN",
+    "ABORT_MISMATCH_RATE",
+    "ABORT_RAMP",
+    "ABORT_WEBHOOK",
     "MIRROR_TIMEOUT",
     "MIRROR_MAX_BODY_BYTES",
     "MIRROR_QUEUE_SIZE",
@@ -198,6 +204,7 @@ impl Config {
             forward,
             mirror: env.mirror(guardrail.consecutive),
             guardrail,
+            webhook: env.webhook(),
             templates: env.templates(),
             drain_timeout: env.time("DRAIN_TIMEOUT", "25s"),
             control_token: env.token(),
@@ -227,7 +234,11 @@ impl Env<'_> {
         match value.into_string() {
             Ok(text) => Some(text),
             Err(value) => {
-                let shown = if name == "CONTROL_TOKEN" { "(not shown)".into() } else { value };
+                let shown = if ["CONTROL_TOKEN", "ABORT_WEBHOOK"].contains(&name) {
+                    "(not shown)".into()
+                } else {
+                    value
+                };
                 self.errors.push(format!("{name}={shown:?}: is not UTF-8; allowed is plain text"));
                 None
             }
@@ -388,7 +399,33 @@ impl Env<'_> {
                 values::duration,
             ),
             cooldown: self.time("ABORT_COOLDOWN", "10"),
+            mismatch_rate: self.read(
+                "ABORT_MISMATCH_RATE",
+                "off",
+                "off, or a number above 0 and below 1",
+                |text| {
+                    values::unless_off(text, |text| {
+                        values::number(text, |number| number > 0.0 && number < 1.0)
+                    })
+                },
+            ),
+            ramp: self.read("ABORT_RAMP", "off", &format!("off, or {TIME}"), |text| {
+                values::unless_off(text, values::duration_above_zero)
+            }),
         }
+    }
+
+    // Its path is often a secret: it is never shown.
+    fn webhook(&mut self) -> Option<Webhook> {
+        let text = self.text("ABORT_WEBHOOK")?;
+        let parsed = Webhook::parse(&text);
+        if let Err(why) = &parsed {
+            self.errors.push(format!(
+                "ABORT_WEBHOOK=(not shown): {why}; allowed is an http or https URL without user \
+                 info and fragment"
+            ));
+        }
+        parsed.ok()
     }
 
     fn templates(&mut self) -> Vec<Template> {

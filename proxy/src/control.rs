@@ -11,16 +11,26 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::{Number, json};
+use serde_json::{Number, Value, json};
 use subtle::ConstantTimeEq;
 
-use crate::guardrail::{Guardrail, Moment, State, Transition};
+use crate::guardrail::bets::Signal;
+use crate::guardrail::detector::THRESHOLD;
+use crate::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, State, Transition};
+use crate::mirror::event;
 
 /// The format of `/metrics`.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const PATHS: [&str; 6] =
-    ["/healthz", "/readyz", "/metrics", "/control/status", "/control/enable", "/control/disable"];
+const PATHS: [&str; 7] = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/control/status",
+    "/control/events",
+    "/control/enable",
+    "/control/disable",
+];
 
 /// Whether a path belongs to the admin endpoints where they share a listener with traffic.
 pub fn is_admin_path(path: &str) -> bool {
@@ -64,6 +74,8 @@ pub struct Control {
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Told of each change of state.
     pub on_transition: Arc<dyn Fn(&Transition) + Send + Sync>,
+    /// Gives the last changes of state, the oldest first.
+    pub events: Arc<dyn Fn() -> Vec<Value> + Send + Sync>,
 }
 
 impl std::fmt::Debug for Control {
@@ -94,6 +106,7 @@ pub fn router(control: Control) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/control/status", get(status))
+        .route("/control/events", get(events))
         .route("/control/enable", post(enable))
         .route("/control/disable", post(disable))
         .fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({"error": "not found"}))) })
@@ -126,17 +139,16 @@ struct Status {
     breach_consecutive: u32,
     cooldown_seconds: Number,
     cooldown_remaining_seconds: Option<Number>,
+    last_trip: Option<Value>,
+    evidence: Value,
+    routes: Vec<Value>,
 }
 
 async fn status(Shared(control): Shared<Control>) -> Response {
     let now = control.guardrail().snapshot();
-    let remaining = match now.state {
-        State::Tripped { until } => Some(until.saturating_duration_since(Instant::now())),
-        State::Enabled | State::Held => None,
-    };
     let (time, reason) = now.last_abort.unzip();
     Json(Status {
-        enabled: now.state == State::Enabled,
+        enabled: now.state.is_on(),
         state: now.state.name(),
         last_abort_time: time.map(|at| humantime::format_rfc3339_millis(at).to_string()),
         last_abort_reason: reason,
@@ -145,9 +157,43 @@ async fn status(Shared(control): Shared<Control>) -> Response {
         error_delta_threshold: now.config.error_delta,
         breach_consecutive: now.config.consecutive,
         cooldown_seconds: seconds(now.config.cooldown),
-        cooldown_remaining_seconds: remaining.map(seconds),
+        cooldown_remaining_seconds: remaining(now.state),
+        last_trip: now.last_trip.as_ref().map(event::trip),
+        evidence: evidence(&now.evidence),
+        routes: now.routes.iter().map(route).collect(),
     })
     .into_response()
+}
+
+fn remaining(state: State) -> Option<Number> {
+    match state {
+        State::Tripped { until } => Some(seconds(until.saturating_duration_since(Instant::now()))),
+        State::Enabled | State::Probation | State::Held => None,
+    }
+}
+
+fn evidence(evidence: &Evidence) -> Value {
+    json!({
+        "verdict": evidence.verdict(),
+        "pairs": evidence.pairs,
+        "value": evidence.value,
+        "threshold": THRESHOLD,
+        "signal": evidence.signal.map(Signal::name),
+    })
+}
+
+fn route(route: &RouteSnapshot) -> Value {
+    json!({
+        "route": route.route,
+        "enabled": route.state.is_on(),
+        "state": route.state.name(),
+        "cooldownRemainingSeconds": remaining(route.state),
+        "evidence": evidence(&route.evidence),
+    })
+}
+
+async fn events(Shared(control): Shared<Control>) -> Response {
+    Json(json!({"events": (control.events)()})).into_response()
 }
 
 /// Seconds as a JSON number, whole where they are.

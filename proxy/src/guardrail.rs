@@ -1,16 +1,35 @@
 //! The state machine that decides whether mirroring goes on: observe, trip, cool down, resume,
 //! manual override.
 //!
+//! Two rules judge each pair: the run of breaches ([`run`]), which is fast on disasters and stops
+//! everything, and the evidence ([`detector`]), which finds what is merely worse and stops everything or
+//! the one route that it is about.
+//!
 //! Pure: time is an argument, and what was decided is returned as a [`Transition`], which others
 //! turn into metrics and log lines. Only a manual enable lifts a manual disable.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
+pub mod bets;
+pub mod detector;
+pub mod failures;
 pub mod gate;
+pub mod ledger;
+pub mod probation;
+pub mod recent;
+mod route;
+pub mod run;
+pub mod signals;
+pub mod transition;
 pub mod window;
 
-use gate::{Reading, Setter};
+use detector::{Detector, THRESHOLD};
+use gate::{Gate, Reading, Setter};
+use probation::{Cooldown, Probation};
+use route::RouteState;
+use signals::{Allowance, Pair};
+pub use transition::{Rule, Transition, Trip};
 
 /// The thresholds.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +44,21 @@ pub struct Config {
     pub latency_floor: Duration,
     /// From a trip until mirroring may resume.
     pub cooldown: Duration,
+    /// Share of pairs with different answers that is allowed; `None` when that is not judged.
+    pub mismatch_rate: Option<f64>,
+    /// Time from the end of a cooldown to the full share; `None` for the full share at once.
+    pub ramp: Option<Duration>,
+}
+
+impl Config {
+    fn allowance(&self) -> Allowance {
+        Allowance {
+            latency_ratio: self.latency_ratio,
+            latency_floor: self.latency_floor,
+            error_delta: self.error_delta,
+            mismatch_rate: self.mismatch_rate,
+        }
+    }
 }
 
 /// A point in time on both clocks: one to measure with, one to show.
@@ -41,8 +75,8 @@ pub struct Moment {
 pub struct Observation<'a> {
     /// The route's label.
     pub route: &'a str,
-    /// The gate's epoch when the copy was admitted.
-    pub epoch: u64,
+    /// When the copy was admitted.
+    pub epoch: Epoch,
     /// Of this pair.
     pub baseline_latency: Duration,
     /// Of the recent calls on this route, this one included.
@@ -55,11 +89,33 @@ pub struct Observation<'a> {
     pub candidate_failed: bool,
 }
 
+impl Observation<'_> {
+    fn pair(&self) -> Pair {
+        Pair {
+            baseline_latency: self.baseline_latency,
+            candidate_latency: self.candidate_latency,
+            baseline_failed: self.baseline_failed,
+            candidate_failed: self.candidate_failed,
+        }
+    }
+}
+
+/// Tells spells of mirroring apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Epoch {
+    /// Grows whenever mirroring comes back.
+    pub whole: u64,
+    /// Grows whenever the route comes back.
+    pub route: u64,
+}
+
 /// Whether mirroring is on, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// On.
     Enabled,
+    /// On after a trip, with a growing share.
+    Probation,
     /// Off; the first request at or after `until` switches it on.
     Tripped {
         /// The end of the cooldown.
@@ -74,31 +130,59 @@ impl State {
     pub fn name(self) -> &'static str {
         match self {
             Self::Enabled => "enabled",
+            Self::Probation => "probation",
             Self::Tripped { .. } => "tripped",
             Self::Held => "held",
         }
     }
+
+    /// Whether requests are mirrored.
+    pub fn is_on(self) -> bool {
+        matches!(self, Self::Enabled | Self::Probation)
+    }
 }
 
-/// A change of state, for those who make it known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// The guardrail switched mirroring off.
-    Tripped {
-        /// Route, rule and numbers.
-        reason: String,
-        /// When.
-        at: SystemTime,
-    },
-    /// The first request after the cooldown switched it on again.
-    Resumed,
-    /// Switched on by hand.
-    Enabled,
-    /// Switched off by hand.
-    Held {
-        /// Whether this is what stopped mirroring; false after a trip.
-        counted: bool,
-    },
+/// What there is against the candidate, on a route or over all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence {
+    /// Pairs since there was none.
+    pub pairs: u64,
+    /// The value; [`THRESHOLD`] trips.
+    pub value: f64,
+    /// The signal with the most; `None` without pairs.
+    pub signal: Option<bets::Signal>,
+}
+
+/// Pairs under which nothing but a disaster would have shown.
+const ENOUGH_PAIRS: u64 = 450;
+
+impl Evidence {
+    fn of(detector: &Detector) -> Self {
+        let (pairs, value) = (detector.pairs(), detector.evidence());
+        Self { pairs, value, signal: detector.leading() }
+    }
+
+    /// In a word.
+    pub fn verdict(&self) -> &'static str {
+        // Twins get there once in about a thousand pairs.
+        let some = self.value >= 1e3;
+        match (some, self.pairs < ENOUGH_PAIRS) {
+            (true, _) => "some evidence",
+            (false, true) => "not enough data",
+            (false, false) => "no evidence",
+        }
+    }
+}
+
+/// What the status shows of a route.
+#[derive(Clone, Debug)]
+pub struct RouteSnapshot {
+    /// The label.
+    pub route: String,
+    /// Never `Held`.
+    pub state: State,
+    /// Against the candidate on this route.
+    pub evidence: Evidence,
 }
 
 /// What the status shows.
@@ -108,10 +192,16 @@ pub struct Snapshot {
     pub state: State,
     /// When mirroring was last switched off, and why.
     pub last_abort: Option<(SystemTime, String)>,
+    /// The last trip, of all or of a route.
+    pub last_trip: Option<Trip>,
     /// The longest running streak of breaches.
     pub breach_streak: u32,
     /// The thresholds.
     pub config: Config,
+    /// Over all routes.
+    pub evidence: Evidence,
+    /// By name.
+    pub routes: Vec<RouteSnapshot>,
 }
 
 /// The guardrail.
@@ -122,8 +212,12 @@ pub struct Guardrail {
     state: State,
     epoch: u64,
     streak: u32,
-    route_streaks: HashMap<String, u32>,
+    overall: Detector,
+    routes: HashMap<String, RouteState>,
+    cooldown: Cooldown,
+    probation: Option<Probation>,
     last_abort: Option<(SystemTime, String)>,
+    last_trip: Option<Trip>,
 }
 
 impl Guardrail {
@@ -131,105 +225,243 @@ impl Guardrail {
     pub fn new(config: Config, gate: Setter) -> Self {
         gate.set(Reading::Open { epoch: 0 });
         Self {
-            config,
             gate,
             state: State::Enabled,
             epoch: 0,
             streak: 0,
-            route_streaks: HashMap::new(),
+            overall: Detector::new(&config.allowance()),
+            routes: HashMap::new(),
+            cooldown: Cooldown::default(),
+            probation: None,
             last_abort: None,
+            last_trip: None,
+            config,
         }
+    }
+
+    /// Whether [`Self::compared`] is of any use.
+    pub fn judges_mismatches(&self) -> bool {
+        self.config.mismatch_rate.is_some()
+    }
+
+    /// The gate of a route: what the whole gate lets through passes here too.
+    pub fn route_gate(&mut self, route: &str) -> Gate {
+        self.route(route).gate()
+    }
+
+    /// The epoch of a copy on this route that is admitted now.
+    pub fn epoch(&mut self, route: &str) -> Epoch {
+        Epoch { whole: self.epoch, route: self.route(route).epoch() }
+    }
+
+    fn route(&mut self, route: &str) -> &mut RouteState {
+        // Most calls find it; looking before adding spares them a copy of the label.
+        if !self.routes.contains_key(route) {
+            let state = RouteState::new(&self.config.allowance());
+            self.routes.insert(route.to_owned(), state);
+        }
+        self.routes.get_mut(route).expect("it was there or has just been added")
     }
 
     /// Takes in a pair. A copy admitted before mirroring last came back tells of a candidate that
     /// is no more, and is no evidence.
     pub fn observe(&mut self, pair: &Observation<'_>, now: Moment) -> Option<Transition> {
-        if self.state != State::Enabled || pair.epoch != self.epoch {
+        if !self.state.is_on() || pair.epoch.whole != self.epoch {
             return None;
         }
-        let Some(breach) = self.breach(pair) else {
-            self.streak = 0;
-            // A route without a streak needs no entry.
-            self.route_streaks.remove(pair.route);
-            return None;
+        let config = self.config.clone();
+        let consecutive = config.consecutive;
+        let Some(route) = self.routes.get_mut(pair.route) else {
+            self.route(pair.route);
+            return self.observe(pair, now);
         };
-        self.streak += 1;
-        let on_route = self.route_streaks.entry(pair.route.to_owned()).or_insert(0);
-        *on_route += 1;
-        let on_route = *on_route;
-        if self.streak.max(on_route) < self.config.consecutive {
+        if !route.is_on() || pair.epoch.route != route.epoch() {
             return None;
         }
-        let run = if self.streak >= self.config.consecutive {
-            format!("{} breaches in a row over all routes, the last on {}", self.streak, pair.route)
+        let breach = run::breach(pair, &config);
+        let factors = route.take(&pair.pair(), &config.allowance(), breach.is_some());
+        let (on_route, route_trips) = (route.streak(), route.trips(consecutive));
+        self.streak = if breach.is_some() { self.streak + 1 } else { 0 };
+        let all_trip = self.overall.add(&factors) && self.overall.pairs() >= consecutive.into();
+        if let Some(breach) = breach
+            && self.streak.max(on_route) >= consecutive
+        {
+            let run = if self.streak >= consecutive {
+                format!(
+                    "{} breaches in a row over all routes, the last on {}",
+                    self.streak, pair.route
+                )
+            } else {
+                format!("{on_route} breaches in a row on {}", pair.route)
+            };
+            let trip =
+                self.explain(Rule::Run, pair.route, format!("{run}: {}", breach.text()), now);
+            return Some(self.trip(trip, now));
+        }
+        self.act(pair.route, all_trip, route_trips, now).or_else(|| self.ramp_up(pair.route, now))
+    }
+
+    /// Takes in whether the answers of a pair differ, which was observed before.
+    pub fn compared(
+        &mut self,
+        route: &str,
+        epoch: Epoch,
+        differs: bool,
+        now: Moment,
+    ) -> Option<Transition> {
+        let factors = bets::mismatch_factors(differs, &self.config.allowance())?;
+        if !self.state.is_on() || epoch.whole != self.epoch {
+            return None;
+        }
+        let consecutive = self.config.consecutive;
+        let state = self.route(route);
+        if !state.is_on() || epoch.route != state.epoch() {
+            return None;
+        }
+        state.multiply(&factors);
+        let route_trips = state.trips(consecutive);
+        let all_trip =
+            self.overall.multiply(&factors) && self.overall.pairs() >= consecutive.into();
+        self.act(route, all_trip, route_trips, now)
+    }
+
+    /// Stops everything, or a route, if the evidence says so.
+    fn act(
+        &mut self,
+        route: &str,
+        all_trip: bool,
+        route_trips: bool,
+        now: Moment,
+    ) -> Option<Transition> {
+        if all_trip {
+            let evidence = Evidence::of(&self.overall);
+            let trip =
+                self.explain(Rule::Evidence { evidence, whole: true }, route, String::new(), now);
+            return Some(self.trip(trip, now));
+        }
+        if !route_trips {
+            return None;
+        }
+        let evidence = self.route(route).evidence();
+        let rule = Rule::Evidence { evidence, whole: false };
+        let trip = self.explain(rule, route, String::new(), now);
+        let (config, state) = (self.config.clone(), self.route(route));
+        state.stop(&config, now);
+        // What the rest has to say must not be coloured by what this route said.
+        self.overall.reset();
+        self.last_trip = Some(trip.clone());
+        Some(Transition::RouteTripped { trip: Box::new(trip) })
+    }
+
+    fn explain(&mut self, rule: Rule, route: &str, reason: String, now: Moment) -> Trip {
+        let whole = !matches!(rule, Rule::Evidence { whole: false, .. });
+        let ramp = self.config.ramp.is_some();
+        let base = self.config.cooldown;
+        let cooldown = if whole {
+            self.cooldown.after_trip(base, ramp, self.probation.is_some(), now.at)
         } else {
-            format!("{on_route} breaches in a row on {}", pair.route)
+            self.route(route).cooldown_after_trip(base, ramp, now.at)
         };
-        Some(self.trip(format!("{run}: {breach}"), now))
-    }
-
-    /// What makes this pair a breach, in words.
-    fn breach(&self, pair: &Observation<'_>) -> Option<String> {
-        let judged = self.config.error_delta < 1.0;
-        if judged && pair.candidate_failed && !pair.baseline_failed {
-            return Some("the candidate failed and the baseline did not".to_owned());
+        let allowed = self.config.clone();
+        let ledger = self.route(route).ledger();
+        let examples = ledger.examples(|pair| run::is_worse(pair, &allowed));
+        let (route, numbers) = (route.to_owned(), ledger.numbers());
+        let (at, resumes) = (now.wall, now.wall + cooldown);
+        let mut trip =
+            Trip { rule, route, reason, numbers, examples, at, resumes, cooldown, probation: ramp };
+        if trip.reason.is_empty() {
+            trip.reason = trip.evidence_text();
         }
-        let candidate = pair.candidate_latency?;
-        let baseline = pair.baseline_latency.max(pair.baseline_p99);
-        let ratio = candidate.as_secs_f64() / baseline.as_secs_f64();
-        let slow = ratio > self.config.latency_ratio;
-        let above_floor = candidate.saturating_sub(baseline) > self.config.latency_floor;
-        (slow && above_floor).then(|| {
-            format!(
-                "candidate latency {:.1} ms is {ratio:.2} times the baseline's {:.1} ms \
-                 (its own {:.1} ms, recent p99 {:.1} ms), allowed is {}",
-                millis(candidate),
-                millis(baseline),
-                millis(pair.baseline_latency),
-                millis(pair.baseline_p99),
-                self.config.latency_ratio,
-            )
-        })
+        trip
     }
 
-    fn trip(&mut self, reason: String, now: Moment) -> Transition {
-        let until = now.at + self.config.cooldown;
+    fn trip(&mut self, trip: Trip, now: Moment) -> Transition {
+        let until = now.at + trip.cooldown;
+        self.cooldown.tripped(self.config.cooldown, trip.cooldown);
+        self.probation = None;
         self.state = State::Tripped { until };
         self.gate.set(Reading::Tripped { until });
-        self.last_abort = Some((now.wall, reason.clone()));
-        Transition::Tripped { reason, at: now.wall }
+        self.last_abort = Some((now.wall, trip.reason.clone()));
+        self.last_trip = Some(trip.clone());
+        Transition::Tripped { reason: trip.reason.clone(), at: now.wall, trip: Box::new(trip) }
+    }
+
+    /// Raises the share on probation when it is time.
+    fn ramp_up(&mut self, route: &str, now: Moment) -> Option<Transition> {
+        let ramp = self.config.ramp?;
+        if let Some(transition) = self.route(route).ramp_up(route, ramp, now) {
+            return Some(transition);
+        }
+        let probation = self.probation.as_mut()?;
+        if !probation.pair(ramp, now.at) {
+            return None;
+        }
+        let epoch = self.epoch;
+        if let Some(share) = probation.share() {
+            self.gate.set(Reading::Probation { epoch, share });
+            return None;
+        }
+        self.probation = None;
+        self.cooldown.passed(now.at);
+        self.state = State::Enabled;
+        self.gate.set(Reading::Open { epoch });
+        Some(Transition::Passed { route: None })
     }
 
     /// Ends a trip whose cooldown is over. Called for each new request that finds the gate shut.
     pub fn resume_if_due(&mut self, now: Moment) -> Option<Transition> {
         match self.state {
             State::Tripped { until } if now.at >= until => {
-                self.open();
-                Some(Transition::Resumed)
+                self.open(self.config.ramp.map(|_| Probation::new(now.at)));
+                Some(match self.config.ramp {
+                    Some(_) => Transition::Probation { route: None },
+                    None => Transition::Resumed,
+                })
             }
             _ => None,
         }
     }
 
-    fn open(&mut self) {
-        self.state = State::Enabled;
+    /// The same for a route that was stopped alone.
+    pub fn resume_route_if_due(&mut self, route: &str, now: Moment) -> Option<Transition> {
+        let probation = self.config.ramp.map(|_| Probation::new(now.at));
+        self.route(route).resume_if_due(probation, now.at).then(|| match probation {
+            Some(_) => Transition::Probation { route: Some(route.to_owned()) },
+            None => Transition::RouteResumed { route: route.to_owned() },
+        })
+    }
+
+    fn open(&mut self, probation: Option<Probation>) {
         self.epoch += 1;
-        self.forget_streaks();
-        self.gate.set(Reading::Open { epoch: self.epoch });
-    }
-
-    fn forget_streaks(&mut self) {
-        self.streak = 0;
-        self.route_streaks.clear();
-    }
-
-    /// By hand: mirroring on, streaks to 0.
-    pub fn enable(&mut self) -> Option<Transition> {
-        if self.state == State::Enabled {
-            self.forget_streaks();
-            return None;
+        self.forget();
+        self.probation = probation;
+        let epoch = self.epoch;
+        if let Some(share) = probation.and_then(|probation| probation.share()) {
+            self.state = State::Probation;
+            self.gate.set(Reading::Probation { epoch, share });
+        } else {
+            self.state = State::Enabled;
+            self.gate.set(Reading::Open { epoch });
         }
-        self.open();
+    }
+
+    /// Forgets all that speaks against the candidate.
+    fn forget(&mut self) {
+        self.streak = 0;
+        self.overall.reset();
+        self.routes.values_mut().for_each(RouteState::forget);
+    }
+
+    /// By hand: mirroring on, on all routes and with the full share; streaks and evidence to 0.
+    pub fn enable(&mut self) -> Option<Transition> {
+        let routes_were_on = self.routes.values().all(RouteState::is_enabled);
+        self.routes.values_mut().for_each(RouteState::enable);
+        self.cooldown = Cooldown::default();
+        if self.state == State::Enabled {
+            self.forget();
+            return (!routes_were_on).then_some(Transition::Enabled);
+        }
+        self.open(None);
         Some(Transition::Enabled)
     }
 
@@ -239,10 +471,11 @@ impl Guardrail {
         if self.state == State::Held {
             return None;
         }
-        let counted = self.state == State::Enabled;
+        let counted = self.state.is_on();
         if counted {
             self.last_abort = Some((now.wall, "disabled by hand".to_owned()));
         }
+        self.probation = None;
         self.state = State::Held;
         self.gate.set(Reading::Held);
         Some(Transition::Held { counted })
@@ -250,18 +483,20 @@ impl Guardrail {
 
     /// What the status shows.
     pub fn snapshot(&self) -> Snapshot {
-        let longest_on_a_route = self.route_streaks.values().copied().max().unwrap_or(0);
+        let longest_on_a_route = self.routes.values().map(RouteState::streak).max().unwrap_or(0);
+        let mut routes: Vec<_> =
+            self.routes.iter().map(|(route, state)| state.snapshot(route)).collect();
+        routes.sort_by(|a, b| a.route.cmp(&b.route));
         Snapshot {
             state: self.state,
             last_abort: self.last_abort.clone(),
+            last_trip: self.last_trip.clone(),
             breach_streak: self.streak.max(longest_on_a_route),
             config: self.config.clone(),
+            evidence: Evidence::of(&self.overall),
+            routes,
         }
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

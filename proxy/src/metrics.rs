@@ -20,6 +20,8 @@ const LATENCY: &str = "mirror_latency_seconds";
 const MISMATCHES: &str = "mirror_diff_mismatches_total";
 const ENABLED: &str = "mirror_enabled";
 const ABORTS: &str = "mirror_aborts_total";
+const ROUTE_ENABLED: &str = "mirror_route_enabled";
+const ROUTE_ABORTS: &str = "mirror_route_aborts_total";
 const OUTCOMES: &str = "mirror_outcomes_total";
 const REFUSED: &str = "mirror_refused_total";
 const REQUESTS_IN_FLIGHT: &str = "mirror_requests_in_flight";
@@ -177,6 +179,9 @@ impl Metrics {
             outcomes.iter().for_each(touch);
             let mismatches = counter!(MISMATCHES, "route" => route.clone());
             touch(&mismatches);
+            let (enabled, aborts) = route_switch(&route);
+            touch(&aborts);
+            enabled.set(1.0);
             RouteMetrics {
                 baseline: target(&route, Role::Baseline),
                 candidate: target(&route, Role::Candidate),
@@ -194,6 +199,18 @@ impl Metrics {
     /// Counts that mirroring was switched off.
     pub fn count_abort(&self) {
         self.aborts.increment(1);
+    }
+
+    /// Shows whether a route is mirrored as long as mirroring is allowed at all.
+    pub fn set_route_enabled(&self, route: &str, enabled: bool) {
+        let (gauge, _) = with_local_recorder(&self.recorder, || route_switch(route));
+        gauge.set(if enabled { 1.0 } else { 0.0 });
+    }
+
+    /// Counts that a route alone was switched off.
+    pub fn count_route_abort(&self, route: &str) {
+        let (_, aborts) = with_local_recorder(&self.recorder, || route_switch(route));
+        aborts.increment(1);
     }
 
     /// Counts a request that the proxy refused itself.
@@ -236,6 +253,11 @@ fn target(route: &str, role: Role) -> TargetMetrics {
     TargetMetrics { requests, latency }
 }
 
+fn route_switch(route: &str) -> (Gauge, Counter) {
+    let enabled = gauge!(ROUTE_ENABLED, "route" => route.to_owned());
+    (enabled, counter!(ROUTE_ABORTS, "route" => route.to_owned()))
+}
+
 // A counter is rendered from its first increment on, be it by 0.
 fn touch(counter: &Counter) {
     counter.increment(0);
@@ -251,6 +273,11 @@ fn describe() {
     describe_counter!(MISMATCHES, "Pairs whose responses differ after normalisation.");
     describe_gauge!(ENABLED, "1 while mirroring is allowed, else 0.");
     describe_counter!(ABORTS, "Times mirroring was switched off, by the guardrail or by hand.");
+    describe_gauge!(
+        ROUTE_ENABLED,
+        "1 while the route is mirrored as far as mirroring is allowed at all, else 0."
+    );
+    describe_counter!(ROUTE_ABORTS, "Times the guardrail switched off this route alone.");
     describe_counter!(OUTCOMES, "Requests by what became of their copy; one for every request.");
     describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
@@ -280,6 +307,8 @@ mod tests {
             "mirror_enabled 1",
             "mirror_aborts_total 0",
             "mirror_diff_mismatches_total{route=\"other\"} 0",
+            "mirror_route_enabled{route=\"other\"} 1",
+            "mirror_route_aborts_total{route=\"other\"} 0",
             "mirror_requests_total{route=\"other\",target=\"baseline\"} 0",
             "mirror_requests_total{route=\"other\",target=\"candidate\"} 0",
             "mirror_latency_seconds_count{route=\"other\",target=\"baseline\"} 0",

@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -16,14 +16,17 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 pub mod announce;
+pub mod event;
 mod limit;
 mod pair;
 mod reach;
 pub mod sample;
 mod slots;
 mod ticket;
+pub mod webhook;
 pub mod worker;
 
+use announce::Announcer;
 pub use pair::{BaselineTap, Head};
 pub use ticket::RequestTap;
 
@@ -32,9 +35,8 @@ use self::slots::Slots;
 use crate::body::{Budget, Capture, Held};
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::gate::{Gate, Reading};
-use crate::guardrail::{Guardrail, Moment};
+use crate::guardrail::{Epoch, Guardrail, Moment, Transition};
 use crate::log_limit::LogLimit;
-use crate::metrics::Metrics;
 use crate::route::table::Route;
 
 /// What the mirror side may do, checked.
@@ -102,7 +104,9 @@ pub struct Mirror {
     pub in_flight: AtomicUsize,
     slots: Arc<Slots>,
     reach: Reach,
-    metrics: Arc<Metrics>,
+    announcer: Arc<Announcer>,
+    /// Whether the guardrail wants to know which answers differ.
+    judges_mismatches: bool,
     gate: Gate,
     queue: mpsc::Sender<Job>,
     compare_runtime: Handle,
@@ -121,7 +125,7 @@ impl std::fmt::Debug for Mirror {
 #[derive(Debug)]
 pub struct Job {
     tally: Tally,
-    epoch: u64,
+    epoch: Epoch,
     snapshot: RequestSnapshot,
     body: Option<Capture>,
     /// Pays for the snapshot.
@@ -145,18 +149,23 @@ impl Mirror {
         config: Config,
         guardrail: Arc<Mutex<Guardrail>>,
         gate: Gate,
-        metrics: Arc<Metrics>,
+        announcer: Arc<Announcer>,
         compare_runtime: Handle,
         probe: Option<Probe>,
     ) -> (Arc<Self>, mpsc::Receiver<Job>) {
         let (queue, jobs) = mpsc::channel(config.queue_size);
+        let judges_mismatches = {
+            let guardrail = guardrail.lock().unwrap_or_else(PoisonError::into_inner);
+            guardrail.judges_mismatches()
+        };
         let mirror = Self {
             guardrail,
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
             slots: Slots::new(config.concurrency),
             reach: Reach::new(config.unreachable_after),
-            metrics,
+            announcer,
+            judges_mismatches,
             gate,
             queue,
             compare_runtime,
@@ -190,7 +199,7 @@ impl Mirror {
         let tally = Tally::new(Arc::clone(route));
         contained(|| {
             self.probe(Stage::Admit);
-            let open = self.open_now();
+            let open = self.open_now(route);
             let facts = sample::Facts {
                 marked: arrived.marked,
                 upgrade: arrived.upgrade,
@@ -199,12 +208,15 @@ impl Mirror {
             };
             let methods = self.config.methods.as_deref();
             let dice = rand::random::<f64>();
-            let sampled = sample::sample(facts, methods, self.config.fraction, dice);
+            let share = open.map_or(1.0, |open| open.share);
+            let sampled = sample::sample(facts, methods, self.config.fraction * share, dice);
             match (sampled, open) {
                 (Ok(()), Some(_)) if !self.reach.admits(std::time::Instant::now) => {
                     tally.count(Outcome::CandidateUnreachable)
                 }
-                (Ok(()), Some(epoch)) => self.open_ticket(tally, epoch, arrived.length, snapshot),
+                (Ok(()), Some(open)) => {
+                    self.open_ticket(tally, open.epoch, arrived.length, snapshot)
+                }
                 (Ok(()), None) => tally.count(Outcome::Disabled),
                 (Err(outcome), _) => tally.count(outcome),
             }
@@ -212,24 +224,37 @@ impl Mirror {
         .flatten()
     }
 
-    /// The epoch when mirroring is allowed; the first request after the cooldown switches it on.
-    fn open_now(&self) -> Option<u64> {
-        if let Reading::Tripped { until } = self.gate.read()
-            && until <= std::time::Instant::now()
-        {
-            let mut guardrail = self.guardrail.lock().unwrap_or_else(PoisonError::into_inner);
-            // Told under the lock, so that the metrics see changes in the order they happened.
-            if let Some(transition) = guardrail.resume_if_due(now()) {
-                announce::announce(&self.metrics, &transition);
-            }
+    /// What is open when mirroring is allowed; the first request after a cooldown switches it on.
+    fn open_now(&self, route: &Route) -> Option<Open> {
+        if is_due(&self.gate) {
+            self.decide(|guardrail, now| guardrail.resume_if_due(now));
         }
-        self.epoch()
+        if is_due(self.gate_of(route)) {
+            self.decide(|guardrail, now| guardrail.resume_route_if_due(&route.label, now));
+        }
+        self.open(route)
     }
 
-    fn epoch(&self) -> Option<u64> {
-        match self.gate.read() {
-            Reading::Open { epoch } => Some(epoch),
-            Reading::Tripped { .. } | Reading::Held => None,
+    fn open(&self, route: &Route) -> Option<Open> {
+        let (whole, share) = passing(&self.gate)?;
+        let (route, share_of_route) = passing(self.gate_of(route))?;
+        Some(Open { epoch: Epoch { whole, route }, share: share * share_of_route })
+    }
+
+    fn gate_of<'a>(&self, route: &'a Route) -> &'a Gate {
+        route.gate(|| self.guardrail().route_gate(&route.label))
+    }
+
+    fn guardrail(&self) -> MutexGuard<'_, Guardrail> {
+        self.guardrail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks or tells the guardrail something, and makes known what it decided: under the lock, so
+    /// that all see changes in the order they happened.
+    fn decide(&self, ask: impl FnOnce(&mut Guardrail, Moment) -> Option<Transition>) {
+        let (mut guardrail, now) = (self.guardrail(), now());
+        if let Some(transition) = ask(&mut guardrail, now) {
+            self.announcer.announce(&transition, now.wall);
         }
     }
 
@@ -241,7 +266,7 @@ impl Mirror {
     fn open_ticket(
         self: &Arc<Self>,
         tally: Tally,
-        epoch: u64,
+        epoch: Epoch,
         length: Option<u64>,
         snapshot: impl FnOnce() -> RequestSnapshot,
     ) -> Option<Admitted> {
@@ -346,6 +371,27 @@ impl Drop for Tally {
             self.route.metrics.count(Outcome::InternalError);
         }
     }
+}
+
+/// What the gates let through.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    epoch: Epoch,
+    /// Of the fraction, less than 1 on probation.
+    share: f64,
+}
+
+fn passing(gate: &Gate) -> Option<(u64, f64)> {
+    match gate.read() {
+        Reading::Open { epoch } => Some((epoch, 1.0)),
+        Reading::Probation { epoch, share } => Some((epoch, f64::from(share) / 1000.0)),
+        Reading::Tripped { .. } | Reading::Held => None,
+    }
+}
+
+/// Whether a cooldown is over and nobody has asked yet.
+fn is_due(gate: &Gate) -> bool {
+    matches!(gate.read(), Reading::Tripped { until } if until <= std::time::Instant::now())
 }
 
 /// Runs a piece of the mirror side on the client path; a panic in it ends there.

@@ -54,6 +54,8 @@ fn the_defaults_are_those_of_the_documentation() {
         consecutive: 5,
         latency_floor: Duration::from_millis(2),
         cooldown: Duration::from_secs(10),
+        mismatch_rate: None,
+        ramp: None,
     };
     assert_eq!(config.guardrail, guardrail);
     assert_eq!(config.templates, []);
@@ -365,4 +367,30 @@ fn a_value_that_is_not_utf_8_is_a_bad_setting() {
 fn names_that_look_like_settings_and_are_none_are_found() {
     let names = ["MIRROR_FRACTON", "MIRROR_FRACTION", "PATH", "ABORT_COOLDOWN"].map(str::to_owned);
     assert_eq!(Config::unknown(names.into_iter()), ["MIRROR_FRACTON"]);
+}
+
+#[test]
+fn what_is_off_by_default_can_be_set() {
+    assert_eq!(good("ABORT_RAMP", "off").guardrail.ramp, None);
+    assert_eq!(good("ABORT_RAMP", "2m").guardrail.ramp, Some(Duration::from_secs(120)));
+    assert_eq!(good("ABORT_MISMATCH_RATE", "off").guardrail.mismatch_rate, None);
+    assert_eq!(good("ABORT_MISMATCH_RATE", "0.01").guardrail.mismatch_rate, Some(0.01));
+    for value in ["0", "on", "-1s", "25h", "OFF"] {
+        bad("ABORT_RAMP", value);
+    }
+    for value in ["0", "1", "1.5", "-0.1", "NaN", "on", "OFF"] {
+        bad("ABORT_MISMATCH_RATE", value);
+    }
+}
+
+#[test]
+fn a_webhook_is_a_url_and_its_path_is_never_shown() {
+    assert_eq!(Config::default().webhook, None);
+    let config = good("ABORT_WEBHOOK", "https://hooks.example/s3cret?key=s3cret");
+    assert!(config.webhook.is_some() && !format!("{config:?}").contains("s3cret"));
+    for url in ["hooks.example/s3cret", "http://user:s3cret@hooks.example", "http://h/#s3cret"] {
+        let message = with(&[("ABORT_WEBHOOK", url)]).unwrap_err().to_string();
+        assert!(message.contains("ABORT_WEBHOOK") && message.contains("allowed is"), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
+    }
 }

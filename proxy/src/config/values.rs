@@ -55,6 +55,11 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
     text.parse().map_err(|_| "neither".to_owned())
 }
 
+/// `off`, or what `parse` reads.
+pub(super) fn unless_off<T>(text: &str, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<Option<T>> {
+    if text == "off" { Ok(None) } else { parse(text).map(Some) }
+}
+
 /// `:8080` for all interfaces of both families, or an address with a port.
 pub(super) fn listen(text: &str) -> Parsed<Listen> {
     let addr = match text.strip_prefix(':') {

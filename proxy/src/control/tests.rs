@@ -7,7 +7,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::guardrail::gate::gate;
-use crate::guardrail::{Config, Observation};
+use crate::guardrail::{Config, Epoch, Observation};
 
 /// The endpoints with what they were wired to.
 struct Fixture {
@@ -26,6 +26,8 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         consecutive: 2,
         latency_floor: Duration::from_millis(2),
         cooldown,
+        mismatch_rate: None,
+        ramp: None,
     };
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
@@ -35,6 +37,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         token: None,
         render_metrics: Arc::new(|| "# HELP x\n".to_owned()),
         on_transition: Arc::new(move |t: &Transition| heard.lock().unwrap().push(t.clone())),
+        events: Arc::new(|| vec![json!({"event": "tripped"})]),
     };
     Fixture { control, told }
 }
@@ -82,7 +85,7 @@ impl Fixture {
     fn breach(&self, times: usize) {
         let pair = Observation {
             route: "GET /a",
-            epoch: 0,
+            epoch: Epoch::default(),
             baseline_latency: Duration::from_millis(1),
             baseline_p99: Duration::from_millis(1),
             baseline_failed: false,
@@ -132,8 +135,27 @@ async fn the_status_before_the_first_abort_is_all_there_with_nulls() {
         "breachConsecutive": 2,
         "cooldownSeconds": 10,
         "cooldownRemainingSeconds": null,
+        "lastTrip": null,
+        "evidence": {
+            "verdict": "not enough data",
+            "pairs": 1,
+            "value": 2.5,
+            "threshold": 1e6,
+            "signal": "errors",
+        },
+        "routes": [],
     });
-    assert_eq!(fixture.status().await, expected);
+    let mut status = fixture.status().await;
+    // Its numbers depend on the weights of the bets; what counts is that they are there.
+    let value = status["evidence"]["value"].take();
+    assert!(value.as_f64().is_some_and(|value| value >= 1.0), "{value}");
+    status["evidence"]["value"] = json!(2.5);
+    let route = status["routes"][0].take();
+    assert_eq!(route["route"], "GET /a");
+    assert_eq!((&route["enabled"], &route["state"]), (&json!(true), &json!("enabled")));
+    assert_eq!(route["evidence"]["verdict"], "not enough data");
+    status["routes"] = json!([]);
+    assert_eq!(status, expected);
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 const OPEN: u64 = 0;
 const TRIPPED: u64 = 1;
 const HELD: u64 = 2;
+const PROBATION: u64 = 3;
 const KIND_BITS: u32 = 2;
+/// Bits of a share on probation, between kind and epoch.
+const SHARE_BITS: u32 = 10;
 
 /// What the gate says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,13 @@ pub enum Reading {
     Open {
         /// Grows whenever mirroring comes back.
         epoch: u64,
+    },
+    /// Allowed for a share of what would be mirrored otherwise.
+    Probation {
+        /// As for `Open`.
+        epoch: u64,
+        /// Thousandths.
+        share: u16,
     },
     /// Off until then, or until it is enabled by hand.
     Tripped {
@@ -30,7 +40,7 @@ pub enum Reading {
 #[derive(Debug)]
 struct Shared {
     origin: Instant,
-    /// Kind in the low bits; above them the epoch, or the end of the cooldown in microseconds
+    /// Kind in the low bits; above them the epoch (on probation the share before it), or the end of the cooldown in microseconds
     /// since `origin`. One word, so that a reader never sees half of a change.
     word: AtomicU64,
 }
@@ -54,6 +64,9 @@ impl Setter {
     pub fn set(&self, reading: Reading) {
         let word = match reading {
             Reading::Open { epoch } => (epoch << KIND_BITS) | OPEN,
+            Reading::Probation { epoch, share } => {
+                (((epoch << SHARE_BITS) | u64::from(share)) << KIND_BITS) | PROBATION
+            }
             Reading::Tripped { until } => {
                 // Rounded up: the gate must not open before the guardrail's own time has come.
                 let after = until.saturating_duration_since(self.0.origin).as_micros() + 1;
@@ -72,6 +85,11 @@ impl Gate {
         let value = word >> KIND_BITS;
         match word & ((1 << KIND_BITS) - 1) {
             OPEN => Reading::Open { epoch: value },
+            PROBATION => {
+                let share = value & ((1 << SHARE_BITS) - 1);
+                let share = u16::try_from(share).expect("ten bits fit into sixteen");
+                Reading::Probation { epoch: value >> SHARE_BITS, share }
+            }
             TRIPPED => Reading::Tripped { until: self.0.origin + Duration::from_micros(value) },
             _ => Reading::Held,
         }
@@ -88,8 +106,14 @@ mod tests {
         assert_eq!(gate.read(), Reading::Open { epoch: 0 });
         setter.set(Reading::Held);
         assert_eq!(gate.read(), Reading::Held);
-        setter.set(Reading::Open { epoch: 3 });
-        assert_eq!(gate.read(), Reading::Open { epoch: 3 });
+        for reading in [
+            Reading::Open { epoch: 3 },
+            Reading::Probation { epoch: 3, share: 0 },
+            Reading::Probation { epoch: 1 << 40, share: 1000 },
+        ] {
+            setter.set(reading);
+            assert_eq!(gate.read(), reading);
+        }
         let until = Instant::now() + Duration::from_secs(24 * 3600);
         setter.set(Reading::Tripped { until });
         let Reading::Tripped { until: read } = gate.read() else { panic!("not tripped") };

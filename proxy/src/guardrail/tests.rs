@@ -3,6 +3,8 @@ use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, prop
 use super::gate::{Gate, gate};
 use super::*;
 
+mod evidence;
+
 const RATIO: f64 = 1.15;
 
 fn config() -> Config {
@@ -12,6 +14,8 @@ fn config() -> Config {
         consecutive: 3,
         latency_floor: ms(2),
         cooldown: Duration::from_secs(10),
+        mismatch_rate: None,
+        ramp: None,
     }
 }
 
@@ -32,7 +36,7 @@ fn later(now: Moment, by: Duration) -> Moment {
 fn healthy() -> Observation<'static> {
     Observation {
         route: "GET /a",
-        epoch: 0,
+        epoch: Epoch::default(),
         baseline_latency: ms(10),
         baseline_p99: ms(20),
         baseline_failed: false,
@@ -57,7 +61,7 @@ fn enough_breaches_in_a_row_trip_and_say_why() {
     assert_eq!(guardrail.observe(&failed(), now), None);
     assert_eq!(guardrail.observe(&failed(), now), None);
     let tripped = guardrail.observe(&failed(), now);
-    let Some(Transition::Tripped { reason, at }) = tripped else { panic!("{tripped:?}") };
+    let Some(Transition::Tripped { reason, at, .. }) = tripped else { panic!("{tripped:?}") };
     assert!(
         reason.contains("GET /a") && reason.contains("failed") && reason.contains('3'),
         "{reason}"
@@ -168,7 +172,7 @@ fn copies_from_before_a_trip_are_no_evidence_after_it() {
     guardrail.resume_if_due(later(now, config().cooldown));
     guardrail.observe(&failed(), now);
     assert_eq!(guardrail.snapshot().breach_streak, 0);
-    guardrail.observe(&Observation { epoch: 1, ..failed() }, now);
+    guardrail.observe(&Observation { epoch: Epoch { whole: 1, route: 0 }, ..failed() }, now);
     assert_eq!(guardrail.snapshot().breach_streak, 1);
 }
 
@@ -282,6 +286,7 @@ fn enable_sets_the_streaks_to_0_in_every_state() {
         let Reading::Open { epoch } = gate.read() else { panic!("the gate is shut") };
         // Neither the run over all pairs nor the route's own goes on where it was.
         for _ in 0..2 {
+            let epoch = Epoch { whole: epoch, route: 0 };
             assert_eq!(guardrail.observe(&Observation { epoch, ..failed() }, now), None);
         }
     }
@@ -337,7 +342,7 @@ proptest! {
         for (step, route, bad) in steps {
             let held = guardrail.snapshot().state == State::Held;
             now = later(now, Duration::from_secs(3));
-            let epoch = guardrail.epoch;
+            let epoch = Epoch { whole: guardrail.epoch, route: 0 };
             let pair = Observation { route, epoch, candidate_failed: bad, ..healthy() };
             match step {
                 0 => drop(guardrail.disable(now)),

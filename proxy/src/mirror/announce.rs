@@ -1,32 +1,133 @@
-//! Turns what the guardrail decided into metrics and log lines that a person understands.
+//! Makes known what the guardrail decided: metrics, log lines that a person understands, a bounded
+//! list of events, the webhook.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde_json::Value;
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::guardrail::Transition;
+use super::event::event;
+use crate::guardrail::{Transition, Trip};
 use crate::metrics::Metrics;
 
-/// Makes a transition known. Transitions are rare by nature, so that no line needs a limit.
-pub fn announce(metrics: &Metrics, transition: &Transition) {
-    match transition {
-        Transition::Tripped { reason, .. } => {
-            metrics.set_enabled(false);
-            metrics.count_abort();
-            warn!(%reason, "mirroring stopped by the guardrail");
+/// Events kept.
+const EVENTS_MAX: usize = 100;
+
+/// Makes transitions known. They are rare by nature, so that no line needs a limit.
+#[derive(Debug)]
+pub struct Announcer {
+    metrics: Arc<Metrics>,
+    webhook: Option<mpsc::Sender<Value>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    events: VecDeque<Value>,
+    /// Routes that are off alone.
+    stopped: BTreeSet<String>,
+}
+
+impl Announcer {
+    /// With no events yet.
+    pub fn new(metrics: Arc<Metrics>, webhook: Option<mpsc::Sender<Value>>) -> Self {
+        Self { metrics, webhook, known: Mutex::default() }
+    }
+
+    /// The last events, the oldest first.
+    pub fn events(&self) -> Vec<Value> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.events.iter().cloned().collect()
+    }
+
+    /// Makes a transition known. Returns at once.
+    pub fn announce(&self, transition: &Transition, at: SystemTime) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count(transition, &mut known.stopped);
+        log(transition);
+        let event = event(transition, at);
+        if let Some(webhook) = &self.webhook
+            && webhook.try_send(event.clone()).is_err()
+        {
+            warn!("an event is not posted to the webhook: too many wait already");
         }
-        Transition::Resumed => {
-            metrics.set_enabled(true);
-            info!("mirroring resumed after the cooldown");
+        if known.events.len() == EVENTS_MAX {
+            known.events.pop_front();
         }
-        Transition::Enabled => {
-            metrics.set_enabled(true);
-            info!("mirroring enabled by hand");
-        }
-        Transition::Held { counted } => {
-            metrics.set_enabled(false);
-            if *counted {
-                metrics.count_abort();
+        known.events.push_back(event);
+    }
+
+    fn count(&self, transition: &Transition, stopped: &mut BTreeSet<String>) {
+        match transition {
+            Transition::Tripped { .. } => {
+                self.metrics.set_enabled(false);
+                self.metrics.count_abort();
             }
+            Transition::RouteTripped { trip } => {
+                self.metrics.set_route_enabled(&trip.route, false);
+                self.metrics.count_route_abort(&trip.route);
+                stopped.insert(trip.route.clone());
+            }
+            Transition::Resumed | Transition::Probation { route: None } => {
+                self.metrics.set_enabled(true);
+            }
+            Transition::RouteResumed { route } | Transition::Probation { route: Some(route) } => {
+                self.metrics.set_route_enabled(route, true);
+                stopped.remove(route);
+            }
+            Transition::Passed { .. } => {}
+            Transition::Enabled => {
+                self.metrics.set_enabled(true);
+                for route in std::mem::take(stopped) {
+                    self.metrics.set_route_enabled(&route, true);
+                }
+            }
+            Transition::Held { counted } => {
+                self.metrics.set_enabled(false);
+                if *counted {
+                    self.metrics.count_abort();
+                }
+            }
+        }
+    }
+}
+
+fn log(transition: &Transition) {
+    match transition {
+        Transition::Tripped { trip, .. } => {
+            log_trip(trip, "mirroring stopped by the guardrail");
+        }
+        Transition::RouteTripped { trip } => {
+            log_trip(trip, "mirroring of one route stopped by the guardrail");
+        }
+        Transition::Resumed => info!("mirroring resumed after the cooldown"),
+        Transition::RouteResumed { route } => {
+            info!(route, "mirroring of the route resumed after the cooldown");
+        }
+        Transition::Probation { route } => {
+            info!(route, "mirroring resumed after the cooldown, on probation with a small share");
+        }
+        Transition::Passed { route } => {
+            info!(route, "probation passed: mirroring goes on with the full share");
+        }
+        Transition::Enabled => info!("mirroring enabled by hand"),
+        Transition::Held { .. } => {
             info!("mirroring disabled by hand; it stays off until it is enabled by hand");
         }
     }
+}
+
+fn log_trip(trip: &Trip, message: &str) {
+    let resumes = humantime::format_rfc3339_seconds(trip.resumes);
+    warn!(
+        rule = trip.rule.name(),
+        route = trip.route,
+        reason = trip.reason,
+        %resumes,
+        next = trip.next(),
+        "{message}"
+    );
 }

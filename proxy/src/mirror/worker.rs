@@ -6,7 +6,7 @@
 //! enough for five such pairs in a row. The work that takes time, comparing, has its own threads.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, LazyLock, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,14 +17,13 @@ use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::announce::announce;
 use super::pair::{BaselineSide, End, Head};
 use super::slots::Slot;
-use super::{Job, Mirror, Stage, now};
+use super::{Job, Mirror, Stage};
 use crate::body::{Capture, ReplyBody};
 use crate::compare::{self, Limits, Rules, Side, Verdict};
 use crate::exchange::{Outcome, RequestSnapshot};
-use crate::guardrail::Observation;
+use crate::guardrail::{Epoch, Observation};
 use crate::route::table::Route;
 use crate::upstream::{OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
 
@@ -74,7 +73,7 @@ pub async fn run(mirror: Arc<Mirror>, mut jobs: mpsc::Receiver<Job>, candidate: 
 
 /// Why a copy is not sent any more.
 fn unsent(mirror: &Mirror, job: &Job) -> Option<Outcome> {
-    if mirror.epoch() != Some(job.epoch) {
+    if mirror.open(&job.tally.route).is_none_or(|open| open.epoch != job.epoch) {
         Some(Outcome::Disabled)
     } else if job.complete_since.elapsed() > mirror.config.timeout / 2 {
         Some(Outcome::ExpiredInQueue)
@@ -207,7 +206,7 @@ async fn read_body(
 async fn judge(
     mirror: &Arc<Mirror>,
     route: &Route,
-    epoch: u64,
+    epoch: Epoch,
     called: Called,
     baseline: &mut BaselineSide,
 ) -> Option<Outcome> {
@@ -220,7 +219,16 @@ async fn judge(
             let ours = baseline.whole_head().await?;
             let failed = head.is_failure();
             observe(mirror, route, epoch, &ours, (Some(head.latency), failed));
-            compared(mirror, Reply { head: ours, body: theirs }, Reply { head, body }).await
+            let outcome =
+                compared(mirror, Reply { head: ours, body: theirs }, Reply { head, body }).await;
+            if mirror.judges_mismatches
+                && let Some(Outcome::Matched | Outcome::Mismatched) = outcome
+            {
+                let differs = outcome == Some(Outcome::Mismatched);
+                mirror
+                    .decide(|guardrail, now| guardrail.compared(&route.label, epoch, differs, now));
+            }
+            outcome
         }
         Called::Failed(latency) => {
             unanswered(mirror, route, epoch, (latency, true), baseline, Outcome::CandidateFailed)
@@ -238,7 +246,7 @@ async fn judge(
 async fn unanswered(
     mirror: &Mirror,
     route: &Route,
-    epoch: u64,
+    epoch: Epoch,
     (latency, broke): (Option<Duration>, bool),
     baseline: &mut BaselineSide,
     outcome: Outcome,
@@ -267,7 +275,7 @@ fn without_answer(end: &End) -> Option<Outcome> {
 fn observe(
     mirror: &Mirror,
     route: &Route,
-    epoch: u64,
+    epoch: Epoch,
     baseline: &Head,
     (candidate_latency, candidate_failed): (Option<Duration>, bool),
 ) {
@@ -281,10 +289,7 @@ fn observe(
         candidate_latency,
         candidate_failed,
     };
-    let mut guardrail = mirror.guardrail.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(transition) = guardrail.observe(&observation, now()) {
-        announce(&mirror.metrics, &transition);
-    }
+    mirror.decide(|guardrail, now| guardrail.observe(&observation, now));
 }
 
 /// A whole answer.

@@ -1,12 +1,13 @@
 //! The routes seen so far: a bounded table from label to what is kept for each.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::Method;
 
 use super::{LABELS_MAX, Template, label};
+use crate::guardrail::gate::Gate;
 use crate::guardrail::window::Window;
 use crate::metrics::{Metrics, RouteMetrics};
 
@@ -21,6 +22,7 @@ pub struct Route {
     /// The series of this route.
     pub metrics: RouteMetrics,
     window: Mutex<Window>,
+    gate: OnceLock<Gate>,
 }
 
 impl Route {
@@ -29,7 +31,13 @@ impl Route {
             label: label.into(),
             metrics: metrics.route(label),
             window: Mutex::new(Window::new()),
+            gate: OnceLock::new(),
         })
+    }
+
+    /// The guardrail's gate for this route, from `ask` where it was not asked for before.
+    pub fn gate(&self, ask: impl FnOnce() -> Gate) -> &Gate {
+        self.gate.get_or_init(ask)
     }
 
     /// Takes in the latency of a baseline call, mirrored or not.

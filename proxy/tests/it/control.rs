@@ -30,6 +30,15 @@ async fn the_status_has_the_documented_fields() {
         "breachConsecutive": 1_000_000,
         "cooldownSeconds": 10,
         "cooldownRemainingSeconds": null,
+        "lastTrip": null,
+        "evidence": {
+            "verdict": "not enough data",
+            "pairs": 0,
+            "value": 0.0,
+            "threshold": 1e6,
+            "signal": null,
+        },
+        "routes": [],
     });
     assert_eq!(status, expected);
 }

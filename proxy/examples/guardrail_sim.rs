@@ -1,0 +1,411 @@
+//! How soon the guardrail sees a bad candidate, and how seldom it stops a good one, by simulation.
+//!
+//! `cargo run --release -p proxy --example guardrail_sim -- --seed 1` prints two tables: pairs until
+//! a healthy candidate is stopped, on several laws of latency, and the median of pairs until a bad one
+//! is. Three rules are compared: a run of five pairs slower than 1.15 times their own partner, the same
+//! against the baseline's p99, and the whole guardrail with its defaults.
+
+#![expect(clippy::print_stdout, reason = "a program that prints tables")]
+
+use std::time::{Duration, Instant, SystemTime};
+
+use proxy::guardrail::gate::gate;
+use proxy::guardrail::window::Window;
+use proxy::guardrail::{Config, Epoch, Guardrail, Moment, Observation, Rule, Transition};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+/// Pairs of a healthy candidate by default, of each law and error rate.
+const PAIRS: u64 = 10_000_000;
+/// Simulated changes for a median.
+const RUNS: u64 = 201;
+/// Healthy pairs before the change.
+const WARM: u64 = 4096;
+/// Changes that are not seen by then are given up.
+const LIMIT: u64 = 10_000;
+
+/// How latencies are distributed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Law {
+    /// Median 10 ms, sigma 0.5, 1 % three to ten times slower.
+    LogNormal,
+    /// Median 20 ms, sigma 1.2.
+    Wide,
+    /// Three in ten take twelve times as long.
+    Bimodal,
+    /// Pareto with index 1.1: no finite variance.
+    Pareto,
+    /// 10 ms.
+    Constant,
+    /// `LogNormal`, and the median moves between 5 and 20 ms within 20,000 pairs.
+    Drifting,
+    /// `LogNormal`, and four fifths of the variance are shared by both sides of a pair.
+    Correlated,
+    /// `LogNormal`, and now and then both sides are five times slower for 300 pairs, in one half of
+    /// the spells for every request, in the other for half of them.
+    Stalls,
+    /// A fast and a slow route whose shares change every 5000 pairs.
+    Mix,
+}
+
+const LAWS: [Law; 9] = [
+    Law::LogNormal,
+    Law::Wide,
+    Law::Bimodal,
+    Law::Pareto,
+    Law::Constant,
+    Law::Drifting,
+    Law::Correlated,
+    Law::Stalls,
+    Law::Mix,
+];
+
+/// How both sides fail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Errors {
+    None,
+    /// 1 % on both sides.
+    Equal,
+    /// Every 20,000 pairs 500 with 30 % on both sides.
+    Bursts,
+}
+
+impl Errors {
+    fn rate(self, pair: u64) -> f64 {
+        match self {
+            Self::None => 0.0,
+            Self::Equal => 0.01,
+            Self::Bursts if pair % 20_000 > 19_500 => 0.3,
+            Self::Bursts => 0.0,
+        }
+    }
+}
+
+struct Dice {
+    rng: SmallRng,
+    spare: Option<f64>,
+    pair: u64,
+}
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self { rng: SmallRng::seed_from_u64(seed), spare: None, pair: 0 }
+    }
+
+    /// Above 0 and at most 1.
+    fn even(&mut self) -> f64 {
+        1.0 - self.rng.random::<f64>()
+    }
+
+    /// Box and Muller.
+    fn normal(&mut self) -> f64 {
+        if let Some(spare) = self.spare.take() {
+            return spare;
+        }
+        let radius = (-2.0 * self.even().ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * self.even()).sin_cos();
+        self.spare = Some(radius * sin);
+        radius * cos
+    }
+
+    fn log_normal(&mut self, median: f64, sigma: f64) -> f64 {
+        median * (sigma * self.normal()).exp()
+    }
+
+    fn tailed(&mut self, median: f64, sigma: f64) -> f64 {
+        let tail = if self.even() <= 0.01 { 3.0 + 7.0 * self.even() } else { 1.0 };
+        self.log_normal(median, sigma) * tail
+    }
+
+    /// Route and both latencies in milliseconds.
+    fn pair(&mut self, law: Law) -> (&'static str, f64, f64) {
+        self.pair += 1;
+        let pair = self.pair;
+        let mut one = || match law {
+            Law::LogNormal => self.tailed(10.0, 0.5),
+            Law::Wide => self.log_normal(20.0, 1.2),
+            Law::Bimodal => {
+                let median = if self.even() <= 0.3 { 60.0 } else { 5.0 };
+                self.log_normal(median, 0.15)
+            }
+            Law::Pareto => 10.0 * self.even().powf(-1.0 / 1.1),
+            Law::Constant => 10.0,
+            Law::Drifting => {
+                let turn = std::f64::consts::TAU * (pair as f64 / 20_000.0);
+                self.tailed(10.0 * (turn.sin() * 2.0_f64.ln()).exp(), 0.5)
+            }
+            Law::Correlated => self.tailed(1.0, 0.5 * 0.2_f64.sqrt()),
+            Law::Stalls => {
+                let stalled = match pair % 20_000 {
+                    0..300 => true,
+                    10_000..10_300 => self.even() <= 0.5,
+                    _ => false,
+                };
+                self.tailed(if stalled { 50.0 } else { 10.0 }, 0.5)
+            }
+            Law::Mix => self.tailed(1.0, 0.5),
+        };
+        let (baseline, candidate) = (one(), one());
+        match law {
+            Law::Correlated => {
+                let shared = self.log_normal(10.0, 0.5 * 0.8_f64.sqrt());
+                ("GET /a", baseline * shared, candidate * shared)
+            }
+            Law::Mix => {
+                let slow = if (pair / 5000).is_multiple_of(2) { 0.1 } else { 0.9 };
+                let (route, median) =
+                    if self.even() <= slow { ("GET /b", 80.0) } else { ("GET /a", 8.0) };
+                (route, baseline * median, candidate * median)
+            }
+            _ => ("GET /a", baseline, candidate),
+        }
+    }
+
+    fn happens(&mut self, rate: f64) -> bool {
+        rate > 0.0 && self.even() <= rate
+    }
+}
+
+/// What is wrong with a candidate.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    times: f64,
+    plus: f64,
+    errors: f64,
+}
+
+const HEALTHY: Fault = Fault { times: 1.0, plus: 0.0, errors: 0.0 };
+
+/// The three rules side by side.
+struct Rules {
+    single: u32,
+    p99: u32,
+    routes: [(&'static str, Window, Epoch); 2],
+    guardrail: Guardrail,
+    now: Moment,
+}
+
+/// Which of them stopped mirroring at a pair.
+struct Stopped {
+    single: bool,
+    p99: bool,
+    guardrail: Option<Rule>,
+}
+
+impl Rules {
+    fn new(config: Config) -> Self {
+        Self {
+            single: 0,
+            p99: 0,
+            routes: ["GET /a", "GET /b"].map(|route| (route, Window::new(), Epoch::default())),
+            guardrail: Guardrail::new(config, gate().0),
+            now: Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH },
+        }
+    }
+
+    fn pair(&mut self, dice: &mut Dice, law: Law, errors: Errors, fault: Fault) -> Stopped {
+        let (route, baseline, candidate) = dice.pair(law);
+        let candidate = candidate * fault.times + fault.plus;
+        let rate = errors.rate(dice.pair);
+        let (ours, theirs) = (dice.happens(rate), dice.happens(rate.max(fault.errors)));
+        let at = usize::from(route != self.routes[0].0);
+        let (_, window, epoch) = &mut self.routes[at];
+        window.record(millis(baseline));
+        let baseline_p99 = window.p99();
+        let failed = theirs && !ours;
+        let slower = |than: f64| candidate > 1.15 * than && candidate > than + 2.0;
+        let p99 = baseline_p99.as_secs_f64() * 1e3;
+        let single = run(&mut self.single, failed || slower(baseline));
+        let p99 = run(&mut self.p99, failed || slower(baseline.max(p99)));
+        let transition = self.guardrail.observe(
+            &Observation {
+                route,
+                epoch: *epoch,
+                baseline_latency: millis(baseline),
+                baseline_p99,
+                baseline_failed: ours,
+                candidate_latency: Some(millis(candidate)),
+                candidate_failed: theirs,
+            },
+            self.now,
+        );
+        let guardrail = match transition {
+            Some(Transition::Tripped { trip, .. } | Transition::RouteTripped { trip }) => {
+                // A new start, as by hand.
+                self.guardrail.enable();
+                for (route, _, epoch) in &mut self.routes {
+                    *epoch = self.guardrail.epoch(route);
+                }
+                Some(trip.rule)
+            }
+            _ => None,
+        };
+        Stopped { single, p99, guardrail }
+    }
+}
+
+/// Whether this pair ends a run of five.
+fn run(streak: &mut u32, breach: bool) -> bool {
+    *streak = if breach { *streak + 1 } else { 0 };
+    let tripped = *streak == 5;
+    if tripped {
+        *streak = 0;
+    }
+    tripped
+}
+
+fn millis(millis: f64) -> Duration {
+    Duration::from_nanos((millis * 1e6) as u64)
+}
+
+fn config(floor: Duration) -> Config {
+    Config {
+        latency_ratio: 1.15,
+        error_delta: 0.005,
+        consecutive: 5,
+        latency_floor: floor,
+        cooldown: Duration::from_secs(10),
+        mismatch_rate: None,
+        ramp: None,
+    }
+}
+
+const FLOOR: Duration = Duration::from_millis(2);
+
+/// Stops of a healthy candidate by each rule, in so many pairs.
+fn twins(law: Law, errors: Errors, pairs: u64, seed: u64) -> [u64; 4] {
+    let (mut dice, mut rules) = (Dice::new(seed), Rules::new(config(FLOOR)));
+    let mut stops = [0; 4];
+    for _ in 0..pairs {
+        let stopped = rules.pair(&mut dice, law, errors, HEALTHY);
+        stops[0] += u64::from(stopped.single);
+        stops[1] += u64::from(stopped.p99);
+        stops[2] += u64::from(stopped.guardrail.is_some());
+        stops[3] += u64::from(matches!(stopped.guardrail, Some(Rule::Evidence { .. })));
+    }
+    stops
+}
+
+/// The median number of pairs until each rule stops a bad candidate.
+fn delays(law: Law, fault: Fault, warm: u64, floor: Duration, seed: u64) -> [Option<u64>; 3] {
+    // The run against p99 may take for ever by itself.
+    let all = warm > 0 && floor > Duration::ZERO;
+    let mut found = [const { Vec::new() }; 3];
+    for run in 0..RUNS {
+        let mut dice = Dice::new(seed.wrapping_mul(1_000_003).wrapping_add(run));
+        let mut rules = Rules::new(config(floor));
+        for _ in 0..warm {
+            rules.pair(&mut dice, law, Errors::None, HEALTHY);
+        }
+        (rules.single, rules.p99) = (0, 0);
+        let mut first = [None; 3];
+        for pair in 1..=LIMIT {
+            let stopped = rules.pair(&mut dice, law, Errors::None, fault);
+            let stopped = [stopped.single, stopped.p99, stopped.guardrail.is_some()];
+            for (first, stopped) in first.iter_mut().zip(stopped) {
+                if stopped {
+                    first.get_or_insert(pair);
+                }
+            }
+            if first[2].is_some() && (first[1].is_some() || !all) {
+                break;
+            }
+        }
+        for (found, first) in found.iter_mut().zip(first) {
+            found.push(first.unwrap_or(u64::MAX));
+        }
+    }
+    found.map(|mut found| {
+        found.sort_unstable();
+        Some(found[found.len() / 2]).filter(|median| *median < u64::MAX)
+    })
+}
+
+/// Nanoseconds of a pair in the guardrail: the median of many batches, and the least. The batches are
+/// short, so that most of them are not interrupted by whatever else the machine does.
+fn cost(seed: u64) -> (f64, f64) {
+    let (mut dice, (setter, _)) = (Dice::new(seed), gate());
+    let mut guardrail = Guardrail::new(config(FLOOR), setter);
+    let now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    let pairs: Vec<_> = (0..20_000).map(|_| dice.pair(Law::LogNormal)).collect();
+    let mut batches: Vec<f64> = std::iter::repeat_n(pairs.chunks(500), 100)
+        .flatten()
+        .map(|pairs| {
+            let start = Instant::now();
+            for (route, baseline, candidate) in pairs {
+                let observation = Observation {
+                    route,
+                    epoch: Epoch::default(),
+                    baseline_latency: millis(*baseline),
+                    baseline_p99: Duration::from_millis(45),
+                    baseline_failed: false,
+                    candidate_latency: Some(millis(*candidate)),
+                    candidate_failed: false,
+                };
+                assert_eq!(guardrail.observe(&observation, now), None, "twins");
+            }
+            start.elapsed().as_secs_f64() * 1e9 / pairs.len() as f64
+        })
+        .collect();
+    batches.sort_by(f64::total_cmp);
+    (batches[batches.len() / 2], batches[0])
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |name: &str, default: u64| {
+        let at = arguments.iter().position(|argument| argument == name);
+        let value = at.and_then(|at| arguments.get(at + 1));
+        value.map_or(default, |value| {
+            value.parse().unwrap_or_else(|_| panic!("{name} {value}: is no whole number"))
+        })
+    };
+    let (seed, pairs) = (number("--seed", 1), number("--pairs", PAIRS));
+    println!("seed {seed}; run of 5 on single pairs, run of 5 against p99, the guardrail\n");
+    print_delays(seed);
+    print_twins(seed, pairs);
+    let (median, least) = cost(seed);
+    println!("\ncost of a pair in the guardrail: median {median:.0} ns, least {least:.0} ns");
+}
+
+fn print_delays(seed: u64) {
+    let slower = |times| Fault { times, ..HEALTHY };
+    let errors = |errors| Fault { errors, ..HEALTHY };
+    let faults = [
+        ("+200 ms", Law::LogNormal, Fault { plus: 200.0, ..HEALTHY }),
+        ("5 times slower", Law::LogNormal, slower(5.0)),
+        ("2 times slower", Law::LogNormal, slower(2.0)),
+        ("1.5 times slower", Law::LogNormal, slower(1.5)),
+        ("1.3 times slower", Law::LogNormal, slower(1.3)),
+        ("1.3 times slower, correlated", Law::Correlated, slower(1.3)),
+        ("errors 22 %", Law::LogNormal, errors(0.22)),
+        ("errors 5 %", Law::LogNormal, errors(0.05)),
+        ("errors 2 %", Law::LogNormal, errors(0.02)),
+    ];
+    println!(
+        "| median pairs until a bad candidate is stopped | single pairs | against p99 | \
+              guardrail | from the first pair | floor 0 |"
+    );
+    println!("|---|---|---|---|---|---|");
+    let show = |median: Option<u64>| median.map_or("–".to_owned(), |median| median.to_string());
+    for (name, law, fault) in faults {
+        let [single, p99, guardrail] = delays(law, fault, WARM, FLOOR, seed).map(show);
+        let cold = show(delays(law, fault, 0, FLOOR, seed)[2]);
+        let no_floor = show(delays(law, fault, WARM, Duration::ZERO, seed)[2]);
+        println!("| {name} | {single} | {p99} | {guardrail} | {cold} | {no_floor} |");
+    }
+}
+
+fn print_twins(seed: u64, pairs: u64) {
+    println!(
+        "\n| stops of a healthy candidate in {pairs} pairs | errors | single pairs | \
+              against p99 | guardrail | of these by evidence |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for law in LAWS {
+        for errors in [Errors::None, Errors::Equal, Errors::Bursts] {
+            let [single, p99, guardrail, evidence] = twins(law, errors, pairs, seed);
+            println!("| {law:?} | {errors:?} | {single} | {p99} | {guardrail} | {evidence} |");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Transitions as JSON, the same for the status, the list of events and the webhook.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::guardrail::bets::Signal;
+use crate::guardrail::detector::THRESHOLD;
+use crate::guardrail::ledger::Side;
+use crate::guardrail::run::millis;
+use crate::guardrail::signals::Pair;
+use crate::guardrail::{Rule, Transition, Trip};
+
+/// A transition, with its time and all that is known of it.
+pub fn event(transition: &Transition, at: SystemTime) -> Value {
+    let (route, about) = match transition {
+        Transition::Tripped { trip, .. } => (None, Some(trip)),
+        Transition::RouteTripped { trip } => (Some(&trip.route), Some(trip)),
+        Transition::RouteResumed { route } => (Some(route), None),
+        Transition::Probation { route } | Transition::Passed { route } => (route.as_ref(), None),
+        Transition::Resumed | Transition::Enabled | Transition::Held { .. } => (None, None),
+    };
+    json!({
+        "time": time(at),
+        "event": name(transition),
+        "route": route,
+        "trip": about.map(|about| trip(about)),
+    })
+}
+
+fn name(transition: &Transition) -> &'static str {
+    match transition {
+        Transition::Tripped { .. } => "tripped",
+        Transition::RouteTripped { .. } => "route_tripped",
+        Transition::Resumed => "resumed",
+        Transition::RouteResumed { .. } => "route_resumed",
+        Transition::Probation { .. } => "probation_started",
+        Transition::Passed { .. } => "probation_passed",
+        Transition::Enabled => "enabled",
+        Transition::Held { .. } => "disabled",
+    }
+}
+
+/// Why mirroring stopped, and what happens next.
+pub fn trip(trip: &Trip) -> Value {
+    let evidence = match trip.rule {
+        Rule::Run => Value::Null,
+        Rule::Evidence { evidence, .. } => json!({
+            "signal": evidence.signal.map(Signal::name),
+            "pairs": evidence.pairs,
+            "value": evidence.value,
+            "threshold": THRESHOLD,
+        }),
+    };
+    json!({
+        "time": time(trip.at),
+        "scope": if trip.whole() { "all" } else { "route" },
+        "rule": trip.rule.name(),
+        "route": trip.route,
+        "reason": trip.reason,
+        "evidence": evidence,
+        "pairs": trip.numbers.pairs,
+        "baseline": side(&trip.numbers.baseline),
+        "candidate": side(&trip.numbers.candidate),
+        "examples": trip.examples.iter().map(example).collect::<Vec<_>>(),
+        "cooldownSeconds": trip.cooldown.as_secs_f64(),
+        "next": trip.next(),
+        "nextTime": time(trip.resumes),
+    })
+}
+
+fn side(side: &Side) -> Value {
+    json!({
+        "p50Ms": rounded(side.p50),
+        "p90Ms": rounded(side.p90),
+        "p99Ms": rounded(side.p99),
+        "failureRate": side.failure_rate,
+    })
+}
+
+fn example(pair: &Pair) -> Value {
+    json!({
+        "baselineMs": rounded(pair.baseline_latency),
+        "candidateMs": pair.candidate_latency.map(rounded),
+        "baselineFailed": pair.baseline_failed,
+        "candidateFailed": pair.candidate_failed,
+    })
+}
+
+/// Milliseconds to the microsecond.
+fn rounded(duration: Duration) -> f64 {
+    (millis(duration) * 1000.0).round() / 1000.0
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
