@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 mod decode;
 mod json;
+mod lex;
 mod normalize;
 mod number;
 mod text;
