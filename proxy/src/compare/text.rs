@@ -21,6 +21,11 @@ impl<'a> Text<'a> {
         Self::new(raw.as_bytes(), false)
     }
 
+    /// Its first byte and its length, where nothing is escaped.
+    pub(super) fn outline(&self) -> Option<(u8, usize)> {
+        self.raw.first().filter(|_| self.plain).map(|first| (*first, self.raw.len()))
+    }
+
     pub(super) fn equals(&self, other: &Text<'_>) -> bool {
         // Equal spellings are of the same text, whether plain or not.
         let plain = self.plain && other.plain;
