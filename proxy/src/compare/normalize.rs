@@ -67,6 +67,9 @@ pub(super) enum Treatment<'r> {
 }
 
 impl Rules {
+    /// Everything is compared.
+    pub(super) const NONE: Self = Self::new(&[], &[]);
+
     const fn new(ignored: Names, masked: Names) -> Self {
         Self { ignored, masked, outlines: Outlines([0; 16]).add(ignored).add(masked) }
     }

@@ -15,6 +15,8 @@ use super::tests::{coded, side, verdict, verdict_with};
 use super::{Rules, Verdict};
 
 mod document;
+mod pairs;
+mod tree;
 
 fn in_some_case(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     (select(names), any::<u32>()).prop_map(|(name, upper)| {
