@@ -10,8 +10,10 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 mod decode;
 mod json;
+mod lex;
 mod normalize;
 mod number;
+mod step;
 mod text;
 mod walk;
 
@@ -218,6 +220,9 @@ fn by_content(
     let their_bytes = plain(&theirs.content_encoding, their_bytes, limits)?;
     if our_bytes.trim_ascii() == their_bytes.trim_ascii() {
         return Ok(true);
+    }
+    if let Some(equal) = step::equal(&our_bytes, &their_bytes, rules) {
+        return Ok(equal);
     }
     // Where one is no JSON and the other is, their bytes differ, and that is a difference.
     let Some(our_json) = json::parse(&our_bytes, limits.grant)? else { return Ok(false) };

@@ -4,6 +4,8 @@
 //! not give together: no recursion at any depth, exact decimal numbers, every value of a
 //! duplicate key, and no copy of the text.
 
+use super::lex;
+use super::text::Text;
 use super::{Grant, Obstacle};
 
 /// What a node is.
@@ -23,9 +25,18 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     kind: Kind,
+    /// Of a string or a key: whether anything in it is escaped.
+    escaped: bool,
     from: u32,
     to: u32,
     next: u32,
+}
+
+impl Node {
+    #[inline]
+    fn new(kind: Kind, from: usize, to: usize) -> Self {
+        Self { kind, escaped: false, from: index_of(from), to: index_of(to), next: 0 }
+    }
 }
 
 /// A parsed body.
@@ -38,7 +49,7 @@ pub(super) struct Tape<'a> {
 /// Parses a whole body; `None` when it is not JSON. Offsets have 32 bits: a body of 4 GiB and
 /// more is not taken for JSON.
 pub(super) fn parse<'a>(text: &'a [u8], grant: Grant<'_>) -> Result<Option<Tape<'a>>, Obstacle> {
-    if u32::try_from(text.len()).is_err() || std::str::from_utf8(text).is_err() {
+    if u32::try_from(text.len()).is_err() || !lex::is_utf8(text) {
         return Ok(None);
     }
     let tape = Tape { text, nodes: Vec::new() };
@@ -86,18 +97,11 @@ impl Parser<'_, '_> {
     /// Takes a value; true when it opened a container that has a first element.
     fn value(&mut self) -> Result<bool, Stop> {
         self.skip_space();
-        let from = self.at;
         match self.peek() {
             Some(b'{') => self.container(Kind::Object, b'}'),
             Some(b'[') => self.container(Kind::Array, b']'),
-            Some(b'"') => {
-                self.string()?;
-                self.push(Kind::String, from + 1, self.at - 1)
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                self.number()?;
-                self.push(Kind::Number, from, self.at)
-            }
+            Some(b'"') => self.string(Kind::String),
+            Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b'n') => self.literal(b"null", Kind::Null),
             Some(b't') => self.literal(b"true", Kind::True),
             Some(b'f') => self.literal(b"false", Kind::False),
@@ -107,7 +111,7 @@ impl Parser<'_, '_> {
 
     fn container(&mut self, kind: Kind, close: u8) -> Result<bool, Stop> {
         self.at += 1;
-        self.push(kind, 0, 0)?;
+        self.push(Node::new(kind, 0, 0))?;
         self.skip_space();
         if self.peek() == Some(close) {
             self.at += 1;
@@ -148,12 +152,10 @@ impl Parser<'_, '_> {
     }
 
     fn key(&mut self) -> Result<(), Stop> {
-        let from = self.at;
         if self.peek() != Some(b'"') {
             return Err(Stop::NotJson);
         }
-        self.string()?;
-        self.push(Kind::Key, from + 1, self.at - 1)?;
+        self.string(Kind::Key)?;
         self.skip_space();
         if self.peek() != Some(b':') {
             return Err(Stop::NotJson);
@@ -162,88 +164,43 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// Moves behind the closing quote.
-    fn string(&mut self) -> Result<(), Stop> {
-        self.at += 1;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => self.escape()?,
-                Some(0x20..) => self.at += 1,
-                _ => return Err(Stop::NotJson),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), Stop> {
-        let length = match self.tape.text.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-            Some(b'u') => {
-                let digits = self.tape.text.get(self.at + 2..self.at + 6).ok_or(Stop::NotJson)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return Err(Stop::NotJson);
-                }
-                6
-            }
-            _ => return Err(Stop::NotJson),
-        };
-        self.at += length;
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), Stop> {
-        self.skip_if(b"-");
-        if !self.skip_if(b"0") {
-            self.digits()?;
-        }
-        if self.skip_if(b".") {
-            self.digits()?;
-        }
-        if self.skip_if(b"eE") {
-            self.skip_if(b"+-");
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), Stop> {
+    /// Takes a string, which is a key or a value.
+    fn string(&mut self, kind: Kind) -> Result<bool, Stop> {
         let from = self.at;
-        while self.skip_if(b"0123456789") {}
-        if self.at > from { Ok(()) } else { Err(Stop::NotJson) }
+        let lex::Quoted { end, escaped } =
+            lex::string(self.tape.text, from).ok_or(Stop::NotJson)?;
+        self.at = end;
+        self.push(Node { escaped, ..Node::new(kind, from + 1, end - 1) })
+    }
+
+    fn number(&mut self) -> Result<bool, Stop> {
+        let from = self.at;
+        self.at = lex::number(self.tape.text, from).ok_or(Stop::NotJson)?;
+        self.push(Node::new(Kind::Number, from, self.at))
     }
 
     fn literal(&mut self, word: &[u8], kind: Kind) -> Result<bool, Stop> {
-        if !self.tape.text[self.at..].starts_with(word) {
-            return Err(Stop::NotJson);
-        }
-        self.at += word.len();
-        self.push(kind, 0, 0)
+        self.at = lex::literal(self.tape.text, self.at, word).ok_or(Stop::NotJson)?;
+        self.push(Node::new(kind, 0, 0))
     }
 
     /// Adds a node; false, since a scalar has no first element.
-    fn push(&mut self, kind: Kind, from: usize, to: usize) -> Result<bool, Stop> {
+    #[inline]
+    fn push(&mut self, node: Node) -> Result<bool, Stop> {
         make_room(&mut self.tape.nodes, &mut self.grant)?;
         let next = index_of(self.tape.nodes.len() + 1);
-        let (from, to) = (index_of(from), index_of(to));
-        self.tape.nodes.push(Node { kind, from, to, next });
+        self.tape.nodes.push(Node { next, ..node });
         Ok(false)
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.tape.text.get(self.at).copied()
     }
 
-    fn skip_if(&mut self, any: &[u8]) -> bool {
-        let skip = self.peek().is_some_and(|byte| any.contains(&byte));
-        self.at += usize::from(skip);
-        skip
-    }
-
+    #[inline]
     fn skip_space(&mut self) {
-        while self.skip_if(b" \t\n\r") {}
+        self.at = lex::space(self.tape.text, self.at);
     }
 }
 
@@ -274,6 +231,11 @@ impl<'a> Tape<'a> {
     pub(super) fn raw(&self, node: usize) -> &'a [u8] {
         let node = self.nodes[node];
         &self.text[node.from as usize..node.to as usize]
+    }
+
+    /// What a string or key stands for.
+    pub(super) fn text(&self, node: usize) -> Text<'a> {
+        Text::new(self.raw(node), self.nodes[node].escaped)
     }
 
     /// The node behind a value and all that is in it.

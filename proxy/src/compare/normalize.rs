@@ -3,20 +3,54 @@
 
 use super::text::Text;
 
+type Names = &'static [&'static str];
+
 /// Names of JSON keys that get special treatment, at any depth, matched without regard to case.
+/// Making them allocates nothing: that is done for each comparison.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    ignored: Vec<String>,
-    masked: Vec<String>,
+    ignored: Names,
+    masked: Names,
+    outlines: Outlines,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Self {
-            ignored: names(&["timestamp", "trace_id", "traceId", "request_id", "requestId"]),
-            masked: names(&["email", "phone", "name", "cc_last4"]),
+        const RULES: Rules = Rules::new(
+            &["timestamp", "trace_id", "traceId", "request_id", "requestId"],
+            &["email", "phone", "name", "cc_last4"],
+        );
+        RULES
+    }
+}
+
+/// The lengths of all names, and with which letters names of a length begin: most keys are told
+/// from all names by that, without a look at their other letters.
+#[derive(Clone, Copy, Debug)]
+struct Outlines([u32; 16]);
+
+impl Outlines {
+    const fn add(mut self, names: Names) -> Self {
+        let mut index = 0;
+        while index < names.len() {
+            let name = names[index].as_bytes();
+            let (slot, bit) = Self::place(name[0], name.len());
+            self.0[slot] |= bit;
+            index += 1;
         }
+        self
+    }
+
+    /// Letters have the same low five bits in either case. Long names share a slot.
+    const fn place(first: u8, length: usize) -> (usize, u32) {
+        (if length < 16 { length } else { 0 }, 1 << (first & 31))
+    }
+
+    fn may_have(&self, key: &Text<'_>) -> bool {
+        key.outline().is_none_or(|(first, length)| {
+            let (slot, bit) = Self::place(first, length);
+            self.0[slot] & bit != 0
+        })
     }
 }
 
@@ -33,8 +67,20 @@ pub(super) enum Treatment<'r> {
 }
 
 impl Rules {
+    /// Everything is compared.
+    pub(super) const NONE: Self = Self::new(&[], &[]);
+
+    const fn new(ignored: Names, masked: Names) -> Self {
+        Self { ignored, masked, outlines: Outlines([0; 16]).add(ignored).add(masked) }
+    }
+
+    #[inline]
     pub(super) fn treatment(&self, key: &Text<'_>) -> Treatment<'_> {
-        let named = |name: &&String| key.is_any_case_of(name);
+        if self.outlines.may_have(key) { self.looked_up(key) } else { Treatment::Compared }
+    }
+
+    fn looked_up(&self, key: &Text<'_>) -> Treatment<'_> {
+        let named = |name: &&&'static str| key.is_any_case_of(name);
         if self.ignored.iter().any(|name| named(&name)) {
             return Treatment::Ignored;
         }
@@ -50,7 +96,7 @@ mod tests {
     #[test]
     fn special_keys_are_known_in_any_case_and_others_are_compared() {
         let rules = Rules::default();
-        let treatment = |key: &'static str| rules.treatment(&Text::new(key.as_bytes()));
+        let treatment = |key: &'static str| rules.treatment(&Text::plain(key));
         for key in
             ["timestamp", "trace_id", "traceId", "request_id", "requestId", "TIMESTAMP", "TraceID"]
         {

@@ -15,6 +15,8 @@ use super::tests::{coded, side, verdict, verdict_with};
 use super::{Rules, Verdict};
 
 mod document;
+mod pairs;
+mod tree;
 
 fn in_some_case(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     (select(names), any::<u32>()).prop_map(|(name, upper)| {
@@ -286,7 +288,7 @@ proptest! {
     #[test]
     fn special_keys_are_special_in_any_case(ignored in ignored_key(), masked in masked_key()) {
         let rules = Rules::default();
-        let treatment = |key: &str| format!("{:?}", rules.treatment(&super::text::Text::new(key.as_bytes())));
+        let treatment = |key: &str| format!("{:?}", rules.treatment(&super::text::Text::plain(key)));
         prop_assert_eq!(treatment(&ignored), "Ignored");
         prop_assert!(treatment(&masked).starts_with("Masked"));
     }

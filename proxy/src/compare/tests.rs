@@ -213,7 +213,8 @@ fn what_did_not_fit_into_the_budget_is_matched_by_hash_or_not_judged() {
     let either = Side { body: hashed(b"[2]", Cause::TooLarge), ..side(b"") };
     assert_eq!(verdict_of(&either, &unkept), Verdict::BufferFull);
     assert_eq!(verdict_of(&unkept, &either), Verdict::BufferFull);
-    let verdict = verdict_with(&side(b"[1, 2]"), &side(b"[1,2]"), 100, &mut |_| false);
+    let (ours, theirs) = (side(b"{\"a\":1,\"b\":2}"), side(b"{\"b\":2,\"a\":1}"));
+    let verdict = verdict_with(&ours, &theirs, 100, &mut |_| false);
     assert_eq!(verdict, Verdict::BufferFull);
 }
 

@@ -67,11 +67,10 @@ impl<'w> Walk<'w, '_> {
         if kind != self.theirs.kind(b) {
             return Ok(false);
         }
-        let (left, right) = (self.ours.raw(a), self.theirs.raw(b));
         Ok(match kind {
             Kind::Null | Kind::True | Kind::False => true,
-            Kind::Number => number::equal(left, right),
-            Kind::String | Kind::Key => left == right || Text::new(left).equals(&Text::new(right)),
+            Kind::Number => number::equal(self.ours.raw(a), self.theirs.raw(b)),
+            Kind::String | Kind::Key => self.ours.text(a).equals(&self.theirs.text(b)),
             Kind::Array | Kind::Object => {
                 make_room(&mut self.due, &mut self.grant)?;
                 self.due.push((a, b));
@@ -145,7 +144,7 @@ fn room(tape: &Tape<'_>, object: usize, first: &Member<'_>) -> usize {
         size_of::<Listed<'_>>() + copied + if copied > 0 { ALLOCATION } else { 0 }
     };
     let rest = tape.children_from(tape.behind(first.value), object);
-    entry(&first.key) + rest.map(|key| entry(&Text::new(tape.raw(key)))).sum::<usize>()
+    entry(&first.key) + rest.map(|key| entry(&tape.text(key))).sum::<usize>()
 }
 
 /// The members of `object` from `first` on, by key.
@@ -171,14 +170,12 @@ impl<'a> Member<'a> {
 
     /// None for one that leaves no trace.
     fn new(tape: &Tape<'a>, key: usize, rules: &'a Rules) -> Option<Self> {
-        let text = Text::new(tape.raw(key));
+        let text = tape.text(key);
         let value = key + 1;
         match rules.treatment(&text) {
             Treatment::Ignored => None,
             Treatment::Compared => Some(Self { key: text, masked: false, value }),
-            Treatment::Masked(name) => {
-                Some(Self { key: Text::new(name.as_bytes()), masked: true, value })
-            }
+            Treatment::Masked(name) => Some(Self { key: Text::plain(name), masked: true, value }),
         }
     }
 }

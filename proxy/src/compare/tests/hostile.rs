@@ -57,14 +57,17 @@ fn cost(ours: &str, theirs: &str) -> usize {
 
 #[test]
 fn memory_is_asked_for_and_is_a_small_multiple_of_the_bodies() {
-    let array = |inner: &str| format!("[{}1]", inner.repeat(50_000));
+    // Documents in step take no memory: the first elements are not.
+    let behind = |first: &str, inner: &str| format!("[{first},{}1]", inner.repeat(50_000));
+    let array = |inner: &str| behind(r#"{"a":1,"b":2}"#, inner);
+    let other = |inner: &str| behind(r#"{"b":2,"a":1}"#, inner);
     let keys = |n: usize| format!("\"k{n}\":[]");
     let forward: Vec<_> = (0..20_000).map(keys).collect();
     let backward: Vec<_> = forward.iter().rev().cloned().collect();
     let object = |members: &[String]| format!("{{{}}}", members.join(","));
     let bodies = [
-        (array("1,"), array("1.0,")),
-        (array("[],"), array("[ ],")),
+        (array("1,"), other("1.0,")),
+        (array("[],"), other("[ ],")),
         (object(&forward), object(&backward)),
     ];
     for (ours, theirs) in bodies {
@@ -72,12 +75,30 @@ fn memory_is_asked_for_and_is_a_small_multiple_of_the_bodies() {
         assert!(cost <= 32 * size, "{cost} for {size}");
     }
     // Lists of pairs and of members come on top of the nodes.
-    let nodes = cost(&array("1,"), &array("1.0,"));
-    assert!(cost(&array("[],"), &array("[ ],")) > nodes + 50_000 * size_of::<usize>());
+    let nodes = cost(&array("1,"), &other("1.0,"));
+    assert!(cost(&array("[],"), &other("[ ],")) > nodes + 50_000 * size_of::<usize>());
     assert!(
         cost(&object(&forward), &object(&backward))
-            > cost(&object(&forward), &format!(" {}1", object(&forward))) + 20_000 * 32
+            > cost(&object(&forward), &format!("{}1", object(&backward))) + 20_000 * 32
     );
+}
+
+#[test]
+fn documents_in_step_are_compared_without_memory() {
+    let answer = |id: &str| {
+        let item = format!(r#"{{"id":"p-1","priceCents":1900,"tags":["a","b"],"traceId":"{id}"}}"#);
+        let items = vec![item; 40].join(",");
+        format!(r#"{{"timestamp":"{id}","items":[{items}],"email":"{id}","last":{{"page":null}}}}"#)
+    };
+    let ours = answer("2030-01-01T00:00:00Z");
+    for theirs in [answer("x"), answer("2031-01-01T00:00:00Z"), answer("").replace(',', " ,\n ")] {
+        let granted = &mut |_| false;
+        let verdict = verdict_with(&side(ours.as_bytes()), &side(theirs.as_bytes()), 100, granted);
+        assert_eq!(verdict, Verdict::Matched);
+    }
+    let late = answer("x").replace("null", "1");
+    let verdict = verdict_with(&side(ours.as_bytes()), &side(late.as_bytes()), 100, &mut |_| false);
+    assert_eq!(verdict, Verdict::Mismatched);
 }
 
 #[test]
