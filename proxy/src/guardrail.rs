@@ -21,6 +21,7 @@ pub mod recent;
 mod route;
 pub mod run;
 pub mod signals;
+pub mod snapshot;
 pub mod transition;
 pub mod window;
 
@@ -29,6 +30,7 @@ use gate::{Gate, Reading, Setter};
 use probation::{Cooldown, Probation};
 use route::RouteState;
 use signals::{Allowance, Pair};
+pub use snapshot::{Evidence, RouteSnapshot, Snapshot};
 pub use transition::{Rule, Transition, Trip};
 
 /// The thresholds.
@@ -140,68 +142,6 @@ impl State {
     pub fn is_on(self) -> bool {
         matches!(self, Self::Enabled | Self::Probation)
     }
-}
-
-/// What there is against the candidate, on a route or over all.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Evidence {
-    /// Pairs since there was none.
-    pub pairs: u64,
-    /// The value; [`THRESHOLD`] trips.
-    pub value: f64,
-    /// The signal with the most; `None` without pairs.
-    pub signal: Option<bets::Signal>,
-}
-
-/// Pairs under which nothing but a disaster would have shown.
-const ENOUGH_PAIRS: u64 = 450;
-
-impl Evidence {
-    fn of(detector: &Detector) -> Self {
-        let (pairs, value) = (detector.pairs(), detector.evidence());
-        Self { pairs, value, signal: detector.leading() }
-    }
-
-    /// In a word.
-    pub fn verdict(&self) -> &'static str {
-        // Twins get there once in about a thousand pairs.
-        let some = self.value >= 1e3;
-        match (some, self.pairs < ENOUGH_PAIRS) {
-            (true, _) => "some evidence",
-            (false, true) => "not enough data",
-            (false, false) => "no evidence",
-        }
-    }
-}
-
-/// What the status shows of a route.
-#[derive(Clone, Debug)]
-pub struct RouteSnapshot {
-    /// The label.
-    pub route: String,
-    /// Never `Held`.
-    pub state: State,
-    /// Against the candidate on this route.
-    pub evidence: Evidence,
-}
-
-/// What the status shows.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// Now.
-    pub state: State,
-    /// When mirroring was last switched off, and why.
-    pub last_abort: Option<(SystemTime, String)>,
-    /// The last trip, of all or of a route.
-    pub last_trip: Option<Trip>,
-    /// The longest running streak of breaches.
-    pub breach_streak: u32,
-    /// The thresholds.
-    pub config: Config,
-    /// Over all routes.
-    pub evidence: Evidence,
-    /// By name.
-    pub routes: Vec<RouteSnapshot>,
 }
 
 /// The guardrail.
