@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use proxy::config::{Config, Errors, NAMES};
 use proxy::guardrail::gate::gate;
-use proxy::guardrail::{Guardrail, Moment, Observation};
+use proxy::guardrail::{Epoch, Guardrail, Moment, Observation};
 use proxy::limits::Limits;
 use proxy::listen::tls::{Identity, certificates};
 use proxy::upstream::{HostHeader, Target};
@@ -217,13 +217,15 @@ fn is_end_to_end(name: &HeaderName) -> bool {
 fn thresholds(config: &guardrail::Config) {
     assert!(config.latency_ratio > 0.0 && config.latency_ratio.is_finite(), "{config:?}");
     assert!(config.error_delta >= 0.0 && config.error_delta.is_finite(), "{config:?}");
+    let rate = config.mismatch_rate.unwrap_or(0.5);
+    assert!(rate > 0.0 && rate < 1.0 && config.ramp.is_none_or(|ramp| ramp <= DAY), "{config:?}");
     assert!(config.consecutive > 0 && config.latency_floor <= DAY, "{config:?}");
     let mut guardrail = Guardrail::new(config.clone(), gate().0);
     let now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
     for baseline in [Duration::ZERO, Duration::from_millis(1), DAY] {
         let pair = Observation {
             route: "GET /",
-            epoch: 0,
+            epoch: Epoch::default(),
             baseline_latency: baseline,
             baseline_p99: Duration::ZERO,
             baseline_failed: false,
@@ -233,5 +235,7 @@ fn thresholds(config: &guardrail::Config) {
         guardrail.observe(&pair, now);
     }
     guardrail.resume_if_due(Moment { at: now.at + DAY, ..now });
-    assert!(guardrail.snapshot().state == guardrail::State::Enabled, "the cooldown has no end");
+    let state = guardrail.snapshot().state;
+    let full = config.ramp.is_some() || state == guardrail::State::Enabled;
+    assert!(state.is_on() && full, "the cooldown has no end");
 }
