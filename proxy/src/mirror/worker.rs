@@ -3,7 +3,8 @@
 //!
 //! The candidate is called on the same threads as the baseline: on threads of its own, each time
 //! the machine is too busy to run them looks like a slow candidate, and a busy machine is reason
-//! enough for five such pairs in a row. The work that takes time, comparing, has its own threads.
+//! enough for five such pairs in a row. What takes time, comparing large bodies, has its
+//! own threads.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
