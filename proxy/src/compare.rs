@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 mod decode;
+mod difference;
 mod json;
 mod lex;
 mod normalize;
@@ -17,6 +18,7 @@ mod step;
 mod text;
 mod walk;
 
+pub use difference::{Difference, Differences, Kind, Risk};
 pub use normalize::Rules;
 
 use crate::headers::says_grpc;
@@ -163,6 +165,19 @@ pub fn compare(
         Err(Obstacle::NoBudget) => Verdict::BufferFull,
         Err(Obstacle::TooLarge) => too_large(ours, theirs),
     }
+}
+
+/// Lists what differs in a pair that [`compare`] found to be [`Verdict::Mismatched`].
+pub fn differences(ours: &Side<'_>, theirs: &Side<'_>) -> Differences {
+    let difference = if ours.status == theirs.status {
+        let (place, field) = ("body".to_owned(), "body".to_owned());
+        Difference { place, field, kind: Kind::Value, baseline: None, candidate: None }
+    } else {
+        let (place, field) = ("status".to_owned(), "status".to_owned());
+        let [baseline, candidate] = [ours, theirs].map(|side| Some(side.status.to_string()));
+        Difference { place, field, kind: Kind::Status, baseline, candidate }
+    };
+    Differences { found: vec![difference], more: false }
 }
 
 /// Whether two replies are equal without a look into their bodies.

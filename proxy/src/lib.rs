@@ -31,5 +31,6 @@ pub mod log_limit;
 pub mod logging;
 pub mod metrics;
 pub mod mirror;
+pub mod report;
 pub mod route;
 pub mod upstream;

@@ -37,6 +37,7 @@ use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::gate::{Gate, Reading};
 use crate::guardrail::{Epoch, Guardrail, Moment, Transition};
 use crate::log_limit::LogLimit;
+use crate::report::Report;
 use crate::route::table::Route;
 
 /// What the mirror side may do, checked.
@@ -98,6 +99,8 @@ pub struct Mirror {
     pub config: Config,
     /// Decides; told of each pair.
     pub guardrail: Arc<Mutex<Guardrail>>,
+    /// What the pairs told so far.
+    pub report: Mutex<Report>,
     /// The byte budget.
     pub budget: Arc<Budget>,
     /// Copies sent and not yet answered.
@@ -160,6 +163,7 @@ impl Mirror {
         };
         let mirror = Self {
             guardrail,
+            report: Mutex::default(),
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
             slots: Slots::new(config.concurrency),

@@ -7,8 +7,8 @@
 //! own threads.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -22,9 +22,10 @@ use super::pair::{BaselineSide, End, Head};
 use super::slots::Slot;
 use super::{Job, Mirror, Stage};
 use crate::body::{Capture, ReplyBody};
-use crate::compare::{self, Limits, Rules, Side, Verdict};
+use crate::compare::{self, Differences, Limits, Rules, Side, Verdict};
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::{Epoch, Observation};
+use crate::report::Pair;
 use crate::route::table::Route;
 use crate::upstream::{OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
 
@@ -220,8 +221,13 @@ async fn judge(
             let ours = baseline.whole_head().await?;
             let failed = head.is_failure();
             observe(mirror, route, epoch, &ours, (Some(head.latency), failed));
-            let outcome =
+            let baseline = (ours.latency, ours.is_failure());
+            let candidate = (Some(head.latency), failed);
+            let looked =
                 compared(mirror, Reply { head: ours, body: theirs }, Reply { head, body }).await;
+            let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
+            let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
+            record(mirror, route, &Pair { baseline, candidate, differences });
             if mirror.judges_mismatches
                 && let Some(Outcome::Matched | Outcome::Mismatched) = outcome
             {
@@ -261,7 +267,10 @@ async fn unanswered(
     let Some(head) = baseline.head().await.cloned() else {
         return without_answer(&baseline.end().await);
     };
-    observe(mirror, route, epoch, &head, (latency, !both_unfinished));
+    let candidate = (latency, !both_unfinished);
+    observe(mirror, route, epoch, &head, candidate);
+    let baseline = (head.latency, head.is_failure());
+    record(mirror, route, &Pair { baseline, candidate, differences: None });
     Some(outcome)
 }
 
@@ -293,6 +302,14 @@ fn observe(
     mirror.decide(|guardrail, now| guardrail.observe(&observation, now));
 }
 
+fn record(mirror: &Mirror, route: &Route, pair: &Pair<'_>) {
+    let mut report = mirror.report.lock().unwrap_or_else(PoisonError::into_inner);
+    report.record(&route.label, pair, SystemTime::now());
+}
+
+/// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
+type Looked = (Outcome, Option<Differences>);
+
 /// A whole answer.
 struct Reply {
     head: Head,
@@ -301,10 +318,10 @@ struct Reply {
 
 /// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
 /// that no client should wait for, and has threads of its own.
-async fn compared(mirror: &Arc<Mirror>, ours: Reply, theirs: Reply) -> Option<Outcome> {
+async fn compared(mirror: &Arc<Mirror>, ours: Reply, theirs: Reply) -> Option<Looked> {
     mirror.probe(Stage::Compare);
     if compare::same_bytes(&ours.side(), &theirs.side()) {
-        return Some(Outcome::Matched);
+        return Some((Outcome::Matched, Some(Differences::default())));
     }
     if ours.is_small() && theirs.is_small() {
         return Some(look_closer(mirror, &ours, &theirs));
@@ -316,19 +333,20 @@ async fn compared(mirror: &Arc<Mirror>, ours: Reply, theirs: Reply) -> Option<Ou
     mirror.compare_runtime.spawn(look).await.ok()
 }
 
-fn look_closer(mirror: &Mirror, ours: &Reply, theirs: &Reply) -> Outcome {
+fn look_closer(mirror: &Mirror, ours: &Reply, theirs: &Reply) -> Looked {
     mirror.probe(Stage::Look);
     let mut decoded = mirror.budget.try_take(0);
     let mut grant = |bytes| decoded.as_mut().is_some_and(|held| held.try_grow(bytes));
     let max_decoded = mirror.config.max_body_bytes.saturating_mul(DECODED_FACTOR);
     let mut limits = Limits { max_decoded, grant: &mut grant };
-    match compare::compare(&ours.side(), &theirs.side(), &RULES, &mut limits) {
-        Verdict::Matched => Outcome::Matched,
-        Verdict::Mismatched => Outcome::Mismatched,
-        Verdict::ResponseTooLarge => Outcome::ResponseTooLarge,
+    let (ours, theirs) = (ours.side(), theirs.side());
+    match compare::compare(&ours, &theirs, &RULES, &mut limits) {
+        Verdict::Matched => (Outcome::Matched, Some(Differences::default())),
+        Verdict::Mismatched => (Outcome::Mismatched, Some(compare::differences(&ours, &theirs))),
+        Verdict::ResponseTooLarge => (Outcome::ResponseTooLarge, None),
         Verdict::BufferFull => {
             mirror.note_drop(Outcome::DroppedBufferFull);
-            Outcome::DroppedBufferFull
+            (Outcome::DroppedBufferFull, None)
         }
     }
 }

@@ -1,0 +1,109 @@
+//! What differs, where, and how much it matters.
+
+/// What is wrong at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// The baseline has it, the candidate has not.
+    Missing,
+    /// The candidate has it, the baseline has not.
+    Added,
+    /// Both have it, as values of different types.
+    Type,
+    /// Both have it, with different values.
+    Value,
+    /// The same elements in another order.
+    Order,
+    /// Arrays or bodies of different length.
+    Length,
+    /// Different status codes.
+    Status,
+    /// Different response headers.
+    Header,
+}
+
+impl Kind {
+    /// Every kind, in the order of their discriminants.
+    pub const ALL: [Self; 8] = [
+        Self::Missing,
+        Self::Added,
+        Self::Type,
+        Self::Value,
+        Self::Order,
+        Self::Length,
+        Self::Status,
+        Self::Header,
+    ];
+
+    /// The word used as metric label and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Added => "added",
+            Self::Type => "type",
+            Self::Value => "value",
+            Self::Order => "order",
+            Self::Length => "length",
+            Self::Status => "status",
+            Self::Header => "header",
+        }
+    }
+
+    /// How likely it breaks a client: what is gone or of another type does, what is new seldom.
+    pub fn risk(self) -> Risk {
+        match self {
+            Self::Missing | Self::Type | Self::Status => Risk::High,
+            Self::Value | Self::Order | Self::Length | Self::Header => Risk::Medium,
+            Self::Added => Risk::Low,
+        }
+    }
+}
+
+/// How likely a difference breaks a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Risk {
+    /// Something was added.
+    Low,
+    /// A value is another one.
+    Medium,
+    /// Something is gone, or of another type.
+    High,
+}
+
+impl Risk {
+    /// Every risk, the lowest first.
+    pub const ALL: [Self; 3] = [Self::Low, Self::Medium, Self::High];
+
+    /// The word used as metric label and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+/// One difference between two replies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where: a normalized JSON path (RFC 9535, section 2.7), or `status`, `body`, or
+    /// `header NAME`.
+    pub place: String,
+    /// The same with `[*]` for every array index, so that the places of a list are one field.
+    pub field: String,
+    /// What is wrong there.
+    pub kind: Kind,
+    /// The baseline's value as text, bounded and masked; `None` where it has none.
+    pub baseline: Option<String>,
+    /// The candidate's value as text, bounded and masked; `None` where it has none.
+    pub candidate: Option<String>,
+}
+
+/// What differs in a pair, as far as it was listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// In the order of the baseline's document.
+    pub found: Vec<Difference>,
+    /// Whether there are more than were listed.
+    pub more: bool,
+}
