@@ -253,7 +253,7 @@ struct Traffic {
 }
 
 impl Service {
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Downstream> {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
             Self::Traffic(Traffic { admin: Some(router), .. })
@@ -382,12 +382,12 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watch
         return;
     }
     let Some(tls) = &serving.tls else {
-        return converse(stream, Peer { ip: peer.ip(), scheme: "http" }, serving, watcher).await;
+        return converse(stream, Peer::new(peer.ip(), "http"), serving, watcher).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
     match tokio::time::timeout(serving.limits.head_timeout, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
-            converse(stream, Peer { ip: peer.ip(), scheme: "https" }, serving, watcher).await;
+            converse(stream, Peer::new(peer.ip(), "https"), serving, watcher).await;
         }
         // Port scanners and clients that do not trust us, as a rule: not worth a line each.
         Ok(Err(error)) => debug!(%error, "no TLS handshake"),
@@ -405,14 +405,15 @@ where
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle }, on_refusal);
-    let answering = Arc::clone(&serving);
+    let answering = Arc::new((Arc::clone(&serving), peer));
     let answer = service_fn(move |request: Request<Incoming>| {
         let busy = activity.begin(request.version());
-        let (activity, serving) = (Arc::clone(&activity), Arc::clone(&answering));
+        let answering = Arc::clone(&answering);
         async move {
+            let (serving, peer) = &*answering;
             let response = serving.service.answer(request, peer).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                activity.becomes_tunnel();
+                busy.becomes_tunnel();
             }
             Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
         }

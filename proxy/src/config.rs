@@ -362,8 +362,8 @@ impl Env<'_> {
                 |text| values::whole(text, 0),
             ),
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
-            // The guardrail's rule comes first, unless it waits for very many.
-            unreachable_after: consecutive.clamp(5, 100),
+            // The guardrail's rule comes first.
+            unreachable_after: consecutive.max(5),
         }
     }
 

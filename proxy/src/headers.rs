@@ -15,6 +15,10 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Removes the headers that belong to one connection only: those of RFC 9110 section 7.6.1 and
 /// those that `Connection` names.
 pub fn strip_connection_level(headers: &mut HeaderMap) {
+    // Most messages have none, and one look at all names is quicker than a search for each.
+    if !headers.keys().any(is_connection_level) {
+        return;
+    }
     // Asked first: `Connection` may name it, and then it is gone before its turn.
     let coded = headers.contains_key(TRANSFER_ENCODING);
     if headers.contains_key(CONNECTION) {
@@ -30,6 +34,13 @@ pub fn strip_connection_level(headers: &mut HeaderMap) {
         // It decided where the body ends, and a length beside it is none (RFC 9112 section 6.3).
         headers.remove(CONTENT_LENGTH);
     }
+}
+
+fn is_connection_level(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {

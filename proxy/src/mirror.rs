@@ -278,6 +278,11 @@ impl Mirror {
         if with_body && length.is_some_and(|length| length > self.config.max_body_bytes as u64) {
             return tally.count(Outcome::BodyTooLarge);
         }
+        if length == Some(0) && self.queue.capacity() == 0 {
+            // It would be handed over at once: nothing needs to be kept to see that it cannot be.
+            self.note_drop(Outcome::DroppedQueueFull);
+            return tally.count(Outcome::DroppedQueueFull);
+        }
         let snapshot = snapshot();
         let Some(held) = self.budget.try_take(snapshot.weight()) else {
             self.note_drop(Outcome::DroppedBufferFull);

@@ -129,7 +129,7 @@ fn numbers_out_of_range_are_refused() {
 
 #[test]
 fn the_guardrail_has_seen_its_breaches_before_only_probes_are_sent() {
-    for (consecutive, after) in [("1", 5), ("5", 5), ("50", 50), ("1000000", 100)] {
+    for (consecutive, after) in [("1", 5), ("5", 5), ("50", 50), ("1000000", 1_000_000)] {
         assert_eq!(good("ABORT_CONSECUTIVE", consecutive).mirror.unreachable_after, after);
     }
 }
