@@ -3,7 +3,7 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 
 mod forwarded;
 
@@ -60,6 +60,14 @@ fn members(list: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 /// the other (RFC 9112 section 3.2).
 pub fn has_two_hosts(headers: &HeaderMap) -> bool {
     headers.get_all(HOST).iter().nth(1).is_some()
+}
+
+/// Whether `Host` is missing where the protocol asks for it, so that nobody knows whose request this
+/// is (RFC 9112 section 3.2). HTTP/1.0 and HTTP/2 do without.
+pub fn lacks_host<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_11
+        && request.uri().authority().is_none()
+        && !request.headers().contains_key(HOST)
 }
 
 /// Whether this is gRPC.
