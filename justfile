@@ -47,8 +47,8 @@ heal:
 lab *options:
     cargo run --release -p lab -- {{ options }}
 
-# Play the regression story; the exit code says whether it went as it should.
-story: (lab "--scenario" "regression")
+# Play a story, such as slow-2x (see --help); the exit code says whether it went as it should.
+story scenario="regression" *options: (lab "--scenario" scenario options)
 
 # A candidate that does everything wrong in turn, for 20 minutes; see --help.
 soak *options:

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub mod routes;
+
 /// A day: an injected latency above it is a typing error.
 const LATENCY_MAX_MS: u64 = 86_400_000;
 
@@ -55,7 +57,8 @@ impl Chaos {
                 "mismatchRate" => self.mismatch_rate = rate(field, value)?,
                 _ => {
                     return Err(format!(
-                        "{field} is unknown; allowed are latencyMs, jitterMs, errorRate, mismatchRate"
+                        "{field} is unknown; allowed are latencyMs, jitterMs, errorRate, \
+                         mismatchRate, route, reset"
                     ));
                 }
             }

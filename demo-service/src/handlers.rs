@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::{self, Product};
 use crate::chaos::Chaos;
+use crate::chaos::routes::ShopChaos;
 use crate::metrics::Metrics;
 
 /// Largest request body, in bytes.
@@ -24,14 +25,14 @@ const BODY_MAX: usize = 64 * 1024;
 /// What the endpoints share.
 #[derive(Debug)]
 pub struct Shop {
-    chaos: Mutex<Chaos>,
+    chaos: Mutex<ShopChaos>,
     metrics: Metrics,
 }
 
 impl Shop {
     /// A shop with this chaos at the start.
     pub fn new(chaos: Chaos, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { chaos: Mutex::new(chaos), metrics })
+        Arc::new(Self { chaos: Mutex::new(ShopChaos::new(chaos)), metrics })
     }
 
     /// The registry.
@@ -39,7 +40,7 @@ impl Shop {
         &self.metrics
     }
 
-    fn chaos(&self) -> Chaos {
+    fn chaos(&self) -> ShopChaos {
         *self.chaos.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,15 +68,15 @@ pub fn router(shop: Arc<Shop>) -> Router {
 
 /// Counts and times every request, the faults included.
 async fn measure(State(shop): Shared, request: Request, next: Next) -> Response {
-    let uri =
-        request.extensions().get::<MatchedPath>().map_or("UNKNOWN", |path| template(path.as_str()));
+    let uri = template_of(&request);
     let (method, start) = (request.method().clone(), Instant::now());
     let response = next.run(request).await;
     shop.metrics.record(&method, uri, response.status(), start.elapsed());
     response
 }
 
-fn template(path: &str) -> &'static str {
+/// The path template of a request.
+fn template_of(request: &Request) -> &'static str {
     const TEMPLATES: [&str; 6] = [
         "/api/search",
         "/api/product/{id}",
@@ -84,7 +85,8 @@ fn template(path: &str) -> &'static str {
         "/actuator/health",
         "/actuator/prometheus",
     ];
-    TEMPLATES.into_iter().find(|known| *known == path).unwrap_or("UNKNOWN")
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    TEMPLATES.into_iter().find(|known| Some(*known) == path).unwrap_or("UNKNOWN")
 }
 
 /// A request whose answer is to be wrong.
@@ -93,7 +95,7 @@ struct Mismatch(bool);
 
 /// Injects the faults.
 async fn suffer(State(shop): Shared, mut request: Request, next: Next) -> Response {
-    let fate = shop.chaos().fate(rand::random::<f64>);
+    let fate = shop.chaos().of(template_of(&request)).fate(rand::random::<f64>);
     if !fate.delay.is_zero() {
         tokio::time::sleep(fate.delay).await;
     }
@@ -221,7 +223,7 @@ fn order_id(request: &Checkout, total_cents: u64) -> String {
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn show_chaos(State(shop): Shared) -> Json<Chaos> {
+async fn show_chaos(State(shop): Shared) -> Json<ShopChaos> {
     Json(shop.chaos())
 }
 

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use lab::options::{Options, Scenario};
+use lab::options::Options;
 use lab::output::Output;
-use lab::scenario::Story;
+use lab::scenario::{Scenario, Story};
 use lab::stack::{Ports, Stack};
 use lab::status::{Observer, Urls};
 use lab::traffic::Traffic;
@@ -16,13 +16,15 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// For each step of a scenario. The resume step needs the cooldown and then some.
 const STEP_DEADLINE: Duration = Duration::from_secs(60);
+/// How long twins are watched.
+const CALM: Duration = Duration::from_secs(600);
 const REDRAW: Duration = Duration::from_secs(1);
 const PLAIN_LINES: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let mut output = Output::default();
-    let config = match settings() {
+    let config = match settings(options.scenario) {
         Ok(config) => config,
         Err(errors) => {
             output.line(errors.trim_end());
@@ -50,8 +52,9 @@ fn main() -> ExitCode {
 }
 
 /// The proxy's settings from the environment; in the lab all requests are mirrored by default.
-fn settings() -> Result<Config, String> {
-    Config::from_process_env_with(&[("MIRROR_FRACTION", "1")]).map_err(|errors| errors.to_string())
+fn settings(scenario: Option<Scenario>) -> Result<Config, String> {
+    let defaults = Scenario::settings(scenario);
+    Config::from_process_env_with(defaults).map_err(|errors| errors.to_string())
 }
 
 /// The lab tells what happens in its own words; log lines are for those who ask.
@@ -107,35 +110,47 @@ async fn perform(
     traffic: &Traffic,
     output: &mut Output,
 ) -> ExitCode {
+    if let Some(scenario) = options.scenario {
+        return tell(scenario, options, client, urls, traffic, output).await;
+    }
     let limit = options.duration.unwrap_or(Duration::MAX);
-    match options.scenario {
-        Some(Scenario::Regression) => {
-            let mut story = Story {
-                client,
-                urls,
-                clients: std::sync::Arc::clone(&traffic.clients),
-                deadline: STEP_DEADLINE,
-                narrate: Box::new(|line| output.line(line)),
-            };
-            let played = tokio::time::timeout(limit, story.regression()).await;
-            drop(story);
-            match played {
-                Ok(Ok(())) => ExitCode::SUCCESS,
-                Ok(Err(failed)) => {
-                    output.line(&format!("\nFAILED at step {:?}: {}", failed.step, failed.why));
-                    ExitCode::from(1)
-                }
-                Err(_) => {
-                    output.line("\nFAILED: --duration passed before the story's end");
-                    ExitCode::from(1)
-                }
-            }
+    let mut observer = Observer::new(client, urls);
+    // The end of the time is the end wished for.
+    drop(tokio::time::timeout(limit, watch(&mut observer, traffic, output)).await);
+    ExitCode::SUCCESS
+}
+
+async fn tell(
+    scenario: Scenario,
+    options: &Options,
+    client: Client,
+    urls: Urls,
+    traffic: &Traffic,
+    output: &mut Output,
+) -> ExitCode {
+    let (calm, limit) = match (scenario, options.duration) {
+        (Scenario::Twins, duration) => (duration.unwrap_or(CALM), Duration::MAX),
+        (_, limit) => (CALM, limit.unwrap_or(Duration::MAX)),
+    };
+    let mut story = Story {
+        client,
+        urls,
+        clients: std::sync::Arc::clone(&traffic.clients),
+        deadline: STEP_DEADLINE,
+        calm,
+        narrate: Box::new(|line| output.line(line)),
+    };
+    let played = tokio::time::timeout(limit, story.play(scenario)).await;
+    drop(story);
+    match played {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failed)) => {
+            output.line(&format!("\nFAILED at step {:?}: {}", failed.step, failed.why));
+            ExitCode::from(1)
         }
-        None => {
-            let mut observer = Observer::new(client, urls);
-            // The end of the time is the end wished for.
-            drop(tokio::time::timeout(limit, watch(&mut observer, traffic, output)).await);
-            ExitCode::SUCCESS
+        Err(_) => {
+            output.line("\nFAILED: --duration passed before the story's end");
+            ExitCode::from(1)
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+
+use crate::scenario::Scenario;
 
 /// Starts baseline, candidate and proxy in one process and drives light traffic through them.
 ///
@@ -15,7 +17,8 @@ pub struct Options {
     /// Play a story and check it.
     #[arg(long, value_enum)]
     pub scenario: Option<Scenario>,
-    /// Stop after this time, such as 30s or 10m; by default it runs until Ctrl-C.
+    /// Stop after this time, such as 30s or 10m; by default it runs until Ctrl-C. For twins it is the
+    /// time that they are watched, 10m by default; for another story it is a limit.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
     /// Requests per second, above 0 and at most 1000.
@@ -24,13 +27,6 @@ pub struct Options {
     /// Send nothing: the traffic is yours.
     #[arg(long, conflicts_with = "scenario")]
     pub no_traffic: bool,
-}
-
-/// A story that plays and checks itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scenario {
-    /// The candidate gets slow and faulty, mirroring stops, the candidate is healed, it resumes.
-    Regression,
 }
 
 /// Reads a rate of requests per second.
@@ -61,6 +57,14 @@ mod tests {
         assert_eq!(options.scenario, Some(Scenario::Regression));
         assert_eq!((options.duration, options.rate), (Some(Duration::from_secs(90)), 12.5));
         assert!(parse(&["--no-traffic"]).unwrap().no_traffic);
+        for (name, scenario) in [
+            ("slow-2x", Scenario::Slow2x),
+            ("errors-5", Scenario::Errors5),
+            ("one-bad-route", Scenario::OneBadRoute),
+            ("twins", Scenario::Twins),
+        ] {
+            assert_eq!(parse(&["--scenario", name]).unwrap().scenario, Some(scenario));
+        }
     }
 
     #[test]

@@ -1,51 +1,33 @@
 //! Stories that play and check themselves. Each step waits for a condition with a deadline, never
-//! for a time.
+//! for a time; only twins are watched for one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::status::{Observer, Status, Urls};
+mod plot;
+
+pub use plot::{BAD_ROUTE, Scenario, Step, Verdict};
+
+use crate::status::{Observer, Route, Status, Urls};
 use crate::traffic::Clients;
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// Pairs that must have come out equal before a candidate is called healthy.
 const PAIRS: f64 = 50.0;
+/// Requests of clients after which it is believed that none is mirrored.
+const REQUESTS: u64 = 20;
+/// Copies on a route after which it is believed to be mirrored.
+const COPIES: f64 = 10.0;
 /// A healed candidate answers a direct request faster than that.
 const QUICK: Duration = Duration::from_millis(150);
-
-/// The steps of the regression story.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Pairs match.
-    Healthy,
-    /// The candidate gets slow and faulty.
-    Regress,
-    /// The guardrail stops mirroring.
-    Trip,
-    /// The candidate is well again.
-    Heal,
-    /// Mirroring resumes, and pairs match.
-    Resume,
-}
-
-impl Step {
-    /// All, in order.
-    pub const ALL: [Self; 5] = [Self::Healthy, Self::Regress, Self::Trip, Self::Heal, Self::Resume];
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Healthy => "both services are healthy: wait for pairs that match",
-            Self::Regress => "the candidate gets slow and faulty",
-            Self::Trip => "wait for the guardrail to stop mirroring",
-            Self::Heal => "the candidate is healed",
-            Self::Resume => "wait for the cooldown's end and for pairs that match again",
-        }
-    }
-}
+/// Services that were given a latency have at least this median, in seconds.
+const BASE_P50: f64 = 0.01;
+/// How often a long watch says that it goes on.
+const PROGRESS: Duration = Duration::from_secs(60);
 
 /// A step that did not come true.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +48,8 @@ pub struct Story<'a> {
     pub clients: Arc<Clients>,
     /// For each step.
     pub deadline: Duration,
+    /// How long twins are watched.
+    pub calm: Duration,
     /// Told what happens, line by line.
     pub narrate: Box<dyn FnMut(&str) + Send + 'a>,
 }
@@ -76,18 +60,39 @@ impl std::fmt::Debug for Story<'_> {
     }
 }
 
+/// A story under way.
+struct Play {
+    scenario: Scenario,
+    observer: Observer,
+    /// What was seen before the candidate got worse.
+    well: Option<Status>,
+}
+
+impl Play {
+    async fn look(&mut self) -> Result<Status, String> {
+        self.observer.look().await.ok_or_else(|| "the proxy does not answer".to_owned())
+    }
+
+    fn well(&self) -> Result<&Status, String> {
+        self.well.as_ref().ok_or_else(|| "the candidate was not made bad before".to_owned())
+    }
+}
+
 impl Story<'_> {
-    /// Plays the regression story to its end, or to the first step that does not come true.
+    /// Plays a story to its end, or to the first step that does not come true.
     ///
     /// # Errors
     /// The step, and what was seen instead.
-    pub async fn regression(&mut self) -> Result<(), Failed> {
-        let mut observer = Observer::new(self.client.clone(), self.urls.clone());
+    pub async fn play(&mut self, scenario: Scenario) -> Result<(), Failed> {
+        let observer = Observer::new(self.client.clone(), self.urls.clone());
+        let mut play = Play { scenario, observer, well: None };
         let start = Instant::now();
-        for (index, step) in Step::ALL.into_iter().enumerate() {
-            (self.narrate)(&format!("\nStep {} of 5: {}", index + 1, step.title()));
+        let steps = scenario.steps();
+        for (index, &step) in steps.iter().enumerate() {
+            let (number, title) = (index + 1, step.title());
+            (self.narrate)(&format!("\nStep {number} of {}: {title}", steps.len()));
             let began = Instant::now();
-            let seen = self.in_time(step, &mut observer).await;
+            let seen = self.in_time(step, &mut play).await;
             let seen = seen.map_err(|why| Failed { step, why })?;
             (self.narrate)(&format!("  after {:.1} s: {seen}", began.elapsed().as_secs_f64()));
         }
@@ -101,60 +106,183 @@ impl Story<'_> {
     }
 
     /// A step may be two waits long; one that hangs on an answer ends then all the same.
-    async fn in_time(&mut self, step: Step, observer: &mut Observer) -> Result<String, String> {
-        let limit = self.deadline * 2;
-        let played = tokio::time::timeout(limit, self.play(step, observer)).await;
+    async fn in_time(&mut self, step: Step, play: &mut Play) -> Result<String, String> {
+        let watch = if step == Step::Calm { self.calm } else { Duration::ZERO };
+        let limit = watch.saturating_add(self.deadline * 2);
+        let played = tokio::time::timeout(limit, self.step(step, play)).await;
         played.unwrap_or_else(|_| Err(format!("a part did not answer within {limit:?}")))
     }
 
-    async fn play(&mut self, step: Step, observer: &mut Observer) -> Result<String, String> {
-        let before = observer.look().await.ok_or("the proxy does not answer")?;
+    async fn step(&mut self, step: Step, play: &mut Play) -> Result<String, String> {
+        let before = play.look().await?;
         match step {
-            Step::Healthy => {
-                self.wait(observer, |now| now.state == "enabled" && matched(&before, now) >= PAIRS)
-                    .await
-            }
-            Step::Regress => {
-                let chaos = json!({"latencyMs": 250, "jitterMs": 50, "errorRate": 0.3});
-                self.set_chaos(&chaos).await?;
-                (self.narrate)("  250 to 300 ms are added to each answer, three in ten are errors");
-                // The candidate's own figures tell, or that mirroring is off already.
-                self.wait(observer, |now| {
-                    now.state == "tripped" || now.candidate.p50.is_some_and(|p50| p50 > 0.1)
-                })
-                .await
-            }
-            Step::Trip => {
-                let seen =
-                    self.wait(observer, |now| now.state == "tripped" && now.enabled == 0.0).await?;
-                self.standstill(observer).await?;
-                Ok(seen)
-            }
-            Step::Heal => {
-                let chaos = json!({"latencyMs": 0, "jitterMs": 0, "errorRate": 0.0});
-                self.set_chaos(&chaos).await?;
-                self.wait_until_quick().await
-            }
+            Step::Healthy => self.healthy(play, &before).await,
+            Step::Regress => self.regress(play, before).await,
+            Step::Trip => self.trip(play).await,
+            Step::RouteTrip => self.route_trip(play).await,
+            Step::OtherRoutes => self.other_routes(play).await,
+            Step::Heal => self.heal(play.scenario).await,
             Step::Resume => {
-                self.wait(observer, |now| {
-                    now.state == "enabled" && now.enabled == 1.0 && matched(&before, now) >= PAIRS
-                })
-                .await
+                let resumed = |now: &Status| now.is_on() && matched(&before, now) >= PAIRS;
+                self.wait(play, resumed).await
+            }
+            Step::RouteResume => {
+                let resumed = |now: &Status| {
+                    let pairs = now.route(BAD_ROUTE).matched - before.route(BAD_ROUTE).matched;
+                    now.is_on() && now.route(BAD_ROUTE).is_on() && pairs >= PAIRS
+                };
+                self.wait(play, resumed).await
+            }
+            Step::Calm => self.calm(play, &before).await,
+        }
+    }
+
+    async fn healthy(&mut self, play: &mut Play, before: &Status) -> Result<String, String> {
+        let base = play.scenario.base();
+        if let Some(chaos) = &base {
+            for service in [&self.urls.baseline, &self.urls.candidate] {
+                self.set_chaos(service, chaos).await?;
+            }
+            (self.narrate)("  both answer in about 20 ms");
+        }
+        let slow_enough = |p50: Option<f64>| base.is_none() || p50.is_some_and(|it| it > BASE_P50);
+        self.wait(play, |now| {
+            let as_slow_as_wanted = slow_enough(now.baseline.p50) && slow_enough(now.candidate.p50);
+            now.state == "enabled" && matched(before, now) >= PAIRS && as_slow_as_wanted
+        })
+        .await
+    }
+
+    async fn regress(&mut self, play: &mut Play, before: Status) -> Result<String, String> {
+        let (chaos, words) = play.scenario.bad().ok_or("this story has no regression")?;
+        self.set_chaos(&self.urls.candidate, &chaos).await?;
+        (self.narrate)(&format!("  {words}"));
+        // The candidate's own figures tell, or that something is stopped already.
+        let (scenario, trip) = (play.scenario, before.last_trip.clone());
+        play.well = Some(before);
+        self.wait(play, |now| scenario.shows(now) || now.last_trip != trip).await
+    }
+
+    async fn trip(&mut self, play: &mut Play) -> Result<String, String> {
+        let tripped = |now: &Status| now.state == "tripped" && now.enabled == 0.0;
+        let seen = self.wait(play, tripped).await?;
+        self.check_verdict(play).await?;
+        self.standstill(play).await?;
+        Ok(seen)
+    }
+
+    /// Only the bad route stops; neither the rest nor the count of all stops is touched.
+    async fn route_trip(&mut self, play: &mut Play) -> Result<String, String> {
+        let well = play.well()?;
+        let aborts = (well.aborts, well.route(BAD_ROUTE).aborts);
+        let stopped = |now: &Status| now.route(BAD_ROUTE).is_stopped();
+        let seen = self.wait(play, |now| stopped(now) || now.aborts > aborts.0).await?;
+        let now = play.look().await?;
+        if now.aborts > aborts.0 || !now.is_on() {
+            return Err(format!("everything stopped, not one route:{seen}"));
+        }
+        if now.route(BAD_ROUTE).aborts <= aborts.1 {
+            return Err(format!("{BAD_ROUTE} stopped and no abort of it was counted:{seen}"));
+        }
+        if let Some((other, _)) = others(&now).find(|(_, route)| !route.is_on()) {
+            return Err(format!("{other} stopped too:{seen}"));
+        }
+        self.check_verdict(play).await?;
+        Ok(seen)
+    }
+
+    async fn check_verdict(&mut self, play: &mut Play) -> Result<(), String> {
+        let now = play.look().await?;
+        let Some(verdict) = play.scenario.verdict() else { return Ok(()) };
+        let trip = now.last_trip.as_ref().ok_or("the status tells of no trip")?;
+        // Other routes go on while one is stopped; what it took was sent before.
+        let copies = now.copies - play.well()?.copies;
+        let seen = verdict.check(trip, copies)?;
+        (self.narrate)(&format!("  {seen}"));
+        Ok(())
+    }
+
+    /// While the route is stopped the others get copies, and it gets none.
+    async fn other_routes(&mut self, play: &mut Play) -> Result<String, String> {
+        let aborts = play.well()?.aborts;
+        let deadline = Instant::now() + self.deadline;
+        let mut first: Option<Status> = None;
+        while Instant::now() < deadline {
+            // Long enough for copies that were about to be sent.
+            tokio::time::sleep(LOOK).await;
+            let now = play.look().await?;
+            if !now.is_on() || now.aborts > aborts {
+                return Err(format!("everything stopped: {}", now.lines().join("\n    ")));
+            }
+            self.without_client_errors(String::new())?;
+            let same_stop = |before: &Status| {
+                before.route(BAD_ROUTE).aborts == now.route(BAD_ROUTE).aborts
+                    && now.route(BAD_ROUTE).is_stopped()
+            };
+            let Some(before) = first.as_ref().filter(|before| same_stop(before)) else {
+                // It may come back, and stop again, as often as it likes before it is healed.
+                first = now.route(BAD_ROUTE).is_stopped().then_some(now);
+                continue;
+            };
+            let copies = now.route(BAD_ROUTE).copies - before.route(BAD_ROUTE).copies;
+            if copies > 0.0 {
+                return Err(format!("{copies} copies of {BAD_ROUTE} were sent while it was off"));
+            }
+            if others(&now).all(|(name, it)| it.copies - before.route(name).copies >= COPIES) {
+                let sent = now.copies - before.copies;
+                return Ok(format!("{sent} copies on the other routes, none on {BAD_ROUTE}"));
             }
         }
+        Err(format!("no {COPIES} copies on each of the other routes within {:?}", self.deadline))
+    }
+
+    /// Nothing stops for as long as it is watched.
+    async fn calm(&mut self, play: &mut Play, before: &Status) -> Result<String, String> {
+        let start = Instant::now();
+        let mut told = start;
+        // The figures of one look say little of the whole time.
+        let mut whole = Observer::new(self.client.clone(), self.urls.clone());
+        whole.look().await.ok_or("the proxy does not answer")?;
+        loop {
+            tokio::time::sleep(LOOK.min(self.calm.saturating_sub(start.elapsed()))).await;
+            let now = play.look().await?;
+            self.without_client_errors(String::new())?;
+            let stops = now.stops() - before.stops();
+            if stops > 0.0 || !now.is_on() {
+                let trip = now.last_trip.as_ref().map_or("by hand", |trip| trip.reason.as_str());
+                return Err(format!(
+                    "mirroring stopped: {trip}\n    {}",
+                    now.lines().join("\n    ")
+                ));
+            }
+            if start.elapsed() >= self.calm {
+                break;
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                let (passed, pairs) = (start.elapsed().as_secs(), matched(before, &now));
+                (self.narrate)(&format!("  {passed} s: {pairs} pairs matched, nothing stopped"));
+            }
+        }
+        let now = whole.look().await.ok_or("the proxy does not answer")?;
+        let (pairs, different) = (matched(before, &now), differing(before, &now));
+        if pairs < PAIRS || different > 0.0 {
+            return Err(format!("{pairs} pairs matched and {different} did not"));
+        }
+        Ok(format!("{pairs} pairs matched, nothing stopped\n    {}", now.lines().join("\n    ")))
     }
 
     /// Waits for a condition; the answer is what was seen then, in numbers.
     async fn wait(
         &self,
-        observer: &mut Observer,
+        play: &mut Play,
         condition: impl Fn(&Status) -> bool,
     ) -> Result<String, String> {
         let deadline = Instant::now() + self.deadline;
         let mut last = "the proxy does not answer".to_owned();
         while Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
-            if let Some(now) = observer.look().await {
+            if let Some(now) = play.observer.look().await {
                 last = now.lines().join("\n    ");
                 if condition(&now) {
                     return self.without_client_errors(format!("\n    {last}"));
@@ -173,17 +301,17 @@ impl Story<'_> {
     }
 
     /// Once tripped, and copies already sent have ended, the candidate gets nothing more.
-    async fn standstill(&mut self, observer: &mut Observer) -> Result<(), String> {
-        let first = observer.look().await.ok_or("the proxy does not answer")?;
+    async fn standstill(&mut self, play: &mut Play) -> Result<(), String> {
+        let first = play.look().await?;
         let sent = self.clients.sent();
         let deadline = Instant::now() + self.deadline;
-        while self.clients.sent() < sent + 20 {
+        while self.clients.sent() < sent + REQUESTS {
             if Instant::now() > deadline {
                 return Err("no client traffic".to_owned());
             }
             tokio::time::sleep(LOOK).await;
         }
-        let second = observer.look().await.ok_or("the proxy does not answer")?;
+        let second = play.look().await?;
         if second.state == "tripped" && second.copies > first.copies {
             return Err(format!("{} copies were sent while off", second.copies - first.copies));
         }
@@ -192,13 +320,22 @@ impl Story<'_> {
         Ok(())
     }
 
-    async fn set_chaos(&self, chaos: &Value) -> Result<(), String> {
-        let url = format!("{}/chaos", self.urls.candidate);
-        let response = self.client.put(url).json(chaos).send().await;
-        let response =
-            response.map_err(|error| format!("the candidate does not answer: {error}"))?;
+    async fn set_chaos(&self, service: &str, chaos: &Value) -> Result<(), String> {
+        let response = self.client.put(format!("{service}/chaos")).json(chaos).send().await;
+        let response = response.map_err(|error| format!("{service} does not answer: {error}"))?;
         let status = response.status();
         if status.is_success() { Ok(()) } else { Err(format!("PUT /chaos answered {status}")) }
+    }
+
+    async fn heal(&self, scenario: Scenario) -> Result<String, String> {
+        self.set_chaos(&self.urls.candidate, &scenario.heal()).await?;
+        let url = format!("{}/chaos", self.urls.candidate);
+        let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
+        let chaos: Value = answer.json().await.map_err(|error| error.to_string())?;
+        if chaos != scenario.healthy() {
+            return Err(format!("healed, the candidate still has this chaos: {chaos}"));
+        }
+        self.wait_until_quick().await
     }
 
     async fn wait_until_quick(&self) -> Result<String, String> {
@@ -218,6 +355,17 @@ impl Story<'_> {
     }
 }
 
+/// Pairs that matched in between.
 fn matched(before: &Status, now: &Status) -> f64 {
     now.outcome("matched") - before.outcome("matched")
+}
+
+/// Pairs that differed in between.
+fn differing(before: &Status, now: &Status) -> f64 {
+    now.outcome("mismatched") - before.outcome("mismatched")
+}
+
+/// All routes but the bad one.
+fn others(now: &Status) -> impl Iterator<Item = (&String, &Route)> {
+    now.routes.iter().filter(|(name, _)| *name != BAD_ROUTE)
 }

@@ -55,6 +55,42 @@ pub struct Status {
     pub aborts: f64,
     /// The gauge.
     pub enabled: f64,
+    /// Of everything or of a route.
+    pub last_trip: Option<Trip>,
+    /// By label; all that had a request.
+    pub routes: BTreeMap<String, Route>,
+}
+
+/// What `/control/status` tells of a trip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trip {
+    /// When.
+    pub time: String,
+    /// `all` or `route`.
+    pub scope: String,
+    /// Which rule acted.
+    pub rule: String,
+    /// Of the last pair.
+    pub route: String,
+    /// In words, with numbers.
+    pub reason: String,
+    /// What the evidence is about, where evidence acted.
+    pub signal: Option<String>,
+}
+
+/// A route, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Route {
+    /// Whether the status says that it is mirrored.
+    pub says_enabled: bool,
+    /// The gauge.
+    pub enabled: f64,
+    /// Times it was stopped alone.
+    pub aborts: f64,
+    /// Copies sent.
+    pub copies: f64,
+    /// Pairs that matched.
+    pub matched: f64,
 }
 
 /// Looks at the stack again and again.
@@ -113,7 +149,39 @@ fn status(before: &Look, now: &Look, control: &Value) -> Status {
         cooldown_remaining: control["cooldownRemainingSeconds"].as_f64(),
         aborts: now.proxy.sum("mirror_aborts_total", &[]),
         enabled: now.proxy.sum("mirror_enabled", &[]),
+        last_trip: trip(&control["lastTrip"]),
+        routes: routes(&now.proxy, &control["routes"]),
     }
+}
+
+fn trip(trip: &Value) -> Option<Trip> {
+    let text = |name: &str| trip[name].as_str().map(str::to_owned);
+    Some(Trip {
+        time: text("time")?,
+        scope: text("scope")?,
+        rule: text("rule")?,
+        route: text("route")?,
+        reason: text("reason")?,
+        signal: trip["evidence"]["signal"].as_str().map(str::to_owned),
+    })
+}
+
+fn routes(proxy: &Reading, told: &Value) -> BTreeMap<String, Route> {
+    let told = told.as_array().map(Vec::as_slice).unwrap_or_default();
+    let told = told.iter().filter_map(|route| Some((route["route"].as_str()?, route)));
+    let route = |(name, told): (&str, &Value)| {
+        let label = format!("route=\"{name}\"");
+        let sum = |name: &str, other: &str| proxy.sum(name, &[&label, other]);
+        let route = Route {
+            says_enabled: told["enabled"] == true,
+            enabled: sum("mirror_route_enabled", ""),
+            aborts: sum("mirror_route_aborts_total", ""),
+            copies: sum("mirror_requests_total", "target=\"candidate\""),
+            matched: sum("mirror_outcomes_total", "outcome=\"matched\""),
+        };
+        (name.to_owned(), route)
+    };
+    told.map(route).collect()
 }
 
 fn target(name: &str, before: &Look, now: &Look, service: (&Reading, &Reading)) -> Target {
@@ -144,6 +212,21 @@ impl Status {
         self.outcomes.get(name).copied().unwrap_or(0.0)
     }
 
+    /// A route; without a request yet, all of it is 0.
+    pub fn route(&self, name: &str) -> Route {
+        self.routes.get(name).copied().unwrap_or_default()
+    }
+
+    /// Whether mirroring is on, by the status and by the gauge.
+    pub fn is_on(&self) -> bool {
+        self.state == "enabled" && self.enabled == 1.0
+    }
+
+    /// Times that something stopped, a route for one.
+    pub fn stops(&self) -> f64 {
+        self.aborts + self.routes.values().map(|route| route.aborts).sum::<f64>()
+    }
+
     /// For people, a line each.
     pub fn lines(&self) -> Vec<String> {
         let differing: Vec<_> = self
@@ -170,8 +253,31 @@ impl Status {
         match (self.state.as_str(), self.cooldown_remaining) {
             ("tripped", Some(left)) => format!("tripped, may resume in {left:.0} s; {reason}"),
             ("held", _) => format!("held by hand; {reason}"),
-            (state, _) => state.to_owned(),
+            (state, _) => state.to_owned() + &self.stopped_alone(),
         }
+    }
+
+    fn stopped_alone(&self) -> String {
+        let stopped = self.routes.iter().filter(|(_, route)| route.is_stopped());
+        let stopped: Vec<_> = stopped.map(|(name, _)| name.as_str()).collect();
+        match (stopped.as_slice(), &self.last_trip) {
+            ([], _) => String::new(),
+            (names, Some(trip)) => format!(" but for {}; {}", names.join(", "), trip.reason),
+            (names, None) => format!(" but for {}", names.join(", ")),
+        }
+    }
+}
+
+impl Route {
+    /// Whether it is mirrored, by the status and by the gauge.
+    pub fn is_on(&self) -> bool {
+        self.says_enabled && self.enabled == 1.0
+    }
+
+    /// Whether it is stopped, by the status and by the gauge.
+    pub fn is_stopped(&self) -> bool {
+        // A route that nobody asked for yet has no gauge either.
+        self.aborts > 0.0 && !self.says_enabled && self.enabled == 0.0
     }
 }
 

@@ -143,6 +143,48 @@ async fn chaos_changes_while_it_runs_and_bad_values_change_nothing() {
 }
 
 #[tokio::test]
+async fn chaos_of_one_route_leaves_the_others_alone_and_ends_with_a_global_heal() {
+    let service = service(Chaos::default()).await;
+    let calm = service.get("/chaos").await.1;
+    let bad = json!({"route": "GET /api/product/{id}", "errorRate": 1});
+    let (status, shown) = service.put("/chaos", &bad).await;
+    assert_eq!((status, &shown["errorRate"]), (200, &json!(0.0)));
+    assert_eq!(shown["routes"]["GET /api/product/{id}"]["errorRate"], 1.0);
+    assert_eq!(service.get("/chaos").await, (200, shown.clone()));
+    let cart = json!({"productIds": ["p-100"]});
+    assert_eq!(service.get("/api/product/p-100").await.0, 500);
+    assert_eq!(service.get("/api/search").await.0, 200);
+    assert_eq!(service.post("/api/checkout", &cart).await.0, 200);
+    let bad_checkout = json!({"route": "POST /api/checkout", "errorRate": 1});
+    service.put("/chaos", &bad_checkout).await;
+    assert_eq!(service.post("/api/checkout", &cart).await.0, 500);
+    service.put("/chaos", &json!({"route": "POST /api/checkout", "reset": true})).await;
+    assert_eq!(service.post("/api/checkout", &cart).await.0, 200);
+    // What `just heal` sends.
+    let healthy = json!({"latencyMs": 0, "jitterMs": 0, "errorRate": 0, "mismatchRate": 0});
+    assert_eq!(service.put("/chaos", &healthy).await, (200, calm));
+    assert_eq!(service.get("/api/product/p-100").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_unknown_route_is_400_and_changes_nothing() {
+    let service = service(Chaos::default()).await;
+    let before = service.get("/chaos").await;
+    let (status, body) =
+        service.put("/chaos", &json!({"latencyMs": 5, "route": "GET /api/cart"})).await;
+    assert_eq!(status, 400);
+    is_error(&body, 400, "Bad Request", "/chaos");
+    let message = body["message"].as_str().unwrap();
+    for part in ["route", "\"GET /api/cart\"", "GET /api/search", "POST /api/checkout"] {
+        assert!(message.contains(part), "{part} not in {message}");
+    }
+    let (status, _) =
+        service.put("/chaos", &json!({"route": "GET /api/search", "errorRate": 2})).await;
+    assert_eq!(status, 400);
+    assert_eq!(service.get("/chaos").await, before);
+}
+
+#[tokio::test]
 async fn a_mismatch_is_a_wrong_but_well_formed_answer() {
     let right = service(Chaos::default()).await;
     let wrong = service(Chaos { mismatch_rate: 1.0, ..Chaos::default() }).await;

@@ -1,4 +1,4 @@
-//! The regression story, played well once, and broken at each step.
+//! The stories, each played well once, and broken at each step.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
@@ -10,17 +10,22 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::put;
-use lab::scenario::{Failed, Step, Story};
+use lab::scenario::{Failed, Scenario, Step, Story};
 use lab::stack::{Ports, Stack};
 use lab::status::Urls;
 use lab::traffic::Traffic;
 use proxy::config::Config;
 use reqwest::Client;
+use serde_json::Value;
 use tokio::runtime::Handle;
 
-fn config() -> Config {
-    let mut config = Config::default();
-    config.mirror.fraction = 1.0;
+mod stories;
+
+/// The settings that the lab itself plays the story with, but for the cooldown.
+fn config(scenario: Scenario) -> Config {
+    let settings = Scenario::settings(Some(scenario));
+    let value = |name: &str| settings.iter().find(|(setting, _)| *setting == name);
+    let mut config = Config::from_env(&|name| value(name).map(|(_, value)| value.into())).unwrap();
     config.guardrail.cooldown = Duration::from_secs(2);
     config
 }
@@ -43,8 +48,10 @@ struct Facade {
 async fn facade(facade: Facade) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let router =
-        axum::Router::new().route("/chaos", put(change_chaos)).fallback(pass_on).with_state(facade);
+    let router = axum::Router::new()
+        .route("/chaos", put(change_chaos).get(pass_on))
+        .fallback(pass_on)
+        .with_state(facade);
     tokio::spawn(axum::serve(listener, router).into_future());
     format!("http://{addr}")
 }
@@ -69,8 +76,31 @@ async fn pass_on(State(facade): State<Facade>, uri: Uri) -> impl IntoResponse {
     (response.status(), response.bytes().await.unwrap())
 }
 
+/// What goes wrong while a story is played.
+#[derive(Clone)]
+enum Sabotage {
+    /// Somebody switches mirroring off.
+    Disable,
+    /// The candidate gets this chaos.
+    Worsen(Value),
+}
+
+impl Sabotage {
+    async fn act(self, proxy: String, candidate: String) {
+        let request = match self {
+            Self::Disable => client().post(format!("{proxy}/control/disable")),
+            Self::Worsen(chaos) => client().put(format!("{candidate}/chaos")).json(&chaos),
+        };
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+}
+
 struct Play {
+    scenario: Scenario,
     config: Config,
+    calm: Duration,
+    /// At the beginning of this step.
+    sabotage: Option<(Step, Sabotage)>,
     rate: f64,
     deadline: Duration,
     refuse_from: usize,
@@ -79,9 +109,16 @@ struct Play {
 }
 
 fn well() -> Play {
+    story(Scenario::Regression)
+}
+
+fn story(scenario: Scenario) -> Play {
     let deadline = Duration::from_secs(40);
     Play {
-        config: config(),
+        scenario,
+        config: config(scenario),
+        calm: Duration::from_secs(3),
+        sabotage: None,
         rate: 200.0,
         deadline,
         refuse_from: usize::MAX,
@@ -104,16 +141,26 @@ async fn play(play: Play) -> (Result<(), Failed>, Vec<String>) {
     let urls =
         Urls { baseline: stack.baseline(), candidate: candidate.await, proxy: stack.proxy() };
     let mut told = Vec::new();
+    let (proxy, behind) = (stack.proxy(), stack.candidate());
     let mut story = Story {
         client: client(),
         urls,
         clients: Arc::clone(&traffic.clients),
         deadline: play.deadline,
-        narrate: Box::new(|line| told.push(line.to_owned())),
+        calm: play.calm,
+        narrate: Box::new(|line| {
+            told.push(line.to_owned());
+            if let Some((step, sabotage)) = &play.sabotage
+                && line.contains(step.title())
+            {
+                tokio::spawn(sabotage.clone().act(proxy.clone(), behind.clone()));
+            }
+        }),
     };
-    // Five steps of at most two waits each; later than that a step has not kept its deadline.
-    let limit = play.deadline * 10 + Duration::from_secs(5);
-    let result = tokio::time::timeout(limit, story.regression()).await.expect("ends in time");
+    // Six steps of at most two waits each; later than that a step has not kept its deadline.
+    let limit = play.deadline * 12 + play.calm + Duration::from_secs(5);
+    let result = tokio::time::timeout(limit, story.play(play.scenario)).await;
+    let result = result.expect("ends in time");
     drop(story);
     drop(traffic);
     stack.shutdown().await;

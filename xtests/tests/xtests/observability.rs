@@ -89,7 +89,13 @@ pub(crate) async fn a_renamed_metric_would_be_noticed(place: &Place) -> Result<(
         ensure!(prometheus.query(selector).await?.is_empty());
     }
     let known = dashboard_queries()?.into_iter().map(|asked| asked.query).collect::<String>();
-    for name in ["mirror_enabled", "mirror_aborts_total", "mirror_latency_seconds_bucket"] {
+    for name in [
+        "mirror_enabled",
+        "mirror_aborts_total",
+        "mirror_route_enabled",
+        "mirror_route_aborts_total",
+        "mirror_latency_seconds_bucket",
+    ] {
         ensure!(known.contains(name), "no panel asks for {name}");
     }
     traffic.stop().await?;
