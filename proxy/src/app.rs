@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,8 +26,9 @@ use tracing::{debug, warn};
 
 use crate::config::Config;
 use crate::control::{self, Control};
-use crate::exchange::Role;
+use crate::exchange::{Role, Verdict};
 use crate::forward::{Downstream, DownstreamBody, Forward};
+use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Guardrail, gate};
 use crate::headers::Peer;
 use crate::limits::Limits;
@@ -36,6 +37,7 @@ use crate::listen::bind;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::{Mirror, Probe, webhook, worker};
+use crate::report::{self, summarize};
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
 
@@ -134,7 +136,8 @@ pub async fn start_probed(
         guardrail,
         draining: Arc::clone(&draining),
         token: config.control_token,
-        render_metrics: render(&metrics, &mirror, &forward),
+        render_metrics: render(&metrics, &mirror, &forward, config.report),
+        report: Arc::new(Reporter { mirror, allowed: config.report }),
         events: Arc::new({
             let announcer = Arc::clone(&announcer);
             move || announcer.events()
@@ -201,10 +204,12 @@ fn render(
     metrics: &Arc<Metrics>,
     mirror: &Arc<Mirror>,
     forward: &Arc<Forward>,
+    allowed: report::Allowed,
 ) -> Arc<dyn Fn() -> String + Send + Sync> {
     let (metrics, mirror) = (Arc::clone(metrics), Arc::clone(mirror));
     let forward = Arc::clone(forward);
     Arc::new(move || {
+        show_judgements(&metrics, &mirror, &allowed);
         metrics.render(Gauges {
             requests_in_flight: forward.in_flight(),
             copies_in_flight: mirror.in_flight.load(Ordering::Relaxed),
@@ -213,6 +218,38 @@ fn render(
             buffered_bytes: mirror.budget.used(),
         })
     })
+}
+
+/// The report of the mirror's pairs.
+struct Reporter {
+    mirror: Arc<Mirror>,
+    allowed: report::Allowed,
+}
+
+impl control::Report for Reporter {
+    fn summary(&self) -> report::Summary {
+        summarize(&self.mirror.report_snapshot(), &self.allowed)
+    }
+
+    fn reset(&self) {
+        self.mirror.reset_report();
+    }
+}
+
+/// Shows what is known of the candidate, of every route that had a request: what the report has
+/// forgotten is not known.
+fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed) {
+    let summary = summarize(&mirror.report_snapshot(), allowed);
+    let known = |label: &str| summary.routes.iter().find(|route| route.route == label);
+    metrics.set_verdict(None, summary.overall.verdict);
+    let guardrail = mirror.guardrail.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
+    metrics.set_evidence(None, guardrail.evidence.value / THRESHOLD);
+    for route in &guardrail.routes {
+        let label = route.route.as_str();
+        let verdict = known(label).map_or(Verdict::NotEnoughData, |route| route.scope.verdict);
+        metrics.set_verdict(Some(label), verdict);
+        metrics.set_evidence(Some(label), route.evidence.value / THRESHOLD);
+    }
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {

@@ -18,7 +18,7 @@ use crate::listen::tls::Identity;
 use crate::mirror::webhook::Webhook;
 use crate::route::Template;
 use crate::upstream::{Dns, HostHeader, Protocol, Target, Trust};
-use crate::{forward, guardrail, mirror};
+use crate::{forward, guardrail, mirror, report};
 use values::Parsed;
 
 /// All settings of a proxy, checked.
@@ -44,6 +44,8 @@ pub struct Config {
     pub mirror: mirror::Config,
     /// The guardrail.
     pub guardrail: guardrail::Config,
+    /// What the report's verdict allows.
+    pub report: report::Allowed,
     /// Told of each change of the guardrail's state.
     pub webhook: Option<Webhook>,
     /// For route labels.
@@ -85,7 +87,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 46] = [
+pub const NAMES: [&str; 47] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -105,6 +107,7 @@ pub const NAMES: [&str; 46] = [
     "ABORT_MISMATCH_RATE",
     "ABORT_RAMP",
     "ABORT_WEBHOOK",
+    "REPORT_MISMATCH_RATE",
     "MIRROR_TIMEOUT",
     "MIRROR_MAX_BODY_BYTES",
     "MIRROR_QUEUE_SIZE",
@@ -170,7 +173,9 @@ impl Config {
     /// Of these variables those that look like settings and are none.
     pub fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
         names
-            .filter(|name| name.starts_with("MIRROR_") || name.starts_with("ABORT_"))
+            .filter(|name| {
+                ["MIRROR_", "ABORT_", "REPORT_"].iter().any(|start| name.starts_with(start))
+            })
             .filter(|name| !NAMES.contains(&name.as_str()))
             .collect()
     }
@@ -203,6 +208,7 @@ impl Config {
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
             forward,
             mirror: env.mirror(guardrail.consecutive),
+            report: env.report(&guardrail),
             guardrail,
             webhook: env.webhook(),
             templates: env.templates(),
@@ -412,6 +418,20 @@ impl Env<'_> {
             ramp: self.read("ABORT_RAMP", "off", &format!("off, or {TIME}"), |text| {
                 values::unless_off(text, values::duration_above_zero)
             }),
+        }
+    }
+
+    /// What the guardrail allows; mismatches have a limit here in any case.
+    fn report(&mut self, guardrail: &guardrail::Config) -> report::Allowed {
+        let allowed = "a number above 0 and below 1";
+        let mismatch_rate = self.read_optional("REPORT_MISMATCH_RATE", allowed, |text| {
+            values::number(text, |number| number > 0.0 && number < 1.0)
+        });
+        report::Allowed {
+            mismatch_rate: mismatch_rate.or(guardrail.mismatch_rate).unwrap_or(0.01),
+            error_delta: guardrail.error_delta,
+            latency_ratio: guardrail.latency_ratio,
+            latency_floor: guardrail.latency_floor,
         }
     }
 

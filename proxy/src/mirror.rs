@@ -37,7 +37,7 @@ use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::gate::{Gate, Reading};
 use crate::guardrail::{Epoch, Guardrail, Moment, Transition};
 use crate::log_limit::LogLimit;
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::route::table::Route;
 
 /// What the mirror side may do, checked.
@@ -184,6 +184,27 @@ impl Mirror {
     /// Copies waiting to be sent.
     pub fn queue_length(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// What the pairs told so far. One route after the other, so that no pair waits for long.
+    pub fn report_snapshot(&self) -> report::Snapshot {
+        let (mut snapshot, routes) = {
+            let report = self.report();
+            (report.frame(), report.routes())
+        };
+        let known = routes.iter().filter_map(|route| self.report().snapshot(route));
+        snapshot.routes = known.collect();
+        snapshot
+    }
+
+    /// Forgets what the pairs told so far.
+    pub fn reset_report(&self) {
+        // Letting go of it takes time, and is done without the lock.
+        let _before = std::mem::take(&mut *self.report());
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Copies that may be in flight now.

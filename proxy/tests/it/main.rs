@@ -19,6 +19,7 @@ mod names;
 mod observability;
 mod process;
 mod protocols;
+mod report;
 mod shutdown;
 mod streaming;
 mod tidy;
