@@ -31,6 +31,16 @@ impl Report {
         *self.routes.entry(Arc::clone(route)).or_default() += 1;
     }
 
+    /// Takes in what differs between two baselines.
+    pub fn record_noise(&mut self, route: &Arc<str>, _differences: &Differences, _now: SystemTime) {
+        self.routes.entry(Arc::clone(route)).or_default();
+    }
+
+    /// Whether any difference of a pair lies in a field that is not noise.
+    pub fn net_differs(&self, _route: &str, differences: &Differences) -> bool {
+        !differences.found.is_empty() || differences.more
+    }
+
     /// Pairs taken in.
     pub fn pairs(&self) -> u64 {
         self.routes.values().sum()
