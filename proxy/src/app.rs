@@ -36,6 +36,7 @@ use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
+use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
 use crate::report::{self, summarize};
 use crate::route::table::Routes;
@@ -113,7 +114,8 @@ pub async fn start_probed(
     let admin_listener = config.admin.map(self::listener).transpose()?;
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let limits = config.forward.limits.clone();
-    let (baseline, candidate) = upstreams(&config)?;
+    let (baseline, candidate, secondary) = upstreams(&config)?;
+    let noise = secondary.map(|secondary| Noise::new(secondary, config.mirror.noise_fraction));
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
 
@@ -123,7 +125,7 @@ pub async fn start_probed(
     let (mirror, jobs) = Mirror::new(config.mirror, decider, gate, told, compare_runtime, probe);
     let background = vec![
         tokio::spawn(posts),
-        tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate)),
+        tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)),
         tokio::spawn(upkeep(Arc::clone(&metrics))),
     ];
     let routes = Routes::new(config.templates, Arc::clone(&metrics));
@@ -169,14 +171,20 @@ pub async fn start_probed(
     })
 }
 
-fn upstreams(config: &Config) -> Result<(Arc<Upstream>, Arc<Upstream>), StartError> {
+type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
+
+/// Baseline, candidate, and the second baseline where there is one.
+fn upstreams(config: &Config) -> Result<Upstreams, StartError> {
     let upstream = |role, target: &Target, timeout| {
         Upstream::new(role, target.clone(), &config.trust, timeout, config.dns.clone())
             .map_err(|error| StartError::Upstream(role, error))
     };
     let baseline = upstream(Role::Baseline, &config.baseline, config.forward.baseline_timeout)?;
     let candidate = upstream(Role::Candidate, &config.candidate, config.mirror.timeout)?;
-    Ok((baseline, candidate))
+    let secondary = config.secondary.as_ref();
+    let secondary =
+        secondary.map(|target| upstream(Role::Secondary, target, config.mirror.timeout));
+    Ok((baseline, candidate, secondary.transpose()?))
 }
 
 /// What makes changes known, and the background work that posts them to the webhook.

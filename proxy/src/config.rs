@@ -34,6 +34,8 @@ pub struct Config {
     pub baseline: Target,
     /// Where copies go.
     pub candidate: Target,
+    /// A second baseline, which tells what differs without a change.
+    pub secondary: Option<Target>,
     /// Whom an https upstream is believed.
     pub trust: Trust,
     /// How the names of both are resolved.
@@ -87,13 +89,17 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 47] = [
+pub const NAMES: [&str; 51] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
     "CANDIDATE_HOST",
     "BASELINE_HTTP",
     "CANDIDATE_HTTP",
+    "SECONDARY_URL",
+    "SECONDARY_HOST",
+    "SECONDARY_HTTP",
+    "NOISE_FRACTION",
     "MIRROR_FRACTION",
     "LISTEN_ADDR",
     "TLS_CERT",
@@ -204,6 +210,7 @@ impl Config {
                 ["CANDIDATE_URL", "CANDIDATE_HOST", "CANDIDATE_HTTP"],
                 "http://service-v2:4002",
             ),
+            secondary: env.secondary(),
             trust: env.trust(),
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
             forward,
@@ -282,6 +289,12 @@ impl Env<'_> {
         self.read(name, default, TIME, values::duration_above_zero)
     }
 
+    fn share(&mut self, name: &str, default: &str) -> f64 {
+        self.read(name, default, "a number from 0.0 to 1.0", |text| {
+            values::number(text, |number| (0.0..=1.0).contains(&number))
+        })
+    }
+
     fn url(&mut self, name: &str, default: &str) -> Target {
         let text = self.text(name).unwrap_or_else(|| default.to_owned());
         Target::parse(&text).unwrap_or_else(|why| {
@@ -297,6 +310,14 @@ impl Env<'_> {
         target.host_header = self.read(host, "target", allowed, HostHeader::parse);
         target.protocol = self.read(protocol, "auto", "auto, 1 or 2", Protocol::parse);
         target
+    }
+
+    fn secondary(&mut self) -> Option<Target> {
+        let is_set = (self.get)("SECONDARY_URL").is_some_and(|value| !value.is_empty());
+        let names = ["SECONDARY_URL", "SECONDARY_HOST", "SECONDARY_HTTP"];
+        // The two others are checked in any case.
+        let target = self.upstream(names, "http://service-v1:4001");
+        is_set.then_some(target)
     }
 
     fn forwarding(&mut self) -> Forwarding {
@@ -343,9 +364,7 @@ impl Env<'_> {
     fn mirror(&mut self, consecutive: u32) -> mirror::Config {
         let least_1 = "a whole number of at least 1";
         mirror::Config {
-            fraction: self.read("MIRROR_FRACTION", "0.25", "a number from 0.0 to 1.0", |text| {
-                values::number(text, |number| (0.0..=1.0).contains(&number))
-            }),
+            fraction: self.share("MIRROR_FRACTION", "0.25"),
             methods: self.read_optional(
                 "MIRROR_METHODS",
                 "a comma-separated list of methods such as GET,HEAD",
@@ -370,6 +389,7 @@ impl Env<'_> {
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
+            noise_fraction: self.share("NOISE_FRACTION", "0.05"),
         }
     }
 

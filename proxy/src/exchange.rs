@@ -5,13 +5,15 @@
 use http::{Extensions, HeaderMap, Method, Uri};
 use serde::{Deserialize, Serialize};
 
-/// Which of the two upstreams a call went to; the value of the metric label `target`.
+/// Which upstream a call went to; the value of the metric label `target`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Answers the client.
     Baseline,
     /// Gets copies; its answers are compared and thrown away.
     Candidate,
+    /// A second baseline: gets some of the copies, to see what differs without a change.
+    Secondary,
 }
 
 impl Role {
@@ -20,6 +22,7 @@ impl Role {
         match self {
             Self::Baseline => "baseline",
             Self::Candidate => "candidate",
+            Self::Secondary => "secondary",
         }
     }
 }
@@ -185,9 +188,41 @@ impl Verdict {
     }
 }
 
+/// What came of asking the secondary; the label `result` of `mirror_noise_pairs_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoiseResult {
+    /// Both baselines answered alike.
+    Matched,
+    /// The service differs from itself.
+    Differed,
+    /// The secondary gave no whole answer in time.
+    Failed,
+    /// Not sent: too many were under way, or `MIRROR_BUFFER_BYTES` were in use.
+    Skipped,
+    /// The pair itself had no whole answers, or what came could not be compared.
+    NotCompared,
+}
+
+impl NoiseResult {
+    /// Every result, in the order of their discriminants.
+    pub const ALL: [Self; 5] =
+        [Self::Matched, Self::Differed, Self::Failed, Self::Skipped, Self::NotCompared];
+
+    /// The word used as metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::Differed => "differed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::NotCompared => "not_compared",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, Verdict};
+    use super::{NoiseResult, Outcome, Verdict};
 
     #[test]
     fn all_is_well_only_where_each_is_and_one_failure_is_enough() {
@@ -203,6 +238,13 @@ mod tests {
         for verdict in Verdict::ALL {
             let word = serde_json::to_value(verdict).unwrap();
             assert_eq!(word, verdict.name());
+        }
+    }
+
+    #[test]
+    fn all_results_of_the_noise_probe_stand_at_their_own_index() {
+        for (index, result) in NoiseResult::ALL.into_iter().enumerate() {
+            assert_eq!(result as usize, index);
         }
     }
 

@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{
 };
 use metrics_process::Collector;
 
-use crate::exchange::{Outcome, Role, Verdict};
+use crate::exchange::{NoiseResult, Outcome, Role, Verdict};
 
 const REQUESTS: &str = "mirror_requests_total";
 const LATENCY: &str = "mirror_latency_seconds";
@@ -23,6 +23,7 @@ const ABORTS: &str = "mirror_aborts_total";
 const ROUTE_ENABLED: &str = "mirror_route_enabled";
 const ROUTE_ABORTS: &str = "mirror_route_aborts_total";
 const OUTCOMES: &str = "mirror_outcomes_total";
+const NOISE_PAIRS: &str = "mirror_noise_pairs_total";
 const REFUSED: &str = "mirror_refused_total";
 const REQUESTS_IN_FLIGHT: &str = "mirror_requests_in_flight";
 const COPIES_IN_FLIGHT: &str = "mirror_copies_in_flight";
@@ -106,6 +107,7 @@ pub struct RouteMetrics {
     pub candidate: TargetMetrics,
     mismatches: Counter,
     outcomes: [Counter; Outcome::ALL.len()],
+    noise: [Counter; NoiseResult::ALL.len()],
 }
 
 impl RouteMetrics {
@@ -115,6 +117,11 @@ impl RouteMetrics {
         if outcome == Outcome::Mismatched {
             self.mismatches.increment(1);
         }
+    }
+
+    /// Counts what came of asking the secondary.
+    pub fn count_noise(&self, result: NoiseResult) {
+        self.noise[result as usize].increment(1);
     }
 }
 
@@ -183,6 +190,10 @@ impl Metrics {
                 |outcome| counter!(OUTCOMES, "route" => route.clone(), "outcome" => outcome.name()),
             );
             outcomes.iter().for_each(touch);
+            let noise = NoiseResult::ALL.map(
+                |result| counter!(NOISE_PAIRS, "route" => route.clone(), "result" => result.name()),
+            );
+            noise.iter().for_each(touch);
             let mismatches = counter!(MISMATCHES, "route" => route.clone());
             touch(&mismatches);
             let (enabled, aborts) = route_switch(&route);
@@ -195,6 +206,7 @@ impl Metrics {
                 candidate: target(&route, Role::Candidate),
                 mismatches,
                 outcomes,
+                noise,
             }
         })
     }
@@ -317,6 +329,10 @@ fn describe() {
     describe_gauge!(EVIDENCE, "The guardrail's evidence on the route; 1 trips.");
     describe_gauge!(OVERALL_EVIDENCE, "The guardrail's evidence over all routes; 1 trips.");
     describe_counter!(OUTCOMES, "Requests by what became of their copy; one for every request.");
+    describe_counter!(
+        NOISE_PAIRS,
+        "Mirrored requests that were to go to the secondary, by result."
+    );
     describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
     describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");
@@ -351,6 +367,8 @@ mod tests {
             "mirror_requests_total{route=\"other\",target=\"candidate\"} 0",
             "mirror_latency_seconds_count{route=\"other\",target=\"baseline\"} 0",
             "mirror_latency_seconds_count{route=\"other\",target=\"candidate\"} 0",
+            "mirror_noise_pairs_total{route=\"other\",result=\"differed\"} 0",
+            "mirror_noise_pairs_total{route=\"other\",result=\"not_compared\"} 0",
             "mirror_refused_total{reason=\"malformed\"} 0",
             "mirror_verdict{route=\"other\",verdict=\"pass\"} 0",
             "mirror_verdict{route=\"other\",verdict=\"fail\"} 0",

@@ -63,6 +63,8 @@ pub struct Config {
     pub body: bool,
     /// Failed connections in a row after which only probes are tried.
     pub unreachable_after: u32,
+    /// Share of mirrored requests that go to the secondary too, 0.0 to 1.0.
+    pub noise_fraction: f64,
 }
 
 /// Points of the mirror side where a test may make it fail.
@@ -88,6 +90,8 @@ pub enum Stage {
     Look,
     /// In the background: the guardrail is told.
     Observe,
+    /// In the background: the secondary is asked.
+    Noise,
 }
 
 /// Called at each [`Stage`]; does nothing outside tests.

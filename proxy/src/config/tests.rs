@@ -39,6 +39,8 @@ fn the_defaults_are_those_of_the_documentation() {
     };
     assert_eq!(config.forward.limits, limits);
     assert_eq!(config.dns.refresh, Duration::from_secs(10));
+    assert_eq!(config.secondary, None);
+    assert_eq!(config.mirror.noise_fraction, 0.05);
     assert_eq!(config.mirror.fraction, 0.25);
     assert_eq!(config.mirror.methods, None);
     let (name, value) = config.mirror.mark.unwrap();
@@ -99,6 +101,8 @@ fn times_are_whole_seconds_or_carry_a_unit() {
 fn zero_means_zero_and_one_means_one() {
     assert_eq!(good("MIRROR_FRACTION", "0").mirror.fraction, 0.0);
     assert_eq!(good("MIRROR_FRACTION", "1").mirror.fraction, 1.0);
+    assert_eq!(good("NOISE_FRACTION", "0").mirror.noise_fraction, 0.0);
+    assert_eq!(good("NOISE_FRACTION", "1").mirror.noise_fraction, 1.0);
     assert_eq!(good("MIRROR_MAX_BODY_BYTES", "0").mirror.max_body_bytes, 0);
     assert_eq!(good("ABORT_ERROR_DELTA", "0").guardrail.error_delta, 0.0);
 }
@@ -107,6 +111,7 @@ fn zero_means_zero_and_one_means_one() {
 fn numbers_out_of_range_are_refused() {
     for value in ["-0.1", "1.01", "NaN", "inf", "a quarter"] {
         bad("MIRROR_FRACTION", value);
+        bad("NOISE_FRACTION", value);
     }
     for value in ["0", "-1", "NaN", "inf"] {
         bad("ABORT_P99_RATIO", value);
@@ -176,7 +181,7 @@ fn addresses_are_one_interface_or_all() {
 
 #[test]
 fn urls_are_checked_and_their_user_info_is_not_printed() {
-    for name in ["BASELINE_URL", "CANDIDATE_URL"] {
+    for name in ["BASELINE_URL", "CANDIDATE_URL", "SECONDARY_URL"] {
         good(name, "https://a.example/base");
         for value in ["ftp://a", "a", "http://a?x", "http://a#x", "http://a:99999"] {
             bad(name, value);
@@ -384,6 +389,19 @@ fn what_is_off_by_default_can_be_set() {
     for value in ["0", "1", "1.5", "-0.1", "NaN", "on", "OFF"] {
         bad("ABORT_MISMATCH_RATE", value);
     }
+}
+
+#[test]
+fn a_second_baseline_is_one_with_a_url() {
+    let url = "https://second.example/v1";
+    let set = with(&[("SECONDARY_URL", url), ("SECONDARY_HTTP", "2")]).unwrap();
+    let mut target = Target::parse(url).unwrap();
+    target.protocol = Protocol::parse("2").unwrap();
+    assert_eq!(set.secondary, Some(target));
+    assert_eq!(good("SECONDARY_HOST", "preserve").secondary, None);
+    bad("SECONDARY_URL", "second.example");
+    bad("SECONDARY_HOST", "a b");
+    bad("SECONDARY_HTTP", "3");
 }
 
 #[test]

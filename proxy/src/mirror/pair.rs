@@ -103,10 +103,17 @@ pub(super) struct BaselineSide {
     end: oneshot::Receiver<End>,
 }
 
-impl BaselineSide {
+impl Progress {
     /// Bytes of the answer's body so far.
     pub(super) fn length(&self) -> u64 {
-        self.progress.length.load(Ordering::Relaxed)
+        self.length.load(Ordering::Relaxed)
+    }
+}
+
+impl BaselineSide {
+    /// How far the answer has come, for those who do not wait for its end.
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// The end, if it has come.

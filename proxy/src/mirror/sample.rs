@@ -42,6 +42,11 @@ pub fn sample(
     }
 }
 
+/// Whether a request that is mirrored goes to the secondary too. `dice` is uniform in `[0, 1)`.
+pub fn asks_secondary(fraction: f64, dice: f64) -> bool {
+    dice < fraction
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +66,14 @@ mod tests {
     fn the_dice_must_fall_under_the_fraction() {
         assert_eq!(sample(PLAIN, None, 0.25, 0.249), Ok(()));
         assert_eq!(sample(PLAIN, None, 0.25, 0.25), Err(Outcome::NotSampled));
+    }
+
+    #[test]
+    fn the_secondary_is_asked_for_its_share() {
+        for dice in [0.0, 0.5, 1.0 - f64::EPSILON] {
+            assert!(!asks_secondary(0.0, dice) && asks_secondary(1.0, dice));
+        }
+        assert!(asks_secondary(0.05, 0.049) && !asks_secondary(0.05, 0.05));
     }
 
     #[test]

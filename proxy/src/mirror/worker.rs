@@ -18,16 +18,20 @@ use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::pair::{BaselineSide, End, Head};
+use super::pair::{BaselineSide, End, Head, Progress};
 use super::slots::Slot;
 use super::{Job, Mirror, Stage};
-use crate::body::{Capture, ReplyBody};
+use crate::body::{Capture, Held, ReplyBody};
 use crate::compare::{self, Differences, Limits, Rules, Side, Verdict};
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::{Epoch, Observation};
 use crate::report::Pair;
 use crate::route::table::Route;
 use crate::upstream::{OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
+
+pub mod noise;
+
+use noise::{Asked, Noise};
 
 /// How far a candidate's body may be ahead of the baseline's before it is read with pauses.
 const AHEAD: u64 = 64 * 1024;
@@ -46,13 +50,22 @@ static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
 /// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
 const DECODED_FACTOR: usize = 8;
 
+/// Pays for a request's head and body as long as anybody holds them.
+type Paid = (Held, Option<Held>);
+
 /// Sends copies, as many at once as the candidate copes with, until the queue's other end is gone.
-pub async fn run(mirror: Arc<Mirror>, mut jobs: mpsc::Receiver<Job>, candidate: Arc<Upstream>) {
+pub async fn run(
+    mirror: Arc<Mirror>,
+    mut jobs: mpsc::Receiver<Job>,
+    candidate: Arc<Upstream>,
+    noise: Option<Arc<Noise>>,
+) {
     loop {
         // The slot comes first, so that a copy waits in the queue and nowhere else.
         let slot = mirror.slots.acquire().await;
         let Some(job) = jobs.recv().await else { return };
         let (mirror, candidate) = (Arc::clone(&mirror), Arc::clone(&candidate));
+        let noise = noise.clone();
         tokio::spawn(async move {
             mirror.probe(Stage::Receive);
             if let Some(reason) = unsent(&mirror, &job) {
@@ -61,12 +74,21 @@ pub async fn run(mirror: Arc<Mirror>, mut jobs: mpsc::Receiver<Job>, candidate: 
             }
             let Job { tally, epoch, snapshot, body, held, complete_since, mut baseline } = job;
             let deadline = complete_since + mirror.config.timeout;
+            let progress = baseline.progress();
+            let (body, paid) = body.map(Capture::into_parts).unzip();
+            let (body, paid) = (body.map(Bytes::from), Arc::new((held, paid)));
+            let asked = noise.and_then(|noise| {
+                let (snapshot, body) = (&snapshot, body.as_ref());
+                let progress = Arc::clone(&progress);
+                let request = noise::Request { snapshot, body, paid: &paid, deadline, progress };
+                noise.ask(&mirror, &tally.route, &request)
+            });
             let copy = (snapshot, body);
-            let called = call(&mirror, &candidate, &tally.route, copy, deadline, &baseline, &slot);
+            let called = call(&mirror, &candidate, &tally.route, copy, deadline, &progress, &slot);
             let called = called.await;
-            drop((slot, held));
-            if let Some(outcome) = judge(&mirror, &tally.route, epoch, called, &mut baseline).await
-            {
+            drop((slot, paid));
+            let judged = judge(&mirror, &tally.route, epoch, called, &mut baseline, asked);
+            if let Some(outcome) = judged.await {
                 tally.count::<()>(outcome);
             }
         });
@@ -112,15 +134,13 @@ async fn call(
     mirror: &Mirror,
     candidate: &Arc<Upstream>,
     route: &Route,
-    (snapshot, body): (RequestSnapshot, Option<Capture>),
+    (snapshot, body): (RequestSnapshot, Option<Bytes>),
     deadline: Instant,
-    baseline: &BaselineSide,
+    baseline: &Progress,
     slot: &Slot,
 ) -> Called {
     mirror.probe(Stage::Call);
     let _in_flight = InFlight::new(mirror);
-    // Held until the call ends: the body's bytes are in memory as long.
-    let (body, _held) = body.map(Capture::into_parts).unzip();
     let request = copy_of(mirror, snapshot, body);
     let sent = Sent::default();
     route.metrics.candidate.requests.increment(1);
@@ -160,7 +180,7 @@ async fn call(
     Called::TimedOut(latency)
 }
 
-fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Vec<u8>>) -> Request<OutBody> {
+fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Bytes>) -> Request<OutBody> {
     let mut request = Request::new(empty_body());
     *request.method_mut() = snapshot.method;
     *request.uri_mut() = snapshot.uri;
@@ -175,7 +195,7 @@ fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Vec<u8>>) ->
         Some(bytes) if bytes.is_empty() => {}
         Some(bytes) => {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-            *request.body_mut() = full_body(Bytes::from(bytes));
+            *request.body_mut() = full_body(bytes);
         }
     }
     request
@@ -186,7 +206,7 @@ async fn read_body(
     mirror: &Mirror,
     mut body: UpstreamBody,
     head: &mut Head,
-    baseline: &BaselineSide,
+    baseline: &Progress,
 ) -> Option<ReplyBody> {
     let pause = if body.size_hint().exact().is_some() { PAUSE } else { LONG_PAUSE };
     let mut kept = ReplyBody::new(mirror.config.max_body_bytes, &mirror.budget);
@@ -211,6 +231,7 @@ async fn judge(
     epoch: Epoch,
     called: Called,
     baseline: &mut BaselineSide,
+    asked: Option<Asked>,
 ) -> Option<Outcome> {
     match called {
         Called::Answered(head, body) => {
@@ -218,20 +239,24 @@ async fn judge(
                 End::Answered(body) => body,
                 other => return without_answer(&other),
             };
-            let ours = baseline.whole_head().await?;
+            let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
+            if let Some(asked) = asked {
+                asked.baseline(&ours);
+            }
             let failed = head.is_failure();
-            observe(mirror, route, epoch, &ours, (Some(head.latency), failed));
-            let baseline = (ours.latency, ours.is_failure());
+            observe(mirror, route, epoch, &ours.head, (Some(head.latency), failed));
+            let baseline = (ours.head.latency, ours.head.is_failure());
             let candidate = (Some(head.latency), failed);
-            let looked =
-                compared(mirror, Reply { head: ours, body: theirs }, Reply { head, body }).await;
+            let looked = compared(mirror, ours, Reply { head, body }).await;
             let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
             let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
             record(mirror, route, &Pair { baseline, candidate, differences });
             if mirror.judges_mismatches
                 && let Some(Outcome::Matched | Outcome::Mismatched) = outcome
             {
-                let differs = outcome == Some(Outcome::Mismatched);
+                let differs = outcome == Some(Outcome::Mismatched)
+                    && differences
+                        .is_none_or(|differences| net_differs(mirror, route, differences));
                 mirror
                     .decide(|guardrail, now| guardrail.compared(&route.label, epoch, differs, now));
             }
@@ -306,6 +331,11 @@ fn record(mirror: &Mirror, route: &Route, pair: &Pair<'_>) {
     mirror.report().record(&route.label, pair, SystemTime::now());
 }
 
+/// Whether anything differs where the service does not differ from itself.
+fn net_differs(mirror: &Mirror, route: &Route, differences: &Differences) -> bool {
+    mirror.report().net_differs(&route.label, differences)
+}
+
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
 type Looked = (Outcome, Option<Differences>);
 
@@ -317,7 +347,7 @@ struct Reply {
 
 /// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
 /// that no client should wait for, and has threads of its own.
-async fn compared(mirror: &Arc<Mirror>, ours: Reply, theirs: Reply) -> Option<Looked> {
+async fn compared(mirror: &Arc<Mirror>, ours: Arc<Reply>, theirs: Reply) -> Option<Looked> {
     mirror.probe(Stage::Compare);
     if compare::same_bytes(&ours.side(), &theirs.side()) {
         return Some((Outcome::Matched, Some(Differences::default())));

@@ -103,7 +103,7 @@ impl Connector {
     {
         let mut builder = http1::Builder::new();
         builder.preserve_header_case(true);
-        if self.role == Role::Candidate {
+        if self.role != Role::Baseline {
             builder.max_buf_size(CANDIDATE_BUFFER as usize);
         }
         let (sender, connection) = builder.handshake(io).await.map_err(Error::Broken)?;
@@ -119,7 +119,7 @@ impl Connector {
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
-        let window = if self.role == Role::Candidate { CANDIDATE_BUFFER } else { BASELINE_WINDOW };
+        let window = if self.role == Role::Baseline { BASELINE_WINDOW } else { CANDIDATE_BUFFER };
         let streams = u32::try_from(PER_CONNECTION).unwrap_or(u32::MAX);
         let (interval, timeout) = PING;
         let mut builder = http2::Builder::new(TokioExecutor::new());

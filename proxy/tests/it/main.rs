@@ -16,6 +16,7 @@ mod isolation;
 mod limits;
 mod mirror;
 mod names;
+mod noise;
 mod observability;
 mod process;
 mod protocols;

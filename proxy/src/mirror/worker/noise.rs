@@ -1,0 +1,172 @@
+//! The noise probe: a share of the mirrored requests also goes to a second baseline. Where its answer
+//! differs from the baseline's, the service differs from itself, and a candidate that differs there
+//! says nothing.
+//!
+//! It is no part of the pair: nobody waits for the secondary, its failure is counted here and
+//! nowhere else, and the guardrail never hears of it. It is bounded on its own, by a few requests at
+//! once, each of which ends at its copy's deadline, so that a secondary that hangs takes nothing
+//! from the copies.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use super::{Paid, Reply, compared, copy_of, read_body};
+use crate::body::Held;
+use crate::compare::Differences;
+use crate::exchange::{NoiseResult, Outcome, RequestSnapshot};
+use crate::log_limit::LogLimit;
+use crate::mirror::pair::{Head, Progress};
+use crate::mirror::{Mirror, Stage, sample};
+use crate::route::table::Route;
+use crate::upstream::{OutBody, Sent, Upstream};
+
+/// Requests at once; more are not sent. Enough for a verdict on noise, and little memory.
+const IN_FLIGHT_MAX: usize = 8;
+
+/// The probe: a second baseline, and what bounds the asking.
+#[derive(Debug)]
+pub struct Noise {
+    secondary: Arc<Upstream>,
+    /// Share of mirrored requests, 0.0 to 1.0.
+    fraction: f64,
+    slots: Arc<Semaphore>,
+    failed: LogLimit,
+}
+
+/// What a request to the secondary is made of: the same as the copy.
+pub(super) struct Request<'a> {
+    pub(super) snapshot: &'a RequestSnapshot,
+    pub(super) body: Option<&'a Bytes>,
+    /// For the body.
+    pub(super) paid: &'a Arc<Paid>,
+    pub(super) deadline: Instant,
+    /// Of the baseline's answer.
+    pub(super) progress: Arc<Progress>,
+}
+
+/// The secondary is being asked; dropped without the baseline's answer, there is nothing to compare.
+pub(super) struct Asked(oneshot::Sender<Arc<Reply>>);
+
+impl Asked {
+    /// The baseline's answer is whole.
+    pub(super) fn baseline(self, reply: &Arc<Reply>) {
+        // The probe may have ended at its deadline.
+        self.0.send(Arc::clone(reply)).ok();
+    }
+}
+
+/// The one result of one probe: counted exactly once, when this is dropped.
+struct Count {
+    route: Arc<Route>,
+    result: NoiseResult,
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.route.metrics.count_noise(self.result);
+    }
+}
+
+/// What a probe holds while it is under way.
+struct Probe {
+    noise: Arc<Noise>,
+    mirror: Arc<Mirror>,
+    count: Count,
+    deadline: Instant,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Noise {
+    /// A probe of `fraction` of the mirrored requests.
+    pub fn new(secondary: Arc<Upstream>, fraction: f64) -> Arc<Self> {
+        let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+        Arc::new(Self { secondary, fraction, slots, failed: LogLimit::new(Duration::from_secs(5)) })
+    }
+
+    /// Sends a request to the secondary if the dice say so and there is room. Returns at once.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        mirror: &Arc<Mirror>,
+        route: &Arc<Route>,
+        request: &Request<'_>,
+    ) -> Option<Asked> {
+        if !sample::asks_secondary(self.fraction, rand::random::<f64>()) {
+            return None;
+        }
+        let mut count = Count { route: Arc::clone(route), result: NoiseResult::Skipped };
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let held = mirror.budget.try_take(request.snapshot.weight())?;
+        count.result = NoiseResult::NotCompared;
+        let (sender, baseline) = oneshot::channel();
+        let probe = Probe {
+            noise: Arc::clone(self),
+            mirror: Arc::clone(mirror),
+            count,
+            deadline: request.deadline,
+            _slot: slot,
+        };
+        let copy = copy_of(mirror, request.snapshot.clone(), request.body.cloned());
+        let paid = (held, Arc::clone(request.paid));
+        let progress = Arc::clone(&request.progress);
+        tokio::spawn(probe.run(copy, paid, progress, baseline));
+        Some(Asked(sender))
+    }
+}
+
+impl Probe {
+    async fn run(
+        mut self,
+        copy: http::Request<OutBody>,
+        paid: (Held, Arc<Paid>),
+        progress: Arc<Progress>,
+        baseline: oneshot::Receiver<Arc<Reply>>,
+    ) {
+        self.mirror.probe(Stage::Noise);
+        let answered = timeout_at(self.deadline, self.call(copy, &progress)).await;
+        drop(paid);
+        let theirs = match answered.unwrap_or(Err("no answer in time")) {
+            Ok(reply) => reply,
+            Err(reason) => return self.failed(reason),
+        };
+        // Without an end in time on the baseline's side there is nothing to compare.
+        let Ok(Ok(ours)) = timeout_at(self.deadline, baseline).await else { return };
+        if let Some((outcome, Some(differences))) = compared(&self.mirror, ours, theirs).await {
+            self.compared(outcome, &differences);
+        }
+    }
+
+    async fn call(
+        &self,
+        copy: http::Request<OutBody>,
+        progress: &Progress,
+    ) -> Result<Reply, &'static str> {
+        let sent = Sent::default();
+        let response = self.noise.secondary.send(copy, &sent, false).await;
+        let response = response.map_err(|error| error.reason())?;
+        let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
+        let mut head = Head::of(&response, latency);
+        let body = read_body(&self.mirror, response.into_body(), &mut head, progress).await;
+        Ok(Reply { head, body: body.ok_or("answer broken off")? })
+    }
+
+    fn compared(&mut self, outcome: Outcome, differences: &Differences) {
+        self.count.result = match outcome {
+            Outcome::Matched => NoiseResult::Matched,
+            _ => NoiseResult::Differed,
+        };
+        let label = &self.count.route.label;
+        self.mirror.report().record_noise(label, differences, SystemTime::now());
+    }
+
+    fn failed(&mut self, reason: &'static str) {
+        self.count.result = NoiseResult::Failed;
+        if let Some(before) = self.noise.failed.admit(std::time::Instant::now()) {
+            warn!(reason, not_logged_before = before, "the secondary gave no answer");
+        }
+    }
+}
