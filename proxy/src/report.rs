@@ -86,6 +86,8 @@ pub struct Numbers {
 pub struct Snapshot {
     /// When the first pair came.
     pub since: Option<SystemTime>,
+    /// The guardrail's state, where it is known: no pairs come while it is off.
+    pub mirroring: Option<&'static str>,
     /// In the order in which they were seen first.
     pub routes: Vec<RouteSnapshot>,
     /// Differences in fields that found no room.
@@ -101,6 +103,8 @@ pub struct RouteSnapshot {
     pub route: Arc<str>,
     /// The how many-th route it is.
     pub rank: u64,
+    /// The guardrail's state of this route alone, where it is known.
+    pub mirroring: Option<&'static str>,
     /// What verdicts rest on.
     pub numbers: Numbers,
     /// Where answers differ.
@@ -139,8 +143,9 @@ impl Report {
 
     /// Takes in what two baselines differ in, for a request of a sample.
     pub fn record_noise(&mut self, route: &Arc<str>, noise: &Differences, now: SystemTime) {
+        self.since.get_or_insert(now);
         let (route, room) = self.route(route);
-        route.fields.record_noise(None, noise, now, room);
+        route.fields.record_noise(None, noise, room);
     }
 
     /// As [`Self::record_noise`], where it is known what the candidate differs in on the same
@@ -153,8 +158,9 @@ impl Report {
         noise: &Differences,
         now: SystemTime,
     ) {
+        self.since.get_or_insert(now);
         let (route, room) = self.route(route);
-        route.fields.record_noise(Some(raw), noise, now, room);
+        route.fields.record_noise(Some(raw), noise, room);
     }
 
     /// Whether a field differs between two baselines as much as between baseline and candidate.
@@ -187,6 +193,7 @@ impl Report {
     pub fn frame(&self) -> Snapshot {
         Snapshot {
             since: self.since,
+            mirroring: None,
             routes: Vec::new(),
             differences_left_out: self.room.differences_left_out,
             examples_left_out: self.room.examples_left_out,
@@ -206,6 +213,7 @@ impl Report {
         Some(RouteSnapshot {
             route: Arc::clone(label),
             rank: *rank,
+            mirroring: None,
             numbers: Numbers { net_mismatched: fields.net_pairs(compared), ..numbers.clone() },
             fields: fields.all().map(field).collect(),
             noise_pairs: samples.all,

@@ -54,6 +54,7 @@ pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
     Summary {
         overall: overall(snapshot, &routes, allowed),
         since: snapshot.since.map(rfc3339),
+        mirroring: snapshot.mirroring.map(str::to_owned),
         method: METHOD.to_owned(),
         allowed: Thresholds {
             mismatch_rate: allowed.mismatch_rate,
@@ -96,6 +97,7 @@ fn route_summary(route: &RouteSnapshot, allowed: &Allowed) -> RouteSummary {
     let noise = route.fields.iter().filter(|field| field.is_noise);
     RouteSummary {
         route: route.route.to_string(),
+        mirroring: route.mirroring.map(str::to_owned),
         scope,
         noise_pairs: route.noise_pairs,
         suggested_ignores: noise.map(|field| suggested(route, field)).collect(),
@@ -258,8 +260,8 @@ fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
         noise_pairs: route.noise_pairs,
         net: found.net,
         is_noise: found.is_noise,
-        first_seen: rfc3339(field.seen.0),
-        last_seen: rfc3339(field.seen.1),
+        first_seen: field.seen.map(|(first, _)| rfc3339(first)),
+        last_seen: field.seen.map(|(_, last)| rfc3339(last)),
         examples: field.examples.iter().map(|example| example_summary(example)).collect(),
     }
 }
