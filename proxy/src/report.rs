@@ -21,7 +21,7 @@ use crate::compare::Differences;
 use fields::{Field, Fields, Room};
 use latency::Latencies;
 pub use summary::Summary;
-pub use verdict::{Allowed, summarize};
+pub use verdict::{Allowed, summarize, verdicts};
 
 /// Routes kept; more than there are labels. What is more counts for [`REST`].
 const ROUTES_MAX: usize = 128;
@@ -117,7 +117,7 @@ pub struct RouteSnapshot {
 #[derive(Clone, Debug)]
 pub struct FieldSnapshot {
     /// Counts and examples.
-    pub field: Field,
+    pub field: Arc<Field>,
     /// Pairs that differ here beyond what noise explains, estimated.
     pub net: f64,
     /// Whether it differs between two baselines just as much.
@@ -205,10 +205,10 @@ impl Report {
         let Route { rank, numbers, fields } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
-        let field = |field: &Field| FieldSnapshot {
+        let field = |field: &Arc<Field>| FieldSnapshot {
             net: samples.net(field, compared),
             is_noise: field.name.as_ref() != fields::OTHER && samples.is_noise(field, compared),
-            field: field.clone(),
+            field: Arc::clone(field),
         };
         Some(RouteSnapshot {
             route: Arc::clone(label),
@@ -221,17 +221,18 @@ impl Report {
     }
 
     fn route(&mut self, label: &Arc<str>) -> (&mut Route, &mut Room) {
-        // Most calls find it; looking before adding spares them a copy of the label.
-        let known = self.routes.contains_key(label);
-        // One place is kept for the rest.
-        let label = if !known && self.routes.len() >= ROUTES_MAX - 1 && label.as_ref() != REST {
-            &REST.into()
-        } else {
-            label
-        };
+        let rest;
+        let mut label = label;
+        // Most calls find it.
         if !self.routes.contains_key(label) {
+            // One place is kept for the rest.
+            if self.routes.len() >= ROUTES_MAX - 1 {
+                rest = REST.into();
+                label = &rest;
+            }
             let rank = self.routes.len() as u64 + 1;
-            self.routes.insert(Arc::clone(label), Route { rank, ..Route::default() });
+            let new = || Route { rank, ..Route::default() };
+            self.routes.entry(Arc::clone(label)).or_insert_with(new);
         }
         let route = self.routes.get_mut(label).expect("it was there or has just been added");
         (route, &mut self.room)

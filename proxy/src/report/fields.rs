@@ -146,8 +146,9 @@ fn bit(kind: Kind) -> u32 {
 #[derive(Debug, Default)]
 pub struct Fields {
     by_name: HashMap<Arc<str>, u16>,
-    kept: Vec<Field>,
-    other: Option<Field>,
+    /// Shared with snapshots, so that these are quickly taken.
+    kept: Vec<Arc<Field>>,
+    other: Option<Arc<Field>>,
     /// Pairs by the fields they differ in. What turns out to be noise later is taken out of the
     /// pairs that came before, too.
     sets: HashMap<Box<[u16]>, u64>,
@@ -205,8 +206,9 @@ impl Fields {
             }
             let field = match self.kept.get_mut(usize::from(index)) {
                 Some(field) => field,
-                None => self.other.get_or_insert_with(|| Field::new(OTHER)),
+                None => self.other.get_or_insert_with(|| Arc::new(Field::new(OTHER))),
             };
+            let field = Arc::make_mut(field);
             let first = !set.contains(&index);
             if first {
                 set.push(index);
@@ -232,12 +234,12 @@ impl Fields {
         }
         let field = Field::new(&difference.field);
         self.by_name.insert(Arc::clone(&field.name), index);
-        self.kept.push(field);
+        self.kept.push(Arc::new(field));
         index
     }
 
     /// All fields, that for what found no room last.
-    pub fn all(&self) -> impl Iterator<Item = &Field> {
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Field>> {
         self.kept.iter().chain(&self.other)
     }
 
