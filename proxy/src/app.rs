@@ -1,5 +1,6 @@
 //! The composition root: a checked configuration in, a running proxy out.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -38,7 +39,7 @@ use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
-use crate::report::{self, summarize};
+use crate::report::{self, summarize, verdicts};
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
 
@@ -247,14 +248,16 @@ impl control::Report for Reporter {
 /// Shows what is known of the candidate, of every route that had a request: what the report has
 /// forgotten is not known.
 fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed) {
-    let summary = summarize(&mirror.report_snapshot(), allowed);
-    let known = |label: &str| summary.routes.iter().find(|route| route.route == label);
-    metrics.set_verdict(None, summary.overall.verdict);
+    let snapshot = mirror.report_snapshot();
+    let (overall, verdicts) = verdicts(&snapshot, allowed);
+    let labels = snapshot.routes.iter().map(|route| &*route.route);
+    let known: HashMap<_, _> = labels.zip(verdicts).collect();
+    metrics.set_verdict(None, overall);
     let guardrail = mirror.guardrail.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
     metrics.set_evidence(None, guardrail.evidence.value / THRESHOLD);
     for route in &guardrail.routes {
         let label = route.route.as_str();
-        let verdict = known(label).map_or(Verdict::NotEnoughData, |route| route.scope.verdict);
+        let verdict = known.get(label).copied().unwrap_or(Verdict::NotEnoughData);
         metrics.set_verdict(Some(label), verdict);
         metrics.set_evidence(Some(label), route.evidence.value / THRESHOLD);
     }

@@ -16,7 +16,7 @@ const USAGE: &str = "\
 mirrorlab-proxy: answers from the baseline, mirrors a share to the candidate, compares the two.
 
 Usage: mirrorlab-proxy [--healthcheck | --help | --version]
-       mirrorlab-proxy report --url URL [--require pass|no-fail] [--min-pairs N]
+       mirrorlab-proxy report --url URL [--require pass] [--min-pairs N]
                               [--route ROUTE] [--format text|json]
 
   --healthcheck  ask the proxy with these settings whether it is alive; exit code 0 or 1
@@ -25,11 +25,11 @@ Usage: mirrorlab-proxy [--healthcheck | --help | --version]
 
   report         show the report of a running proxy, to gate a release on it; UPSTREAM_CA is heeded
     --url        where its admin endpoints are, such as http://localhost:8080
-    --require    pass: exit code 0 for a pass only; no-fail: for all but a fail
-    --min-pairs  with fewer pairs the exit code is 3, unless it is a fail
+    --require    pass: exit code 0 for a pass only; without it nothing is required
+    --min-pairs  with fewer pairs the exit code is 3, unless it is 1
     --route      the verdict of this route, such as 'GET /api/search', not that over all
     --format     text (default) or json
-  exit codes of report: 0 as required (without --require: shown), 1 fail, 2 bad arguments or no
+  exit codes of report: 0 as required, 1 fail, 2 bad arguments or no
   report to be had, 3 not enough data
 
 All settings come from the environment; BASELINE_URL and CANDIDATE_URL are the first to set.

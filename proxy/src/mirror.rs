@@ -198,6 +198,12 @@ impl Mirror {
         };
         let known = routes.iter().filter_map(|route| self.report().snapshot(route));
         snapshot.routes = known.collect();
+        let guardrail = self.guardrail().snapshot();
+        snapshot.mirroring = Some(guardrail.state.name());
+        for route in &mut snapshot.routes {
+            let state = guardrail.routes.iter().find(|state| *state.route == *route.route);
+            route.mirroring = state.map(|route| route.state.name());
+        }
         snapshot
     }
 

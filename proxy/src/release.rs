@@ -22,17 +22,10 @@ const LONGEST: usize = 64 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     url: Target,
-    require: Option<Require>,
+    require_pass: bool,
     min_pairs: u64,
     route: Option<String>,
     json: bool,
-}
-
-/// What a verdict must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Require {
-    Pass,
-    NoFail,
 }
 
 /// What came of it.
@@ -74,7 +67,11 @@ impl Request {
         Ok(Self {
             // What is wrong may be a password in the wrong place.
             url: Target::parse(&url).map_err(|why| format!("--url {why}"))?,
-            require: require.map(|text| self::require(&text)).transpose()?,
+            require_pass: match require.as_deref() {
+                None => false,
+                Some("pass") => true,
+                Some(other) => return Err(format!("--require {other:?}: allowed is pass")),
+            },
             min_pairs: min_pairs.map_or(Ok(0), |text| {
                 let number = text.parse();
                 number.map_err(|_| format!("--min-pairs {text:?}: allowed is a whole number"))
@@ -86,14 +83,6 @@ impl Request {
                 Some(other) => return Err(format!("--format {other:?}: allowed is text or json")),
             },
         })
-    }
-}
-
-fn require(text: &str) -> Result<Require, String> {
-    match text {
-        "pass" => Ok(Require::Pass),
-        "no-fail" => Ok(Require::NoFail),
-        _ => Err(format!("--require {text:?}: allowed is pass or no-fail")),
     }
 }
 
@@ -144,17 +133,16 @@ fn judge(request: &Request, scope: Option<&Scope>, name: &str) -> (u8, Option<St
     const NOT_ENOUGH: u8 = 3;
     let pairs = scope.map_or(0, |scope| scope.pairs);
     let verdict = scope.map_or(Verdict::NotEnoughData, |scope| scope.verdict);
-    match (request.require, verdict) {
+    if verdict == Verdict::Fail && request.require_pass {
         // Settled is settled, however few pairs it took.
-        (Some(_), Verdict::Fail) => (1, Some(format!("fail: {name}"))),
-        _ if pairs < request.min_pairs => {
-            let why = format!("{pairs} pairs, fewer than {}", request.min_pairs);
-            (NOT_ENOUGH, Some(format!("not enough data for {name}: {why}")))
-        }
-        (Some(Require::Pass), Verdict::NotEnoughData) => {
-            (NOT_ENOUGH, Some(format!("not enough data for {name}")))
-        }
-        (None, _) | (_, Verdict::Pass) | (Some(Require::NoFail), _) => (0, None),
+        (1, Some(format!("fail: {name}")))
+    } else if pairs < request.min_pairs {
+        let why = format!("{pairs} pairs, fewer than {}", request.min_pairs);
+        (NOT_ENOUGH, Some(format!("not enough data for {name}: {why}")))
+    } else if verdict != Verdict::Pass && request.require_pass {
+        (NOT_ENOUGH, Some(format!("not enough data for {name}")))
+    } else {
+        (0, None)
     }
 }
 

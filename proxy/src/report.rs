@@ -21,7 +21,7 @@ use crate::compare::Differences;
 use fields::{Field, Fields, Room};
 use latency::Latencies;
 pub use summary::Summary;
-pub use verdict::{Allowed, summarize};
+pub use verdict::{Allowed, summarize, verdicts};
 
 /// Routes kept; more than there are labels. What is more counts for [`REST`].
 const ROUTES_MAX: usize = 128;
@@ -86,6 +86,8 @@ pub struct Numbers {
 pub struct Snapshot {
     /// When the first pair came.
     pub since: Option<SystemTime>,
+    /// The guardrail's state, where it is known: no pairs come while it is off.
+    pub mirroring: Option<&'static str>,
     /// In the order in which they were seen first.
     pub routes: Vec<RouteSnapshot>,
     /// Differences in fields that found no room.
@@ -101,6 +103,8 @@ pub struct RouteSnapshot {
     pub route: Arc<str>,
     /// The how many-th route it is.
     pub rank: u64,
+    /// The guardrail's state of this route alone, where it is known.
+    pub mirroring: Option<&'static str>,
     /// What verdicts rest on.
     pub numbers: Numbers,
     /// Where answers differ.
@@ -113,7 +117,7 @@ pub struct RouteSnapshot {
 #[derive(Clone, Debug)]
 pub struct FieldSnapshot {
     /// Counts and examples.
-    pub field: Field,
+    pub field: Arc<Field>,
     /// Pairs that differ here beyond what noise explains, estimated.
     pub net: f64,
     /// Whether it differs between two baselines just as much.
@@ -139,8 +143,9 @@ impl Report {
 
     /// Takes in what two baselines differ in, for a request of a sample.
     pub fn record_noise(&mut self, route: &Arc<str>, noise: &Differences, now: SystemTime) {
+        self.since.get_or_insert(now);
         let (route, room) = self.route(route);
-        route.fields.record_noise(None, noise, now, room);
+        route.fields.record_noise(None, noise, room);
     }
 
     /// As [`Self::record_noise`], where it is known what the candidate differs in on the same
@@ -153,8 +158,9 @@ impl Report {
         noise: &Differences,
         now: SystemTime,
     ) {
+        self.since.get_or_insert(now);
         let (route, room) = self.route(route);
-        route.fields.record_noise(Some(raw), noise, now, room);
+        route.fields.record_noise(Some(raw), noise, room);
     }
 
     /// Whether a field differs between two baselines as much as between baseline and candidate.
@@ -187,6 +193,7 @@ impl Report {
     pub fn frame(&self) -> Snapshot {
         Snapshot {
             since: self.since,
+            mirroring: None,
             routes: Vec::new(),
             differences_left_out: self.room.differences_left_out,
             examples_left_out: self.room.examples_left_out,
@@ -198,14 +205,15 @@ impl Report {
         let Route { rank, numbers, fields } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
-        let field = |field: &Field| FieldSnapshot {
+        let field = |field: &Arc<Field>| FieldSnapshot {
             net: samples.net(field, compared),
             is_noise: field.name.as_ref() != fields::OTHER && samples.is_noise(field, compared),
-            field: field.clone(),
+            field: Arc::clone(field),
         };
         Some(RouteSnapshot {
             route: Arc::clone(label),
             rank: *rank,
+            mirroring: None,
             numbers: Numbers { net_mismatched: fields.net_pairs(compared), ..numbers.clone() },
             fields: fields.all().map(field).collect(),
             noise_pairs: samples.all,
@@ -213,17 +221,18 @@ impl Report {
     }
 
     fn route(&mut self, label: &Arc<str>) -> (&mut Route, &mut Room) {
-        // Most calls find it; looking before adding spares them a copy of the label.
-        let known = self.routes.contains_key(label);
-        // One place is kept for the rest.
-        let label = if !known && self.routes.len() >= ROUTES_MAX - 1 && label.as_ref() != REST {
-            &REST.into()
-        } else {
-            label
-        };
+        let rest;
+        let mut label = label;
+        // Most calls find it.
         if !self.routes.contains_key(label) {
+            // One place is kept for the rest.
+            if self.routes.len() >= ROUTES_MAX - 1 {
+                rest = REST.into();
+                label = &rest;
+            }
             let rank = self.routes.len() as u64 + 1;
-            self.routes.insert(Arc::clone(label), Route { rank, ..Route::default() });
+            let new = || Route { rank, ..Route::default() };
+            self.routes.entry(Arc::clone(label)).or_insert_with(new);
         }
         let route = self.routes.get_mut(label).expect("it was there or has just been added");
         (route, &mut self.room)

@@ -17,6 +17,7 @@
 //! Where the rate changes over time, "above `m`" still says that it was not at most `m` all the time.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 /// How much of what he has is put on each pair, from all of it down. In steps of two: half a step
 /// beside the best costs an eighth of the growth. The small ones are for differences that show
@@ -46,8 +47,11 @@ const BETS: [f64; 22] = [
     0.000_003_814_697_265_625,
 ];
 
-/// Steps of a bisection: to a millionth of a millionth of where it starts.
-const STEPS: u32 = 40;
+/// What each bet loses, as logarithm, when a 0 comes: the same for all means.
+static LOSSES: LazyLock<[f64; BETS.len()]> = LazyLock::new(|| BETS.map(|bet| (-bet).ln_1p()));
+
+/// Steps of a bisection: to a thousandth of a millionth of where it starts.
+const STEPS: u32 = 30;
 
 /// How often each of the three values 0, 1/2 and 1 came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,7 +151,9 @@ impl Counts {
         if mean <= 0.0 {
             return true;
         }
-        let logs = BETS.map(|bet| self.log_wealth(bet, mean));
+        let losses = &*LOSSES;
+        let logs: [f64; BETS.len()] =
+            std::array::from_fn(|at| self.log_wealth(BETS[at], losses[at], mean));
         let most = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
         let wanted = -alpha.ln();
         // The mixture holds no more than its best part.
@@ -160,12 +166,15 @@ impl Counts {
 
     /// What a bet has become: each value `y` multiplies it by `1 - bet + bet * y / mean`, which is 1
     /// in the mean, and is never negative.
-    fn log_wealth(self, bet: f64, mean: f64) -> f64 {
-        let part = |count: u64, value: f64| {
+    fn log_wealth(self, bet: f64, loss: f64, mean: f64) -> f64 {
+        let part = |count: u64, log: &dyn Fn() -> f64| {
             // Nothing came, nothing changed, be the factor 0.
-            if count == 0 { 0.0 } else { float(count) * (bet * (value / mean - 1.0)).ln_1p() }
+            if count == 0 { 0.0 } else { float(count) * log() }
         };
-        part(self.zero, 0.0) + part(self.half, 0.5) + part(self.one, 1.0)
+        let factor = |value: f64| (bet * (value / mean - 1.0)).ln_1p();
+        part(self.zero, &|| loss)
+            + part(self.half, &|| factor(0.5))
+            + part(self.one, &|| factor(1.0))
     }
 }
 

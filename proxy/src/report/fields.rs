@@ -78,23 +78,43 @@ pub struct Field {
     pub noise: u64,
     /// Pairs that differ here among the samples for noise, where those were given.
     pub raw_in_samples: u64,
-    /// When it differed first, and last.
-    pub seen: (SystemTime, SystemTime),
+    /// When the candidate differed here first, and last.
+    pub seen: Option<(SystemTime, SystemTime)>,
     /// The first ones that are not alike.
     pub examples: Vec<Arc<Example>>,
     kinds: u32,
 }
 
 impl Field {
-    fn new(name: &str, now: SystemTime) -> Self {
+    fn new(name: &str) -> Self {
         Self {
             name: name.into(),
             raw: 0,
             noise: 0,
             raw_in_samples: 0,
-            seen: (now, now),
+            seen: None,
             examples: Vec::new(),
             kinds: 0,
+        }
+    }
+
+    /// Takes in one of the differences of a pair, the first of them in this field or another one.
+    fn differ(&mut self, difference: &Difference, first: bool, now: SystemTime, room: &mut Room) {
+        self.kinds |= bit(difference.kind);
+        if !first {
+            return;
+        }
+        self.raw += 1;
+        let since = self.seen.map_or(now, |(since, _)| since);
+        self.seen = Some((since, now));
+        if !self.wants(difference) {
+            return;
+        }
+        let example = Arc::new(Example::of(difference, now));
+        if room.take(example.bytes()) {
+            self.examples.push(example);
+        } else {
+            room.examples_left_out += 1;
         }
     }
 
@@ -126,8 +146,9 @@ fn bit(kind: Kind) -> u32 {
 #[derive(Debug, Default)]
 pub struct Fields {
     by_name: HashMap<Arc<str>, u16>,
-    kept: Vec<Field>,
-    other: Option<Field>,
+    /// Shared with snapshots, so that these are quickly taken.
+    kept: Vec<Arc<Field>>,
+    other: Option<Arc<Field>>,
     /// Pairs by the fields they differ in. What turns out to be noise later is taken out of the
     /// pairs that came before, too.
     sets: HashMap<Box<[u16]>, u64>,
@@ -139,17 +160,8 @@ pub struct Fields {
 impl Fields {
     /// Takes in a pair that differs, the `compared`-th one compared on this route.
     pub fn record(&mut self, found: &Differences, compared: u64, now: SystemTime, room: &mut Room) {
-        let set = self.visit(found, now, room, |field, difference, room| {
-            field.raw += 1;
-            if !field.wants(difference) {
-                return;
-            }
-            let example = Arc::new(Example::of(difference, now));
-            if room.take(example.bytes()) {
-                field.examples.push(example);
-            } else {
-                room.examples_left_out += 1;
-            }
+        let set = self.visit(found, room, |field, difference, first, room| {
+            field.differ(difference, first, now, room);
         });
         if let Some(pairs) = self.sets.get_mut(set.as_slice()) {
             *pairs += 1;
@@ -167,28 +179,26 @@ impl Fields {
         &mut self,
         raw: Option<&Differences>,
         noise: &Differences,
-        now: SystemTime,
         room: &mut Room,
     ) {
         self.samples.count(raw.is_some());
-        self.visit(noise, now, room, |field, _, _| field.noise += 1);
+        self.visit(noise, room, |field, _, first, _| field.noise += u64::from(first));
         if let Some(raw) = raw {
-            self.visit(raw, now, room, |field, _, _| field.raw_in_samples += 1);
+            self.visit(raw, room, |field, _, first, _| field.raw_in_samples += u64::from(first));
         }
     }
 
-    /// Calls `touch` once for each field that differs, with the first difference there; the indices
-    /// of these fields, in order.
+    /// Calls `touch` for each difference, and whether it is the first in its field; the indices of
+    /// these fields, in order.
     fn visit(
         &mut self,
         found: &Differences,
-        now: SystemTime,
         room: &mut Room,
-        mut touch: impl FnMut(&mut Field, &Difference, &mut Room),
+        mut touch: impl FnMut(&mut Field, &Difference, bool, &mut Room),
     ) -> Vec<u16> {
         let mut set = Vec::new();
         for difference in &found.found {
-            let index = self.index(difference, now, room);
+            let index = self.index(difference, room);
             let index =
                 if set.len() < IN_A_PAIR_MAX || set.contains(&index) { index } else { NO_ROOM };
             if index == NO_ROOM {
@@ -196,14 +206,14 @@ impl Fields {
             }
             let field = match self.kept.get_mut(usize::from(index)) {
                 Some(field) => field,
-                None => self.other.get_or_insert_with(|| Field::new(OTHER, now)),
+                None => self.other.get_or_insert_with(|| Arc::new(Field::new(OTHER))),
             };
-            field.kinds |= bit(difference.kind);
-            if !set.contains(&index) {
+            let field = Arc::make_mut(field);
+            let first = !set.contains(&index);
+            if first {
                 set.push(index);
-                field.seen.1 = field.seen.1.max(now);
-                touch(field, difference, room);
             }
+            touch(field, difference, first, room);
         }
         // They differ, and nobody says where.
         if set.is_empty() {
@@ -213,7 +223,7 @@ impl Fields {
         set
     }
 
-    fn index(&mut self, difference: &Difference, now: SystemTime, room: &mut Room) -> u16 {
+    fn index(&mut self, difference: &Difference, room: &mut Room) -> u16 {
         if let Some(index) = self.by_name.get(difference.field.as_str()) {
             return *index;
         }
@@ -222,14 +232,14 @@ impl Fields {
         if self.kept.len() >= FIELDS_MAX || !room.take(bytes) {
             return NO_ROOM;
         }
-        let field = Field::new(&difference.field, now);
+        let field = Field::new(&difference.field);
         self.by_name.insert(Arc::clone(&field.name), index);
-        self.kept.push(field);
+        self.kept.push(Arc::new(field));
         index
     }
 
     /// All fields, that for what found no room last.
-    pub fn all(&self) -> impl Iterator<Item = &Field> {
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Field>> {
         self.kept.iter().chain(&self.other)
     }
 

@@ -13,6 +13,8 @@ pub struct Summary {
     pub overall: Scope,
     /// When the first pair came, RFC 3339.
     pub since: Option<String>,
+    /// The guardrail's state, as in the status: no pairs come while it is `tripped` or `held`.
+    pub mirroring: Option<String>,
     /// How the bounds are made, and what they hold for.
     pub method: String,
     /// What is allowed.
@@ -135,6 +137,8 @@ pub struct Quantiles {
 pub struct RouteSummary {
     /// Its label.
     pub route: String,
+    /// The guardrail's state of this route alone.
+    pub mirroring: Option<String>,
     /// The verdict and what it rests on.
     #[serde(flatten)]
     pub scope: Scope,
@@ -170,10 +174,10 @@ pub struct FieldSummary {
     pub net: f64,
     /// Whether it differs between two baselines just as much.
     pub is_noise: bool,
-    /// When it differed first, RFC 3339.
-    pub first_seen: String,
+    /// When the candidate differed here first, RFC 3339; `null` where only baselines did.
+    pub first_seen: Option<String>,
     /// When it differed last.
-    pub last_seen: String,
+    pub last_seen: Option<String>,
     /// The first ones that are not alike.
     pub examples: Vec<ExampleSummary>,
 }

@@ -245,6 +245,9 @@ fn how_long_things_take() {
     }
     writeln!(told, "a snapshot: {:?}, of one route {longest:?}", started.elapsed()).unwrap();
     let started = std::time::Instant::now();
+    verdicts(&snapshot, &ALLOWED);
+    writeln!(told, "its verdicts: {:?}", started.elapsed()).unwrap();
+    let started = std::time::Instant::now();
     let summary = summarize(&snapshot, &ALLOWED);
     writeln!(told, "its summary: {:?}", started.elapsed()).unwrap();
     let started = std::time::Instant::now();

@@ -33,7 +33,8 @@ impl Display for Text<'_> {
 
 fn whole(out: &mut Formatter<'_>, summary: &Summary) -> Result {
     let since = summary.since.as_deref().unwrap_or("no pair yet");
-    writeln!(out, "since {}", plain(since))?;
+    let mirroring = summary.mirroring.as_deref().unwrap_or("unknown");
+    writeln!(out, "since {}, mirroring {}", plain(since), plain(mirroring))?;
     writeln!(out)?;
     scope(out, "all routes", summary, &summary.overall)?;
     for route in &summary.routes {
@@ -53,6 +54,9 @@ fn whole(out: &mut Formatter<'_>, summary: &Summary) -> Result {
 
 fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary) -> Result {
     scope(out, &route.route, summary, &route.scope)?;
+    if let Some(state) = route.mirroring.as_deref().filter(|state| *state != "enabled") {
+        writeln!(out, "  ! mirroring of this route: {}", plain(state))?;
+    }
     for field in route.fields.iter().take(FIELDS_SHOWN) {
         self::field(out, field)?;
     }

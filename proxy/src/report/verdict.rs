@@ -47,13 +47,21 @@ pub struct Allowed {
     pub latency_floor: Duration,
 }
 
+/// The verdicts alone: over all, and of each route.
+pub fn verdicts(snapshot: &Snapshot, allowed: &Allowed) -> (Verdict, Vec<Verdict>) {
+    let (overall, routes) = scopes(snapshot, allowed);
+    (overall.verdict, routes.into_iter().map(|scope| scope.verdict).collect())
+}
+
 /// The report of a snapshot.
 pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
-    let routes: Vec<_> =
-        snapshot.routes.iter().map(|route| route_summary(route, allowed)).collect();
+    let (overall, scopes) = scopes(snapshot, allowed);
+    let routes = snapshot.routes.iter().zip(scopes);
+    let routes: Vec<_> = routes.map(|(route, scope)| route_summary(route, scope)).collect();
     Summary {
-        overall: overall(snapshot, &routes, allowed),
+        overall,
         since: snapshot.since.map(rfc3339),
+        mirroring: snapshot.mirroring.map(str::to_owned),
         method: METHOD.to_owned(),
         allowed: Thresholds {
             mismatch_rate: allowed.mismatch_rate,
@@ -70,14 +78,24 @@ pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
     }
 }
 
+fn scopes(snapshot: &Snapshot, allowed: &Allowed) -> (Scope, Vec<Scope>) {
+    let routes = snapshot.routes.iter().map(|route| {
+        let rank = float(route.rank);
+        judge(&route.numbers, allowed, ALPHA / 2.0 / (rank * (rank + 1.0)))
+    });
+    let routes: Vec<_> = routes.collect();
+    (overall(snapshot, &routes, allowed), routes)
+}
+
 /// All routes as one, and none of them failing.
-fn overall(snapshot: &Snapshot, routes: &[RouteSummary], allowed: &Allowed) -> Scope {
+fn overall(snapshot: &Snapshot, routes: &[Scope], allowed: &Allowed) -> Scope {
     let mut numbers = Numbers::default();
     snapshot.routes.iter().for_each(|route| numbers.add(&route.numbers));
     let mut overall = judge(&numbers, allowed, ALPHA / 2.0);
     overall.alpha = ALPHA;
-    let failing = routes.iter().filter(|route| route.scope.verdict == Verdict::Fail);
-    let failing: Vec<_> = failing.map(|route| format!("route {} fails", route.route)).collect();
+    let labels = snapshot.routes.iter().map(|route| &route.route);
+    let failing = labels.zip(routes).filter(|(_, scope)| scope.verdict == Verdict::Fail);
+    let failing: Vec<_> = failing.map(|(label, _)| format!("route {label} fails")).collect();
     if !failing.is_empty() {
         if overall.verdict != Verdict::Fail {
             overall.reasons.clear();
@@ -88,14 +106,13 @@ fn overall(snapshot: &Snapshot, routes: &[RouteSummary], allowed: &Allowed) -> S
     overall
 }
 
-fn route_summary(route: &RouteSnapshot, allowed: &Allowed) -> RouteSummary {
-    let rank = float(route.rank);
-    let scope = judge(&route.numbers, allowed, ALPHA / 2.0 / (rank * (rank + 1.0)));
+fn route_summary(route: &RouteSnapshot, scope: Scope) -> RouteSummary {
     let mut fields: Vec<_> = route.fields.iter().map(|field| field_summary(route, field)).collect();
     fields.sort_by(worse_first);
     let noise = route.fields.iter().filter(|field| field.is_noise);
     RouteSummary {
         route: route.route.to_string(),
+        mirroring: route.mirroring.map(str::to_owned),
         scope,
         noise_pairs: route.noise_pairs,
         suggested_ignores: noise.map(|field| suggested(route, field)).collect(),
@@ -258,8 +275,8 @@ fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
         noise_pairs: route.noise_pairs,
         net: found.net,
         is_noise: found.is_noise,
-        first_seen: rfc3339(field.seen.0),
-        last_seen: rfc3339(field.seen.1),
+        first_seen: field.seen.map(|(first, _)| rfc3339(first)),
+        last_seen: field.seen.map(|(_, last)| rfc3339(last)),
         examples: field.examples.iter().map(|example| example_summary(example)).collect(),
     }
 }

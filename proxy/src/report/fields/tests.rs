@@ -46,8 +46,18 @@ fn first_and_last_seen_are_of_the_first_and_last_difference() {
         let now = NOW + std::time::Duration::from_secs(seconds);
         fields.record(&differing(&["$.a"]), 1, now, &mut room);
     }
-    let (first, last) = named(&fields, "$.a").seen;
+    let (first, last) = named(&fields, "$.a").seen.unwrap();
     assert_eq!(last.duration_since(first).unwrap().as_secs(), 20);
+}
+
+#[test]
+fn what_baselines_differ_in_is_no_difference_of_the_candidate() {
+    let (mut fields, mut room) = (Fields::default(), Room::new(1 << 20));
+    fields.record_noise(None, &differing(&["$.a", "$.a"]), &mut room);
+    let field = named(&fields, "$.a");
+    assert_eq!((field.raw, field.noise, field.seen), (0, 1, None));
+    assert_eq!((field.kinds().count(), field.examples.len()), (0, 0));
+    assert_eq!(fields.net_pairs(1), 0);
 }
 
 #[test]
@@ -60,7 +70,7 @@ fn fields_beyond_the_bound_count_for_other_and_are_never_noise() {
     assert_eq!(fields.all().count(), FIELDS_MAX + 1);
     assert_eq!((named(&fields, OTHER).raw, room.differences_left_out), (50, 50));
     for name in &names {
-        fields.record_noise(None, &differing(&[name]), NOW, &mut room);
+        fields.record_noise(None, &differing(&[name]), &mut room);
     }
     assert!(fields.is_noise("$.f0", names.len() as u64));
     assert!(!fields.is_noise(&names[FIELDS_MAX], names.len() as u64));

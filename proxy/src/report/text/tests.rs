@@ -20,7 +20,9 @@ fn summary(route: &str, found: Difference) -> Summary {
     report.record(&route, &pair, SystemTime::UNIX_EPOCH);
     report.record_noise(&route, &differences, SystemTime::UNIX_EPOCH);
     let mut snapshot = report.frame();
+    snapshot.mirroring = Some("tripped");
     snapshot.routes.extend(report.snapshot(&route));
+    snapshot.routes[0].mirroring = Some("probation");
     summarize(&snapshot, &ALLOWED)
 }
 
@@ -39,13 +41,14 @@ fn what_a_verdict_rests_on_is_there_with_the_fields_and_their_examples() {
     let summary = summary("GET /a", difference());
     let text = Text { summary: &summary, route: None }.to_string();
     for part in [
-        "since 1970-01-01T00:00:00.000Z",
+        "since 1970-01-01T00:00:00.000Z, mirroring tripped",
         "all routes: not enough data, 1 pairs",
         "GET /a: not enough data, 1 pairs",
         "! errors beyond the baseline's: may be up to 99.96 %, a pass asks for at most 0.50 %",
         "mismatches   0.00 % net (0 of 1, 1 raw)",
         "! latency p50: the ratio has no upper bound yet, a pass asks for at most 1.15",
         "latency p50  baseline 3.0 ms, candidate 3.0 ms, ratio 0.00 to any; allowed 1.15 or 2.0 ms",
+        "! mirroring of this route: probation",
         "$.items[*].score (value; risk medium): 1 of 1 pairs, 1 of 1 between baselines, net 0, noise",
         "    $.items[3].score: 1 -> nothing",
         "worth ignoring: $.items[*].score (1 of 1 pairs, 1 of 1 between baselines)",
