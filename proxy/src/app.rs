@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use crate::compare::Policy;
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::exchange::Role;
@@ -112,13 +113,15 @@ pub async fn start_probed(
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let limits = config.forward.limits.clone();
     let (baseline, candidate) = upstreams(&config)?;
+    let policy = policy(&config);
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
 
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
     let told = Arc::clone(&announcer);
-    let (mirror, jobs) = Mirror::new(config.mirror, decider, gate, told, compare_runtime, probe);
+    let (mirror, jobs) =
+        Mirror::new(config.mirror, policy, decider, gate, told, compare_runtime, probe);
     let background = vec![
         tokio::spawn(posts),
         tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate)),
@@ -164,6 +167,12 @@ pub async fn start_probed(
         admin_server,
         background,
     })
+}
+
+/// The rules of the comparison; the key of its hashes is never known to anybody.
+fn policy(config: &Config) -> Policy {
+    let origins = [config.baseline.origin(), config.candidate.origin()];
+    Policy::new(&config.mirror.rules, origins, rand::random())
 }
 
 fn upstreams(config: &Config) -> Result<(Arc<Upstream>, Arc<Upstream>), StartError> {

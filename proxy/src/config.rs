@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 mod files;
+mod rules;
 mod values;
 
 use crate::control::Token;
@@ -85,7 +86,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 46] = [
+pub const NAMES: [&str; 47] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -113,6 +114,7 @@ pub const NAMES: [&str; 46] = [
     "MIRROR_BODY",
     "MIRROR_METHODS",
     "MIRROR_MARK_HEADER",
+    "MIRROR_CONFIG",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
     "X_FORWARDED_HEADERS",
@@ -364,6 +366,7 @@ impl Env<'_> {
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
             // The guardrail's rule comes first, unless it waits for very many.
             unreachable_after: consecutive.clamp(5, 100),
+            rules: self.rules(),
         }
     }
 

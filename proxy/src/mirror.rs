@@ -33,6 +33,8 @@ pub use ticket::RequestTap;
 use self::reach::Reach;
 use self::slots::Slots;
 use crate::body::{Budget, Capture, Held};
+use crate::compare::Policy;
+use crate::compare::rules::RuleBook;
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::gate::{Gate, Reading};
 use crate::guardrail::{Epoch, Guardrail, Moment, Transition};
@@ -63,6 +65,8 @@ pub struct Config {
     pub body: bool,
     /// Failed connections in a row after which only probes are tried.
     pub unreachable_after: u32,
+    /// What the comparison is told to relax.
+    pub rules: RuleBook,
 }
 
 /// Points of the mirror side where a test may make it fail.
@@ -101,6 +105,8 @@ pub struct Mirror {
     pub guardrail: Arc<Mutex<Guardrail>>,
     /// What the pairs told so far.
     pub report: Mutex<Report>,
+    /// The rules of the comparison.
+    pub policy: Policy,
     /// The byte budget.
     pub budget: Arc<Budget>,
     /// Copies sent and not yet answered.
@@ -150,6 +156,7 @@ impl Mirror {
     /// The shared part, and the end of the queue for [`worker::run`].
     pub fn new(
         config: Config,
+        policy: Policy,
         guardrail: Arc<Mutex<Guardrail>>,
         gate: Gate,
         announcer: Arc<Announcer>,
@@ -164,6 +171,7 @@ impl Mirror {
         let mirror = Self {
             guardrail,
             report: Mutex::default(),
+            policy,
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
             slots: Slots::new(config.concurrency),

@@ -15,6 +15,9 @@ pub struct Pair<'a> {
     pub baseline: (Duration, bool),
     /// The candidate's latency, where a head came, and whether it failed.
     pub candidate: (Option<Duration>, bool),
+    /// Whether there was any content to compare: answers to HEAD, 204 and 304 have none, and their
+    /// agreement says nothing of it.
+    pub content: bool,
     /// What differs; `None` when the answers were not compared (there was none, or no room).
     pub differences: Option<&'a Differences>,
 }

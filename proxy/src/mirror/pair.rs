@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::oneshot;
 
 use super::{Mirror, Stage, contained, ticket};
 use crate::body::{ReplyBody, Tap};
+use crate::compare::Headers;
 use crate::headers::{is_grpc, says_grpc};
 
 /// What is kept of a response head.
@@ -20,8 +21,8 @@ pub struct Head {
     pub status: StatusCode,
     /// From the request sent whole to the last byte of this head.
     pub latency: Duration,
-    /// The header of this name.
-    pub content_type: Option<HeaderValue>,
+    /// The headers that may be compared.
+    pub headers: Headers,
     /// The header lines of this name.
     pub content_encoding: Vec<HeaderValue>,
     /// The status of a gRPC call; in the trailers, where the answer has a body.
@@ -35,15 +36,15 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_FAILURES: [&[u8]; 6] = [b"2", b"4", b"12", b"13", b"14", b"15"];
 
 impl Head {
-    /// Keeps what the comparison needs.
-    pub fn of<B>(response: &Response<B>, latency: Duration) -> Self {
+    /// Keeps what the comparison needs: of the headers the default ones and these.
+    pub fn of<B>(response: &Response<B>, latency: Duration, names: &[HeaderName]) -> Self {
         let headers = response.headers();
         let grpc_status = if is_grpc(headers) { headers.get(GRPC_STATUS).cloned() } else { None };
         Self {
             grpc_status,
             status: response.status(),
             latency,
-            content_type: headers.get(CONTENT_TYPE).cloned(),
+            headers: Headers::of(headers, response.status(), names),
             content_encoding: headers.get_all(CONTENT_ENCODING).iter().cloned().collect(),
         }
     }
@@ -56,7 +57,7 @@ impl Head {
     }
 
     fn grpc_status_of(&self, trailers: &HeaderMap) -> Option<HeaderValue> {
-        let is_grpc = self.content_type.as_ref().is_some_and(|it| says_grpc(it.as_bytes()));
+        let is_grpc = self.headers.content_type().is_some_and(says_grpc);
         trailers.get(GRPC_STATUS).filter(|_| is_grpc).cloned()
     }
 
@@ -165,8 +166,11 @@ pub(super) fn new(mirror: Arc<Mirror>) -> (BaselineTap, BaselineSide) {
 }
 
 impl BaselineTap {
-    /// The response head is there.
-    pub fn head(&mut self, head: Head) {
+    /// The response head is there, after this time.
+    pub fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
+        let headers = self.mirror.policy.headers();
+        // None where that panicked: the worker finds no head then.
+        let Some(head) = contained(|| Head::of(response, latency, headers)) else { return };
         // Set once per call; a second head cannot come.
         drop(self.progress.head.set(head));
         if let Some(seen) = self.head_seen.take() {
