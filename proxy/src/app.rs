@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use crate::compare::Policy;
+use crate::compare::{Policy, Unused};
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::exchange::Role;
@@ -142,6 +142,7 @@ pub async fn start_probed(
             let announcer = Arc::clone(&announcer);
             move || announcer.events()
         }),
+        unused_rules: unused_rules(&mirror),
         on_transition: Arc::new(move |transition| {
             announcer.announce(transition, std::time::SystemTime::now());
         }),
@@ -172,7 +173,7 @@ pub async fn start_probed(
 /// The rules of the comparison; the key of its hashes is never known to anybody.
 fn policy(config: &Config) -> Policy {
     let origins = [config.baseline.origin(), config.candidate.origin()];
-    Policy::new(&config.mirror.rules, origins, rand::random())
+    Policy::new(&config.mirror.rules, &origins, rand::random())
 }
 
 fn upstreams(config: &Config) -> Result<(Arc<Upstream>, Arc<Upstream>), StartError> {
@@ -222,6 +223,11 @@ fn render(
             buffered_bytes: mirror.budget.used(),
         })
     })
+}
+
+fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
+    let mirror = Arc::clone(mirror);
+    Arc::new(move || mirror.policy.unused())
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {

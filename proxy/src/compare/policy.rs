@@ -198,14 +198,14 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self::new(&RuleBook::default(), [Origin::default(), Origin::default()], 0)
+        Self::new(&RuleBook::default(), &[Origin::default(), Origin::default()], 0)
     }
 }
 
 impl Policy {
     /// Makes rules ready for use. `origins` are the baseline's and the candidate's own; `seed` is
     /// the key of hashes, and random where they should tell nobody anything.
-    pub fn new(book: &RuleBook, origins: [Origin; 2], seed: u64) -> Self {
+    pub fn new(book: &RuleBook, origins: &[Origin; 2], seed: u64) -> Self {
         let mut known = Vec::new();
         let mut used_by = |set: &RuleSet, route: Option<&String>| -> Vec<Arc<Used>> {
             let from = known.len();

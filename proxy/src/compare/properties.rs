@@ -16,6 +16,7 @@ use super::tests::{coded, side, verdict, verdict_with};
 
 mod document;
 mod pairs;
+mod rules;
 mod tree;
 
 fn in_some_case(names: &'static [&'static str]) -> impl Strategy<Value = String> {

@@ -38,6 +38,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         render_metrics: Arc::new(|| "# HELP x\n".to_owned()),
         on_transition: Arc::new(move |t: &Transition| heard.lock().unwrap().push(t.clone())),
         events: Arc::new(|| vec![json!({"event": "tripped"})]),
+        unused_rules: Arc::new(Vec::new),
     };
     Fixture { control, told }
 }

@@ -82,6 +82,7 @@ fn unsent(mirror: &Mirror, job: &Job) -> Option<Outcome> {
 }
 
 /// What came of the call to the candidate.
+#[expect(clippy::large_enum_variant, reason = "there is one for each call, and most are answered")]
 enum Called {
     Answered(Head, ReplyBody),
     /// No whole answer; the latency where at least the head came.

@@ -19,6 +19,7 @@ mod names;
 mod observability;
 mod process;
 mod protocols;
+mod rules;
 mod shutdown;
 mod streaming;
 mod tidy;

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::eventually;
 use crate::support::{
-    fixed, http2, http2_body, hung, in_time, proxy, raw, read_head, read_until, refusing, text, upstream,
-    writes,
+    fixed, http2, http2_body, hung, in_time, proxy, raw, read_head, read_until, refusing, text,
+    upstream, writes,
 };
 
 const WITH_TRAILERS: &[u8] =

@@ -11,17 +11,14 @@ pub(in crate::compare) fn path(text: &str) -> Path {
 }
 
 pub(in crate::compare) fn book(whats: &[What]) -> RuleBook {
-    let rule = |what: &What| Rule {
-        what: what.clone(),
-        text: format!("{what:?}"),
-        place: String::new(),
-    };
+    let rule =
+        |what: &What| Rule { what: what.clone(), text: format!("{what:?}"), place: String::new() };
     let all = RuleSet { rules: whats.iter().map(rule).collect(), ..RuleSet::default() };
     RuleBook { all, ..RuleBook::default() }
 }
 
 pub(in crate::compare) fn policy(book: &RuleBook) -> Policy {
-    Policy::new(book, [Origin::default(), Origin::default()], 42)
+    Policy::new(book, &[Origin::default(), Origin::default()], 42)
 }
 
 fn rules(whats: &[What]) -> std::sync::Arc<Rules> {
@@ -146,10 +143,19 @@ fn what_is_masked_is_never_shown() {
     assert_eq!(found(r#"{"user":"secret"}"#, r#"{"user":{"id":1}}"#, &rules), [""; 0]);
     assert_eq!(found(r#"{"user":"secret"}"#, "{}", &rules), ["$['user'] missing ***|-"]);
     assert_eq!(found("{}", r#"{"user":"secret"}"#, &rules), ["$['user'] added -|***"]);
-    assert_eq!(found(r#"{"iban":"secret"}"#, r#"{"IBAN":"s"}"#, &rules), ["$['iban'] value ***|***"]);
+    assert_eq!(
+        found(r#"{"iban":"secret"}"#, r#"{"IBAN":"s"}"#, &rules),
+        ["$['iban'] value ***|***"]
+    );
     assert_eq!(found(r#"{"iban":"é"}"#, r#"{"IBAN":"\u00e9"}"#, &rules), [""; 0]);
-    assert_eq!(found(r#"{"iban":{"a":1,"b":[1]}}"#, r#"{"iban":{"b":[1.0],"a":1}}"#, &rules), [""; 0]);
-    assert_eq!(found(r#"{"email":"secret"}"#, r#"{"email":"s"}"#, &rules), ["$['email'] value ***|***"]);
+    assert_eq!(
+        found(r#"{"iban":{"a":1,"b":[1]}}"#, r#"{"iban":{"b":[1.0],"a":1}}"#, &rules),
+        [""; 0]
+    );
+    assert_eq!(
+        found(r#"{"email":"secret"}"#, r#"{"email":"s"}"#, &rules),
+        ["$['email'] value ***|***"]
+    );
     assert_eq!(found(r#"{"phone":"secret"}"#, r#"{"phone":"s"}"#, &rules), [""; 0]);
     let tokens = found(r#"{"tokens":["secret","b"]}"#, r#"{"tokens":["c","b"]}"#, &rules);
     assert_eq!(tokens, ["$['tokens'][0] value ***|***"]);
@@ -185,8 +191,10 @@ fn values_may_differ_as_much_as_rules_allow() {
         What::Time(path("$.at"), std::time::Duration::from_secs(2)),
         What::Class(path("$.id"), Class::Uuid),
     ]);
-    let ours = r#"{"price":1,"at":"2024-01-01T00:00:00Z","id":"123e4567-e89b-12d3-a456-426614174000"}"#;
-    let good = r#"{"price":1.5,"at":"2024-01-01T00:00:02Z","id":"00000000-0000-0000-0000-000000000000"}"#;
+    let ours =
+        r#"{"price":1,"at":"2024-01-01T00:00:00Z","id":"123e4567-e89b-12d3-a456-426614174000"}"#;
+    let good =
+        r#"{"price":1.5,"at":"2024-01-01T00:00:02Z","id":"00000000-0000-0000-0000-000000000000"}"#;
     let bad = r#"{"price":1.6,"at":"2024-01-01T00:00:03Z","id":"1"}"#;
     assert_eq!(found(ours, good, &rules), [""; 0]);
     assert_eq!(found(ours, bad, &rules).len(), 3);
@@ -349,7 +357,8 @@ fn many_elements_that_nearly_fit_do_not_stall() {
         What::Number(path("$..n"), Tolerance { absolute: 1.0, relative: 0.0 }),
     ]);
     let list = |from: usize| {
-        let items: Vec<_> = (0..20_000).map(|n| format!("[[{{\"n\":{}}}]]", n * 3 + from)).collect();
+        let items: Vec<_> =
+            (0..20_000).map(|n| format!("[[{{\"n\":{}}}]]", n * 3 + from)).collect();
         format!("[{}]", items.join(","))
     };
     assert_eq!(looked(&list(0), &list(2), &given).verdict, Verdict::Mismatched);
