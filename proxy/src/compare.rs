@@ -19,6 +19,7 @@ mod lenient;
 mod lex;
 mod normalize;
 mod number;
+mod objects;
 pub mod path;
 mod policy;
 pub mod rules;
