@@ -24,6 +24,7 @@ pub fn side<'a>(encoding: &'a [u8], body: &'a [u8]) -> Side<'a> {
         content_type: Some(b"application/json"),
         content_encoding: if encoding.is_empty() { Vec::new() } else { vec![encoding] },
         grpc_status: None,
+        headers: None,
         body: Body::Whole(body),
     }
 }

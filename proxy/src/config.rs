@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 mod files;
+mod rules;
 mod values;
 
 use crate::control::Token;
@@ -89,7 +90,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 51] = [
+pub const NAMES: [&str; 52] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -122,6 +123,7 @@ pub const NAMES: [&str; 51] = [
     "MIRROR_BODY",
     "MIRROR_METHODS",
     "MIRROR_MARK_HEADER",
+    "MIRROR_CONFIG",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
     "X_FORWARDED_HEADERS",
@@ -390,6 +392,7 @@ impl Env<'_> {
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
             noise_fraction: self.share("NOISE_FRACTION", "0.05"),
+            rules: self.rules(),
         }
     }
 

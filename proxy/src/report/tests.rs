@@ -30,7 +30,12 @@ pub(super) fn differing(fields: &[&str]) -> Differences {
 }
 
 fn pair(differences: Option<&Differences>) -> Pair<'_> {
-    Pair { baseline: (LATENCY, false), candidate: (Some(LATENCY), false), differences }
+    Pair {
+        baseline: (LATENCY, false),
+        candidate: (Some(LATENCY), false),
+        content: true,
+        differences,
+    }
 }
 
 /// Tells a report of so many pairs on one route that differ in these fields.
@@ -64,6 +69,7 @@ fn failures_count_by_who_failed() {
         let pair = Pair {
             baseline: (LATENCY, baseline),
             candidate: (Some(LATENCY), candidate),
+            content: true,
             differences: None,
         };
         report.record(&label("GET /a"), &pair, NOW);
@@ -283,6 +289,7 @@ proptest! {
             let pair = Pair {
                 baseline: (LATENCY, *failed),
                 candidate: ((!failed).then_some(LATENCY), *failed),
+                content: true,
                 differences: (!failed).then_some(differences),
             };
             report.record(&route, &pair, NOW);
