@@ -1,5 +1,3 @@
-use std::fmt::Write;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -209,57 +207,6 @@ fn a_snapshot_says_since_when_and_in_which_order() {
         report.routes().iter().map(|route| report.snapshot(route).unwrap().rank).collect();
     assert_eq!(ranks, [1, 2]);
     assert_eq!(report.routes()[0].as_ref(), "GET /b");
-}
-
-#[test]
-#[ignore = "a measurement: cargo test --release -p proxy --lib report::tests::how_long -- --ignored --nocapture"]
-fn how_long_things_take() {
-    let mut report = Report::default();
-    let routes: Vec<_> = (0..101).map(|route| label(&format!("GET /{route}"))).collect();
-    let mut told = String::new();
-    for (what, differences) in [("alike", differing(&[])), ("that differs", differing(&["$.a[*]"]))]
-    {
-        let started = std::time::Instant::now();
-        for index in 0..1_000_000_u32 {
-            let pair = Pair {
-                baseline: (Duration::from_micros(u64::from(index % 5000)), false),
-                ..pair(Some(&differences))
-            };
-            report.record(&routes[index as usize % routes.len()], &pair, NOW);
-        }
-        let each = started.elapsed().as_nanos() / 1_000_000;
-        writeln!(told, "a pair {what}: {each} ns").unwrap();
-    }
-    let many: Vec<_> = (0..200).map(|field| format!("$.field{field}[*].name")).collect();
-    let many: Vec<_> = many.iter().map(String::as_str).collect();
-    for route in &routes {
-        for value in 0..5 {
-            let mut differences = differing(&many);
-            for found in &mut differences.found {
-                found.baseline = Some(value.to_string());
-            }
-            report.record(route, &pair(Some(&differences)), NOW);
-        }
-    }
-    let started = std::time::Instant::now();
-    let mut longest = Duration::ZERO;
-    let mut snapshot = report.frame();
-    for route in &routes {
-        let started = std::time::Instant::now();
-        snapshot.routes.extend(report.snapshot(route));
-        longest = longest.max(started.elapsed());
-    }
-    writeln!(told, "a snapshot: {:?}, of one route {longest:?}", started.elapsed()).unwrap();
-    let started = std::time::Instant::now();
-    verdicts(&snapshot, &ALLOWED);
-    writeln!(told, "its verdicts: {:?}", started.elapsed()).unwrap();
-    let started = std::time::Instant::now();
-    let summary = summarize(&snapshot, &ALLOWED);
-    writeln!(told, "its summary: {:?}", started.elapsed()).unwrap();
-    let started = std::time::Instant::now();
-    let bytes = serde_json::to_string(&summary).unwrap().len();
-    writeln!(told, "as JSON: {:?}, {bytes} bytes", started.elapsed()).unwrap();
-    panic!("{told}");
 }
 
 /// Made-up differences: few names, so that they meet, and some large or odd ones.
