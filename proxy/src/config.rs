@@ -11,6 +11,7 @@ mod files;
 mod rules;
 mod values;
 
+use crate::compare::rules::RuleBook;
 use crate::control::Token;
 use crate::headers::{Chain, Forwarding};
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
@@ -234,6 +235,16 @@ impl Config {
         }
         if env.errors.is_empty() { Ok(config) } else { Err(Errors(env.errors)) }
     }
+}
+
+/// Reads the text of a file of rules, as `MIRROR_CONFIG` names one.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_rules(file: &str, text: &str) -> Result<RuleBook, Errors> {
+    let mut errors = Vec::new();
+    let book = rules::parse(file, text, &mut errors);
+    if errors.is_empty() { Ok(book) } else { Err(Errors(errors)) }
 }
 
 /// Reads settings and gathers what is wrong with them.

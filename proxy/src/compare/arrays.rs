@@ -30,15 +30,18 @@ impl Walk<'_, '_> {
         let pairing = ours.mark(a).with(theirs.mark(b)).pairing;
         let pairing = pairing.map(|at| &rules.pairings[usize::from(at)]);
         let count = ours.tape.children(a).count() + theirs.tape.children(b).count();
-        // Twice: a list of groups, or what fits to what, may come on top.
-        self.lend(2 * count * size_of::<Element>())?;
+        let try_all = pairing == Some(&Pairing::Unordered)
+            && (!rules.leniences.is_empty() || rules.null_equals_absent);
+        // The elements and a list of their groups; and where they are tried, what is tried and left.
+        let lists = if try_all { 8 } else { 2 };
+        self.lend(lists * count * size_of::<Element>())?;
         let (mut left, mut right) = (elements(ours, a, pairing), elements(theirs, b, pairing));
-        let Some(pairing) = pairing else { return self.in_order(&left, &right, (a, b), crumb) };
+        if pairing.is_none() {
+            return self.in_order(&left, &right, (a, b), crumb);
+        }
         for list in [&mut left, &mut right] {
             list.sort_unstable_by_key(|element| (element.group, element.index));
         }
-        let try_all = *pairing == Pairing::Unordered
-            && (!rules.leniences.is_empty() || rules.null_equals_absent);
         let (mut left, mut right) = (&left[..], &right[..]);
         while !self.is_done() {
             let Some(group) =
