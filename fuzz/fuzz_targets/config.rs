@@ -19,7 +19,7 @@ use proxy::upstream::{HostHeader, Target};
 use proxy::{guardrail, mirror};
 
 const FILES: [&str; 4] = ["TLS_CERT", "TLS_KEY", "UPSTREAM_CA", "MIRROR_CONFIG"];
-const URLS: [&str; 2] = ["BASELINE_URL", "CANDIDATE_URL"];
+const URLS: [&str; 3] = ["BASELINE_URL", "CANDIDATE_URL", "SECONDARY_URL"];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// What tokio's semaphores can count.
 const PERMITS: usize = usize::MAX >> 3;
@@ -152,6 +152,7 @@ fn in_range(config: &Config) {
     }
     target(&config.baseline);
     target(&config.candidate);
+    config.secondary.iter().for_each(target);
     limits(&config.forward.limits);
     mirror_side(&config.mirror);
     thresholds(&config.guardrail);
@@ -201,6 +202,7 @@ fn limits(limits: &Limits) {
 
 fn mirror_side(mirror: &mirror::Config) {
     assert!((0.0..=1.0).contains(&mirror.fraction), "{mirror:?}");
+    assert!((0.0..=1.0).contains(&mirror.noise_fraction), "{mirror:?}");
     assert!((1..=PERMITS).contains(&mirror.queue_size), "{mirror:?}");
     assert!((1..=PERMITS).contains(&mirror.concurrency), "{mirror:?}");
     assert!((5..=100).contains(&mirror.unreachable_after), "{mirror:?}");

@@ -11,7 +11,7 @@ mod plot;
 
 pub use plot::{BAD_ROUTE, Scenario, Step, Verdict};
 
-use crate::status::{Observer, Route, Status, Urls};
+use crate::status::{Observer, Route, Status, Trip, Urls};
 use crate::traffic::Clients;
 
 /// How often a condition is looked at.
@@ -64,8 +64,14 @@ impl std::fmt::Debug for Story<'_> {
 struct Play {
     scenario: Scenario,
     observer: Observer,
-    /// What was seen before the candidate got worse.
-    well: Option<Status>,
+    well: Option<Well>,
+}
+
+/// What was seen before the candidate got worse.
+struct Well {
+    status: Status,
+    /// Trips by then.
+    trips: usize,
 }
 
 impl Play {
@@ -73,7 +79,11 @@ impl Play {
         self.observer.look().await.ok_or_else(|| "the proxy does not answer".to_owned())
     }
 
-    fn well(&self) -> Result<&Status, String> {
+    async fn trips(&self) -> Result<Vec<Trip>, String> {
+        self.observer.trips().await.ok_or_else(|| "the proxy does not answer".to_owned())
+    }
+
+    fn well(&self) -> Result<&Well, String> {
         self.well.as_ref().ok_or_else(|| "the candidate was not made bad before".to_owned())
     }
 }
@@ -155,11 +165,12 @@ impl Story<'_> {
 
     async fn regress(&mut self, play: &mut Play, before: Status) -> Result<String, String> {
         let (chaos, words) = play.scenario.bad().ok_or("this story has no regression")?;
+        let trips = play.trips().await?.len();
         self.set_chaos(&self.urls.candidate, &chaos).await?;
         (self.narrate)(&format!("  {words}"));
         // The candidate's own figures tell, or that something is stopped already.
         let (scenario, trip) = (play.scenario, before.last_trip.clone());
-        play.well = Some(before);
+        play.well = Some(Well { status: before, trips });
         self.wait(play, |now| scenario.shows(now) || now.last_trip != trip).await
     }
 
@@ -173,7 +184,7 @@ impl Story<'_> {
 
     /// Only the bad route stops; neither the rest nor the count of all stops is touched.
     async fn route_trip(&mut self, play: &mut Play) -> Result<String, String> {
-        let well = play.well()?;
+        let well = &play.well()?.status;
         let aborts = (well.aborts, well.route(BAD_ROUTE).aborts);
         let stopped = |now: &Status| now.route(BAD_ROUTE).is_stopped();
         let seen = self.wait(play, |now| stopped(now) || now.aborts > aborts.0).await?;
@@ -194,17 +205,18 @@ impl Story<'_> {
     async fn check_verdict(&mut self, play: &mut Play) -> Result<(), String> {
         let now = play.look().await?;
         let Some(verdict) = play.scenario.verdict() else { return Ok(()) };
-        let trip = now.last_trip.as_ref().ok_or("the status tells of no trip")?;
-        // Other routes go on while one is stopped; what it took was sent before.
-        let copies = now.copies - play.well()?.copies;
-        let seen = verdict.check(trip, copies)?;
+        let (well, trips) = (play.well()?, play.trips().await?);
+        // A sick candidate trips again after each cooldown; it is the first time that counts.
+        let mut since = trips.iter().skip(well.trips);
+        let trip = since.find(|trip| verdict.is_about(trip)).ok_or("no event tells of the trip")?;
+        let seen = verdict.check(trip, now.copies - well.status.copies)?;
         (self.narrate)(&format!("  {seen}"));
         Ok(())
     }
 
     /// While the route is stopped the others get copies, and it gets none.
     async fn other_routes(&mut self, play: &mut Play) -> Result<String, String> {
-        let aborts = play.well()?.aborts;
+        let aborts = play.well()?.status.aborts;
         let deadline = Instant::now() + self.deadline;
         let mut first: Option<Status> = None;
         while Instant::now() < deadline {
@@ -302,22 +314,31 @@ impl Story<'_> {
 
     /// Once tripped, and copies already sent have ended, the candidate gets nothing more.
     async fn standstill(&mut self, play: &mut Play) -> Result<(), String> {
-        let first = play.look().await?;
-        let sent = self.clients.sent();
         let deadline = Instant::now() + self.deadline;
-        while self.clients.sent() < sent + REQUESTS {
-            if Instant::now() > deadline {
-                return Err("no client traffic".to_owned());
-            }
+        let mut first: Option<(Status, u64)> = None;
+        while Instant::now() < deadline {
+            // Long enough for copies that were about to be sent.
             tokio::time::sleep(LOOK).await;
+            let (now, sent) = (play.look().await?, self.clients.sent());
+            let off = now.state == "tripped" && now.enabled == 0.0;
+            let same_stop = |before: &Status| off && before.aborts == now.aborts;
+            let Some((before, then)) = first.as_ref().filter(|(before, _)| same_stop(before))
+            else {
+                // After the cooldown a candidate that is still bad is tried, and trips again.
+                first = off.then_some((now, sent));
+                continue;
+            };
+            if now.copies > before.copies {
+                return Err(format!("{} copies were sent while off", now.copies - before.copies));
+            }
+            if sent >= then + REQUESTS {
+                let clients = sent - then;
+                let seen = format!("  {clients} client requests later the candidate got no copy");
+                (self.narrate)(&seen);
+                return Ok(());
+            }
         }
-        let second = play.look().await?;
-        if second.state == "tripped" && second.copies > first.copies {
-            return Err(format!("{} copies were sent while off", second.copies - first.copies));
-        }
-        let clients = self.clients.sent() - sent;
-        (self.narrate)(&format!("  {clients} client requests later the candidate got no copy"));
-        Ok(())
+        Err(format!("no {REQUESTS} client requests while off within {:?}", self.deadline))
     }
 
     async fn set_chaos(&self, service: &str, chaos: &Value) -> Result<(), String> {

@@ -130,6 +130,13 @@ impl Observer {
         Some(status)
     }
 
+    /// All trips that the proxy knows of, the oldest first.
+    pub async fn trips(&self) -> Option<Vec<Trip>> {
+        let url = format!("{}/control/events", self.urls.proxy);
+        let told: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
+        Some(told["events"].as_array()?.iter().filter_map(|event| trip(&event["trip"])).collect())
+    }
+
     async fn read(&self, url: &str) -> Option<Reading> {
         let response = self.client.get(url).send().await.ok()?;
         Some(Reading::parse(&response.text().await.ok()?))

@@ -179,6 +179,12 @@ impl Scenario {
 }
 
 impl Verdict {
+    /// Whether it is for this trip: of everything where everything is to stop, of a route where a
+    /// route is. In `slow-2x` a route may stop alone just before everything does.
+    pub fn is_about(&self, trip: &Trip) -> bool {
+        self.route.is_some() || trip.scope == "all"
+    }
+
     /// The trip in words.
     ///
     /// # Errors
@@ -237,6 +243,14 @@ mod tests {
         refused(Trip { scope: "all".to_owned(), ..trip() }, 5.0, "what stopped is all");
         refused(Trip { route: "GET /other".to_owned(), ..trip() }, 5.0, "what stopped is route");
         refused(trip(), 2501.0, "it took more than 2500 copies");
+    }
+
+    #[test]
+    fn where_everything_is_to_stop_a_route_that_stops_before_is_passed_over() {
+        let all = Trip { scope: "all".to_owned(), ..trip() };
+        let about = |scenario: Scenario, trip: &Trip| scenario.verdict().unwrap().is_about(trip);
+        assert!(about(Scenario::Slow2x, &all) && !about(Scenario::Slow2x, &trip()));
+        assert!(about(Scenario::OneBadRoute, &all) && about(Scenario::OneBadRoute, &trip()));
     }
 
     #[test]

@@ -43,6 +43,7 @@ struct Facade {
     refuse_from: usize,
     hold_at: usize,
     hang_at: usize,
+    instead: Option<(usize, Value)>,
 }
 
 async fn facade(facade: Facade) -> String {
@@ -68,6 +69,10 @@ async fn change_chaos(State(facade): State<Facade>, body: Bytes) -> StatusCode {
         client().post(format!("{}/control/disable", facade.proxy)).send().await.unwrap();
     }
     let url = format!("{}/chaos", facade.candidate);
+    let body = match facade.instead {
+        Some((at, chaos)) if at == number => chaos.to_string().into(),
+        _ => body,
+    };
     client().put(url).body(body).send().await.unwrap().status()
 }
 
@@ -106,6 +111,8 @@ struct Play {
     refuse_from: usize,
     hold_at: usize,
     hang_at: usize,
+    /// The candidate gets another chaos than the story says.
+    instead: Option<(usize, Value)>,
 }
 
 fn well() -> Play {
@@ -124,6 +131,7 @@ fn story(scenario: Scenario) -> Play {
         refuse_from: usize::MAX,
         hold_at: usize::MAX,
         hang_at: usize::MAX,
+        instead: None,
     }
 }
 
@@ -137,6 +145,7 @@ async fn play(play: Play) -> (Result<(), Failed>, Vec<String>) {
         refuse_from: play.refuse_from,
         hold_at: play.hold_at,
         hang_at: play.hang_at,
+        instead: play.instead,
     });
     let urls =
         Urls { baseline: stack.baseline(), candidate: candidate.await, proxy: stack.proxy() };

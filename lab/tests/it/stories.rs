@@ -36,8 +36,10 @@ async fn a_candidate_that_takes_twice_as_long_is_stopped_by_the_evidence() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_2x_fails_where_the_run_of_breaches_acts() {
-    let mut broken = story(Scenario::Slow2x);
-    broken.config.guardrail.consecutive = 2;
+    // Not twice, but fifty times as slow.
+    let instead = Some((2, json!({"latencyMs": 1000})));
+    let mut broken = Play { instead, ..story(Scenario::Slow2x) };
+    broken.config.guardrail.consecutive = 3;
     let (result, told) = play(broken).await;
     let why = &result.as_ref().unwrap_err().why;
     assert!(why.contains("consecutive_breaches"), "{why}");
@@ -131,6 +133,15 @@ async fn one_bad_route_fails_at_each_switch_of_the_candidate_that_does_nothing()
     fails_without_a_base(Scenario::OneBadRoute).await;
     failed_at(Step::Regress, play(Play { refuse_from: 2, ..story(Scenario::OneBadRoute) }).await);
     failed_at(Step::Heal, play(Play { refuse_from: 3, ..story(Scenario::OneBadRoute) }).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_bad_route_fails_where_another_route_is_healed() {
+    let other = json!({"route": "GET /api/product/{id}", "reset": true});
+    let (result, told) =
+        play(Play { instead: Some((3, other)), ..story(Scenario::OneBadRoute) }).await;
+    assert!(result.as_ref().unwrap_err().why.contains("still has this chaos"), "{result:?}");
+    failed_at(Step::Heal, (result, told));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
