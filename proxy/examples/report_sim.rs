@@ -73,7 +73,8 @@ impl Candidate {
         let fields = if rng.random::<f64>() < self.differs { &["$.a"][..] } else { &[] };
         let differences = differing(fields);
         let candidate = (Some(theirs.0), theirs.1);
-        let pair = Pair { baseline: ours, candidate, differences: Some(&differences) };
+        let pair =
+            Pair { baseline: ours, candidate, content: true, differences: Some(&differences) };
         report.record(route, &pair, SystemTime::UNIX_EPOCH);
     }
 
@@ -136,8 +137,12 @@ fn how_long_things_take() {
         for index in 0..PAIRS {
             let latency = Duration::from_micros(u64::from(index % 5000));
             let candidate = (Some(latency), false);
-            let pair =
-                Pair { baseline: (latency, false), candidate, differences: Some(&differences) };
+            let pair = Pair {
+                baseline: (latency, false),
+                candidate,
+                content: true,
+                differences: Some(&differences),
+            };
             report.record(&routes[index as usize % routes.len()], &pair, SystemTime::UNIX_EPOCH);
         }
         println!("a pair {what}: {:?}", started.elapsed() / PAIRS);
@@ -151,7 +156,12 @@ fn how_long_things_take() {
         }
         let same = Duration::from_millis(1);
         let candidate = (Some(same), false);
-        let pair = Pair { baseline: (same, false), candidate, differences: Some(&differences) };
+        let pair = Pair {
+            baseline: (same, false),
+            candidate,
+            content: true,
+            differences: Some(&differences),
+        };
         report.record(route, &pair, SystemTime::UNIX_EPOCH);
     }
     let started = Instant::now();
