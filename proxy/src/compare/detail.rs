@@ -31,7 +31,7 @@ pub(super) fn differences(
     grant: Grant<'_>,
 ) -> Result<Found, Obstacle> {
     // Each trial of two elements may look at all that is in them.
-    let mut work = 16 * (ours.tape.len() + theirs.tape.len()) + 4096;
+    let mut work = 64 * (ours.tape.len() + theirs.tape.len()) + 65_536;
     let sides = Sides { ours, theirs, rules };
     let mut walk = Walk::new(sides, Find::All(Found::default()), 0, &mut work, grant);
     walk.run(0, 0)?;
@@ -79,14 +79,22 @@ struct Due {
     crumb: u32,
 }
 
-pub(super) struct Walk<'w, 'a> {
-    pub(super) sides: Sides<'w, 'a>,
-    find: Find,
+/// Memory of a walk, granted once for all walks that are tried within another.
+#[derive(Default)]
+struct Scratch {
     /// The ways to all containers that are due or are being compared, parents first.
     trail: Vec<Crumb>,
     due: Vec<Due>,
     /// Bytes granted for lists that do not outlive one container: they take turns.
     lent: usize,
+    /// Of the next walk that is tried.
+    inner: Option<Box<Self>>,
+}
+
+pub(super) struct Walk<'w, 'a> {
+    pub(super) sides: Sides<'w, 'a>,
+    find: Find,
+    scratch: Scratch,
     /// How many walks are tried around this one.
     pub(super) depth: u8,
     /// How many values may still be looked at to try how elements fit.
@@ -102,16 +110,16 @@ impl<'w, 'a> Walk<'w, 'a> {
         work: &'w mut usize,
         grant: Grant<'w>,
     ) -> Self {
-        Self { sides, find, trail: Vec::new(), due: Vec::new(), lent: 0, depth, work, grant }
+        Self { sides, find, scratch: Scratch::default(), depth, work, grant }
     }
 
     /// Compares two values and all that is in them.
     pub(super) fn run(&mut self, a: usize, b: usize) -> Result<(), Obstacle> {
         self.value(a, b, u32::MAX, At::Root)?;
         while !self.is_done() {
-            let Some(Due { a, b, crumb }) = self.due.pop() else { return Ok(()) };
+            let Some(Due { a, b, crumb }) = self.scratch.due.pop() else { return Ok(()) };
             // What is behind it belonged to containers that are done.
-            self.trail.truncate(crumb as usize + 1);
+            self.scratch.trail.truncate(crumb as usize + 1);
             match self.sides.ours.tape.kind(a) {
                 Node::Array => self.arrays(a, b, crumb)?,
                 _ => self.objects(a, b, crumb)?,
@@ -125,8 +133,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         let find = Find::Any(false);
         let depth = self.depth + 1;
         let mut walk = Walk::new(self.sides, find, depth, &mut *self.work, &mut *self.grant);
+        walk.scratch = self.scratch.inner.take().map(|inner| *inner).unwrap_or_default();
         walk.run(a, b)?;
-        Ok(matches!(walk.find, Find::Any(false)))
+        let (fits, mut scratch) = (matches!(walk.find, Find::Any(false)), walk.scratch);
+        scratch.trail.clear();
+        scratch.due.clear();
+        self.scratch.inner = Some(Box::new(scratch));
+        Ok(fits)
     }
 
     pub(super) fn is_trial(&self) -> bool {
@@ -170,11 +183,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         let both = (Some(a), Some(b));
         match (kind, other) {
             (Node::Array, Node::Array) | (Node::Object, Node::Object) => {
-                make_room(&mut self.trail, &mut self.grant)?;
-                make_room(&mut self.due, &mut self.grant)?;
-                let crumb = index(self.trail.len());
-                self.trail.push(Crumb { parent, step: at });
-                self.due.push(Due { a, b, crumb });
+                make_room(&mut self.scratch.trail, &mut self.grant)?;
+                make_room(&mut self.scratch.due, &mut self.grant)?;
+                let crumb = index(self.scratch.trail.len());
+                self.scratch.trail.push(Crumb { parent, step: at });
+                self.scratch.due.push(Due { a, b, crumb });
                 return Ok(());
             }
             (Node::True, Node::False) | (Node::False, Node::True) => {
@@ -265,7 +278,7 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Where a container that is being compared is itself.
     pub(super) fn crumb(&self, crumb: u32) -> (u32, At) {
-        let Crumb { parent, step } = self.trail[crumb as usize];
+        let Crumb { parent, step } = self.scratch.trail[crumb as usize];
         (parent, step)
     }
 
@@ -275,7 +288,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let mut next = Some(Crumb { parent, step: at });
         std::iter::from_fn(move || {
             let crumb = next?;
-            next = self.trail.get(crumb.parent as usize).copied();
+            next = self.scratch.trail.get(crumb.parent as usize).copied();
             match crumb.step {
                 At::Root => None,
                 At::Ours(key) => Some(Step::Key(&ours.tape, key as usize)),
@@ -286,11 +299,11 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     pub(super) fn lend(&mut self, bytes: usize) -> Result<(), Obstacle> {
-        let more = bytes.saturating_sub(self.lent);
+        let more = bytes.saturating_sub(self.scratch.lent);
         if more > 0 && !(self.grant)(more) {
             return Err(Obstacle::NoBudget);
         }
-        self.lent += more;
+        self.scratch.lent += more;
         Ok(())
     }
 }

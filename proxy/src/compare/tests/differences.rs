@@ -361,5 +361,15 @@ fn many_elements_that_nearly_fit_do_not_stall() {
             (0..20_000).map(|n| format!("[[{{\"n\":{}}}]]", n * 3 + from)).collect();
         format!("[{}]", items.join(","))
     };
-    assert_eq!(looked(&list(0), &list(2), &given).verdict, Verdict::Mismatched);
+    let (ours, theirs) = (list(0), list(2));
+    assert_eq!(looked(&ours, &theirs, &given).verdict, Verdict::Mismatched);
+    // However many are tried, their memory is asked for once.
+    let mut granted = 0;
+    let mut grant = |bytes: usize| {
+        granted += bytes;
+        true
+    };
+    let mut limits = Limits { max_decoded: 1 << 24, grant: &mut grant };
+    look_closer(&side(ours.as_bytes()), &side(theirs.as_bytes()), &given, true, &mut limits);
+    assert!(granted < 64 * (ours.len() + theirs.len()), "{granted} for {}", ours.len());
 }
