@@ -21,14 +21,14 @@ RUN for crate in proxy demo-service loadgen lab xtests; do \
     && mkdir -p xtests/tests/xtests && touch xtests/tests/xtests/main.rs \
     && mkdir -p proxy/benches && touch proxy/benches/compare.rs \
     && mkdir -p lab/src/bin && cp lab/src/main.rs lab/src/bin/soak.rs \
-    && cargo build --release --locked --bins -p proxy -p demo-service -p loadgen
+    && cargo build --profile dist --locked --bins -p proxy -p demo-service -p loadgen
 
 COPY proxy/src proxy/src
 COPY demo-service/src demo-service/src
 COPY loadgen/src loadgen/src
 # cargo goes by times, and files copied from elsewhere may be older than the empty crates.
 RUN touch proxy/src/*.rs demo-service/src/*.rs loadgen/src/*.rs \
-    && cargo build --release --locked --bins -p proxy -p demo-service -p loadgen
+    && cargo build --profile dist --locked --bins -p proxy -p demo-service -p loadgen
 
 # C library, certificates and a user without rights: no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot AS runtime
@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="MirrorLab" \
 USER 65532:65532
 
 FROM runtime AS proxy
-COPY --from=build /src/target/release/mirrorlab-proxy /usr/local/bin/
+COPY --from=build /src/target/dist/mirrorlab-proxy /usr/local/bin/
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=3 \
@@ -46,7 +46,7 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=3 \
 ENTRYPOINT ["/usr/local/bin/mirrorlab-proxy"]
 
 FROM runtime AS demo-service
-COPY --from=build /src/target/release/mirrorlab-demo-service /usr/local/bin/
+COPY --from=build /src/target/dist/mirrorlab-demo-service /usr/local/bin/
 EXPOSE 4001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=3 \
@@ -55,7 +55,7 @@ ENTRYPOINT ["/usr/local/bin/mirrorlab-demo-service"]
 
 # Writes its report into the working directory.
 FROM runtime AS loadgen
-COPY --from=build /src/target/release/mirrorlab-loadgen /usr/local/bin/
+COPY --from=build /src/target/dist/mirrorlab-loadgen /usr/local/bin/
 WORKDIR /reports
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/mirrorlab-loadgen"]

@@ -1,10 +1,11 @@
 //! The composition root: a checked configuration in, a running proxy out.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,8 +27,9 @@ use tracing::{debug, warn};
 
 use crate::config::Config;
 use crate::control::{self, Control};
-use crate::exchange::Role;
+use crate::exchange::{Role, Verdict};
 use crate::forward::{Downstream, DownstreamBody, Forward};
+use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Guardrail, gate};
 use crate::headers::Peer;
 use crate::limits::Limits;
@@ -37,6 +39,7 @@ use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
+use crate::report::{self, summarize, verdicts};
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
 
@@ -136,7 +139,8 @@ pub async fn start_probed(
         guardrail,
         draining: Arc::clone(&draining),
         token: config.control_token,
-        render_metrics: render(&metrics, &mirror, &forward),
+        render_metrics: render(&metrics, &mirror, &forward, config.report),
+        report: Arc::new(Reporter { mirror, allowed: config.report }),
         events: Arc::new({
             let announcer = Arc::clone(&announcer);
             move || announcer.events()
@@ -209,10 +213,12 @@ fn render(
     metrics: &Arc<Metrics>,
     mirror: &Arc<Mirror>,
     forward: &Arc<Forward>,
+    allowed: report::Allowed,
 ) -> Arc<dyn Fn() -> String + Send + Sync> {
     let (metrics, mirror) = (Arc::clone(metrics), Arc::clone(mirror));
     let forward = Arc::clone(forward);
     Arc::new(move || {
+        show_judgements(&metrics, &mirror, &allowed);
         metrics.render(Gauges {
             requests_in_flight: forward.in_flight(),
             copies_in_flight: mirror.in_flight.load(Ordering::Relaxed),
@@ -221,6 +227,40 @@ fn render(
             buffered_bytes: mirror.budget.used(),
         })
     })
+}
+
+/// The report of the mirror's pairs.
+struct Reporter {
+    mirror: Arc<Mirror>,
+    allowed: report::Allowed,
+}
+
+impl control::Report for Reporter {
+    fn summary(&self) -> report::Summary {
+        summarize(&self.mirror.report_snapshot(), &self.allowed)
+    }
+
+    fn reset(&self) {
+        self.mirror.reset_report();
+    }
+}
+
+/// Shows what is known of the candidate, of every route that had a request: what the report has
+/// forgotten is not known.
+fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed) {
+    let snapshot = mirror.report_snapshot();
+    let (overall, verdicts) = verdicts(&snapshot, allowed);
+    let labels = snapshot.routes.iter().map(|route| &*route.route);
+    let known: HashMap<_, _> = labels.zip(verdicts).collect();
+    metrics.set_verdict(None, overall);
+    let guardrail = mirror.guardrail.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
+    metrics.set_evidence(None, guardrail.evidence.value / THRESHOLD);
+    for route in &guardrail.routes {
+        let label = route.route.as_str();
+        let verdict = known.get(label).copied().unwrap_or(Verdict::NotEnoughData);
+        metrics.set_verdict(Some(label), verdict);
+        metrics.set_evidence(Some(label), route.evidence.value / THRESHOLD);
+    }
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {
@@ -261,7 +301,7 @@ struct Traffic {
 }
 
 impl Service {
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Downstream> {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
             Self::Traffic(Traffic { admin: Some(router), .. })
@@ -390,12 +430,12 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watch
         return;
     }
     let Some(tls) = &serving.tls else {
-        return converse(stream, Peer { ip: peer.ip(), scheme: "http" }, serving, watcher).await;
+        return converse(stream, Peer::new(peer.ip(), "http"), serving, watcher).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
     match tokio::time::timeout(serving.limits.head_timeout, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
-            converse(stream, Peer { ip: peer.ip(), scheme: "https" }, serving, watcher).await;
+            converse(stream, Peer::new(peer.ip(), "https"), serving, watcher).await;
         }
         // Port scanners and clients that do not trust us, as a rule: not worth a line each.
         Ok(Err(error)) => debug!(%error, "no TLS handshake"),
@@ -413,14 +453,15 @@ where
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle }, on_refusal);
-    let answering = Arc::clone(&serving);
+    let answering = Arc::new((Arc::clone(&serving), peer));
     let answer = service_fn(move |request: Request<Incoming>| {
         let busy = activity.begin(request.version());
-        let (activity, serving) = (Arc::clone(&activity), Arc::clone(&answering));
+        let answering = Arc::clone(&answering);
         async move {
+            let (serving, peer) = &*answering;
             let response = serving.service.answer(request, peer).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                activity.becomes_tunnel();
+                busy.becomes_tunnel();
             }
             Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
         }

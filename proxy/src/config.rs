@@ -18,7 +18,7 @@ use crate::listen::tls::Identity;
 use crate::mirror::webhook::Webhook;
 use crate::route::Template;
 use crate::upstream::{Dns, HostHeader, Protocol, Target, Trust};
-use crate::{forward, guardrail, mirror};
+use crate::{forward, guardrail, mirror, report};
 use values::Parsed;
 
 /// All settings of a proxy, checked.
@@ -46,6 +46,8 @@ pub struct Config {
     pub mirror: mirror::Config,
     /// The guardrail.
     pub guardrail: guardrail::Config,
+    /// What the report's verdict allows.
+    pub report: report::Allowed,
     /// Told of each change of the guardrail's state.
     pub webhook: Option<Webhook>,
     /// For route labels.
@@ -87,7 +89,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 50] = [
+pub const NAMES: [&str; 51] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -111,6 +113,7 @@ pub const NAMES: [&str; 50] = [
     "ABORT_MISMATCH_RATE",
     "ABORT_RAMP",
     "ABORT_WEBHOOK",
+    "REPORT_MISMATCH_RATE",
     "MIRROR_TIMEOUT",
     "MIRROR_MAX_BODY_BYTES",
     "MIRROR_QUEUE_SIZE",
@@ -176,7 +179,9 @@ impl Config {
     /// Of these variables those that look like settings and are none.
     pub fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
         names
-            .filter(|name| name.starts_with("MIRROR_") || name.starts_with("ABORT_"))
+            .filter(|name| {
+                ["MIRROR_", "ABORT_", "REPORT_"].iter().any(|start| name.starts_with(start))
+            })
             .filter(|name| !NAMES.contains(&name.as_str()))
             .collect()
     }
@@ -210,6 +215,7 @@ impl Config {
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
             forward,
             mirror: env.mirror(guardrail.consecutive),
+            report: env.report(&guardrail),
             guardrail,
             webhook: env.webhook(),
             templates: env.templates(),
@@ -381,8 +387,8 @@ impl Env<'_> {
                 |text| values::whole(text, 0),
             ),
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
-            // The guardrail's rule comes first, unless it waits for very many.
-            unreachable_after: consecutive.clamp(5, 100),
+            // The guardrail's rule comes first.
+            unreachable_after: consecutive.max(5),
             noise_fraction: self.share("NOISE_FRACTION", "0.05"),
         }
     }
@@ -432,6 +438,20 @@ impl Env<'_> {
             ramp: self.read("ABORT_RAMP", "off", &format!("off, or {TIME}"), |text| {
                 values::unless_off(text, values::duration_above_zero)
             }),
+        }
+    }
+
+    /// What the guardrail allows; mismatches have a limit here in any case.
+    fn report(&mut self, guardrail: &guardrail::Config) -> report::Allowed {
+        let allowed = "a number above 0 and below 1";
+        let mismatch_rate = self.read_optional("REPORT_MISMATCH_RATE", allowed, |text| {
+            values::number(text, |number| number > 0.0 && number < 1.0)
+        });
+        report::Allowed {
+            mismatch_rate: mismatch_rate.or(guardrail.mismatch_rate).unwrap_or(0.01),
+            error_delta: guardrail.error_delta,
+            latency_ratio: guardrail.latency_ratio,
+            latency_floor: guardrail.latency_floor,
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::State as Shared;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -18,16 +18,22 @@ use crate::guardrail::bets::Signal;
 use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, State, Transition};
 use crate::mirror::event;
+use crate::report::Summary;
+use crate::report::text::Text;
 
 /// The format of `/metrics`.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The format of the report for people.
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 9] = [
     "/healthz",
     "/readyz",
     "/metrics",
     "/control/status",
     "/control/events",
+    "/control/report",
+    "/control/report/reset",
     "/control/enable",
     "/control/disable",
 ];
@@ -76,6 +82,17 @@ pub struct Control {
     pub on_transition: Arc<dyn Fn(&Transition) + Send + Sync>,
     /// Gives the last changes of state, the oldest first.
     pub events: Arc<dyn Fn() -> Vec<Value> + Send + Sync>,
+    /// What the pairs told so far.
+    pub report: Arc<dyn Report + Send + Sync>,
+}
+
+/// What the pairs told so far, to be shown and forgotten.
+pub trait Report {
+    /// What is known now; takes some milliseconds.
+    fn summary(&self) -> Summary;
+
+    /// Forgets it.
+    fn reset(&self);
 }
 
 impl std::fmt::Debug for Control {
@@ -107,6 +124,8 @@ pub fn router(control: Control) -> Router {
         .route("/metrics", get(metrics))
         .route("/control/status", get(status))
         .route("/control/events", get(events))
+        .route("/control/report", get(report))
+        .route("/control/report/reset", post(reset_report))
         .route("/control/enable", post(enable))
         .route("/control/disable", post(disable))
         .fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({"error": "not found"}))) })
@@ -123,7 +142,50 @@ async fn readyz(Shared(control): Shared<Control>) -> Response {
 }
 
 async fn metrics(Shared(control): Shared<Control>) -> Response {
-    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], (control.render_metrics)()).into_response()
+    beside_traffic(move || {
+        ([(CONTENT_TYPE, PROMETHEUS_TEXT)], (control.render_metrics)()).into_response()
+    })
+    .await
+}
+
+/// What takes milliseconds is computed on a thread of its own: the others have clients to serve.
+async fn beside_traffic(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
+    let answer = tokio::task::spawn_blocking(answer).await;
+    answer.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+async fn report(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
+    let as_text = wants_text(&headers);
+    beside_traffic(move || {
+        let summary = control.report.summary();
+        let mut response = if as_text {
+            let text = Text { summary: &summary, route: None }.to_string();
+            ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response()
+        } else {
+            Json(summary).into_response()
+        };
+        response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        response
+    })
+    .await
+}
+
+/// Whether `Accept` (RFC 9110, section 12.5.1) names plain text, and not JSON.
+fn wants_text(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges = lines.flat_map(|line| line.split(','));
+    let types = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
+    let types: Vec<&str> = types.collect();
+    let names = |wanted: &str| types.iter().any(|named| named.eq_ignore_ascii_case(wanted));
+    names("text/plain") && !names("application/json")
+}
+
+async fn reset_report(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
+    if let Some(refusal) = control.refusal(&headers) {
+        return refusal;
+    }
+    control.report.reset();
+    Json(json!({"message": "report reset"})).into_response()
 }
 
 #[derive(Serialize)]

@@ -89,7 +89,11 @@ impl Forward {
     }
 
     /// Answers one request of a client.
-    pub async fn handle(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Downstream> {
+    pub async fn handle(
+        &self,
+        mut request: Request<Incoming>,
+        peer: &Peer,
+    ) -> Response<Downstream> {
         let limits = &self.config.limits;
         if let Some(refusal) = refuse::by_head(&request, limits) {
             return self.refuse(refusal).map(Into::into);
@@ -158,7 +162,7 @@ impl Forward {
     fn admit(
         &self,
         mut request: Request<Incoming>,
-        peer: Peer,
+        peer: &Peer,
         route: &Arc<Route>,
         upgrade: Option<&Upgrade>,
     ) -> (Request<Incoming>, Option<Admitted>) {
@@ -253,7 +257,7 @@ impl Forward {
 }
 
 /// Rewrites the head for the next hop.
-fn prepare(request: &mut Request<Incoming>, peer: Peer, forwarding: Forwarding) {
+fn prepare(request: &mut Request<Incoming>, peer: &Peer, forwarding: Forwarding) {
     // HTTP/2 says it in the request target, the next hop wants it as a header.
     if let Some(authority) =
         request.uri().authority().map(|authority| authority.as_str().to_owned())

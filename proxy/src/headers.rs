@@ -3,7 +3,7 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 
 mod forwarded;
 
@@ -15,6 +15,10 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Removes the headers that belong to one connection only: those of RFC 9110 section 7.6.1 and
 /// those that `Connection` names.
 pub fn strip_connection_level(headers: &mut HeaderMap) {
+    // Most messages have none, and one look at all names is quicker than a search for each.
+    if !headers.keys().any(is_connection_level) {
+        return;
+    }
     // Asked first: `Connection` may name it, and then it is gone before its turn.
     let coded = headers.contains_key(TRANSFER_ENCODING);
     if headers.contains_key(CONNECTION) {
@@ -30,6 +34,13 @@ pub fn strip_connection_level(headers: &mut HeaderMap) {
         // It decided where the body ends, and a length beside it is none (RFC 9112 section 6.3).
         headers.remove(CONTENT_LENGTH);
     }
+}
+
+fn is_connection_level(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
@@ -49,6 +60,14 @@ fn members(list: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 /// the other (RFC 9112 section 3.2).
 pub fn has_two_hosts(headers: &HeaderMap) -> bool {
     headers.get_all(HOST).iter().nth(1).is_some()
+}
+
+/// Whether `Host` is missing where the protocol asks for it, so that nobody knows whose request this
+/// is (RFC 9112 section 3.2). HTTP/1.0 and HTTP/2 do without.
+pub fn lacks_host<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_11
+        && request.uri().authority().is_none()
+        && !request.headers().contains_key(HOST)
 }
 
 /// Whether this is gRPC.

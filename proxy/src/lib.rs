@@ -31,6 +31,7 @@ pub mod log_limit;
 pub mod logging;
 pub mod metrics;
 pub mod mirror;
+pub mod release;
 pub mod report;
 pub mod route;
 pub mod upstream;

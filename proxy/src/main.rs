@@ -1,12 +1,13 @@
 //! Orders things: arguments, configuration, logging, runtimes, serve until a signal, drain.
 //!
 //! Exit codes: 0 after a drain (and for `--healthcheck`: healthy), 1 when it cannot start or is
-//! told to stop at once (unhealthy), 2 for bad settings or arguments.
+//! told to stop at once (unhealthy), 2 for bad settings or arguments. `report` has those of
+//! [`release`].
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use proxy::{app, config::Config, healthcheck};
+use proxy::{app, config::Config, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -15,10 +16,21 @@ const USAGE: &str = "\
 mirrorlab-proxy: answers from the baseline, mirrors a share to the candidate, compares the two.
 
 Usage: mirrorlab-proxy [--healthcheck | --help | --version]
+       mirrorlab-proxy report --url URL [--require pass] [--min-pairs N]
+                              [--route ROUTE] [--format text|json]
 
   --healthcheck  ask the proxy with these settings whether it is alive; exit code 0 or 1
   --help         this text
   --version      the version
+
+  report         show the report of a running proxy, to gate a release on it; UPSTREAM_CA is heeded
+    --url        where its admin endpoints are, such as http://localhost:8080
+    --require    pass: exit code 0 for a pass only; without it nothing is required
+    --min-pairs  with fewer pairs the exit code is 3, unless it is 1
+    --route      the verdict of this route, such as 'GET /api/search', not that over all
+    --format     text (default) or json
+  exit codes of report: 0 as required, 1 fail, 2 bad arguments or no
+  report to be had, 3 not enough data
 
 All settings come from the environment; BASELINE_URL and CANDIDATE_URL are the first to set.
 ";
@@ -28,6 +40,7 @@ fn main() -> ExitCode {
     match argument.as_deref() {
         None | Some("--healthcheck") => {}
         Some("--help" | "-h") => return say(USAGE),
+        Some("report") => return report(std::env::args().skip(2)),
         Some("--version" | "-V") => {
             return say(concat!("mirrorlab-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
         }
@@ -61,6 +74,32 @@ fn main() -> ExitCode {
     compare.shutdown_background();
     runtime.shutdown_background();
     code
+}
+
+/// Shows the report of another proxy.
+fn report(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let request = match release::Request::parse(arguments) {
+        Ok(request) => request,
+        Err(why) => return fail(2, &format!("{why}\n\n{USAGE}")),
+    };
+    let config = match Config::from_process_env() {
+        Ok(config) => config,
+        Err(errors) => return fail(2, &errors.to_string()),
+    };
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(2, &format!("cannot start: {error}")),
+    };
+    match runtime.block_on(release::ask(&request, &config)) {
+        Ok(answer) => {
+            say(&answer.text);
+            match answer.reason {
+                Some(reason) => fail(answer.code, &reason),
+                None => ExitCode::from(answer.code),
+            }
+        }
+        Err(why) => fail(2, &why),
+    }
 }
 
 async fn run(config: Config, compare: &Runtime) -> ExitCode {

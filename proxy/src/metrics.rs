@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{
 };
 use metrics_process::Collector;
 
-use crate::exchange::{NoiseResult, Outcome, Role};
+use crate::exchange::{NoiseResult, Outcome, Role, Verdict};
 
 const REQUESTS: &str = "mirror_requests_total";
 const LATENCY: &str = "mirror_latency_seconds";
@@ -30,6 +30,10 @@ const COPIES_IN_FLIGHT: &str = "mirror_copies_in_flight";
 const COPIES_LIMIT: &str = "mirror_copies_limit";
 const QUEUE_LENGTH: &str = "mirror_queue_length";
 const BUFFERED_BYTES: &str = "mirror_buffered_bytes";
+const VERDICT: &str = "mirror_verdict";
+const OVERALL_VERDICT: &str = "mirror_overall_verdict";
+const EVIDENCE: &str = "mirror_evidence";
+const OVERALL_EVIDENCE: &str = "mirror_overall_evidence";
 
 /// Upper bounds in seconds: fine where services answer, up to the default deadline of a copy.
 const LATENCY_BUCKETS: [f64; 18] = [
@@ -169,6 +173,8 @@ impl Metrics {
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
             refused.iter().for_each(touch);
+            show_verdict(None, Verdict::NotEnoughData);
+            gauge!(OVERALL_EVIDENCE).set(0.0);
             (gauge!(ENABLED), counter!(ABORTS), refused)
         });
         enabled.set(1.0);
@@ -193,6 +199,8 @@ impl Metrics {
             let (enabled, aborts) = route_switch(&route);
             touch(&aborts);
             enabled.set(1.0);
+            show_verdict(Some(label), Verdict::NotEnoughData);
+            gauge!(EVIDENCE, "route" => route.clone()).set(0.0);
             RouteMetrics {
                 baseline: target(&route, Role::Baseline),
                 candidate: target(&route, Role::Candidate),
@@ -223,6 +231,19 @@ impl Metrics {
     pub fn count_route_abort(&self, route: &str) {
         let (_, aborts) = with_local_recorder(&self.recorder, || route_switch(route));
         aborts.increment(1);
+    }
+
+    /// Shows what the pairs of a route, or of all (`None`), say of the candidate.
+    pub fn set_verdict(&self, route: Option<&str>, verdict: Verdict) {
+        with_local_recorder(&self.recorder, || show_verdict(route, verdict));
+    }
+
+    /// Shows the guardrail's evidence on a route, or over all (`None`), as a share of what trips.
+    pub fn set_evidence(&self, route: Option<&str>, share: f64) {
+        with_local_recorder(&self.recorder, || match route {
+            Some(route) => gauge!(EVIDENCE, "route" => route.to_owned()).set(share),
+            None => gauge!(OVERALL_EVIDENCE).set(share),
+        });
     }
 
     /// Counts a request that the proxy refused itself.
@@ -270,6 +291,19 @@ fn route_switch(route: &str) -> (Gauge, Counter) {
     (enabled, counter!(ROUTE_ABORTS, "route" => route.to_owned()))
 }
 
+/// One series for each verdict, 1 for the one that holds: a state set, as OpenMetrics has it.
+fn show_verdict(route: Option<&str>, verdict: Verdict) {
+    for each in Verdict::ALL {
+        let gauge = match route {
+            Some(route) => {
+                gauge!(VERDICT, "route" => route.to_owned(), "verdict" => each.name())
+            }
+            None => gauge!(OVERALL_VERDICT, "verdict" => each.name()),
+        };
+        gauge.set(if each == verdict { 1.0 } else { 0.0 });
+    }
+}
+
 // A counter is rendered from its first increment on, be it by 0.
 fn touch(counter: &Counter) {
     counter.increment(0);
@@ -290,6 +324,10 @@ fn describe() {
         "1 while the route is mirrored as far as mirroring is allowed at all, else 0."
     );
     describe_counter!(ROUTE_ABORTS, "Times the guardrail switched off this route alone.");
+    describe_gauge!(VERDICT, "1 for what the pairs of the route say of the candidate, else 0.");
+    describe_gauge!(OVERALL_VERDICT, "1 for what all pairs say of the candidate, else 0.");
+    describe_gauge!(EVIDENCE, "The guardrail's evidence on the route; 1 trips.");
+    describe_gauge!(OVERALL_EVIDENCE, "The guardrail's evidence over all routes; 1 trips.");
     describe_counter!(OUTCOMES, "Requests by what became of their copy; one for every request.");
     describe_counter!(
         NOISE_PAIRS,
@@ -332,6 +370,31 @@ mod tests {
             "mirror_noise_pairs_total{route=\"other\",result=\"differed\"} 0",
             "mirror_noise_pairs_total{route=\"other\",result=\"not_compared\"} 0",
             "mirror_refused_total{reason=\"malformed\"} 0",
+            "mirror_verdict{route=\"other\",verdict=\"pass\"} 0",
+            "mirror_verdict{route=\"other\",verdict=\"fail\"} 0",
+            "mirror_verdict{route=\"other\",verdict=\"not enough data\"} 1",
+            "mirror_overall_verdict{verdict=\"not enough data\"} 1",
+            "mirror_evidence{route=\"other\"} 0",
+            "mirror_overall_evidence 0",
+        ] {
+            assert!(text.contains(line), "{line} not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn of_all_verdicts_the_one_that_holds_is_1() {
+        let metrics = Metrics::new().unwrap();
+        metrics.set_verdict(Some("GET /"), Verdict::Pass);
+        metrics.set_verdict(Some("GET /"), Verdict::Fail);
+        metrics.set_verdict(None, Verdict::Pass);
+        metrics.set_evidence(Some("GET /"), 0.25);
+        let text = metrics.render(Gauges::default());
+        for line in [
+            "mirror_verdict{route=\"GET /\",verdict=\"pass\"} 0",
+            "mirror_verdict{route=\"GET /\",verdict=\"fail\"} 1",
+            "mirror_verdict{route=\"GET /\",verdict=\"not enough data\"} 0",
+            "mirror_overall_verdict{verdict=\"pass\"} 1",
+            "mirror_evidence{route=\"GET /\"} 0.25",
         ] {
             assert!(text.contains(line), "{line} not in\n{text}");
         }

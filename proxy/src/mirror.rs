@@ -37,7 +37,7 @@ use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::gate::{Gate, Reading};
 use crate::guardrail::{Epoch, Guardrail, Moment, Transition};
 use crate::log_limit::LogLimit;
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::route::table::Route;
 
 /// What the mirror side may do, checked.
@@ -190,6 +190,33 @@ impl Mirror {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
+    /// What the pairs told so far. One route after the other, so that no pair waits for long.
+    pub fn report_snapshot(&self) -> report::Snapshot {
+        let (mut snapshot, routes) = {
+            let report = self.report();
+            (report.frame(), report.routes())
+        };
+        let known = routes.iter().filter_map(|route| self.report().snapshot(route));
+        snapshot.routes = known.collect();
+        let guardrail = self.guardrail().snapshot();
+        snapshot.mirroring = Some(guardrail.state.name());
+        for route in &mut snapshot.routes {
+            let state = guardrail.routes.iter().find(|state| *state.route == *route.route);
+            route.mirroring = state.map(|route| route.state.name());
+        }
+        snapshot
+    }
+
+    /// Forgets what the pairs told so far.
+    pub fn reset_report(&self) {
+        // Letting go of it takes time, and is done without the lock.
+        let _before = std::mem::take(&mut *self.report());
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Copies that may be in flight now.
     pub fn copies_limit(&self) -> usize {
         self.slots.current()
@@ -281,6 +308,11 @@ impl Mirror {
         let with_body = self.config.body;
         if with_body && length.is_some_and(|length| length > self.config.max_body_bytes as u64) {
             return tally.count(Outcome::BodyTooLarge);
+        }
+        if length == Some(0) && self.queue.capacity() == 0 {
+            // It would be handed over at once: nothing needs to be kept to see that it cannot be.
+            self.note_drop(Outcome::DroppedQueueFull);
+            return tally.count(Outcome::DroppedQueueFull);
         }
         let snapshot = snapshot();
         let Some(held) = self.budget.try_take(snapshot.weight()) else {

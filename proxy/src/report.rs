@@ -1,12 +1,34 @@
-//! What the pairs told so far: per route, how often, where and how much the answers differ.
+//! What the pairs told so far: per route, where and how much the answers differ, how often each side
+//! failed and how long it took; and what that says of the candidate ([`verdict`]).
 //!
-//! Pure: time is an argument.
+//! Pure: time is an argument. Taking in a pair that does not differ is a few counters and two
+//! histograms; all that costs time is done with a [`Snapshot`], which is taken one route after the
+//! other, so that nobody who has a pair to tell waits for a reader.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub mod confidence;
+pub mod fields;
+pub mod latency;
+pub mod noise;
+pub mod summary;
+pub mod text;
+pub mod verdict;
+
 use crate::compare::Differences;
+use fields::{Field, Fields, Room};
+use latency::Latencies;
+pub use summary::Summary;
+pub use verdict::{Allowed, summarize, verdicts};
+
+/// Routes kept; more than there are labels. What is more counts for [`REST`].
+const ROUTES_MAX: usize = 128;
+/// Takes the routes that found no room, as everywhere.
+const REST: &str = "other";
+/// What fields and examples of all routes together may take, in bytes.
+const ROOM: usize = 4 << 20;
 
 /// One pair, as the report wants it.
 #[derive(Clone, Copy, Debug)]
@@ -20,29 +42,235 @@ pub struct Pair<'a> {
 }
 
 /// What is known of all routes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
-    routes: HashMap<Arc<str>, u64>,
+    routes: HashMap<Arc<str>, Route>,
+    room: Room,
+    since: Option<SystemTime>,
+}
+
+/// What is kept for one route.
+#[derive(Debug, Default)]
+struct Route {
+    /// The how many-th route it is.
+    rank: u64,
+    numbers: Numbers,
+    fields: Fields,
+}
+
+/// What verdicts rest on.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// Pairs taken in.
+    pub pairs: u64,
+    /// Those whose answers were compared.
+    pub compared: u64,
+    /// Those whose answers differ.
+    pub mismatched: u64,
+    /// Those that differ in a field that is not noise.
+    pub net_mismatched: u64,
+    /// Pairs in which the baseline alone failed.
+    pub baseline_alone_failed: u64,
+    /// Pairs in which the candidate alone failed.
+    pub candidate_alone_failed: u64,
+    /// Pairs in which both failed.
+    pub both_failed: u64,
+    /// Latencies of the baseline.
+    pub baseline: Latencies,
+    /// Latencies of the candidate.
+    pub candidate: Latencies,
+}
+
+/// All that was known at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When the first pair came.
+    pub since: Option<SystemTime>,
+    /// The guardrail's state, where it is known: no pairs come while it is off.
+    pub mirroring: Option<&'static str>,
+    /// In the order in which they were seen first.
+    pub routes: Vec<RouteSnapshot>,
+    /// Differences in fields that found no room.
+    pub differences_left_out: u64,
+    /// Examples that found no room.
+    pub examples_left_out: u64,
+}
+
+/// What was known of one route.
+#[derive(Clone, Debug)]
+pub struct RouteSnapshot {
+    /// Its label.
+    pub route: Arc<str>,
+    /// The how many-th route it is.
+    pub rank: u64,
+    /// The guardrail's state of this route alone, where it is known.
+    pub mirroring: Option<&'static str>,
+    /// What verdicts rest on.
+    pub numbers: Numbers,
+    /// Where answers differ.
+    pub fields: Vec<FieldSnapshot>,
+    /// Answers that were compared with those of a second baseline.
+    pub noise_pairs: u64,
+}
+
+/// What was known of one field.
+#[derive(Clone, Debug)]
+pub struct FieldSnapshot {
+    /// Counts and examples.
+    pub field: Arc<Field>,
+    /// Pairs that differ here beyond what noise explains, estimated.
+    pub net: f64,
+    /// Whether it differs between two baselines just as much.
+    pub is_noise: bool,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { routes: HashMap::new(), room: Room::new(ROOM), since: None }
+    }
 }
 
 impl Report {
     /// Takes in a pair.
-    pub fn record(&mut self, route: &Arc<str>, _pair: &Pair<'_>, _now: SystemTime) {
-        *self.routes.entry(Arc::clone(route)).or_default() += 1;
+    pub fn record(&mut self, route: &Arc<str>, pair: &Pair<'_>, now: SystemTime) {
+        self.since.get_or_insert(now);
+        let (route, room) = self.route(route);
+        let differs = route.numbers.record(pair);
+        if let (Some(differences), true) = (pair.differences, differs) {
+            route.fields.record(differences, route.numbers.compared, now, room);
+        }
     }
 
-    /// Takes in what differs between two baselines.
-    pub fn record_noise(&mut self, route: &Arc<str>, _differences: &Differences, _now: SystemTime) {
-        self.routes.entry(Arc::clone(route)).or_default();
+    /// Takes in what two baselines differ in, for a request of a sample.
+    pub fn record_noise(&mut self, route: &Arc<str>, noise: &Differences, now: SystemTime) {
+        self.since.get_or_insert(now);
+        let (route, room) = self.route(route);
+        route.fields.record_noise(None, noise, room);
     }
 
-    /// Whether any difference of a pair lies in a field that is not noise.
-    pub fn net_differs(&self, _route: &str, differences: &Differences) -> bool {
-        !differences.found.is_empty() || differences.more
+    /// As [`Self::record_noise`], where it is known what the candidate differs in on the same
+    /// request: with both, what differs by itself is told more surely. The pair itself is taken in
+    /// by [`Self::record`].
+    pub fn record_noise_of_pair(
+        &mut self,
+        route: &Arc<str>,
+        raw: &Differences,
+        noise: &Differences,
+        now: SystemTime,
+    ) {
+        self.since.get_or_insert(now);
+        let (route, room) = self.route(route);
+        route.fields.record_noise(Some(raw), noise, room);
+    }
+
+    /// Whether a field differs between two baselines as much as between baseline and candidate.
+    /// `false` where no second baseline was asked.
+    pub fn is_noise(&self, route: &str, field: &str) -> bool {
+        let route = self.routes.get(route);
+        route.is_some_and(|route| route.fields.is_noise(field, route.numbers.compared))
+    }
+
+    /// Whether a pair differs in any field that is not noise. What was not listed counts as what was.
+    pub fn net_differs(&self, route: &str, differences: &Differences) -> bool {
+        let found = &differences.found;
+        found.iter().any(|difference| !self.is_noise(route, &difference.field))
+            || (found.is_empty() && differences.more)
     }
 
     /// Pairs taken in.
     pub fn pairs(&self) -> u64 {
-        self.routes.values().sum()
+        self.routes.values().map(|route| route.numbers.pairs).sum()
+    }
+
+    /// The routes seen, in the order in which they were seen first.
+    pub fn routes(&self) -> Vec<Arc<str>> {
+        let mut routes: Vec<_> = self.routes.iter().collect();
+        routes.sort_by_key(|(_, route)| route.rank);
+        routes.into_iter().map(|(label, _)| Arc::clone(label)).collect()
+    }
+
+    /// What is known of all routes together: a snapshot without routes.
+    pub fn frame(&self) -> Snapshot {
+        Snapshot {
+            since: self.since,
+            mirroring: None,
+            routes: Vec::new(),
+            differences_left_out: self.room.differences_left_out,
+            examples_left_out: self.room.examples_left_out,
+        }
+    }
+
+    /// What is known of a route.
+    pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
+        let Route { rank, numbers, fields } = self.routes.get(label)?;
+        let compared = numbers.compared;
+        let samples = fields.samples();
+        let field = |field: &Arc<Field>| FieldSnapshot {
+            net: samples.net(field, compared),
+            is_noise: field.name.as_ref() != fields::OTHER && samples.is_noise(field, compared),
+            field: Arc::clone(field),
+        };
+        Some(RouteSnapshot {
+            route: Arc::clone(label),
+            rank: *rank,
+            mirroring: None,
+            numbers: Numbers { net_mismatched: fields.net_pairs(compared), ..numbers.clone() },
+            fields: fields.all().map(field).collect(),
+            noise_pairs: samples.all,
+        })
+    }
+
+    fn route(&mut self, label: &Arc<str>) -> (&mut Route, &mut Room) {
+        let rest;
+        let mut label = label;
+        // Most calls find it.
+        if !self.routes.contains_key(label) {
+            // One place is kept for the rest.
+            if self.routes.len() >= ROUTES_MAX - 1 {
+                rest = REST.into();
+                label = &rest;
+            }
+            let rank = self.routes.len() as u64 + 1;
+            let new = || Route { rank, ..Route::default() };
+            self.routes.entry(Arc::clone(label)).or_insert_with(new);
+        }
+        let route = self.routes.get_mut(label).expect("it was there or has just been added");
+        (route, &mut self.room)
     }
 }
+
+impl Numbers {
+    /// Takes in a pair; whether it differs.
+    fn record(&mut self, pair: &Pair<'_>) -> bool {
+        self.pairs += 1;
+        match (pair.baseline.1, pair.candidate.1) {
+            (false, false) => {}
+            (true, false) => self.baseline_alone_failed += 1,
+            (false, true) => self.candidate_alone_failed += 1,
+            (true, true) => self.both_failed += 1,
+        }
+        self.baseline.record(Some(pair.baseline.0));
+        self.candidate.record(pair.candidate.0);
+        let Some(differences) = pair.differences else { return false };
+        let differs = !differences.found.is_empty() || differences.more;
+        self.compared += 1;
+        self.mismatched += u64::from(differs);
+        differs
+    }
+
+    /// Takes in those of another route.
+    pub fn add(&mut self, other: &Self) {
+        self.pairs += other.pairs;
+        self.compared += other.compared;
+        self.mismatched += other.mismatched;
+        self.net_mismatched += other.net_mismatched;
+        self.baseline_alone_failed += other.baseline_alone_failed;
+        self.candidate_alone_failed += other.candidate_alone_failed;
+        self.both_failed += other.both_failed;
+        self.baseline.add(&other.baseline);
+        self.candidate.add(&other.candidate);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -147,15 +147,16 @@ fn root() -> std::io::Result<PathBuf> {
 const PEER: &str = "bench/Cargo.toml";
 
 fn build(root: &Path) -> Result<(), String> {
-    let cargo = |arguments: &[&str]| {
-        let status = Command::new("cargo").args(arguments).current_dir(root).status();
-        status.is_ok_and(|status| status.success())
+    let builds = |arguments: &[&str]| {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--profile", "dist", "--locked"]).args(arguments);
+        cargo.current_dir(root).status().is_ok_and(|status| status.success())
     };
-    if !cargo(&["build", "--release", "--locked", "-p", "proxy"]) {
+    if !builds(&["-p", "proxy"]) {
         return Err("the proxy does not build".to_owned());
     }
     // A peer like the others: without it the rest is measured.
-    if !cargo(&["build", "--release", "--locked", "--manifest-path", PEER, "-p", "bench-pingora"]) {
+    if !builds(&["--manifest-path", PEER, "-p", "bench-pingora"]) {
         tell("pingora does not build");
     }
     Ok(())
@@ -166,7 +167,7 @@ fn gather(
     root: &Path,
     work: &Path,
 ) -> std::io::Result<(Vec<Proxy>, Vec<String>)> {
-    let ours = root.join("target/release/mirrorlab-proxy");
+    let ours = root.join("target/dist/mirrorlab-proxy");
     let mut proxies = vec![Proxy::new("mirrorlab", Make::Ours, ours, root)];
     for (name, path) in &options.also {
         let name = format!("mirrorlab {name}");

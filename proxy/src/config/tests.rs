@@ -134,7 +134,7 @@ fn numbers_out_of_range_are_refused() {
 
 #[test]
 fn the_guardrail_has_seen_its_breaches_before_only_probes_are_sent() {
-    for (consecutive, after) in [("1", 5), ("5", 5), ("50", 50), ("1000000", 100)] {
+    for (consecutive, after) in [("1", 5), ("5", 5), ("50", 50), ("1000000", 1_000_000)] {
         assert_eq!(good("ABORT_CONSECUTIVE", consecutive).mirror.unreachable_after, after);
     }
 }
@@ -375,6 +375,8 @@ fn a_value_that_is_not_utf_8_is_a_bad_setting() {
 fn names_that_look_like_settings_and_are_none_are_found() {
     let names = ["MIRROR_FRACTON", "MIRROR_FRACTION", "PATH", "ABORT_COOLDOWN"].map(str::to_owned);
     assert_eq!(Config::unknown(names.into_iter()), ["MIRROR_FRACTON"]);
+    let names = ["REPORT_MISMATCH_RATES".to_owned(), "REPORT_MISMATCH_RATE".to_owned()];
+    assert_eq!(Config::unknown(names.into_iter()), ["REPORT_MISMATCH_RATES"]);
 }
 
 #[test]
@@ -414,4 +416,24 @@ fn a_webhook_is_a_url_and_its_path_is_never_shown() {
         assert!(message.contains("ABORT_WEBHOOK") && message.contains("allowed is"), "{message}");
         assert!(!message.contains("s3cret"), "{message}");
     }
+}
+
+#[test]
+fn the_report_allows_what_the_guardrail_does_and_always_limits_mismatches() {
+    assert_eq!(Config::default().report.mismatch_rate, 0.01);
+    assert_eq!(good("ABORT_MISMATCH_RATE", "0.2").report.mismatch_rate, 0.2);
+    let both = [("ABORT_MISMATCH_RATE", "0.2"), ("REPORT_MISMATCH_RATE", "0.05")];
+    assert_eq!(with(&both).unwrap().report.mismatch_rate, 0.05);
+    for value in ["0", "1", "off", "NaN", "-0.1"] {
+        bad("REPORT_MISMATCH_RATE", value);
+    }
+    let config = with(&[
+        ("ABORT_ERROR_DELTA", "0.1"),
+        ("ABORT_P99_RATIO", "1.5"),
+        ("ABORT_LATENCY_FLOOR", "7ms"),
+    ])
+    .unwrap();
+    let report::Allowed { error_delta, latency_ratio, latency_floor, .. } = config.report;
+    let floor = Duration::from_millis(7);
+    assert_eq!((error_delta, latency_ratio, latency_floor), (0.1, 1.5, floor));
 }

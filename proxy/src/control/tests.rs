@@ -5,14 +5,61 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use std::sync::atomic::AtomicUsize;
+
 use super::*;
+use crate::compare::{Difference, Differences, Kind};
 use crate::guardrail::gate::gate;
 use crate::guardrail::{Config, Epoch, Observation};
+use crate::report::{self, Allowed, Pair, summarize};
 
 /// The endpoints with what they were wired to.
 struct Fixture {
     control: Control,
     told: Arc<Mutex<Vec<Transition>>>,
+    resets: Arc<AtomicUsize>,
+}
+
+/// A report of one pair, and how often it was reset.
+struct OnePair(Arc<AtomicUsize>);
+
+impl super::Report for OnePair {
+    fn summary(&self) -> Summary {
+        report_of_one_pair()
+    }
+
+    fn reset(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn report_of_one_pair() -> Summary {
+    let mut report = report::Report::default();
+    let found = Difference {
+        place: "$.a[3]".to_owned(),
+        field: "$.a[*]".to_owned(),
+        kind: Kind::Missing,
+        baseline: Some("\u{1b}[31m".to_owned()),
+        candidate: None,
+    };
+    let differences = Differences { found: vec![found], more: false };
+    let latency = Duration::from_millis(3);
+    let pair = Pair {
+        baseline: (latency, false),
+        candidate: (Some(latency), false),
+        differences: Some(&differences),
+    };
+    let route: Arc<str> = "GET /a".into();
+    report.record(&route, &pair, SystemTime::UNIX_EPOCH);
+    let mut snapshot = report.frame();
+    snapshot.routes = report.snapshot(&route).into_iter().collect();
+    let allowed = Allowed {
+        mismatch_rate: 0.01,
+        error_delta: 0.005,
+        latency_ratio: 1.15,
+        latency_floor: Duration::from_millis(2),
+    };
+    summarize(&snapshot, &allowed)
 }
 
 fn fixture() -> Fixture {
@@ -31,6 +78,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
     };
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
+    let resets = Arc::new(AtomicUsize::new(0));
     let control = Control {
         guardrail: Arc::new(Mutex::new(Guardrail::new(config, gate().0))),
         draining: Arc::new(AtomicBool::new(false)),
@@ -38,8 +86,9 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         render_metrics: Arc::new(|| "# HELP x\n".to_owned()),
         on_transition: Arc::new(move |t: &Transition| heard.lock().unwrap().push(t.clone())),
         events: Arc::new(|| vec![json!({"event": "tripped"})]),
+        report: Arc::new(OnePair(Arc::clone(&resets))),
     };
-    Fixture { control, told }
+    Fixture { control, told, resets }
 }
 
 struct Answer {
@@ -65,12 +114,23 @@ impl Fixture {
         self.ask_with(method, path, None).await
     }
 
+    async fn ask_accepting(&self, path: &str, accept: Option<&str>) -> Answer {
+        let mut request = Request::builder().uri(path);
+        if let Some(value) = accept {
+            request = request.header(ACCEPT, value);
+        }
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
     async fn ask_with(&self, method: &str, path: &str, authorization: Option<&str>) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        let request = request.body(Body::empty()).unwrap();
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
         let response = router(self.control.clone()).oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -239,7 +299,7 @@ async fn enable_sets_the_streak_to_0_while_enabled_too() {
 async fn a_wrong_method_is_405_with_allow_and_switches_nothing() {
     let fixture = fixture().with_token();
     for path in PATHS {
-        let by_post = path.ends_with("able");
+        let by_post = path.ends_with("able") || path.ends_with("reset");
         let (wrong, right) = if by_post { ("GET", "POST") } else { ("POST", "GET") };
         for method in [wrong, "PUT", "DELETE"] {
             let answer = fixture.ask(method, path).await;
@@ -259,7 +319,7 @@ async fn a_missing_or_wrong_token_is_401_and_switches_nothing() {
     let other = ["s3cret", "Basic s3cret", "ApiKey s3cret", "Bearer ", ""];
     let wrong = near.into_iter().chain(other).map(Some).chain([None]);
     for authorization in wrong {
-        for path in ["/control/enable", "/control/disable"] {
+        for path in ["/control/enable", "/control/disable", "/control/report/reset"] {
             let answer = fixture.ask_with("POST", path, authorization).await;
             assert_eq!(answer.code, 401, "{authorization:?}");
             assert_eq!(answer.headers[WWW_AUTHENTICATE], "Bearer");
@@ -268,7 +328,37 @@ async fn a_missing_or_wrong_token_is_401_and_switches_nothing() {
         }
     }
     assert!(fixture.told.lock().unwrap().is_empty());
+    assert_eq!(fixture.resets.load(Ordering::Relaxed), 0);
     assert_eq!(fixture.status().await["state"], "enabled");
+}
+
+#[tokio::test]
+async fn the_report_is_json_unless_only_plain_text_is_asked_for() {
+    let fixture = fixture().with_token();
+    for accept in
+        [None, Some("*/*"), Some("application/json"), Some("text/plain, application/json")]
+    {
+        let answer = fixture.ask_accepting("/control/report", accept).await;
+        let report = answer.json();
+        assert_eq!(report["verdict"], "not enough data", "{accept:?}");
+        assert_eq!(report["routes"][0]["fields"][0]["field"], "$.a[*]");
+        assert_eq!(report["routes"][0]["fields"][0]["examples"][0]["place"], "$.a[3]");
+        assert_eq!(answer.headers[VARY], "accept");
+    }
+    for accept in ["text/plain", "Text/Plain; q=0.9, */*;q=0.1"] {
+        let answer = fixture.ask_accepting("/control/report", Some(accept)).await;
+        assert_eq!(answer.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert!(answer.text.contains("GET /a: not enough data, 1 pairs"), "{}", answer.text);
+        assert!(!answer.text.contains('\u{1b}'), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_of_the_report_needs_the_token_and_happens_once() {
+    let fixture = fixture().with_token();
+    let answer = fixture.ask_with("POST", "/control/report/reset", Some("Bearer s3cret")).await;
+    assert_eq!((answer.code, answer.json()), (StatusCode::OK, json!({"message": "report reset"})));
+    assert_eq!(fixture.resets.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 
-use crate::headers::has_two_hosts;
+use crate::headers::{has_two_hosts, lacks_host};
 use crate::limits::Limits;
 use crate::metrics::Refusal;
 
@@ -15,7 +15,7 @@ pub(super) fn by_head<B: Body>(request: &Request<B>, limits: &Limits) -> Option<
     if request.method() == Method::CONNECT {
         return Some(Refusal::Method);
     }
-    if has_two_hosts(request.headers()) {
+    if has_two_hosts(request.headers()) || lacks_host(request) {
         return Some(Refusal::Malformed);
     }
     if request.headers().len() > limits.headers {

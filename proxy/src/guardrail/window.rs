@@ -12,6 +12,9 @@ const TOP: usize = 6;
 pub struct Window {
     latencies: Vec<Duration>,
     next: usize,
+    /// The largest of them, the largest first: kept as latencies come and go, since all of them are
+    /// too many to look at for each pair.
+    top: [Duration; TOP],
 }
 
 impl Default for Window {
@@ -23,16 +26,39 @@ impl Default for Window {
 impl Window {
     /// An empty window.
     pub fn new() -> Self {
-        Self { latencies: Vec::new(), next: 0 }
+        Self { latencies: Vec::new(), next: 0, top: [Duration::ZERO; TOP] }
     }
 
     /// Takes in a latency, in place of the oldest one when the window is full.
     pub fn record(&mut self, latency: Duration) {
         if self.latencies.len() < SIZE {
             self.latencies.push(latency);
+            self.raise(latency);
+            return;
+        }
+        let oldest = std::mem::replace(&mut self.latencies[self.next], latency);
+        self.next = (self.next + 1) % SIZE;
+        if oldest < self.top[TOP - 1] {
+            self.raise(latency);
         } else {
-            self.latencies[self.next] = latency;
-            self.next = (self.next + 1) % SIZE;
+            self.look_through();
+        }
+    }
+
+    /// Makes room among the largest, should it be one of them.
+    fn raise(&mut self, latency: Duration) {
+        if latency > self.top[TOP - 1] {
+            let place = self.top.partition_point(|larger| *larger >= latency);
+            self.top.copy_within(place..TOP - 1, place + 1);
+            self.top[place] = latency;
+        }
+    }
+
+    /// Finds the largest anew, when one of them has gone.
+    fn look_through(&mut self) {
+        self.top = [Duration::ZERO; TOP];
+        for index in 0..self.latencies.len() {
+            self.raise(self.latencies[index]);
         }
     }
 
@@ -40,16 +66,7 @@ impl Window {
     pub fn p99(&self) -> Duration {
         let count = self.latencies.len();
         let from_above = count - (count * 99).div_ceil(100);
-        let mut top = [Duration::ZERO; TOP];
-        for latency in &self.latencies {
-            // `top` is sorted, largest first; most latencies are below all of it.
-            if *latency > top[TOP - 1] {
-                let place = top.partition_point(|larger| larger >= latency);
-                top.copy_within(place..TOP - 1, place + 1);
-                top[place] = *latency;
-            }
-        }
-        top[from_above.min(TOP - 1)]
+        self.top[from_above.min(TOP - 1)]
     }
 }
 

@@ -11,12 +11,21 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Who asked, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
-    /// The client's address.
-    pub ip: IpAddr,
-    /// `http` or `https`.
-    pub scheme: &'static str,
+    ip: IpAddr,
+    /// The same as a header says it.
+    text: HeaderValue,
+    scheme: &'static str,
+}
+
+impl Peer {
+    /// The client's address, and `http` or `https`.
+    pub fn new(ip: IpAddr, scheme: &'static str) -> Self {
+        let ip = ip.to_canonical();
+        let text = HeaderValue::try_from(ip.to_string()).expect("an address is a header value");
+        Self { ip, text, scheme }
+    }
 }
 
 /// What becomes of a chain that proxies before this one may have begun.
@@ -45,7 +54,7 @@ impl Chain {
         }
     }
 
-    fn tell(self, headers: &mut HeaderMap, name: HeaderName, hop: &[u8]) {
+    fn tell(self, headers: &mut HeaderMap, name: HeaderName, hop: HeaderValue) {
         let mut chain = Vec::new();
         if self == Self::Extend {
             for line in headers.get_all(&name) {
@@ -53,7 +62,11 @@ impl Chain {
                 chain.extend_from_slice(b", ");
             }
         }
-        chain.extend_from_slice(hop);
+        if chain.is_empty() {
+            headers.insert(name, hop);
+            return;
+        }
+        chain.extend_from_slice(hop.as_bytes());
         let chain = HeaderValue::from_bytes(&chain);
         headers.insert(name, chain.expect("header values joined by a comma are a header value"));
     }
@@ -73,13 +86,13 @@ pub struct Forwarding {
 
 impl Forwarding {
     /// Writes them. Call it before `Host` is replaced; `version` is the client's.
-    pub fn tell(self, headers: &mut HeaderMap, peer: Peer, version: Version) {
+    pub fn tell(self, headers: &mut HeaderMap, peer: &Peer, version: Version) {
         if self.x_forwarded != Chain::Off {
             self.x_forwarded(headers, peer);
         }
         if self.forwarded != Chain::Off {
             let hop = forwarded_hop(headers, peer);
-            self.forwarded.tell(headers, FORWARDED, hop.as_bytes());
+            self.forwarded.tell(headers, FORWARDED, hop);
         }
         if self.via != Chain::Off {
             let hop = match version {
@@ -87,13 +100,12 @@ impl Forwarding {
                 Version::HTTP_2 => "2.0 mirrorlab",
                 _ => "1.1 mirrorlab",
             };
-            self.via.tell(headers, VIA, hop.as_bytes());
+            self.via.tell(headers, VIA, HeaderValue::from_static(hop));
         }
     }
 
-    fn x_forwarded(self, headers: &mut HeaderMap, peer: Peer) {
-        let ip = peer.ip.to_canonical().to_string();
-        self.x_forwarded.tell(headers, X_FORWARDED_FOR, ip.as_bytes());
+    fn x_forwarded(self, headers: &mut HeaderMap, peer: &Peer) {
+        self.x_forwarded.tell(headers, X_FORWARDED_FOR, peer.text.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
         match headers.get(HOST).cloned() {
             Some(host) => headers.insert(X_FORWARDED_HOST, host),
@@ -102,8 +114,8 @@ impl Forwarding {
     }
 }
 
-fn forwarded_hop(headers: &HeaderMap, peer: Peer) -> String {
-    let node = match peer.ip.to_canonical() {
+fn forwarded_hop(headers: &HeaderMap, peer: &Peer) -> HeaderValue {
+    let node = match peer.ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("\"[{ip}]\""),
     };
@@ -111,7 +123,8 @@ fn forwarded_hop(headers: &HeaderMap, peer: Peer) -> String {
     // A host that could end the quotes is none.
     let host = host.filter(|host| !host.contains(['"', '\\']));
     let host = host.map(|host| format!("host=\"{host}\";")).unwrap_or_default();
-    format!("for={node};{host}proto={}", peer.scheme)
+    let hop = format!("for={node};{host}proto={}", peer.scheme);
+    HeaderValue::try_from(hop).expect("of an address and a header value")
 }
 
 #[cfg(test)]
@@ -123,7 +136,7 @@ mod tests {
         |chain| Forwarding { x_forwarded: chain, forwarded: chain, via: chain };
 
     fn peer(ip: &str) -> Peer {
-        Peer { ip: ip.parse().unwrap(), scheme: "http" }
+        Peer::new(ip.parse().unwrap(), "http")
     }
 
     const CAME: [(&str, &str); 8] = [
@@ -140,7 +153,7 @@ mod tests {
     #[test]
     fn a_chain_is_extended_in_one_line() {
         let mut headers = map(&CAME);
-        ALL(Chain::Extend).tell(&mut headers, peer("::ffff:192.0.2.7"), Version::HTTP_11);
+        ALL(Chain::Extend).tell(&mut headers, &peer("::ffff:192.0.2.7"), Version::HTTP_11);
         for (name, value) in [
             ("x-forwarded-for", "10.0.0.1, 10.0.0.2, 192.0.2.7"),
             ("x-forwarded-proto", "http"),
@@ -156,7 +169,7 @@ mod tests {
     #[test]
     fn a_chain_is_replaced_by_this_hop_alone() {
         let mut headers = map(&CAME);
-        ALL(Chain::Replace).tell(&mut headers, peer("2001:db8::1"), Version::HTTP_2);
+        ALL(Chain::Replace).tell(&mut headers, &peer("2001:db8::1"), Version::HTTP_2);
         for (name, value) in [
             ("x-forwarded-for", "2001:db8::1"),
             ("x-forwarded-proto", "http"),
@@ -172,14 +185,14 @@ mod tests {
     #[test]
     fn a_chain_that_is_off_passes_as_it_came() {
         let mut headers = map(&CAME);
-        ALL(Chain::Off).tell(&mut headers, peer("192.0.2.7"), Version::HTTP_11);
+        ALL(Chain::Off).tell(&mut headers, &peer("192.0.2.7"), Version::HTTP_11);
         assert_eq!(headers, map(&CAME));
     }
 
     #[test]
     fn without_a_host_a_forged_forwarded_host_does_not_pass() {
         let mut headers = map(&[("x-forwarded-host", "forged")]);
-        ALL(Chain::Extend).tell(&mut headers, peer("192.0.2.7"), Version::HTTP_10);
+        ALL(Chain::Extend).tell(&mut headers, &peer("192.0.2.7"), Version::HTTP_10);
         assert!(!headers.contains_key(X_FORWARDED_HOST));
         assert_eq!(headers["forwarded"], "for=192.0.2.7;proto=http");
         assert_eq!(headers["via"], "1.0 mirrorlab");
@@ -188,7 +201,7 @@ mod tests {
     #[test]
     fn a_host_cannot_add_to_forwarded() {
         let mut headers = map(&[("host", "x\";for=\"10.0.0.1")]);
-        ALL(Chain::Extend).tell(&mut headers, peer("192.0.2.7"), Version::HTTP_11);
+        ALL(Chain::Extend).tell(&mut headers, &peer("192.0.2.7"), Version::HTTP_11);
         assert_eq!(headers["forwarded"], "for=192.0.2.7;proto=http");
     }
 }

@@ -41,11 +41,6 @@ impl Activity {
         Busy(Arc::clone(self))
     }
 
-    /// The connection is no longer one of requests.
-    pub fn becomes_tunnel(&self) {
-        self.tunnel.store(true, Ordering::Relaxed);
-    }
-
     fn is_busy(&self) -> bool {
         self.open.load(Ordering::Relaxed) > 0 || self.tunnel.load(Ordering::Relaxed)
     }
@@ -54,6 +49,13 @@ impl Activity {
 /// A request that is not answered in full yet.
 #[derive(Debug)]
 pub struct Busy(Arc<Activity>);
+
+impl Busy {
+    /// The connection is no longer one of requests.
+    pub fn becomes_tunnel(&self) {
+        self.0.tunnel.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -355,7 +357,7 @@ mod tests {
         drop(framed.activity.begin(Version::HTTP_2));
         framed.client.write_all(b"ping").await.unwrap();
         let mut tunnel = bench();
-        tunnel.activity.becomes_tunnel();
+        tunnel.activity.begin(http::Version::HTTP_11).becomes_tunnel();
         tunnel.client.write_all(b"hello").await.unwrap();
         pass(HEAD * 2).await;
         assert!(!framed.reader.is_finished());

@@ -38,13 +38,14 @@ impl Head {
     /// Keeps what the comparison needs.
     pub fn of<B>(response: &Response<B>, latency: Duration) -> Self {
         let headers = response.headers();
-        let grpc_status = if is_grpc(headers) { headers.get(GRPC_STATUS).cloned() } else { None };
+        let grpc_status =
+            if is_grpc(headers) { headers.get(GRPC_STATUS).map(copied) } else { None };
         Self {
             grpc_status,
             status: response.status(),
             latency,
-            content_type: headers.get(CONTENT_TYPE).cloned(),
-            content_encoding: headers.get_all(CONTENT_ENCODING).iter().cloned().collect(),
+            content_type: headers.get(CONTENT_TYPE).map(copied),
+            content_encoding: headers.get_all(CONTENT_ENCODING).iter().map(copied).collect(),
         }
     }
 
@@ -65,6 +66,11 @@ impl Head {
         let grpc = self.grpc_status.as_ref().map(HeaderValue::as_bytes);
         self.status.is_server_error() || grpc.is_some_and(|code| GRPC_FAILURES.contains(&code))
     }
+}
+
+/// With memory of its own: a clone would keep the whole buffer that its connection read into.
+fn copied(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).expect("it is a header value already")
 }
 
 /// How the baseline's side of a pair ended.

@@ -2,8 +2,8 @@
 //!
 //! A copy that is not tried is no pair: it is held neither against the candidate nor for it, and
 //! leaves the guardrail's streaks alone. So that this never stands between the guardrail and its
-//! rule, it takes at least as many failed connections in a row as the guardrail wants breaches
-//! (up to a bound), all of which were tried and are pairs; and each probe is one more.
+//! rule, it takes at least as many failed connections in a row as the guardrail wants breaches, all
+//! of which were tried and are pairs; and each probe is one more.
 //!
 //! Pure: time is an argument.
 

@@ -7,7 +7,7 @@
 //! own threads.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, LazyLock, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -328,14 +328,12 @@ fn observe(
 }
 
 fn record(mirror: &Mirror, route: &Route, pair: &Pair<'_>) {
-    let mut report = mirror.report.lock().unwrap_or_else(PoisonError::into_inner);
-    report.record(&route.label, pair, SystemTime::now());
+    mirror.report().record(&route.label, pair, SystemTime::now());
 }
 
 /// Whether anything differs where the service does not differ from itself.
 fn net_differs(mirror: &Mirror, route: &Route, differences: &Differences) -> bool {
-    let report = mirror.report.lock().unwrap_or_else(PoisonError::into_inner);
-    report.net_differs(&route.label, differences)
+    mirror.report().net_differs(&route.label, differences)
 }
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.

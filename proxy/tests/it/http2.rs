@@ -41,6 +41,30 @@ async fn with_the_setting_both_upstreams_are_asked_over_http_2() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_upload_is_whole_reaches_the_client_over_http_2_too() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let baseline = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // Answers each request by its head alone.
+        let refuse = service_fn(|_: http::Request<hyper::body::Incoming>| async {
+            let answer = Response::builder().status(403).body(Full::new(Bytes::from("no")));
+            answer
+        });
+        let builder = Builder::new(TokioExecutor::new());
+        builder.serve_connection(TokioIo::new(stream), refuse).await.ok();
+    });
+    let proxy = proxy(baseline, refusing().await, over_http2).await;
+    let mut client = proxy.connect().await;
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nbegin";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let head = in_time(read_head(&mut client)).await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    drop(client);
+    eventually!(proxy.outcome("body_incomplete").await == 1.0);
+}
+
+#[tokio::test]
 async fn only_grpc_goes_over_http_2_by_itself_and_not_when_the_setting_says_1() {
     for (protocol, version) in
         [(Protocol::Auto, Version::HTTP_2), (Protocol::Http1, Version::HTTP_11)]

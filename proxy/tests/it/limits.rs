@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 
 use crate::eventually;
 use crate::support::{
-    Proxy, fixed, hung, in_time, proxy, read_head, refusing, status, text, upstream, writes,
+    Proxy, fixed, hung, in_time, proxy, raw, read_head, read_until, refusing, status, text,
+    upstream, writes,
 };
 
 async fn limited(set: impl FnOnce(&mut Limits)) -> Proxy {
@@ -210,6 +211,34 @@ async fn a_body_over_the_limit_is_413_whether_its_length_is_declared_or_not() {
     // It had been forwarded in part, and whatever is forwarded has an outcome.
     eventually!(proxy.outcome("body_too_large").await == 1.0);
     assert_eq!(all_outcomes(&proxy).await, 3.0);
+}
+
+#[tokio::test]
+async fn a_body_that_grows_too_large_after_the_answer_began_breaks_the_answer_off() {
+    let baseline = raw(|mut stream| async move {
+        read_head(&mut stream).await;
+        let begin = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        stream.write_all(begin).await.unwrap();
+        // Goes on until the proxy closes the connection.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.ok();
+    });
+    let baseline = baseline.await;
+    let proxy = proxy(baseline, fixed("{}").await.addr, |config| {
+        config.forward.limits.request_bytes = Some(1000);
+    })
+    .await;
+    let mut client = proxy.connect().await;
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n";
+    client.write_all(head).await.unwrap();
+    let begun = in_time(read_until(&mut client, "hello\r\n")).await;
+    assert!(begun.starts_with("HTTP/1.1 200 "), "{begun}");
+    let rest = format!("7d0\r\n{}\r\n", "x".repeat(2000));
+    client.write_all(rest.as_bytes()).await.unwrap();
+    let mut end = Vec::new();
+    in_time(client.read_to_end(&mut end)).await.ok();
+    assert!(!end.ends_with(b"0\r\n\r\n"), "a clean end: {:?}", String::from_utf8_lossy(&end));
+    eventually!(proxy.outcome("body_too_large").await == 1.0);
+    assert_eq!(all_outcomes(&proxy).await, 1.0);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod noise;
 mod observability;
 mod process;
 mod protocols;
+mod report;
 mod shutdown;
 mod streaming;
 mod tidy;

@@ -13,7 +13,7 @@ const LEVELS: [&[&str]; 9] = [
     &["mirror"],
     &["forward", "control"],
     &["config"],
-    &["app", "logging", "healthcheck"],
+    &["app", "logging", "healthcheck", "release"],
     &["lib", "main"],
 ];
 

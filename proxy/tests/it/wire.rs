@@ -94,6 +94,22 @@ async fn a_request_that_can_be_read_in_two_ways_is_refused_and_its_connection_cl
 }
 
 #[tokio::test]
+async fn only_http_1_0_may_leave_out_the_host() {
+    for (request, status) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "400"),
+        (b"GET / HTTP/1.0\r\n\r\n", "200"),
+        (b"GET http://x/ HTTP/1.1\r\nConnection: close\r\n\r\n", "200"),
+    ] {
+        let (baseline, kept) = recorder(OK).await;
+        let proxy = proxy(baseline, refusing().await, |_| {}).await;
+        let answer = String::from_utf8(in_time(send(&proxy, request)).await).unwrap();
+        assert_eq!(answer.get(9..12), Some(status), "{answer}");
+        assert_eq!(kept.lock().unwrap().is_empty(), status == "400");
+        assert_eq!(answer.matches("HTTP/1.").count(), 1, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_harmless_leaves_in_one_form_and_is_never_two_requests() {
     let chunked = &b"5\r\nhello\r\n0\r\n\r\n"[..];
     let cases: [(&[u8], &[u8], &str, &str); 6] = [

@@ -7,7 +7,7 @@
 //! once, each of which ends at its copy's deadline, so that a secondary that hangs takes nothing
 //! from the copies.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -160,8 +160,7 @@ impl Probe {
             _ => NoiseResult::Differed,
         };
         let label = &self.count.route.label;
-        let mut report = self.mirror.report.lock().unwrap_or_else(PoisonError::into_inner);
-        report.record_noise(label, differences, SystemTime::now());
+        self.mirror.report().record_noise(label, differences, SystemTime::now());
     }
 
     fn failed(&mut self, reason: &'static str) {

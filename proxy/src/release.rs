@@ -1,0 +1,171 @@
+//! `report`: fetches the report of a running proxy, shows it, and tells by its exit code whether
+//! the candidate may be released.
+
+use std::time::Duration;
+
+use http::{Request as HttpRequest, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+
+use crate::config::Config;
+use crate::exchange::{Role, Verdict};
+use crate::report::Summary;
+use crate::report::summary::{RouteSummary, Scope};
+use crate::report::text::{Text, is_active, plain};
+use crate::upstream::{Sent, Target, Upstream, empty_body};
+
+/// For the whole of it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// A longer report is none of ours.
+const LONGEST: usize = 64 << 20;
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    url: Target,
+    require_pass: bool,
+    min_pairs: u64,
+    route: Option<String>,
+    json: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The report, to be shown.
+    pub text: String,
+    /// The exit code: 0 as required, 1 fail, 3 not enough data.
+    pub code: u8,
+    /// Why it is not 0.
+    pub reason: Option<String>,
+}
+
+impl Request {
+    /// Reads the arguments behind `report`: `--name value` or `--name=value`, each at most once.
+    ///
+    /// # Errors
+    /// The argument that is wrong, and what is allowed.
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        const NAMES: [&str; 5] = ["--url", "--require", "--min-pairs", "--route", "--format"];
+        let mut values = [const { None }; NAMES.len()];
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            let (name, value) = match argument.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (argument.as_str(), None),
+            };
+            let Some(at) = NAMES.iter().position(|known| *known == name) else {
+                return Err(format!("unknown argument {name:?} of report"));
+            };
+            let value = value.or_else(|| arguments.next());
+            let value = value.ok_or_else(|| format!("{name} has no value"))?;
+            if values[at].replace(value).is_some() {
+                return Err(format!("{name} is there twice"));
+            }
+        }
+        let [url, require, min_pairs, route, format] = values;
+        let url = url.ok_or("report needs --url, such as --url http://localhost:8080")?;
+        Ok(Self {
+            // What is wrong may be a password in the wrong place.
+            url: Target::parse(&url).map_err(|why| format!("--url {why}"))?,
+            require_pass: match require.as_deref() {
+                None => false,
+                Some("pass") => true,
+                Some(other) => return Err(format!("--require {other:?}: allowed is pass")),
+            },
+            min_pairs: min_pairs.map_or(Ok(0), |text| {
+                let number = text.parse();
+                number.map_err(|_| format!("--min-pairs {text:?}: allowed is a whole number"))
+            })?,
+            route,
+            json: match format.as_deref() {
+                None | Some("text") => false,
+                Some("json") => true,
+                Some(other) => return Err(format!("--format {other:?}: allowed is text or json")),
+            },
+        })
+    }
+}
+
+/// Asks the proxy.
+///
+/// # Errors
+/// Why there is no report to be had.
+pub async fn ask(request: &Request, config: &Config) -> Result<Answer, String> {
+    let asked = tokio::time::timeout(TIMEOUT, fetch(&request.url, config)).await;
+    let bytes = asked.map_err(|_| format!("no answer in {TIMEOUT:?}"))??;
+    let summary = serde_json::from_slice(&bytes)
+        .map_err(|error| format!("the answer is no report of this version: {error}"))?;
+    Ok(answer(request, &summary))
+}
+
+async fn fetch(url: &Target, config: &Config) -> Result<Vec<u8>, String> {
+    let to = url.authority();
+    let proxy =
+        Upstream::new(Role::Baseline, url.clone(), &config.trust, TIMEOUT, config.dns.clone());
+    let proxy = proxy.map_err(|error| format!("{to}: {error}"))?;
+    let mut request = HttpRequest::new(empty_body());
+    *request.uri_mut() = Uri::from_static("/control/report");
+    let response = proxy.send(request, &Sent::default(), false).await;
+    let response = response.map_err(|error| format!("{to}: {}", error.reason()))?;
+    if response.status() != StatusCode::OK {
+        return Err(format!("{to} answered {}", response.status()));
+    }
+    let body = Limited::new(response.into_body(), LONGEST).collect().await;
+    Ok(body.map_err(|error| format!("{to}: {error}"))?.to_bytes().to_vec())
+}
+
+/// Shows a report and judges its verdict by what is required.
+fn answer(request: &Request, summary: &Summary) -> Answer {
+    let named = |name: &String| summary.routes.iter().find(|route| route.route == *name);
+    let route = request.route.as_ref().and_then(named);
+    let text =
+        if request.json { in_json(summary, route) } else { Text { summary, route }.to_string() };
+    let (code, reason) = match (&request.route, route) {
+        (Some(name), None) => judge(request, None, &format!("route {name}")),
+        (Some(name), Some(route)) => judge(request, Some(&route.scope), &format!("route {name}")),
+        (None, _) => judge(request, Some(&summary.overall), "all routes"),
+    };
+    Answer { text, code, reason: reason.map(|reason| plain(&reason)) }
+}
+
+/// The exit code for a scope, `None` for a route of which nothing is known, and why it is not 0.
+fn judge(request: &Request, scope: Option<&Scope>, name: &str) -> (u8, Option<String>) {
+    const NOT_ENOUGH: u8 = 3;
+    let pairs = scope.map_or(0, |scope| scope.pairs);
+    let verdict = scope.map_or(Verdict::NotEnoughData, |scope| scope.verdict);
+    if verdict == Verdict::Fail && request.require_pass {
+        // Settled is settled, however few pairs it took.
+        (1, Some(format!("fail: {name}")))
+    } else if pairs < request.min_pairs {
+        let why = format!("{pairs} pairs, fewer than {}", request.min_pairs);
+        (NOT_ENOUGH, Some(format!("not enough data for {name}: {why}")))
+    } else if verdict != Verdict::Pass && request.require_pass {
+        (NOT_ENOUGH, Some(format!("not enough data for {name}")))
+    } else {
+        (0, None)
+    }
+}
+
+/// In JSON, with escapes for all that a terminal acts on.
+fn in_json(summary: &Summary, route: Option<&RouteSummary>) -> String {
+    let json = match route {
+        Some(route) => serde_json::to_string_pretty(route),
+        None => serde_json::to_string_pretty(summary),
+    };
+    let json = json.expect("a report has text keys only");
+    let mut shown = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        // Those below U+0020 are escaped already, but for the line ends in between. All others are
+        // within U+FFFF.
+        if c != '\n' && is_active(c) {
+            shown.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.push('\n');
+    shown
+}
+
+#[cfg(test)]
+mod tests;

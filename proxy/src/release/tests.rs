@@ -1,0 +1,98 @@
+use super::*;
+use crate::report::{Allowed, Pair, Report, summarize};
+
+fn parse(arguments: &[&str]) -> Result<Request, String> {
+    Request::parse(arguments.iter().map(|argument| (*argument).to_owned()))
+}
+
+fn request(more: &[&str]) -> Request {
+    parse(&[&["--url", "http://localhost:8080"], more].concat()).unwrap()
+}
+
+/// The report of so many pairs on one route, of which so many failed.
+fn summary(pairs: u64, failed: u64) -> Summary {
+    let mut report = Report::default();
+    let latency = Duration::from_millis(1);
+    let route = std::sync::Arc::from("GET /a\u{9b}");
+    for index in 0..pairs {
+        let pair = Pair {
+            baseline: (latency, false),
+            candidate: (Some(latency), index < failed),
+            differences: Some(&crate::compare::Differences::default()),
+        };
+        report.record(&route, &pair, std::time::SystemTime::UNIX_EPOCH);
+    }
+    let mut snapshot = report.frame();
+    snapshot.routes.extend(report.snapshot(&route));
+    let allowed = Allowed {
+        mismatch_rate: 0.01,
+        error_delta: 0.005,
+        latency_ratio: 1.15,
+        latency_floor: Duration::from_millis(2),
+    };
+    summarize(&snapshot, &allowed)
+}
+
+#[test]
+fn the_exit_code_tells_whether_the_verdict_is_as_required() {
+    let (pass, fail, unknown) = (summary(5000, 0), summary(300, 100), summary(10, 0));
+    for (more, expected) in [
+        (&[][..], [0, 0, 0]),
+        (&["--require", "pass"][..], [0, 1, 3]),
+        (&["--min-pairs=11"][..], [0, 0, 3]),
+        (&["--require", "pass", "--min-pairs", "5000"][..], [0, 1, 3]),
+        (&["--require", "pass", "--min-pairs", "5001"][..], [3, 1, 3]),
+        (&["--require", "pass", "--route", "GET /a\u{9b}"][..], [0, 1, 3]),
+        (&["--require", "pass", "--route", "GET /none"][..], [3, 3, 3]),
+        (&["--route", "GET /none"][..], [0, 0, 0]),
+    ] {
+        let codes = [&pass, &fail, &unknown].map(|summary| answer(&request(more), summary));
+        let why = codes.clone().map(|answer| answer.reason.is_some());
+        assert_eq!(why, codes.clone().map(|answer| answer.code != 0), "{more:?}");
+        assert_eq!(codes.map(|answer| answer.code), expected, "{more:?}");
+    }
+}
+
+#[test]
+fn one_route_is_shown_where_one_is_asked_for() {
+    let summary = summary(10, 0);
+    let one = answer(&request(&["--route", "GET /a\u{9b}"]), &summary).text;
+    assert!(one.starts_with("GET /a\\u{9b}: "), "{one}");
+    let json = answer(&request(&["--format=json", "--route", "GET /a\u{9b}"]), &summary).text;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["route"], "GET /a\u{9b}");
+}
+
+#[test]
+fn json_for_a_terminal_means_the_same_and_moves_nothing() {
+    let summary = summary(10, 0);
+    let text = answer(&request(&["--format", "json"]), &summary).text;
+    assert!(text.chars().all(|c| c == '\n' || !is_active(c)), "{text}");
+    let read: Summary = serde_json::from_str(&text).unwrap();
+    assert_eq!(read.routes[0].route, "GET /a\u{9b}");
+}
+
+#[test]
+fn bad_arguments_are_named_with_what_is_allowed() {
+    for (arguments, parts) in [
+        (&[][..], &["--url"][..]),
+        (&["--url"], &["--url", "no value"]),
+        (&["--url", "localhost"], &["--url", "scheme"]),
+        (&["--url", "http://me:secret@host"], &["--url", "user info"]),
+        (
+            &["--url", "http://a", "--require", "fail"],
+            &["--require", "\"fail\"", "allowed is pass"],
+        ),
+        (&["--url", "http://a", "--min-pairs", "-1"], &["--min-pairs", "\"-1\"", "whole number"]),
+        (&["--url", "http://a", "--format", "xml"], &["--format", "\"xml\"", "json"]),
+        (&["--url", "http://a", "--url=http://b"], &["--url", "twice"]),
+        (&["--url", "http://a", "--what"], &["--what", "unknown"]),
+        (&["http://a"], &["unknown"]),
+    ] {
+        let error = parse(arguments).unwrap_err();
+        for part in parts {
+            assert!(error.contains(part), "{arguments:?}: {error}");
+        }
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,161 @@
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+const RUNS: u64 = 400;
+const PAIRS: u64 = 2000;
+const ALPHA: f64 = 0.05;
+
+/// Values 0, 1/2 and 1 with these probabilities of the outer two.
+#[derive(Clone, Copy)]
+struct Law {
+    zero: f64,
+    one: f64,
+}
+
+impl Law {
+    fn mean(self) -> f64 {
+        self.one + 0.5 * (1.0 - self.zero - self.one)
+    }
+
+    fn draw(self, counts: &mut Counts, rng: &mut SmallRng) {
+        let dice = rng.random::<f64>();
+        if dice < self.zero {
+            counts.zero += 1;
+        } else if dice < self.zero + self.one {
+            counts.one += 1;
+        } else {
+            counts.half += 1;
+        }
+    }
+}
+
+/// The share of runs in which a look after some pair shows an interval without the true mean.
+/// `radius` shrinks the interval around the mean of what came.
+fn violations(law: Law, alpha: f64, radius: f64) -> f64 {
+    let mean = law.mean();
+    let broken = (0..RUNS).filter(|seed| {
+        let mut rng = SmallRng::seed_from_u64(*seed);
+        let mut counts = Counts::default();
+        (0..PAIRS).any(|_| {
+            law.draw(&mut counts, &mut rng);
+            // An end at a part of its distance is beyond the truth where the whole end is beyond a
+            // point that is as much farther.
+            let lower = counts.mean() - (counts.mean() - mean) / radius;
+            counts.is_above(lower.max(0.0), alpha / 2.0)
+                || counts.mirrored().is_above((1.0 - lower).max(0.0), alpha / 2.0)
+        })
+    });
+    float(broken.count() as u64) / float(RUNS)
+}
+
+/// Three standard deviations of a share of `ALPHA` over all runs.
+const SLACK: f64 = 0.033;
+
+#[test]
+fn a_rate_looked_at_after_every_pair_stays_within_its_bounds() {
+    for one in [0.01, 0.3] {
+        let law = Law { zero: 1.0 - one, one };
+        let share = violations(law, ALPHA, 1.0);
+        assert!(share <= ALPHA + SLACK, "rate {one}: {share}");
+        let half = violations(law, ALPHA, 0.5);
+        assert!(half > ALPHA + SLACK, "rate {one}, half the radius: {half} should be too many");
+    }
+}
+
+#[test]
+fn a_difference_looked_at_after_every_pair_stays_within_its_bounds() {
+    let law = Law { zero: 0.02, one: 0.03 };
+    let share = violations(law, ALPHA, 1.0);
+    assert!(share <= ALPHA + SLACK, "{share}");
+    let half = violations(law, ALPHA, 0.5);
+    assert!(half > ALPHA + SLACK, "half the radius: {half} should be too many");
+}
+
+#[test]
+fn a_quantile_looked_at_again_and_again_stays_between_its_ranks() {
+    // The rank of the true quantile is how many values came up to it.
+    for quantile in [0.5, 0.9, 0.99] {
+        let broken = |radius: f64| {
+            let broken = (0..200).filter(|seed| {
+                let mut rng = SmallRng::seed_from_u64(*seed);
+                let mut up_to = 0_u64;
+                (1..=PAIRS).any(|of| {
+                    up_to += u64::from(rng.random::<f64>() < quantile);
+                    if of % 10 != 0 {
+                        return false;
+                    }
+                    let (lower, upper) = ranks(quantile, of, ALPHA);
+                    let middle = quantile * float(of);
+                    let shrunk = |rank: u64| middle + (float(rank) - middle) * radius;
+                    lower.is_some_and(|rank| float(up_to) < shrunk(rank - 1) + 1.0 - 1e-9)
+                        || upper.is_some_and(|rank| float(up_to) >= shrunk(rank))
+                })
+            });
+            float(broken.count() as u64) / 200.0
+        };
+        let share = broken(1.0);
+        assert!(share <= ALPHA + 0.047, "{quantile}: {share}");
+        let half = broken(0.4);
+        assert!(half > ALPHA + 0.047, "{quantile}, less radius: {half} should be too many");
+    }
+}
+
+#[test]
+fn bounds_enclose_what_came_and_close_in_on_it() {
+    let mut width = 2.0;
+    for of in [0, 10, 100, 1000, 10_000, 1_000_000] {
+        let found = rate(of / 10, of, ALPHA);
+        let mean = if of == 0 { 0.0 } else { 0.1 };
+        assert!(found.lower <= mean && mean <= found.upper, "{of}: {found:?}");
+        assert!(0.0 <= found.lower && found.upper <= 1.0, "{of}: {found:?}");
+        assert!(found.upper - found.lower < width, "{of}: {found:?}");
+        width = found.upper - found.lower;
+    }
+    assert!(width < 0.003, "{width}");
+    let found = difference(30, 20, 10_000, ALPHA);
+    assert!(found.lower < 0.001 && 0.001 < found.upper, "{found:?}");
+    assert_eq!(difference(0, 0, 0, ALPHA), Interval { lower: -1.0, upper: 1.0 });
+}
+
+#[test]
+fn nothing_in_so_many_pairs_bounds_a_rate_at_about_seven_in_so_many() {
+    let bound = rate(0, 1000, ALPHA).upper;
+    assert!((0.003..0.008).contains(&bound), "{bound}");
+    assert!(rate(1000, 1000, ALPHA).lower > 0.992);
+}
+
+#[test]
+fn a_quantile_is_not_bounded_on_a_side_where_too_few_values_lie() {
+    assert_eq!(ranks(0.5, 0, ALPHA), (None, None));
+    assert_eq!(ranks(0.5, 3, ALPHA), (None, None));
+    assert_eq!(ranks(0.99, 300, ALPHA).1, None);
+    let (lower, upper) = ranks(0.5, 10_000, ALPHA);
+    let (lower, upper) = (lower.unwrap(), upper.unwrap());
+    assert!((4700..5000).contains(&lower) && (5000..5300).contains(&upper), "{lower} {upper}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_counts_give_an_interval_around_the_mean(
+        up in 0_u64..=u64::from(u32::MAX), down in 0_u64..=u64::from(u32::MAX),
+        rest in 0_u64..=u64::from(u32::MAX), alpha in 1e-9_f64..0.5,
+    ) {
+        let of = up + down + rest;
+        let found = difference(up, down, of, alpha);
+        let mean = if of == 0 { 0.0 } else { (float(up) - float(down)) / float(of) };
+        proptest::prop_assert!(-1.0 <= found.lower && found.upper <= 1.0, "{found:?}");
+        proptest::prop_assert!(found.lower <= mean + 1e-9 && mean - 1e-9 <= found.upper, "{found:?}");
+    }
+
+    #[test]
+    fn any_number_of_values_gives_ranks_around_the_quantile(
+        of in 0_u64..1_000_000_000, quantile in 0.01_f64..0.99, alpha in 1e-9_f64..0.5,
+    ) {
+        let (lower, upper) = ranks(quantile, of, alpha);
+        let middle = quantile * float(of);
+        proptest::prop_assert!(lower.is_none_or(|rank| rank >= 1 && float(rank) <= middle + 1.0));
+        proptest::prop_assert!(upper.is_none_or(|rank| rank <= of && float(rank) >= middle));
+    }
+}

@@ -1,0 +1,300 @@
+//! Where the answers on a route differ: bounded in fields, in examples and in bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::noise;
+use crate::compare::{Difference, Differences, Kind, Risk};
+
+/// Fields kept for a route.
+pub const FIELDS_MAX: usize = 200;
+/// Examples kept for a field.
+pub const EXAMPLES_MAX: usize = 5;
+/// Combinations of fields kept for a route.
+const SETS_MAX: usize = 256;
+/// Fields told apart in one pair; what is more counts as [`OTHER`].
+const IN_A_PAIR_MAX: usize = 64;
+/// Bytes of a text in an example; the rest is cut off.
+const TEXT_MAX: usize = 256;
+/// Stands for the fields that found no room.
+pub const OTHER: &str = "other";
+
+/// The index that stands for [`OTHER`].
+const NO_ROOM: u16 = u16::MAX;
+// Estimates of what the maps, allocations and counters take.
+const FIELD_BYTES: usize = 320;
+const EXAMPLE_BYTES: usize = 160;
+const SET_BYTES: usize = 96;
+
+/// What all routes together may take for fields and examples, and what found no room.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    left: usize,
+    /// Differences in fields that found no room.
+    pub differences_left_out: u64,
+    /// Examples that found no room.
+    pub examples_left_out: u64,
+}
+
+impl Room {
+    /// So many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self { left: bytes, differences_left_out: 0, examples_left_out: 0 }
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let enough = bytes <= self.left;
+        if enough {
+            self.left -= bytes;
+        }
+        enough
+    }
+}
+
+/// One difference as it was, both sides masked and cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Where.
+    pub place: String,
+    /// What is wrong there.
+    pub kind: Kind,
+    /// The baseline's value; `None` where it has none.
+    pub baseline: Option<String>,
+    /// The candidate's value; `None` where it has none.
+    pub candidate: Option<String>,
+    /// When.
+    pub seen: SystemTime,
+}
+
+/// A field in which answers differ, or differ between two baselines.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its path, see [`Difference::field`].
+    pub name: Arc<str>,
+    /// Pairs that differ here.
+    pub raw: u64,
+    /// Samples in which two baselines differ here.
+    pub noise: u64,
+    /// Pairs that differ here among the samples for noise, where those were given.
+    pub raw_in_samples: u64,
+    /// When the candidate differed here first, and last.
+    pub seen: Option<(SystemTime, SystemTime)>,
+    /// The first ones that are not alike.
+    pub examples: Vec<Arc<Example>>,
+    kinds: u32,
+}
+
+impl Field {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            raw: 0,
+            noise: 0,
+            raw_in_samples: 0,
+            seen: None,
+            examples: Vec::new(),
+            kinds: 0,
+        }
+    }
+
+    /// Takes in one of the differences of a pair, the first of them in this field or another one.
+    fn differ(&mut self, difference: &Difference, first: bool, now: SystemTime, room: &mut Room) {
+        self.kinds |= bit(difference.kind);
+        if !first {
+            return;
+        }
+        self.raw += 1;
+        let since = self.seen.map_or(now, |(since, _)| since);
+        self.seen = Some((since, now));
+        if !self.wants(difference) {
+            return;
+        }
+        let example = Arc::new(Example::of(difference, now));
+        if room.take(example.bytes()) {
+            self.examples.push(example);
+        } else {
+            room.examples_left_out += 1;
+        }
+    }
+
+    /// What is wrong here, in the order of [`Kind::ALL`].
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+        Kind::ALL.into_iter().filter(|kind| self.kinds & bit(*kind) != 0)
+    }
+
+    /// Of the worst kind.
+    pub fn risk(&self) -> Risk {
+        self.kinds().map(Kind::risk).max().unwrap_or(Risk::Low)
+    }
+
+    fn wants(&self, difference: &Difference) -> bool {
+        self.examples.len() < EXAMPLES_MAX
+            && !self.examples.iter().any(|example| {
+                example.kind == difference.kind
+                    && is_cut_of(example.baseline.as_deref(), difference.baseline.as_deref())
+                    && is_cut_of(example.candidate.as_deref(), difference.candidate.as_deref())
+            })
+    }
+}
+
+fn bit(kind: Kind) -> u32 {
+    1 << (kind as u32)
+}
+
+/// The fields of a route.
+#[derive(Debug, Default)]
+pub struct Fields {
+    by_name: HashMap<Arc<str>, u16>,
+    /// Shared with snapshots, so that these are quickly taken.
+    kept: Vec<Arc<Field>>,
+    other: Option<Arc<Field>>,
+    /// Pairs by the fields they differ in. What turns out to be noise later is taken out of the
+    /// pairs that came before, too.
+    sets: HashMap<Box<[u16]>, u64>,
+    /// Pairs whose combination found no room, by whether they differed net of the noise known then.
+    without_set: [u64; 2],
+    samples: noise::Samples,
+}
+
+impl Fields {
+    /// Takes in a pair that differs, the `compared`-th one compared on this route.
+    pub fn record(&mut self, found: &Differences, compared: u64, now: SystemTime, room: &mut Room) {
+        let set = self.visit(found, room, |field, difference, first, room| {
+            field.differ(difference, first, now, room);
+        });
+        if let Some(pairs) = self.sets.get_mut(set.as_slice()) {
+            *pairs += 1;
+        } else if self.sets.len() < SETS_MAX && room.take(SET_BYTES + 2 * set.len()) {
+            self.sets.insert(set.into(), 1);
+        } else {
+            let net = self.is_net(&set, compared);
+            self.without_set[usize::from(net)] += 1;
+        }
+    }
+
+    /// Takes in what two baselines differed in, and, where it is given, what the candidate differed
+    /// in on the same request.
+    pub fn record_noise(
+        &mut self,
+        raw: Option<&Differences>,
+        noise: &Differences,
+        room: &mut Room,
+    ) {
+        self.samples.count(raw.is_some());
+        self.visit(noise, room, |field, _, first, _| field.noise += u64::from(first));
+        if let Some(raw) = raw {
+            self.visit(raw, room, |field, _, first, _| field.raw_in_samples += u64::from(first));
+        }
+    }
+
+    /// Calls `touch` for each difference, and whether it is the first in its field; the indices of
+    /// these fields, in order.
+    fn visit(
+        &mut self,
+        found: &Differences,
+        room: &mut Room,
+        mut touch: impl FnMut(&mut Field, &Difference, bool, &mut Room),
+    ) -> Vec<u16> {
+        let mut set = Vec::new();
+        for difference in &found.found {
+            let index = self.index(difference, room);
+            let index =
+                if set.len() < IN_A_PAIR_MAX || set.contains(&index) { index } else { NO_ROOM };
+            if index == NO_ROOM {
+                room.differences_left_out += 1;
+            }
+            let field = match self.kept.get_mut(usize::from(index)) {
+                Some(field) => field,
+                None => self.other.get_or_insert_with(|| Arc::new(Field::new(OTHER))),
+            };
+            let field = Arc::make_mut(field);
+            let first = !set.contains(&index);
+            if first {
+                set.push(index);
+            }
+            touch(field, difference, first, room);
+        }
+        // They differ, and nobody says where.
+        if set.is_empty() {
+            set.push(NO_ROOM);
+        }
+        set.sort_unstable();
+        set
+    }
+
+    fn index(&mut self, difference: &Difference, room: &mut Room) -> u16 {
+        if let Some(index) = self.by_name.get(difference.field.as_str()) {
+            return *index;
+        }
+        let index = u16::try_from(self.kept.len()).unwrap_or(NO_ROOM);
+        let bytes = FIELD_BYTES + difference.field.len();
+        if self.kept.len() >= FIELDS_MAX || !room.take(bytes) {
+            return NO_ROOM;
+        }
+        let field = Field::new(&difference.field);
+        self.by_name.insert(Arc::clone(&field.name), index);
+        self.kept.push(Arc::new(field));
+        index
+    }
+
+    /// All fields, that for what found no room last.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Field>> {
+        self.kept.iter().chain(&self.other)
+    }
+
+    /// Samples for noise.
+    pub fn samples(&self) -> noise::Samples {
+        self.samples
+    }
+
+    /// Whether a field differs between two baselines as it does between baseline and candidate.
+    pub fn is_noise(&self, field: &str, compared: u64) -> bool {
+        self.by_name.get(field).is_some_and(|index| self.is_noise_at(*index, compared))
+    }
+
+    fn is_noise_at(&self, index: u16, compared: u64) -> bool {
+        let field = self.kept.get(usize::from(index));
+        field.is_some_and(|field| self.samples.is_noise(field, compared))
+    }
+
+    fn is_net(&self, set: &[u16], compared: u64) -> bool {
+        set.iter().any(|index| !self.is_noise_at(*index, compared))
+    }
+
+    /// Pairs that differ in a field that is not noise.
+    pub fn net_pairs(&self, compared: u64) -> u64 {
+        let net = self.sets.iter().filter(|(set, _)| self.is_net(set, compared));
+        net.map(|(_, pairs)| pairs).sum::<u64>() + self.without_set[1]
+    }
+}
+
+impl Example {
+    fn of(difference: &Difference, seen: SystemTime) -> Self {
+        let side = |text: &Option<String>| text.as_deref().map(|text| cut(text).to_owned());
+        Self {
+            place: cut(&difference.place).to_owned(),
+            kind: difference.kind,
+            baseline: side(&difference.baseline),
+            candidate: side(&difference.candidate),
+            seen,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let side = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        EXAMPLE_BYTES + self.place.len() + side(&self.baseline) + side(&self.candidate)
+    }
+}
+
+/// At most [`TEXT_MAX`] bytes of a text, whole characters.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_MAX)]
+}
+
+fn is_cut_of(kept: Option<&str>, text: Option<&str>) -> bool {
+    kept == text.map(cut)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The latencies of one side: a histogram of fixed precision, and where its quantiles lie.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::confidence;
+
+/// A longer one than any deadline allows counts as this; it bounds the histogram to some 60 KB.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Two significant digits: a bucket is at most 0.8 % wide.
+const DIGITS: u8 = 2;
+
+/// Latencies, in buckets.
+#[derive(Clone, Debug)]
+pub struct Latencies {
+    micros: Histogram<u64>,
+    missing: u64,
+}
+
+/// Where a quantile lies, in seconds; infinite where it is above all that came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantile {
+    /// Of what came, nearest rank.
+    pub value: f64,
+    /// Not below.
+    pub lower: f64,
+    /// Not above.
+    pub upper: f64,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        let micros = Histogram::new(DIGITS).expect("2 digits are within 0 and 5");
+        Self { micros, missing: 0 }
+    }
+}
+
+impl Latencies {
+    /// Takes in a latency. `None` is an answer that never came: later than all that did, so that who
+    /// gives up on the slow ones does not look fast.
+    pub fn record(&mut self, latency: Option<Duration>) {
+        let micros = latency.map(|latency| latency.min(LONGEST).as_micros());
+        let micros = micros.and_then(|micros| u64::try_from(micros).ok());
+        if micros.is_none_or(|micros| self.micros.record(micros).is_err()) {
+            self.missing += 1;
+        }
+    }
+
+    /// Takes in all that another one holds.
+    pub fn add(&mut self, other: &Self) {
+        if self.micros.add(&other.micros).is_err() {
+            self.missing += other.micros.len();
+        }
+        self.missing += other.missing;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.micros.len() + self.missing
+    }
+
+    /// Where quantiles lie. The ends of all of them are wrong with a probability of at most `alpha`
+    /// together, at any time.
+    pub fn quantiles<const N: usize>(&self, wanted: [f64; N], alpha: f64) -> [Quantile; N] {
+        let steps = self.steps();
+        let count = self.count();
+        wanted.map(|quantile| {
+            let (lower, upper) = confidence::ranks(quantile, count, alpha / wanted.len() as f64);
+            let value = at(&steps, nearest_rank(quantile, count));
+            Quantile {
+                value: value.map_or(f64::INFINITY, |step| step.middle),
+                // Nothing is known to be below.
+                lower: lower
+                    .map_or(0.0, |rank| at(&steps, rank).map_or(f64::INFINITY, |step| step.lowest)),
+                upper: upper
+                    .and_then(|rank| at(&steps, rank))
+                    .map_or(f64::INFINITY, |step| step.highest),
+            }
+        })
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut up_to = 0;
+        let recorded = self.micros.iter_recorded();
+        recorded
+            .map(|bucket| {
+                up_to += bucket.count_since_last_iteration();
+                let micros = bucket.value_iterated_to();
+                Step {
+                    up_to,
+                    lowest: seconds(self.micros.lowest_equivalent(micros)),
+                    middle: seconds(self.micros.median_equivalent(micros)),
+                    highest: seconds(self.micros.next_non_equivalent(micros)),
+                }
+            })
+            .collect()
+    }
+}
+
+/// A bucket that is not empty.
+struct Step {
+    /// Values in this bucket and those below.
+    up_to: u64,
+    lowest: f64,
+    middle: f64,
+    highest: f64,
+}
+
+/// The bucket of a rank; `None` for an answer that never came.
+fn at(steps: &[Step], rank: u64) -> Option<&Step> {
+    steps.get(steps.partition_point(|step| step.up_to < rank))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts stay below 2^53 and are not negative"
+)]
+fn nearest_rank(quantile: f64, count: u64) -> u64 {
+    ((quantile * count as f64).ceil() as u64).clamp(1, count.max(1))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a day has less than 2^53 microseconds")]
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(millis: impl IntoIterator<Item = u64>) -> Latencies {
+        let mut latencies = Latencies::default();
+        for millis in millis {
+            latencies.record(Some(Duration::from_millis(millis)));
+        }
+        latencies
+    }
+
+    #[test]
+    fn quantiles_lie_between_their_bounds_and_within_a_bucket_of_the_truth() {
+        let latencies = of((0..10_000).map(|n| n % 1000 + 1));
+        for (found, exact) in
+            latencies.quantiles([0.5, 0.9, 0.99], 0.05).into_iter().zip([0.5, 0.9, 0.99])
+        {
+            assert!((found.value - exact).abs() < 0.008, "{found:?}");
+            assert!(found.lower < found.value && found.value < found.upper, "{found:?}");
+            assert!(found.upper - found.lower < 0.1, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn answers_that_never_came_are_later_than_all_others() {
+        let mut latencies = of([10; 900]);
+        for _ in 0..100 {
+            latencies.record(None);
+        }
+        let [p50, p99] = latencies.quantiles([0.5, 0.99], 0.05);
+        assert!((p50.value - 0.01).abs() < 1e-4, "{p50:?}");
+        assert_eq!(
+            (p99.value, p99.lower, p99.upper),
+            (f64::INFINITY, f64::INFINITY, f64::INFINITY)
+        );
+    }
+
+    #[test]
+    fn nothing_bounds_nothing() {
+        let [p50] = Latencies::default().quantiles([0.5], 0.05);
+        assert_eq!((p50.value, p50.lower, p50.upper), (f64::INFINITY, 0.0, f64::INFINITY));
+    }
+
+    #[test]
+    fn no_latency_makes_it_grow_beyond_a_bound() {
+        let mut latencies = Latencies::default();
+        for latency in [Duration::ZERO, Duration::from_secs(86_400), Duration::MAX] {
+            latencies.record(Some(latency));
+        }
+        assert_eq!(latencies.count(), 3);
+        assert!(latencies.micros.distinct_values() * size_of::<u64>() <= 64 << 10);
+    }
+
+    #[test]
+    fn sums_are_as_if_all_had_come_to_one() {
+        let mut sum = of([1, 2, 3]);
+        let mut other = of([5000, 7]);
+        other.record(None);
+        sum.add(&other);
+        let mut together = of([1, 2, 3, 5000, 7]);
+        together.record(None);
+        assert_eq!(sum.quantiles([0.5, 0.9], 0.5), together.quantiles([0.5, 0.9], 0.5));
+        assert_eq!(sum.count(), 6);
+    }
+}

@@ -1,0 +1,225 @@
+//! The report as it is shown: what `GET /control/report` answers in JSON, and what a client reads.
+
+use serde::{Deserialize, Serialize};
+
+use crate::exchange::Verdict;
+
+/// The whole report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Over all routes.
+    #[serde(flatten)]
+    pub overall: Scope,
+    /// When the first pair came, RFC 3339.
+    pub since: Option<String>,
+    /// The guardrail's state, as in the status: no pairs come while it is `tripped` or `held`.
+    pub mirroring: Option<String>,
+    /// How the bounds are made, and what they hold for.
+    pub method: String,
+    /// What is allowed.
+    pub allowed: Thresholds,
+    /// The fields that differ most, the worst first.
+    pub worst_fields: Vec<FieldSummary>,
+    /// The same for each route, in the order in which they were seen first.
+    pub routes: Vec<RouteSummary>,
+    /// What found no room.
+    pub left_out: LeftOut,
+}
+
+/// What is allowed, as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Thresholds {
+    /// `REPORT_MISMATCH_RATE`.
+    pub mismatch_rate: f64,
+    /// `ABORT_ERROR_DELTA`.
+    pub error_delta: f64,
+    /// `ABORT_P99_RATIO`.
+    pub latency_ratio: f64,
+    /// `ABORT_LATENCY_FLOOR`.
+    pub latency_floor_seconds: f64,
+}
+
+/// A verdict and what it rests on, for a route or over all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scope {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What failed, or what is not settled yet; empty for a pass.
+    pub reasons: Vec<String>,
+    /// All bounds here together are wrong with at most this probability.
+    pub alpha: f64,
+    /// Pairs taken in.
+    pub pairs: u64,
+    /// Different answers.
+    pub mismatches: Mismatches,
+    /// Failures of both sides.
+    pub errors: Errors,
+    /// Latencies of both sides.
+    pub latency: Latency,
+}
+
+/// Different answers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mismatches {
+    /// Of this part.
+    pub verdict: Verdict,
+    /// Pairs whose answers were compared.
+    pub compared: u64,
+    /// Pairs that differ.
+    pub raw: u64,
+    /// Pairs that differ in a field that is not noise.
+    pub net: u64,
+    /// The share of these.
+    pub rate: f64,
+    /// The share is not below this,
+    pub lower: f64,
+    /// and not above this.
+    pub upper: f64,
+}
+
+/// Failures of both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Errors {
+    /// Of this part.
+    pub verdict: Verdict,
+    /// Share of pairs in which the baseline failed.
+    pub baseline_rate: f64,
+    /// Share of pairs in which the candidate failed.
+    pub candidate_rate: f64,
+    /// The candidate's share less the baseline's.
+    pub difference: f64,
+    /// The difference is not below this,
+    pub lower: f64,
+    /// and not above this.
+    pub upper: f64,
+}
+
+/// Latencies of both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Latency {
+    /// Of this part.
+    pub verdict: Verdict,
+    /// The median.
+    pub p50: Quantiles,
+    /// The 90th percentile.
+    pub p90: Quantiles,
+    /// The 99th percentile; it can fail, and a pass does not wait for it.
+    pub p99: Quantiles,
+}
+
+/// One quantile of both sides. `null` in JSON is above all that came.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quantiles {
+    /// Of this quantile.
+    pub verdict: Verdict,
+    /// The baseline's.
+    pub baseline_seconds: Option<f64>,
+    /// The candidate's.
+    pub candidate_seconds: Option<f64>,
+    /// The candidate's over the baseline's.
+    pub ratio: Option<f64>,
+    /// The ratio is not below this,
+    pub lower: Option<f64>,
+    /// and not above this.
+    pub upper: Option<f64>,
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteSummary {
+    /// Its label.
+    pub route: String,
+    /// The guardrail's state of this route alone.
+    pub mirroring: Option<String>,
+    /// The verdict and what it rests on.
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// Answers that were compared with those of a second baseline.
+    pub noise_pairs: u64,
+    /// Where answers differ, the worst first.
+    pub fields: Vec<FieldSummary>,
+    /// Fields that differ by themselves, worth a rule that ignores them.
+    pub suggested_ignores: Vec<SuggestedIgnore>,
+}
+
+/// Where answers differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldSummary {
+    /// The route's label.
+    pub route: String,
+    /// Its path; `other` for what found no room.
+    pub field: String,
+    /// What is wrong there: `missing`, `added`, `type`, …
+    pub kinds: Vec<String>,
+    /// `high`, `medium` or `low`.
+    pub risk: String,
+    /// Pairs compared on this route.
+    pub pairs: u64,
+    /// Pairs that differ here.
+    pub raw: u64,
+    /// Answers of two baselines that differ here,
+    pub noise: u64,
+    /// out of so many compared.
+    pub noise_pairs: u64,
+    /// Pairs that differ here beyond what noise explains, estimated.
+    pub net: f64,
+    /// Whether it differs between two baselines just as much.
+    pub is_noise: bool,
+    /// When the candidate differed here first, RFC 3339; `null` where only baselines did.
+    pub first_seen: Option<String>,
+    /// When it differed last.
+    pub last_seen: Option<String>,
+    /// The first ones that are not alike.
+    pub examples: Vec<ExampleSummary>,
+}
+
+/// One difference as it was, masked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExampleSummary {
+    /// Where.
+    pub place: String,
+    /// What is wrong there.
+    pub kind: String,
+    /// The baseline's value; `null` where it has none.
+    pub baseline: Option<String>,
+    /// The candidate's value; `null` where it has none.
+    pub candidate: Option<String>,
+    /// When, RFC 3339.
+    pub seen: String,
+}
+
+/// A field that differs by itself, with the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuggestedIgnore {
+    /// The field.
+    pub path: String,
+    /// Pairs that differ here,
+    pub raw: u64,
+    /// out of so many.
+    pub pairs: u64,
+    /// Answers of two baselines that differ here,
+    pub noise: u64,
+    /// out of so many.
+    pub noise_pairs: u64,
+}
+
+/// What found no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// Differences in fields that found no room; they count for the field `other`.
+    pub differences: u64,
+    /// Examples.
+    pub examples: u64,
+}

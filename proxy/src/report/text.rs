@@ -1,0 +1,177 @@
+//! The report as text, for people: the same as the JSON, with the worst fields of each route.
+//!
+//! Labels, paths and values come from outside: whatever could move a terminal's cursor, change its
+//! colours or turn the direction of the text is shown as an escape.
+
+use std::fmt::{Display, Formatter, Result};
+
+use super::summary::{
+    ExampleSummary, FieldSummary, Mismatches, Quantiles, RouteSummary, Scope, Summary,
+};
+use crate::exchange::Verdict;
+
+/// Fields shown for a route.
+const FIELDS_SHOWN: usize = 10;
+
+/// The whole report, or one route of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// The report.
+    pub summary: &'a Summary,
+    /// The route, where only one is shown.
+    pub route: Option<&'a RouteSummary>,
+}
+
+impl Display for Text<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
+        match self.route {
+            Some(route) => whole_route(out, self.summary, route),
+            None => whole(out, self.summary),
+        }
+    }
+}
+
+fn whole(out: &mut Formatter<'_>, summary: &Summary) -> Result {
+    let since = summary.since.as_deref().unwrap_or("no pair yet");
+    let mirroring = summary.mirroring.as_deref().unwrap_or("unknown");
+    writeln!(out, "since {}, mirroring {}", plain(since), plain(mirroring))?;
+    writeln!(out)?;
+    scope(out, "all routes", summary, &summary.overall)?;
+    for route in &summary.routes {
+        writeln!(out)?;
+        whole_route(out, summary, route)?;
+    }
+    let left_out = summary.left_out;
+    if left_out.differences > 0 || left_out.examples > 0 {
+        writeln!(
+            out,
+            "\nno room for: {} differences (counted as field other), {} examples",
+            left_out.differences, left_out.examples
+        )?;
+    }
+    writeln!(out, "\n{}", plain(&summary.method))
+}
+
+fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary) -> Result {
+    scope(out, &route.route, summary, &route.scope)?;
+    if let Some(state) = route.mirroring.as_deref().filter(|state| *state != "enabled") {
+        writeln!(out, "  ! mirroring of this route: {}", plain(state))?;
+    }
+    for field in route.fields.iter().take(FIELDS_SHOWN) {
+        self::field(out, field)?;
+    }
+    let more = route.fields.len().saturating_sub(FIELDS_SHOWN);
+    if more > 0 {
+        writeln!(out, "  … and {more} more fields, see the JSON")?;
+    }
+    for ignore in &route.suggested_ignores {
+        writeln!(
+            out,
+            "  differs by itself, worth ignoring: {} ({} of {} pairs, {} of {} between baselines)",
+            plain(&ignore.path),
+            ignore.raw,
+            ignore.pairs,
+            ignore.noise,
+            ignore.noise_pairs
+        )?;
+    }
+    Ok(())
+}
+
+fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) -> Result {
+    writeln!(out, "{}: {}, {} pairs", plain(name), scope.verdict.name(), scope.pairs)?;
+    for reason in &scope.reasons {
+        writeln!(out, "  ! {}", plain(reason))?;
+    }
+    let allowed = summary.allowed;
+    let Mismatches { net, raw, compared, lower, upper, .. } = scope.mismatches;
+    writeln!(
+        out,
+        "  mismatches   {:.2} % net ({net} of {compared}, {raw} raw), {:.2} to {:.2} %; allowed {:.2} %{}",
+        100.0 * scope.mismatches.rate,
+        100.0 * lower,
+        100.0 * upper,
+        100.0 * allowed.mismatch_rate,
+        mark(scope.mismatches.verdict)
+    )?;
+    writeln!(
+        out,
+        "  errors       baseline {:.2} %, candidate {:.2} %, difference {:.2} to {:.2} %; allowed {:.2} %{}",
+        100.0 * scope.errors.baseline_rate,
+        100.0 * scope.errors.candidate_rate,
+        100.0 * scope.errors.lower,
+        100.0 * scope.errors.upper,
+        100.0 * allowed.error_delta,
+        mark(scope.errors.verdict)
+    )?;
+    for (name, found) in
+        [("p50", scope.latency.p50), ("p90", scope.latency.p90), ("p99", scope.latency.p99)]
+    {
+        let Quantiles { baseline_seconds, candidate_seconds, lower, upper, verdict, .. } = found;
+        writeln!(
+            out,
+            "  latency {name}  baseline {}, candidate {}, ratio {} to {}; allowed {:.2} or {}{}",
+            millis(baseline_seconds),
+            millis(candidate_seconds),
+            ratio(lower),
+            ratio(upper),
+            allowed.latency_ratio,
+            millis(Some(allowed.latency_floor_seconds)),
+            mark(verdict)
+        )?;
+    }
+    Ok(())
+}
+
+fn field(out: &mut Formatter<'_>, field: &FieldSummary) -> Result {
+    let kinds = field.kinds.join(", ");
+    write!(out, "  {} ({}; risk {}): ", plain(&field.field), plain(&kinds), plain(&field.risk))?;
+    write!(out, "{} of {} pairs", field.raw, field.pairs)?;
+    if field.noise_pairs > 0 {
+        write!(out, ", {} of {} between baselines", field.noise, field.noise_pairs)?;
+        write!(out, ", net {:.0}", field.net)?;
+    }
+    if field.is_noise {
+        write!(out, ", noise")?;
+    }
+    writeln!(out)?;
+    for ExampleSummary { place, baseline, candidate, .. } in &field.examples {
+        let side = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), plain);
+        writeln!(out, "    {}: {} -> {}", plain(place), side(baseline), side(candidate))?;
+    }
+    Ok(())
+}
+
+fn mark(verdict: Verdict) -> String {
+    format!("  [{}]", verdict.name())
+}
+
+fn millis(seconds: Option<f64>) -> String {
+    seconds.map_or("none".to_owned(), |seconds| format!("{:.1} ms", 1000.0 * seconds))
+}
+
+fn ratio(ratio: Option<f64>) -> String {
+    ratio.map_or("any".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
+/// A text of one line without anything that a terminal acts on.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_active(c) { plain.extend(c.escape_unicode()) } else { plain.push(c) }
+    }
+    plain
+}
+
+/// Whether a terminal acts on it rather than showing it: control characters, the separators of
+/// lines, and what turns the direction of a text (Unicode Standard Annex 9, section 2).
+pub fn is_active(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+#[cfg(test)]
+mod tests;
