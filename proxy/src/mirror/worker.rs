@@ -240,17 +240,17 @@ async fn judge(
                 other => return without_answer(&other),
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
-            if let Some(asked) = asked {
-                asked.baseline(&ours);
-            }
             let failed = head.is_failure();
             observe(mirror, route, epoch, &ours.head, (Some(head.latency), failed));
             let baseline = (ours.head.latency, ours.head.is_failure());
             let candidate = (Some(head.latency), failed);
-            let looked = compared(mirror, ours, Reply { head, body }).await;
+            let looked = compared(mirror, Arc::clone(&ours), Reply { head, body }).await;
             let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
             let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
             record(mirror, route, &Pair { baseline, candidate, differences });
+            if let Some(asked) = asked {
+                asked.judged(ours, differences);
+            }
             if mirror.judges_mismatches
                 && let Some(Outcome::Matched | Outcome::Mismatched) = outcome
             {
