@@ -240,9 +240,6 @@ async fn judge(
                 other => return without_answer(&other),
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
-            if let Some(asked) = asked {
-                asked.baseline(&ours);
-            }
             let failed = head.is_failure();
             observe(mirror, route, epoch, &ours.head, (Some(head.latency), failed));
             let baseline = (ours.head.latency, ours.head.is_failure());
@@ -250,13 +247,16 @@ async fn judge(
             let theirs = Reply { head, body };
             let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
             let content = !only_head && !(not_modified(&ours) && not_modified(&theirs));
-            let looked = compared(mirror, route, ours, theirs).await;
+            let looked = compared(mirror, route, Arc::clone(&ours), theirs).await;
             let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
             let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
             if let Some(differences) = differences {
                 route.metrics.count_differences(differences);
             }
             record(mirror, route, &Pair { baseline, candidate, content, differences });
+            if let Some(asked) = asked {
+                asked.judged(ours, differences);
+            }
             if mirror.judges_mismatches
                 && let Some(Outcome::Matched | Outcome::Mismatched) = outcome
             {

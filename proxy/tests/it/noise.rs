@@ -65,6 +65,43 @@ async fn a_field_that_is_random_on_all_three_shows_as_noise() {
     assert_eq!(proxy.all_noise().await, 10.0, "each probe is counted once");
 }
 
+/// Sends requests until mirroring stops, or so many; the signal that stopped it.
+async fn stopped_by(
+    candidate: SocketAddr,
+    secondary: Option<SocketAddr>,
+    requests: u32,
+) -> Option<String> {
+    let proxy = proxy(random(0).await.addr, candidate, |config| {
+        if let Some(secondary) = secondary {
+            asking(secondary)(config);
+        }
+        config.guardrail.consecutive = 5;
+        config.guardrail.mismatch_rate = Some(0.01);
+    })
+    .await;
+    for sent in 1..=requests {
+        in_time(proxy.get("/")).await;
+        let mismatched = f64::from(sent);
+        eventually!(proxy.outcome("mismatched").await == mismatched);
+        eventually!(secondary.is_none() || proxy.noise("differed").await == mismatched);
+        let trip = &proxy.status().await["lastTrip"];
+        if !trip.is_null() {
+            return trip["evidence"]["signal"].as_str().map(str::to_owned);
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn a_field_that_is_random_on_all_three_is_no_evidence_and_another_one_is() {
+    let mismatches = Some("mismatches".to_owned());
+    assert_eq!(stopped_by(random(1000).await.addr, None, 40).await, mismatches);
+    let second = || async { Some(random(2000).await.addr) };
+    assert_eq!(stopped_by(random(1000).await.addr, second().await, 40).await, None);
+    let gone = upstream(|_| async { status(404) }).await;
+    assert_eq!(stopped_by(gone.addr, second().await, 40).await, mismatches);
+}
+
 #[tokio::test]
 async fn two_baselines_that_agree_are_no_noise_whatever_the_candidate_says() {
     let secondary = fixed(r#"{"price": 5, "timestamp": 2}"#).await;
@@ -139,7 +176,7 @@ async fn a_secondary_that_hangs_takes_nothing_from_clients_and_pairs_and_has_a_b
     eventually!(secondary.count() == 8);
     assert_eq!(proxy.all_noise().await, 40.0 - AT_ONCE, "the others are under way");
     assert_eq!(proxy.metric("mirror_copies_in_flight", &[]).await, 0.0);
-    assert!(proxy.metric("mirror_buffered_bytes", &[]).await < AT_ONCE * 10_000.0);
+    assert!(proxy.metric("mirror_buffered_bytes", &[]).await < AT_ONCE * 40_000.0);
     assert_eq!(proxy.outcomes().await, [("matched".to_owned(), 40.0)]);
 }
 
@@ -214,7 +251,7 @@ async fn without_room_in_the_budget_the_secondary_is_not_asked() {
     let proxy = proxy(fixed("{}").await.addr, fixed("{}").await.addr, |config| {
         asking(secondary.addr)(config);
         // Room for one head, and little more.
-        config.mirror.buffer_bytes = 2200;
+        config.mirror.buffer_bytes = 12_000;
     })
     .await;
     proxy.matches(3).await;

@@ -49,14 +49,17 @@ pub(super) struct Request<'a> {
     pub(super) progress: Arc<Progress>,
 }
 
-/// The secondary is being asked; dropped without the baseline's answer, there is nothing to compare.
-pub(super) struct Asked(oneshot::Sender<Arc<Reply>>);
+/// The baseline's answer, and what the candidate differs in from it, where that is known.
+type Judged = (Arc<Reply>, Option<Differences>);
+
+/// The secondary is being asked; dropped without the pair, there is nothing to compare.
+pub(super) struct Asked(oneshot::Sender<Judged>);
 
 impl Asked {
-    /// The baseline's answer is whole.
-    pub(super) fn baseline(self, reply: &Arc<Reply>) {
+    /// The pair is judged.
+    pub(super) fn judged(self, baseline: Arc<Reply>, differences: Option<&Differences>) {
         // The probe may have ended at its deadline.
-        self.0.send(Arc::clone(reply)).ok();
+        self.0.send((baseline, differences.cloned())).ok();
     }
 }
 
@@ -102,7 +105,7 @@ impl Noise {
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
         let held = mirror.budget.try_take(request.snapshot.weight())?;
         count.result = NoiseResult::NotCompared;
-        let (sender, baseline) = oneshot::channel();
+        let (sender, judged) = oneshot::channel();
         let probe = Probe {
             noise: Arc::clone(self),
             mirror: Arc::clone(mirror),
@@ -113,7 +116,7 @@ impl Noise {
         let copy = copy_of(mirror, request.snapshot.clone(), request.body.cloned());
         let paid = (held, Arc::clone(request.paid));
         let progress = Arc::clone(&request.progress);
-        tokio::spawn(probe.run(copy, paid, progress, baseline));
+        tokio::spawn(probe.run(copy, paid, progress, judged));
         Some(Asked(sender))
     }
 }
@@ -124,7 +127,7 @@ impl Probe {
         copy: http::Request<OutBody>,
         paid: (Held, Arc<Paid>),
         progress: Arc<Progress>,
-        baseline: oneshot::Receiver<Arc<Reply>>,
+        judged: oneshot::Receiver<Judged>,
     ) {
         self.mirror.probe(Stage::Noise);
         let answered = timeout_at(self.deadline, self.call(copy, &progress)).await;
@@ -133,11 +136,11 @@ impl Probe {
             Ok(reply) => reply,
             Err(reason) => return self.failed(reason),
         };
-        // Without an end in time on the baseline's side there is nothing to compare.
-        let Ok(Ok(ours)) = timeout_at(self.deadline, baseline).await else { return };
+        // Without an end in time on the pair's side there is nothing to compare.
+        let Ok(Ok((ours, raw))) = timeout_at(self.deadline, judged).await else { return };
         let looked = compared(&self.mirror, &self.count.route, ours, theirs).await;
-        if let Some((outcome, Some(differences))) = looked {
-            self.compared(outcome, &differences);
+        if let Some((outcome, Some(noise))) = looked {
+            self.compared(outcome, raw.as_ref(), &noise);
         }
     }
 
@@ -155,13 +158,17 @@ impl Probe {
         Ok(Reply { head, body: body.ok_or("answer broken off")? })
     }
 
-    fn compared(&mut self, outcome: Outcome, differences: &Differences) {
+    fn compared(&mut self, outcome: Outcome, raw: Option<&Differences>, noise: &Differences) {
         self.count.result = match outcome {
             Outcome::Matched => NoiseResult::Matched,
             _ => NoiseResult::Differed,
         };
         let label = &self.count.route.label;
-        self.mirror.report().record_noise(label, differences, SystemTime::now());
+        let (mut report, now) = (self.mirror.report(), SystemTime::now());
+        match raw {
+            Some(raw) => report.record_noise_of_pair(label, raw, noise, now),
+            None => report.record_noise(label, noise, now),
+        }
     }
 
     fn failed(&mut self, reason: &'static str) {
