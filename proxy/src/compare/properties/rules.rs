@@ -151,6 +151,27 @@ proptest! {
     }
 
     #[test]
+    fn what_is_near_fits_in_any_order(numbers in vec((0_u32..60, 0_u32..2, 0_u32..=10), 0..12), by in any::<usize>(), objects in any::<bool>()) {
+        let written = |number: u32, kind: u32| {
+            let number = format!("{}.{:03}", number / 1000, number % 1000);
+            if objects { format!(r#"{{"n":{number},"kind":{kind}}}"#) } else { number }
+        };
+        let ours: Vec<_> = numbers.iter().map(|(at, kind, _)| written(at * 20, *kind)).collect();
+        let mut theirs: Vec<_> =
+            numbers.iter().map(|(at, kind, off)| written(at * 20 + off * 5, *kind)).collect();
+        theirs.rotate_left(by % numbers.len().max(1));
+        let near = Tolerance { absolute: 0.05, relative: 0.0 };
+        let rules = given(&[
+            What::Array(path("$"), Pairing::Unordered),
+            What::Number(path("$..n"), near),
+            What::Number(path("$[*]"), near),
+        ], false);
+        let (ours, theirs) = (format!("[{}]", ours.join(",")), format!("[{}]", theirs.join(",")));
+        let looked = looked(&ours, &theirs, &rules);
+        prop_assert_eq!(looked.verdict, Verdict::Matched, "{:?}", looked.differences);
+    }
+
+    #[test]
     fn another_rule_to_ignore_never_adds_a_difference(a in small(), at in any::<Index>(), put in small(), by in any::<usize>(), first in vec(ignore(), 0..2), more in ignore(), unordered in any::<bool>()) {
         let b = varied(&a, at, &put, by);
         let mut whats = first;
