@@ -124,7 +124,7 @@ pub async fn start_probed(
 
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
-    let told = Arc::clone(&announcer);
+    let (told, events) = (Arc::clone(&announcer), Arc::clone(&announcer));
     let (mirror, jobs) =
         Mirror::new(config.mirror, policy, decider, gate, told, compare_runtime, probe);
     let background = vec![
@@ -145,10 +145,7 @@ pub async fn start_probed(
         render_metrics: render(&metrics, &mirror, &forward, config.report),
         unused_rules: unused_rules(&mirror),
         report: Arc::new(Reporter { mirror, allowed: config.report }),
-        events: Arc::new({
-            let announcer = Arc::clone(&announcer);
-            move || announcer.events()
-        }),
+        events: Arc::new(move || events.events()),
         on_transition: Arc::new(move |transition| {
             announcer.announce(transition, std::time::SystemTime::now());
         }),

@@ -246,7 +246,8 @@ async fn judge(
             let candidate = (Some(head.latency), failed);
             let theirs = Reply { head, body };
             let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
-            let content = !only_head && !(not_modified(&ours) && not_modified(&theirs));
+            let bodiless = only_head || (not_modified(&ours) && not_modified(&theirs));
+            let content = !bodiless;
             let looked = compared(mirror, route, Arc::clone(&ours), theirs).await;
             let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
             let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
