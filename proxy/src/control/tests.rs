@@ -145,6 +145,7 @@ async fn the_status_before_the_first_abort_is_all_there_with_nulls() {
             "signal": "errors",
         },
         "routes": [],
+        "unusedRules": [],
     });
     let mut status = fixture.status().await;
     // Its numbers depend on the weights of the bets; what counts is that they are there.
