@@ -39,6 +39,7 @@ async fn the_status_has_the_documented_fields() {
             "signal": null,
         },
         "routes": [],
+        "unusedRules": [],
     });
     assert_eq!(status, expected);
 }

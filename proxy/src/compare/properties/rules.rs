@@ -67,6 +67,12 @@ fn ignore() -> impl Strategy<Value = What> {
     ]
 }
 
+/// Not by index: of elements that were only in another order, some would be left without the others.
+fn ignore_whole() -> impl Strategy<Value = What> {
+    let by_index = |what: &What| matches!(what, What::Ignore(Select::Path(path)) if path.text().contains(['0', '1']));
+    ignore().prop_filter("by index", move |what| !by_index(what))
+}
+
 /// Any rule but masks that are compared by their hash, which do not relax.
 fn relaxing() -> impl Strategy<Value = What> {
     let pairing = prop_oneof![
@@ -172,7 +178,7 @@ proptest! {
     }
 
     #[test]
-    fn another_rule_to_ignore_never_adds_a_difference(a in small(), at in any::<Index>(), put in small(), by in any::<usize>(), first in vec(ignore(), 0..2), more in ignore(), unordered in any::<bool>()) {
+    fn another_rule_to_ignore_never_adds_a_difference(a in small(), at in any::<Index>(), put in small(), by in any::<usize>(), first in vec(ignore_whole(), 0..2), more in ignore_whole(), unordered in any::<bool>()) {
         let b = varied(&a, at, &put, by);
         let mut whats = first;
         if unordered {
