@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use proxy::config::{Config, Errors, NAMES};
+use proxy::compare::{Origin, Policy};
+use proxy::config::{Config, Errors, NAMES, read_rules};
 use proxy::guardrail::gate::gate;
 use proxy::guardrail::{Epoch, Guardrail, Moment, Observation};
 use proxy::limits::Limits;
@@ -17,7 +18,7 @@ use proxy::listen::tls::{Identity, certificates};
 use proxy::upstream::{HostHeader, Target};
 use proxy::{guardrail, mirror};
 
-const FILES: [&str; 3] = ["TLS_CERT", "TLS_KEY", "UPSTREAM_CA"];
+const FILES: [&str; 4] = ["TLS_CERT", "TLS_KEY", "UPSTREAM_CA", "MIRROR_CONFIG"];
 const URLS: [&str; 3] = ["BASELINE_URL", "CANDIDATE_URL", "SECONDARY_URL"];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// What tokio's semaphores can count.
@@ -49,6 +50,7 @@ impl Settings {
         let mut value = value.to_vec();
         if FILES.contains(&name) && !value.is_empty() {
             contents(&value);
+            rules(&value);
             // Whatever files this machine has, and some of its devices never end, are not read.
             value = [b"/nowhere/", &value[..]].concat();
         }
@@ -69,6 +71,20 @@ fn contents(pem: &[u8]) {
     let found = certificates(pem);
     assert!(found.is_err() || found.is_ok_and(|found| !found.is_empty()), "no certificate in it");
     assert!(Identity::from_pem(pem, pem).is_err() || pem.windows(4).any(|word| word == b" KEY"));
+}
+
+/// A file of rules is understood, or every error says what is allowed, in one line.
+fn rules(text: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    match read_rules("rules.toml", text) {
+        Ok(book) => drop(Policy::new(&book, &[Origin::default(), Origin::default()], 7).unused()),
+        Err(errors) => {
+            for line in errors.to_string().lines().skip(1) {
+                assert!(line.starts_with("  MIRROR_CONFIG=\"rules.toml\": line "), "{line}");
+                assert!(line.contains("; allowed is "), "does not say what is allowed: {line}");
+            }
+        }
+    }
 }
 
 fn explained(settings: &Settings, message: &str) {

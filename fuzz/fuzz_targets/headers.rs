@@ -104,21 +104,22 @@ fn told(came: &HeaderMap, choices: u8, address: u8) {
         1 => Ipv4Addr::new(192, 0, 2, address).to_ipv6_mapped().into(),
         _ => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, address.into()).into(),
     };
-    let peer = Peer { ip, scheme: if address < 128 { "http" } else { "https" } };
+    let scheme = if address < 128 { "http" } else { "https" };
+    let peer = Peer::new(ip, scheme);
     let mut left = came.clone();
-    forwarding.tell(&mut left, peer, version);
+    forwarding.tell(&mut left, &peer, version);
 
     let ip = ip.to_canonical();
     one_hop(came, &left, "x-forwarded-for", forwarding.x_forwarded, |hop| {
         hop == ip.to_string().as_bytes()
     });
-    one_hop(came, &left, "forwarded", forwarding.forwarded, |hop| is_hop(hop, peer));
+    one_hop(came, &left, "forwarded", forwarding.forwarded, |hop| is_hop(hop, ip, scheme));
     one_hop(came, &left, "via", forwarding.via, |hop| {
         [&b"1.0 mirrorlab"[..], b"1.1 mirrorlab", b"2.0 mirrorlab"].contains(&hop)
     });
     let overwritten = forwarding.x_forwarded != Chain::Off;
     if overwritten {
-        assert_eq!(lines(&left, "x-forwarded-proto"), [peer.scheme.as_bytes()]);
+        assert_eq!(lines(&left, "x-forwarded-proto"), [scheme.as_bytes()]);
         let host = came.get("host").map(HeaderValue::as_bytes);
         assert_eq!(lines(&left, "x-forwarded-host"), Vec::from_iter(host));
     }
@@ -155,12 +156,12 @@ fn one_hop(
 }
 
 /// `for=...;host="...";proto=...`, in which the host is quoted as a whole.
-fn is_hop(hop: &[u8], peer: Peer) -> bool {
-    let node = match peer.ip.to_canonical() {
+fn is_hop(hop: &[u8], ip: IpAddr, scheme: &str) -> bool {
+    let node = match ip {
         IpAddr::V4(ip) => format!("for={ip};"),
         IpAddr::V6(ip) => format!("for=\"[{ip}]\";"),
     };
-    let scheme = format!("proto={}", peer.scheme);
+    let scheme = format!("proto={}", scheme);
     let rest = hop.strip_prefix(node.as_bytes()).and_then(|it| it.strip_suffix(scheme.as_bytes()));
     match rest {
         Some(b"") => true,

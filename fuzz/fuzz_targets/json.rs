@@ -1,11 +1,11 @@
 //! Two documents, apart by a byte that is in no UTF-8 text: judged as a simple oracle on top of
-//! serde_json judges them. One document alone equals itself in another spelling.
+//! serde_json judges them, and listed under rules of every kind. One document alone equals itself in another spelling.
 #![no_main]
 
-use fuzz::bodies::{judge, side, verdict};
+use fuzz::bodies::{judge, listed, rules, side, verdict};
 use fuzz::document::{Document, is_json};
 use libfuzzer_sys::fuzz_target;
-use proxy::compare::Verdict;
+use proxy::compare::{Rules, Verdict};
 
 const APART: u8 = 0xFF;
 const MAX_DECODED: usize = 1 << 20;
@@ -61,5 +61,10 @@ fn judged(a: &[u8], b: &[u8]) -> Verdict {
     assert!(granted <= most, "{granted} bytes for bodies of {} and {}", a.len(), b.len());
     let (poor, _) = judge(&ours, &theirs, MAX_DECODED, granted / 2);
     assert!(poor == Verdict::BufferFull || poor == judged, "{poor:?} for want of memory");
+    let differs = listed(&ours, &theirs, &Rules::default(), MAX_DECODED);
+    assert_eq!(differs, judged == Verdict::Mismatched, "the list says otherwise");
+    let relaxed = listed(&ours, &theirs, &rules().rules, MAX_DECODED);
+    assert!(differs || !relaxed, "a rule creates a difference");
+    assert_eq!(relaxed, listed(&theirs, &ours, &rules().rules, MAX_DECODED), "turned around");
     judged
 }

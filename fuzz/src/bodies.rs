@@ -1,6 +1,10 @@
 //! Comparisons as the proxy makes them, with everything that must hold for any of them.
 
-use proxy::compare::{Body, Limits, Rules, Side, Verdict, compare};
+use proxy::compare::path::Path;
+use proxy::compare::rules::{Pairing, Rule, RuleBook, RuleSet, Select, Tolerance, What};
+use proxy::compare::{
+    Body, Limits, Origin, Policy, RouteRules, Rules, Side, Verdict, compare, look_closer,
+};
 
 use crate::memory::Room;
 
@@ -24,6 +28,7 @@ pub fn side<'a>(encoding: &'a [u8], body: &'a [u8]) -> Side<'a> {
         content_type: Some(b"application/json"),
         content_encoding: if encoding.is_empty() { Vec::new() } else { vec![encoding] },
         grpc_status: None,
+        headers: None,
         body: Body::Whole(body),
     }
 }
@@ -52,4 +57,57 @@ pub fn verdict(a: &Side<'_>, b: &Side<'_>, max_decoded: usize) -> Verdict {
     let (verdict, _) = judge(a, b, max_decoded, usize::MAX);
     assert_eq!(verdict, judge(b, a, max_decoded, usize::MAX).0, "not the same the other way round");
     verdict
+}
+
+/// What is listed takes a little besides what is asked for.
+const LISTED: usize = 128 * 1024;
+
+/// Rules of every kind, for keys that inputs are full of.
+pub fn rules() -> RouteRules {
+    let path = |text| Path::parse(text).expect("a path");
+    let tolerance = Tolerance { absolute: 0.5, relative: 0.01 };
+    let whats = [
+        What::Ignore(Select::Key("a".to_owned())),
+        What::Ignore(Select::Path(path("$..b"))),
+        What::Array(path("$"), Pairing::Unordered),
+        What::Array(path("$..*"), Pairing::ByKey("id".to_owned())),
+        What::Number(path("$..*"), tolerance),
+    ];
+    let rule = |what| Rule { what, text: String::new(), place: String::new() };
+    let rules = whats.into_iter().map(rule).collect();
+    let all = RuleSet { null_equals_absent: true, rules, ..RuleSet::default() };
+    let book = RuleBook { all, ..RuleBook::default() };
+    Policy::new(&book, &[Origin::default(), Origin::default()], 7).of("other")
+}
+
+/// The list of differences agrees with the verdict, and comes to the same in detail and with less
+/// memory. Gives whether anything differs.
+///
+/// Aborts when it takes more memory than was granted.
+pub fn listed(a: &Side<'_>, b: &Side<'_>, rules: &Rules, max_decoded: usize) -> bool {
+    let room = Room::new(unasked(a) + unasked(b) + LISTED);
+    let mut granted = 0;
+    let mut grant = |bytes: usize| {
+        granted += bytes;
+        room.grow(bytes);
+        true
+    };
+    let mut limits = Limits { max_decoded, grant: &mut grant };
+    let quick = look_closer(a, b, rules, false, &mut limits);
+    let looked = look_closer(a, b, rules, true, &mut limits);
+    assert_eq!(quick, looked, "not the same in detail");
+    let differs = !looked.differences.found.is_empty();
+    assert_eq!(looked.verdict == Verdict::Mismatched, differs, "{looked:?}");
+    assert_eq!(compare(a, b, rules, &mut limits), looked.verdict, "another verdict");
+    drop(room);
+    let mut poor = granted / 4;
+    let mut grant = |bytes: usize| {
+        let fits = bytes <= poor;
+        poor -= if fits { bytes } else { 0 };
+        fits
+    };
+    let mut limits = Limits { max_decoded, grant: &mut grant };
+    let poor = look_closer(a, b, rules, true, &mut limits).verdict;
+    assert!(poor == Verdict::BufferFull || poor == looked.verdict, "{poor:?} for want of memory");
+    differs
 }

@@ -112,6 +112,7 @@ fn ours(one: &[u8], other: &[u8], rules: &Rules) -> bool {
         content_encoding: Vec::new(),
         body: Body::Whole(body),
         grpc_status: None,
+        headers: None,
     };
     let mut limits = Limits { max_decoded: 1 << 20, grant: &mut |_| true };
     compare(&side(one), &side(other), rules, &mut limits) == Verdict::Matched

@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use crate::compare::{Policy, Unused};
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
@@ -117,13 +118,15 @@ pub async fn start_probed(
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
     let noise = secondary.map(|secondary| Noise::new(secondary, config.mirror.noise_fraction));
+    let policy = policy(&config);
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
 
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
     let told = Arc::clone(&announcer);
-    let (mirror, jobs) = Mirror::new(config.mirror, decider, gate, told, compare_runtime, probe);
+    let (mirror, jobs) =
+        Mirror::new(config.mirror, policy, decider, gate, told, compare_runtime, probe);
     let background = vec![
         tokio::spawn(posts),
         tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)),
@@ -140,6 +143,7 @@ pub async fn start_probed(
         draining: Arc::clone(&draining),
         token: config.control_token,
         render_metrics: render(&metrics, &mirror, &forward, config.report),
+        unused_rules: unused_rules(&mirror),
         report: Arc::new(Reporter { mirror, allowed: config.report }),
         events: Arc::new({
             let announcer = Arc::clone(&announcer);
@@ -170,6 +174,12 @@ pub async fn start_probed(
         admin_server,
         background,
     })
+}
+
+/// The rules of the comparison; the key of its hashes is never known to anybody.
+fn policy(config: &Config) -> Policy {
+    let origins = [config.baseline.origin(), config.candidate.origin()];
+    Policy::new(&config.mirror.rules, &origins, rand::random())
 }
 
 type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
@@ -261,6 +271,11 @@ fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed
         metrics.set_verdict(Some(label), verdict);
         metrics.set_evidence(Some(label), route.evidence.value / THRESHOLD);
     }
+}
+
+fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
+    let mirror = Arc::clone(mirror);
+    Arc::new(move || mirror.policy.unused())
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {

@@ -8,18 +8,29 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+mod annotate;
+mod arrays;
 mod decode;
+mod detail;
 mod difference;
+mod header;
 mod json;
+mod lenient;
 mod lex;
 mod normalize;
 mod number;
+mod objects;
+pub mod path;
+mod policy;
+pub mod rules;
+mod show;
 mod step;
 mod text;
 mod walk;
 
 pub use difference::{Difference, Differences, Kind, Risk};
-pub use normalize::Rules;
+pub use header::{Headers, Origin};
+pub use policy::{Policy, RouteRules, Rules, Unused};
 
 use crate::headers::says_grpc;
 
@@ -92,6 +103,8 @@ pub struct Side<'a> {
     pub content_encoding: Vec<&'a [u8]>,
     /// The status of a gRPC call, which comes after the body; `None` for anything else.
     pub grpc_status: Option<&'a [u8]>,
+    /// The headers that may be compared; `None` for none.
+    pub headers: Option<&'a Headers>,
     /// The body as sent.
     pub body: Body<'a>,
 }
@@ -139,6 +152,27 @@ enum Obstacle {
     NoBudget,
 }
 
+/// What came of a comparison, and what differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What differs: something, if and only if the verdict is [`Verdict::Mismatched`].
+    pub differences: Differences,
+}
+
+impl Looked {
+    fn nothing(verdict: Verdict) -> Self {
+        Self { verdict, differences: Differences::default() }
+    }
+
+    /// Matched if nothing is found, else mismatched.
+    fn found(found: Vec<Difference>, more: bool) -> Self {
+        let verdict = if found.is_empty() { Verdict::Matched } else { Verdict::Mismatched };
+        Self { verdict, differences: Differences { found, more } }
+    }
+}
+
 /// Compares two replies.
 pub fn compare(
     ours: &Side<'_>,
@@ -146,49 +180,224 @@ pub fn compare(
     rules: &Rules,
     limits: &mut Limits<'_>,
 ) -> Verdict {
-    if ours.status != theirs.status || ours.grpc_status != theirs.grpc_status {
-        return Verdict::Mismatched;
+    if let Some(known) = known(ours, theirs, rules) {
+        return known.verdict;
     }
-    let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
-        return by_hash(ours, theirs);
+    let quick = by_body(ours, theirs, rules, limits);
+    if quick == Quick::Different && !rules.only_keys() {
+        return look(ours, theirs, rules, limits).verdict;
+    }
+    quick.verdict(ours, theirs)
+}
+
+/// Compares two replies and tells what differs. Where `detail` says so, also equal ones are looked
+/// at in detail, to see which rules apply.
+pub fn look_closer(
+    ours: &Side<'_>,
+    theirs: &Side<'_>,
+    rules: &Rules,
+    detail: bool,
+    limits: &mut Limits<'_>,
+) -> Looked {
+    if !detail && known(ours, theirs, rules).is_none() {
+        let quick = by_body(ours, theirs, rules, limits);
+        if quick != Quick::Different {
+            return Looked::nothing(quick.verdict(ours, theirs));
+        }
+    }
+    look(ours, theirs, rules, limits)
+}
+
+/// What is known before a look into the bodies. Where the status differs, or a header that is
+/// compared, there is no more to the verdict.
+fn known(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> Option<Looked> {
+    if let Some(difference) = by_status(ours, theirs) {
+        return Some(Looked::found(vec![difference], false));
+    }
+    let found: Vec<_> = by_headers(ours, theirs, rules).collect();
+    (!found.is_empty()).then(|| Looked::found(found, true))
+}
+
+/// Answers of another status are other answers: nothing else is told of them.
+fn by_status(ours: &Side<'_>, theirs: &Side<'_>) -> Option<Difference> {
+    let shown = |place: &str, baseline, candidate| {
+        let (place, field) = (place.to_owned(), place.to_owned());
+        Some(Difference { place, field, kind: Kind::Status, baseline, candidate })
     };
-    if same_bytes(ours, theirs) {
-        return Verdict::Matched;
+    if ours.status != theirs.status {
+        let [baseline, candidate] = [ours, theirs].map(|side| Some(side.status.to_string()));
+        return shown("status", baseline, candidate);
+    }
+    if ours.grpc_status != theirs.grpc_status {
+        let status = |side: &Side<'_>| Some(show::bounded("", side.grpc_status?, ""));
+        return shown("header grpc-status", status(ours), status(theirs));
+    }
+    None
+}
+
+fn by_headers<'s>(
+    ours: &'s Side<'_>,
+    theirs: &'s Side<'_>,
+    rules: &'s Rules,
+) -> impl Iterator<Item = Difference> + 's {
+    let both = ours.headers.zip(theirs.headers);
+    both.into_iter().flat_map(|(a, b)| rules.headers.differences(a, b, rules.seed))
+}
+
+/// What the quick walks say of two bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quick {
+    Equal,
+    /// By the special keys alone.
+    Different,
+    Obstacle(Obstacle),
+}
+
+impl Quick {
+    fn verdict(self, ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
+        match self {
+            Self::Equal => Verdict::Matched,
+            Self::Different => Verdict::Mismatched,
+            Self::Obstacle(Obstacle::NoBudget) => Verdict::BufferFull,
+            Self::Obstacle(Obstacle::TooLarge) => too_large(ours, theirs),
+        }
+    }
+}
+
+fn by_body(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Quick {
+    let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
+        return match by_hash(ours, theirs) {
+            Verdict::Matched => Quick::Equal,
+            Verdict::Mismatched => Quick::Different,
+            Verdict::ResponseTooLarge => Quick::Obstacle(Obstacle::TooLarge),
+            Verdict::BufferFull => Quick::Obstacle(Obstacle::NoBudget),
+        };
+    };
+    if same_body(ours, theirs) {
+        return Quick::Equal;
     }
     // In a message every byte counts, those that look like white space too.
     if [ours, theirs].into_iter().any(Side::is_grpc) {
-        return Verdict::Mismatched;
+        return Quick::Different;
     }
     match by_content(ours, our_bytes, theirs, their_bytes, rules, limits) {
-        Ok(true) => Verdict::Matched,
-        Ok(false) => Verdict::Mismatched,
-        Err(Obstacle::NoBudget) => Verdict::BufferFull,
-        Err(Obstacle::TooLarge) => too_large(ours, theirs),
+        Ok(true) => Quick::Equal,
+        Ok(false) => Quick::Different,
+        Err(obstacle) => Quick::Obstacle(obstacle),
     }
 }
 
-/// Lists what differs in a pair that [`compare`] found to be [`Verdict::Mismatched`].
-pub fn differences(ours: &Side<'_>, theirs: &Side<'_>) -> Differences {
-    let difference = if ours.status == theirs.status {
-        let (place, field) = ("body".to_owned(), "body".to_owned());
-        Difference { place, field, kind: Kind::Value, baseline: None, candidate: None }
-    } else {
-        let (place, field) = ("status".to_owned(), "status".to_owned());
-        let [baseline, candidate] = [ours, theirs].map(|side| Some(side.status.to_string()));
-        Difference { place, field, kind: Kind::Status, baseline, candidate }
+/// Everything that differs, in detail. What it finds is the verdict; only where memory is wanting
+/// for the list, what is known by other means is.
+fn look(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Looked {
+    if let Some(difference) = by_status(ours, theirs) {
+        return Looked::found(vec![difference], false);
+    }
+    rules.note_look();
+    let mut found: Vec<_> = by_headers(ours, theirs, rules).collect();
+    match in_detail(ours, theirs, rules, limits) {
+        Ok((bodies, more)) => {
+            found.extend(bodies);
+            let cut = found.len() > detail::LISTED_MAX;
+            found.truncate(detail::LISTED_MAX);
+            Looked::found(found, more || cut)
+        }
+        Err(_) if !found.is_empty() => Looked::found(found, true),
+        Err(_) => match by_body(ours, theirs, rules, limits) {
+            // The list takes more memory than the verdict.
+            Quick::Different if rules.only_keys() => {
+                Looked::found(vec![whole_body(ours, theirs)], true)
+            }
+            Quick::Different => Looked::nothing(Verdict::BufferFull),
+            quick => Looked::nothing(quick.verdict(ours, theirs)),
+        },
+    }
+}
+
+/// What differs between two bodies, and whether there is more than was listed.
+fn in_detail(
+    ours: &Side<'_>,
+    theirs: &Side<'_>,
+    rules: &Rules,
+    limits: &mut Limits<'_>,
+) -> Result<(Vec<Difference>, bool), Obstacle> {
+    let whole = |differs: bool| {
+        let found = if differs { vec![whole_body(ours, theirs)] } else { Vec::new() };
+        Ok((found, false))
     };
-    Differences { found: vec![difference], more: false }
+    let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
+        return match by_hash(ours, theirs) {
+            Verdict::Matched => whole(false),
+            Verdict::Mismatched => whole(true),
+            Verdict::ResponseTooLarge => Err(Obstacle::TooLarge),
+            Verdict::BufferFull => Err(Obstacle::NoBudget),
+        };
+    };
+    if [ours, theirs].into_iter().any(Side::is_grpc) {
+        return whole(!same_body(ours, theirs));
+    }
+    let our_bytes = plain(&ours.content_encoding, our_bytes, limits)?;
+    let their_bytes = plain(&theirs.content_encoding, their_bytes, limits)?;
+    let same = our_bytes.trim_ascii() == their_bytes.trim_ascii();
+    let (our_json, their_json) =
+        (json::parse(&our_bytes, limits.grant)?, json::parse(&their_bytes, limits.grant)?);
+    let (our_json, their_json) = match (our_json, their_json) {
+        (Some(ours), Some(theirs)) => (ours, theirs),
+        _ if same => return whole(false),
+        (None, None) => return whole(true),
+        (one, _) => return Ok((vec![one_is_json(one.is_some(), &our_bytes, &their_bytes)], false)),
+    };
+    let our_json = annotate::Document::new(our_json, rules, limits.grant)?;
+    let their_json = annotate::Document::new(their_json, rules, limits.grant)?;
+    let found = detail::differences(&our_json, &their_json, rules, limits.grant)?;
+    Ok((found.list.into_iter().map(|(_, difference)| difference).collect(), found.more))
+}
+
+/// Bodies that are not JSON. Nothing of them is shown: who knows what is in there.
+fn whole_body(ours: &Side<'_>, theirs: &Side<'_>) -> Difference {
+    let length = |body: Body<'_>| match body {
+        Body::Whole(bytes) => bytes.len() as u64,
+        Body::Hashed { length, .. } => length,
+    };
+    let (ours, theirs) = (length(ours.body), length(theirs.body));
+    let kind = match (ours, theirs) {
+        (a, b) if a == b => Kind::Value,
+        (_, 0) => Kind::Missing,
+        (0, _) => Kind::Added,
+        _ => Kind::Length,
+    };
+    let shown = |length| (length > 0 || kind == Kind::Length).then(|| format!("{length} bytes"));
+    body(kind, shown(ours), shown(theirs))
+}
+
+fn one_is_json(ours: bool, our_bytes: &[u8], their_bytes: &[u8]) -> Difference {
+    let (one, other) = ("JSON", "no JSON");
+    let (ours, theirs) = if ours { (one, other) } else { (other, one) };
+    match (our_bytes.trim_ascii().is_empty(), their_bytes.trim_ascii().is_empty()) {
+        (_, true) => body(Kind::Missing, Some(ours.to_owned()), None),
+        (true, _) => body(Kind::Added, None, Some(theirs.to_owned())),
+        _ => body(Kind::Type, Some(ours.to_owned()), Some(theirs.to_owned())),
+    }
+}
+
+fn body(kind: Kind, baseline: Option<String>, candidate: Option<String>) -> Difference {
+    let (place, field) = ("body".to_owned(), "body".to_owned());
+    Difference { place, field, kind, baseline, candidate }
 }
 
 /// Whether two replies are equal without a look into their bodies.
-pub fn same_bytes(ours: &Side<'_>, theirs: &Side<'_>) -> bool {
+pub fn same_bytes(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> bool {
+    ours.status == theirs.status
+        && ours.grpc_status == theirs.grpc_status
+        && same_body(ours, theirs)
+        && by_headers(ours, theirs, rules).next().is_none()
+}
+
+fn same_body(ours: &Side<'_>, theirs: &Side<'_>) -> bool {
     let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
         return false;
     };
-    ours.status == theirs.status
-        && ours.grpc_status == theirs.grpc_status
-        && our_bytes == their_bytes
-        && ours.content_encoding == theirs.content_encoding
+    our_bytes == their_bytes && ours.content_encoding == theirs.content_encoding
 }
 
 fn by_hash(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
@@ -236,13 +445,13 @@ fn by_content(
     if our_bytes.trim_ascii() == their_bytes.trim_ascii() {
         return Ok(true);
     }
-    if let Some(equal) = step::equal(&our_bytes, &their_bytes, rules) {
+    if let Some(equal) = step::equal(&our_bytes, &their_bytes, &rules.keys) {
         return Ok(equal);
     }
     // Where one is no JSON and the other is, their bytes differ, and that is a difference.
     let Some(our_json) = json::parse(&our_bytes, limits.grant)? else { return Ok(false) };
     let Some(their_json) = json::parse(&their_bytes, limits.grant)? else { return Ok(false) };
-    walk::equal(&our_json, &their_json, rules, limits.grant)
+    walk::equal(&our_json, &their_json, &rules.keys, limits.grant)
 }
 
 /// The body without its content encodings; as sent, when they cannot be undone.

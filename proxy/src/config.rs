@@ -8,8 +8,10 @@ use std::time::Duration;
 use http::HeaderValue;
 
 mod files;
+mod rules;
 mod values;
 
+use crate::compare::rules::RuleBook;
 use crate::control::Token;
 use crate::headers::{Chain, Forwarding};
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
@@ -89,7 +91,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 51] = [
+pub const NAMES: [&str; 52] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -122,6 +124,7 @@ pub const NAMES: [&str; 51] = [
     "MIRROR_BODY",
     "MIRROR_METHODS",
     "MIRROR_MARK_HEADER",
+    "MIRROR_CONFIG",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
     "X_FORWARDED_HEADERS",
@@ -232,6 +235,16 @@ impl Config {
         }
         if env.errors.is_empty() { Ok(config) } else { Err(Errors(env.errors)) }
     }
+}
+
+/// Reads the text of a file of rules, as `MIRROR_CONFIG` names one.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_rules(file: &str, text: &str) -> Result<RuleBook, Errors> {
+    let mut errors = Vec::new();
+    let book = rules::parse(file, text, &mut errors);
+    if errors.is_empty() { Ok(book) } else { Err(Errors(errors)) }
 }
 
 /// Reads settings and gathers what is wrong with them.
@@ -390,6 +403,7 @@ impl Env<'_> {
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
             noise_fraction: self.share("NOISE_FRACTION", "0.05"),
+            rules: self.rules(),
         }
     }
 

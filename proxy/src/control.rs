@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Number, Value, json};
 use subtle::ConstantTimeEq;
 
+use crate::compare::Unused;
 use crate::guardrail::bets::Signal;
 use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, State, Transition};
@@ -84,6 +85,8 @@ pub struct Control {
     pub events: Arc<dyn Fn() -> Vec<Value> + Send + Sync>,
     /// What the pairs told so far.
     pub report: Arc<dyn Report + Send + Sync>,
+    /// Gives the rules of the comparison that never applied.
+    pub unused_rules: Arc<dyn Fn() -> Vec<Unused> + Send + Sync>,
 }
 
 /// What the pairs told so far, to be shown and forgotten.
@@ -204,6 +207,7 @@ struct Status {
     last_trip: Option<Value>,
     evidence: Value,
     routes: Vec<Value>,
+    unused_rules: Vec<Value>,
 }
 
 async fn status(Shared(control): Shared<Control>) -> Response {
@@ -223,8 +227,18 @@ async fn status(Shared(control): Shared<Control>) -> Response {
         last_trip: now.last_trip.as_ref().map(event::trip),
         evidence: evidence(&now.evidence),
         routes: now.routes.iter().map(route).collect(),
+        unused_rules: (control.unused_rules)().iter().map(unused).collect(),
     })
     .into_response()
+}
+
+fn unused(rule: &Unused) -> Value {
+    json!({
+        "rule": rule.text,
+        "place": rule.place,
+        "route": rule.route,
+        "pairs": rule.pairs,
+    })
 }
 
 fn remaining(state: State) -> Option<Number> {

@@ -33,7 +33,7 @@ use crate::headers::{self, Forwarding, Peer};
 use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
-use crate::mirror::{Admitted, Arrived, BaselineTap, Head, Mirror, RequestTap};
+use crate::mirror::{Admitted, Arrived, BaselineTap, Mirror, RequestTap};
 use crate::route::table::{Route, Routes};
 use crate::upstream::{Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, head_within};
 
@@ -220,7 +220,7 @@ impl Forward {
             route.record_baseline(latency);
         }
         if let Some(tap) = tap {
-            tap.head(Head::of(&response, latency.unwrap_or_default()));
+            tap.head(&response, latency.unwrap_or_default());
         }
         Ok(response)
     }

@@ -119,6 +119,11 @@ pub fn expects_continue(headers: &HeaderMap) -> bool {
     value.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
+/// The same with memory of its own: a clone keeps the whole buffer that its connection read into.
+pub fn copied(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).expect("it is a header value already")
+}
+
 /// Makes one line of the cookies that HTTP/2 may have split (RFC 9113 section 8.2.3): HTTP/1.1
 /// allows no second line.
 pub fn join_cookies(headers: &mut HeaderMap) {

@@ -13,11 +13,13 @@ use metrics_exporter_prometheus::{
 };
 use metrics_process::Collector;
 
+use crate::compare::{Differences, Kind};
 use crate::exchange::{NoiseResult, Outcome, Role, Verdict};
 
 const REQUESTS: &str = "mirror_requests_total";
 const LATENCY: &str = "mirror_latency_seconds";
 const MISMATCHES: &str = "mirror_diff_mismatches_total";
+const FIELD_DIFFERENCES: &str = "mirror_field_differences_total";
 const ENABLED: &str = "mirror_enabled";
 const ABORTS: &str = "mirror_aborts_total";
 const ROUTE_ENABLED: &str = "mirror_route_enabled";
@@ -106,6 +108,7 @@ pub struct RouteMetrics {
     /// Of the candidate.
     pub candidate: TargetMetrics,
     mismatches: Counter,
+    differences: [Counter; Kind::ALL.len()],
     outcomes: [Counter; Outcome::ALL.len()],
     noise: [Counter; NoiseResult::ALL.len()],
 }
@@ -122,6 +125,13 @@ impl RouteMetrics {
     /// Counts what came of asking the secondary.
     pub fn count_noise(&self, result: NoiseResult) {
         self.noise[result as usize].increment(1);
+    }
+
+    /// Counts each difference that was listed of a pair.
+    pub fn count_differences(&self, differences: &Differences) {
+        for difference in &differences.found {
+            self.differences[difference.kind as usize].increment(1);
+        }
     }
 }
 
@@ -196,6 +206,11 @@ impl Metrics {
             noise.iter().for_each(touch);
             let mismatches = counter!(MISMATCHES, "route" => route.clone());
             touch(&mismatches);
+            let differences = Kind::ALL.map(|kind| {
+                let (name, risk) = (kind.name(), kind.risk().name());
+                counter!(FIELD_DIFFERENCES, "route" => route.clone(), "kind" => name, "risk" => risk)
+            });
+            differences.iter().for_each(touch);
             let (enabled, aborts) = route_switch(&route);
             touch(&aborts);
             enabled.set(1.0);
@@ -205,6 +220,7 @@ impl Metrics {
                 baseline: target(&route, Role::Baseline),
                 candidate: target(&route, Role::Candidate),
                 mismatches,
+                differences,
                 outcomes,
                 noise,
             }
@@ -317,6 +333,10 @@ fn describe() {
         "Time of the upstream call, from the request sent whole to the last byte of the response head."
     );
     describe_counter!(MISMATCHES, "Pairs whose responses differ after normalisation.");
+    describe_counter!(
+        FIELD_DIFFERENCES,
+        "Differences between the answers of a pair, as far as they were listed, by kind and risk."
+    );
     describe_gauge!(ENABLED, "1 while mirroring is allowed, else 0.");
     describe_counter!(ABORTS, "Times mirroring was switched off, by the guardrail or by hand.");
     describe_gauge!(
@@ -344,6 +364,7 @@ fn describe() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Difference;
 
     #[test]
     fn all_series_of_a_route_exist_with_value_0_before_the_first_event() {
@@ -355,6 +376,11 @@ mod tests {
                 "mirror_outcomes_total{{route=\"other\",outcome=\"{}\"}} 0",
                 outcome.name()
             );
+            assert!(text.contains(&line), "{line} not in\n{text}");
+        }
+        for kind in Kind::ALL {
+            let labels = format!("kind=\"{}\",risk=\"{}\"", kind.name(), kind.risk().name());
+            let line = format!("mirror_field_differences_total{{route=\"other\",{labels}}} 0");
             assert!(text.contains(&line), "{line} not in\n{text}");
         }
         for line in [
@@ -418,6 +444,28 @@ mod tests {
         let text = Metrics::new().unwrap().render(Gauges::default());
         for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
             assert!(text.contains(&format!("\nprocess_{name} ")), "{name} not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn each_listed_difference_counts_by_its_kind_and_risk() {
+        let metrics = Metrics::new().unwrap();
+        let route = metrics.route("GET /");
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at);
+            let (place, field) = ("$".to_owned(), "$".to_owned());
+            let difference = Difference { place, field, kind, baseline: None, candidate: None };
+            route.count_differences(&Differences { found: vec![difference; at + 1], more: false });
+        }
+        let text = metrics.render(Gauges::default());
+        for (labels, count) in [
+            ("kind=\"missing\",risk=\"high\"", 1),
+            ("kind=\"added\",risk=\"low\"", 2),
+            ("kind=\"header\",risk=\"medium\"", 8),
+        ] {
+            let line =
+                format!("mirror_field_differences_total{{route=\"GET /\",{labels}}} {count}");
+            assert!(text.contains(&line), "{line} not in\n{text}");
         }
     }
 

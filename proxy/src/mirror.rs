@@ -33,6 +33,8 @@ pub use ticket::RequestTap;
 use self::reach::Reach;
 use self::slots::Slots;
 use crate::body::{Budget, Capture, Held};
+use crate::compare::Policy;
+use crate::compare::rules::RuleBook;
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::gate::{Gate, Reading};
 use crate::guardrail::{Epoch, Guardrail, Moment, Transition};
@@ -65,6 +67,8 @@ pub struct Config {
     pub unreachable_after: u32,
     /// Share of mirrored requests that go to the secondary too, 0.0 to 1.0.
     pub noise_fraction: f64,
+    /// What the comparison is told to relax.
+    pub rules: RuleBook,
 }
 
 /// Points of the mirror side where a test may make it fail.
@@ -105,6 +109,8 @@ pub struct Mirror {
     pub guardrail: Arc<Mutex<Guardrail>>,
     /// What the pairs told so far.
     pub report: Mutex<Report>,
+    /// The rules of the comparison.
+    pub policy: Policy,
     /// The byte budget.
     pub budget: Arc<Budget>,
     /// Copies sent and not yet answered.
@@ -154,6 +160,7 @@ impl Mirror {
     /// The shared part, and the end of the queue for [`worker::run`].
     pub fn new(
         config: Config,
+        policy: Policy,
         guardrail: Arc<Mutex<Guardrail>>,
         gate: Gate,
         announcer: Arc<Announcer>,
@@ -168,6 +175,7 @@ impl Mirror {
         let mirror = Self {
             guardrail,
             report: Mutex::default(),
+            policy,
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
             slots: Slots::new(config.concurrency),

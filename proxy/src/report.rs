@@ -37,6 +37,9 @@ pub struct Pair<'a> {
     pub baseline: (Duration, bool),
     /// The candidate's latency, where a head came, and whether it failed.
     pub candidate: (Option<Duration>, bool),
+    /// Whether there was content to compare, be it empty: answers to HEAD and 304 are about a content
+    /// that they do not have, and their agreement says nothing of it.
+    pub content: bool,
     /// What differs; `None` when the answers were not compared (there was none, or no room).
     pub differences: Option<&'a Differences>,
 }
@@ -63,8 +66,10 @@ struct Route {
 pub struct Numbers {
     /// Pairs taken in.
     pub pairs: u64,
-    /// Those whose answers were compared.
+    /// Those whose answers were compared; not those that agree without any content.
     pub compared: u64,
+    /// Those that agree without content: two empty 304 do not say that contents are equal.
+    pub without_content: u64,
     /// Those whose answers differ.
     pub mismatched: u64,
     /// Those that differ in a field that is not noise.
@@ -253,7 +258,11 @@ impl Numbers {
         self.candidate.record(pair.candidate.0);
         let Some(differences) = pair.differences else { return false };
         let differs = !differences.found.is_empty() || differences.more;
-        self.compared += 1;
+        if differs || pair.content {
+            self.compared += 1;
+        } else {
+            self.without_content += 1;
+        }
         self.mismatched += u64::from(differs);
         differs
     }
@@ -262,6 +271,7 @@ impl Numbers {
     pub fn add(&mut self, other: &Self) {
         self.pairs += other.pairs;
         self.compared += other.compared;
+        self.without_content += other.without_content;
         self.mismatched += other.mismatched;
         self.net_mismatched += other.net_mismatched;
         self.baseline_alone_failed += other.baseline_alone_failed;

@@ -222,6 +222,11 @@ pub(super) fn make_room<T>(list: &mut Vec<T>, grant: &mut Grant<'_>) -> Result<(
 }
 
 impl<'a> Tape<'a> {
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// What a node is; node 0 is the document.
     pub(super) fn kind(&self, node: usize) -> Kind {
         self.nodes[node].kind

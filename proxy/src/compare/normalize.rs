@@ -1,26 +1,40 @@
-//! What a comparison leaves out: keys whose values differ by nature, and keys whose values are
-//! nobody's business.
+//! Keys that get special treatment wherever they are: those whose values differ by nature, and those
+//! whose values are nobody's business.
 
+use std::sync::Arc;
+
+use super::policy::Used;
+use super::rules::MaskAs;
 use super::text::Text;
 
 type Names = &'static [&'static str];
 
+const IGNORED: Names = &["timestamp", "trace_id", "traceId", "request_id", "requestId"];
+const MASKED: Names = &["email", "phone", "name", "cc_last4"];
+
 /// Names of JSON keys that get special treatment, at any depth, matched without regard to case.
-/// Making them allocates nothing: that is done for each comparison.
+/// Making the default ones allocates nothing.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub(super) struct Keys {
     ignored: Names,
     masked: Names,
+    more: Vec<KeyRule>,
     outlines: Outlines,
 }
 
-impl Default for Rules {
+/// A name that was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct KeyRule {
+    pub(super) name: String,
+    /// `None` for one that is ignored.
+    pub(super) mask: Option<MaskAs>,
+    pub(super) used: Arc<Used>,
+}
+
+impl Default for Keys {
     fn default() -> Self {
-        const RULES: Rules = Rules::new(
-            &["timestamp", "trace_id", "traceId", "request_id", "requestId"],
-            &["email", "phone", "name", "cc_last4"],
-        );
-        RULES
+        const KEYS: Keys = Keys::of(IGNORED, MASKED);
+        KEYS
     }
 }
 
@@ -33,12 +47,17 @@ impl Outlines {
     const fn add(mut self, names: Names) -> Self {
         let mut index = 0;
         while index < names.len() {
-            let name = names[index].as_bytes();
-            let (slot, bit) = Self::place(name[0], name.len());
-            self.0[slot] |= bit;
+            self.add_one(names[index]);
             index += 1;
         }
         self
+    }
+
+    const fn add_one(&mut self, name: &str) {
+        let name = name.as_bytes();
+        let first = if name.is_empty() { 0 } else { name[0] };
+        let (slot, bit) = Self::place(first, name.len());
+        self.0[slot] |= bit;
     }
 
     /// Letters have the same low five bits in either case. Long names share a slot.
@@ -64,14 +83,25 @@ pub(super) enum Treatment<'r> {
     /// Must be on both sides or on neither; the value is not looked at. Known by the rule's name,
     /// since its own spelling may differ from side to side.
     Masked(&'r str),
+    /// The same, but for its value, which is compared and not shown.
+    Hashed(&'r str),
 }
 
-impl Rules {
+impl Keys {
     /// Everything is compared.
-    pub(super) const NONE: Self = Self::new(&[], &[]);
+    pub(super) const NONE: Self = Self::of(&[], &[]);
 
-    const fn new(ignored: Names, masked: Names) -> Self {
-        Self { ignored, masked, outlines: Outlines([0; 16]).add(ignored).add(masked) }
+    const fn of(ignored: Names, masked: Names) -> Self {
+        let outlines = Outlines([0; 16]).add(ignored).add(masked);
+        Self { ignored, masked, more: Vec::new(), outlines }
+    }
+
+    /// Those that are always special, unless not wanted, and more.
+    pub(super) fn with(builtin: bool, more: Vec<KeyRule>) -> Self {
+        let mut keys = if builtin { Self::default() } else { Self::NONE };
+        more.iter().for_each(|rule| keys.outlines.add_one(&rule.name));
+        keys.more = more;
+        keys
     }
 
     #[inline]
@@ -79,13 +109,33 @@ impl Rules {
         if self.outlines.may_have(key) { self.looked_up(key) } else { Treatment::Compared }
     }
 
+    /// As [`Self::treatment`], and notes which rules applied.
+    pub(super) fn noted(&self, key: &Text<'_>) -> Treatment<'_> {
+        let treatment = self.treatment(key);
+        if treatment != Treatment::Compared {
+            let applied = self.more.iter().filter(|rule| key.is_any_case_of(&rule.name));
+            applied.for_each(|rule| rule.used.note());
+        }
+        treatment
+    }
+
+    /// What is ignored is not even masked; what is to be compared by its hash is compared.
     fn looked_up(&self, key: &Text<'_>) -> Treatment<'_> {
-        let named = |name: &&&'static str| key.is_any_case_of(name);
-        if self.ignored.iter().any(|name| named(&name)) {
+        let builtin = |names: Names| names.iter().find(|name| key.is_any_case_of(name));
+        let more = |mask| {
+            let wanted = move |rule: &&KeyRule| rule.mask == mask && key.is_any_case_of(&rule.name);
+            self.more.iter().find(wanted).map(|rule| rule.name.as_str())
+        };
+        if builtin(self.ignored).is_some() || more(None).is_some() {
             return Treatment::Ignored;
         }
-        let masked = self.masked.iter().find(named);
-        masked.map_or(Treatment::Compared, |name| Treatment::Masked(name))
+        if let Some(name) = more(Some(MaskAs::Hash)) {
+            return Treatment::Hashed(name);
+        }
+        if let Some(name) = builtin(self.masked) {
+            return Treatment::Masked(name);
+        }
+        more(Some(MaskAs::Equal)).map_or(Treatment::Compared, Treatment::Masked)
     }
 }
 
@@ -95,8 +145,8 @@ mod tests {
 
     #[test]
     fn special_keys_are_known_in_any_case_and_others_are_compared() {
-        let rules = Rules::default();
-        let treatment = |key: &'static str| rules.treatment(&Text::plain(key));
+        let keys = Keys::default();
+        let treatment = |key: &'static str| keys.treatment(&Text::plain(key));
         for key in
             ["timestamp", "trace_id", "traceId", "request_id", "requestId", "TIMESTAMP", "TraceID"]
         {
@@ -109,5 +159,32 @@ mod tests {
         for key in ["", "id", "timestamps", "e-mail", "names", "trace-id", "user_name"] {
             assert_eq!(treatment(key), Treatment::Compared, "{key}");
         }
+    }
+
+    #[test]
+    fn more_keys_join_the_builtin_ones_and_what_asks_for_more_care_goes_first() {
+        let rule = |name: &str, mask| KeyRule { name: name.to_owned(), mask, used: Arc::default() };
+        let more = || {
+            vec![
+                rule("nonce", None),
+                rule("Email", Some(MaskAs::Hash)),
+                rule("phone", None),
+                rule("iban", Some(MaskAs::Equal)),
+                rule("", None),
+            ]
+        };
+        let keys = Keys::with(true, more());
+        let treatment = |key: &'static str| keys.noted(&Text::plain(key));
+        assert_eq!(treatment("NONCE"), Treatment::Ignored);
+        assert_eq!(treatment("email"), Treatment::Hashed("Email"));
+        assert_eq!(treatment("phone"), Treatment::Ignored);
+        assert_eq!(treatment("Iban"), Treatment::Masked("iban"));
+        assert_eq!(treatment("timestamp"), Treatment::Ignored);
+        assert_eq!(treatment(""), Treatment::Ignored);
+        assert!(keys.more.iter().all(|rule| rule.used.get()));
+        let alone = Keys::with(false, more());
+        assert_eq!(alone.treatment(&Text::plain("timestamp")), Treatment::Compared);
+        assert_eq!(alone.treatment(&Text::plain("nonce")), Treatment::Ignored);
+        assert!(!alone.more.iter().any(|rule| rule.used.get()));
     }
 }

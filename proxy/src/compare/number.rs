@@ -1,6 +1,8 @@
 //! Whether two JSON numbers have the same exact decimal value. Nothing is rounded, no exponent is
 //! too long, and nothing is copied: a number may be as long as a body.
 
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
 /// Above every distance by which a decimal point can be shifted within one body.
 const FAR: i64 = 1 << 40;
 
@@ -16,6 +18,24 @@ pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
     a.negative == b.negative
         && only_digits(a.digits).eq(only_digits(b.digits))
         && difference(&a.exponent, &b.exponent) == Some(b.point - a.point)
+}
+
+/// A hash of a number's value: equal numbers have the same, and so have exponents that are both far.
+pub(super) fn digest(text: &[u8], seed: u64) -> u64 {
+    let decimal = Decimal::of(text);
+    if decimal.digits.is_empty() {
+        return xxh3_64_with_seed(b"0", seed);
+    }
+    let magnitude = decimal.exponent.near().map(|exponent| exponent + decimal.point);
+    let magnitude = magnitude.filter(|sum| sum.abs() <= FAR).unwrap_or(FAR + 1);
+    let sign = if decimal.negative { [b'-'] } else { [b'+'] };
+    let seed = xxh3_64_with_seed(&magnitude.to_le_bytes(), seed ^ u64::from(sign[0]));
+    if !decimal.digits.contains(&b'.') {
+        return xxh3_64_with_seed(decimal.digits, seed);
+    }
+    let mut hasher = Xxh3::with_seed(seed);
+    decimal.digits.split(|byte| *byte == b'.').for_each(|part| hasher.update(part));
+    hasher.digest()
 }
 
 /// The value is `±0.digits × 10^(point + exponent)`.
@@ -76,6 +96,14 @@ impl<'a> Exponent<'a> {
         Self { sign, digits }
     }
 
+    /// Its value, unless that is far.
+    fn near(&self) -> Option<i64> {
+        let zeros = self.digits.iter().take_while(|digit| **digit == b'0').count();
+        let digits = &self.digits[zeros..];
+        let add = |sum: i64, digit: &u8| sum * 10 + i64::from(digit - b'0');
+        (digits.len() <= 15).then(|| self.sign * digits.iter().fold(0, add))
+    }
+
     /// The signed digit at a place, 0 being that of the ones.
     fn digit(&self, place: usize) -> i64 {
         let index = self.digits.len().checked_sub(place + 1);
@@ -98,7 +126,14 @@ fn difference(a: &Exponent<'_>, b: &Exponent<'_>) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::equal;
+    use super::{digest, equal as equal_values};
+
+    /// Equal values have equal digests, whatever else has.
+    fn equal(a: &[u8], b: &[u8]) -> bool {
+        let equal = equal_values(a, b);
+        assert!(!equal || digest(a, 7) == digest(b, 7));
+        equal
+    }
 
     #[test]
     fn equal_values_in_different_spellings_are_equal() {
@@ -151,5 +186,13 @@ mod tests {
             assert!(!equal(a.as_bytes(), b.as_bytes()), "{a} {b}");
             assert!(!equal(b.as_bytes(), a.as_bytes()), "{b} {a}");
         }
+    }
+
+    #[test]
+    fn different_values_have_different_digests_unless_they_are_far() {
+        for (a, b) in [("1", "-1"), ("1", "10"), ("1.5", "1.25"), ("0", "1"), ("1e-400", "1e400")] {
+            assert_ne!(digest(a.as_bytes(), 7), digest(b.as_bytes(), 7), "{a} {b}");
+        }
+        assert_ne!(digest(b"1", 7), digest(b"1", 8));
     }
 }

@@ -11,11 +11,12 @@ use proptest::sample::{Index, select};
 
 use document::{Json, document};
 
+use super::Verdict;
 use super::tests::{coded, side, verdict, verdict_with};
-use super::{Rules, Verdict};
 
 mod document;
 mod pairs;
+mod rules;
 mod tree;
 
 fn in_some_case(names: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -287,7 +288,7 @@ proptest! {
 
     #[test]
     fn special_keys_are_special_in_any_case(ignored in ignored_key(), masked in masked_key()) {
-        let rules = Rules::default();
+        let rules = super::normalize::Keys::default();
         let treatment = |key: &str| format!("{:?}", rules.treatment(&super::text::Text::plain(key)));
         prop_assert_eq!(treatment(&ignored), "Ignored");
         prop_assert!(treatment(&masked).starts_with("Masked"));

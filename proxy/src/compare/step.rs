@@ -11,14 +11,14 @@
 //! out: that is left to [`super::walk`].
 
 use super::lex;
-use super::normalize::{Rules, Treatment};
+use super::normalize::{Keys, Treatment};
 use super::number;
 use super::text::Text;
 
 /// Whether two documents are equal under these rules; `None` when that takes a closer look. They
 /// must not have the same bytes: those are equal without being JSON. What is too long for a tape
 /// is no JSON, and is left to it.
-pub(super) fn equal(ours: &[u8], theirs: &[u8], rules: &Rules) -> Option<bool> {
+pub(super) fn equal(ours: &[u8], theirs: &[u8], rules: &Keys) -> Option<bool> {
     u32::try_from(ours.len().max(theirs.len())).ok()?;
     let mut step = Step { ours, theirs, rules, at: 0, shift: 0, same: 0, open: Open::default() };
     step.meet(0, 0);
@@ -44,7 +44,7 @@ enum End {
 struct Step<'a> {
     ours: &'a [u8],
     theirs: &'a [u8],
-    rules: &'a Rules,
+    rules: &'a Keys,
     /// In ours.
     at: usize,
     /// How far theirs is ahead; it wraps when ours is.
@@ -183,10 +183,11 @@ impl Step<'_> {
             return Err(End::Different);
         }
         self.take(End::Different)?;
-        if self.rules.treatment(&key) == Treatment::Compared {
-            return Ok(true);
+        match self.rules.treatment(&key) {
+            // What is compared by its hash is equal where it is the same.
+            Treatment::Compared | Treatment::Hashed(_) => return Ok(true),
+            Treatment::Ignored | Treatment::Masked(_) => self.pass_over()?,
         }
-        self.pass_over()?;
         Ok(false)
     }
 
@@ -309,7 +310,7 @@ impl Step<'_> {
 /// is left out, so that this does not lead here again.
 fn value_end(text: &[u8], at: usize) -> Result<usize, End> {
     let open = Open::default();
-    let rules = &Rules::NONE;
+    let rules = &Keys::NONE;
     let mut step = Step { ours: text, theirs: text, rules, at, shift: 0, same: usize::MAX, open };
     step.whole_value()?;
     Ok(step.at)
@@ -330,7 +331,7 @@ mod tests {
 
     #[track_caller]
     fn judged(ours: &str, theirs: &str, expected: Option<bool>) {
-        let rules = Rules::default();
+        let rules = Keys::default();
         let (ours, theirs) = (ours.as_bytes(), theirs.as_bytes());
         assert_eq!(equal(ours, theirs, &rules), expected);
         assert_eq!(equal(theirs, ours, &rules), expected);
@@ -348,7 +349,7 @@ mod tests {
             ["", "01", "nul", "\"\n\"", r#""\x""#, "[1,]", "{\"a\"}", "[}", "1 2", "\"", "2]"]
         {
             let (ours, theirs) = (with("1"), with(value));
-            let rules = Rules::default();
+            let rules = Keys::default();
             assert_ne!(equal(ours.as_bytes(), theirs.as_bytes(), &rules), Some(true), "{value}");
             assert_ne!(equal(theirs.as_bytes(), ours.as_bytes(), &rules), Some(true), "{value}");
         }
@@ -415,7 +416,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_utf8_make_a_document_no_json_wherever_they_are() {
-        let rules = Rules::default();
+        let rules = Keys::default();
         let bodies = |bad: &[u8], same: &[u8], id: &[u8]| {
             [&b"{\"a\":\""[..], same, b"\",\"traceId\":\"", bad, id, b"\"}"].concat()
         };

@@ -21,6 +21,16 @@ impl<'a> Text<'a> {
         Self::new(raw.as_bytes(), false)
     }
 
+    /// Bytes in which nothing is escaped.
+    pub(super) fn of(raw: &'a [u8]) -> Self {
+        Self::new(raw, false)
+    }
+
+    /// Its bytes, where nothing is escaped.
+    pub(super) fn as_plain(&self) -> Option<&'a [u8]> {
+        self.plain.then_some(self.raw)
+    }
+
     /// Its first byte and its length, where nothing is escaped.
     pub(super) fn outline(&self) -> Option<(u8, usize)> {
         self.raw.first().filter(|_| self.plain).map(|first| (*first, self.raw.len()))
@@ -56,14 +66,15 @@ impl<'a> Text<'a> {
         self.bytes().map(lower).eq(name.bytes().map(lower))
     }
 
-    fn bytes(&self) -> Unescaped<'a> {
+    /// Its bytes, one by one.
+    pub(super) fn bytes(&self) -> Unescaped<'a> {
         Unescaped { rest: self.raw, pending: [0; 4], from: 4 }
     }
 }
 
 /// The bytes of a string without its escapes. A surrogate without its partner is no character; it
 /// gives the three bytes that UTF-8 would have for it, so that it equals only itself.
-struct Unescaped<'a> {
+pub(super) struct Unescaped<'a> {
     rest: &'a [u8],
     /// What is left of the last `\u` escape, at the end of the array.
     pending: [u8; 4],

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::json::{Kind, Tape, make_room};
-use super::normalize::{Rules, Treatment};
+use super::normalize::{Keys, Treatment};
 use super::number;
 use super::text::Text;
 use super::{Grant, Obstacle};
@@ -13,7 +13,7 @@ use super::{Grant, Obstacle};
 pub(super) fn equal(
     ours: &Tape<'_>,
     theirs: &Tape<'_>,
-    rules: &Rules,
+    rules: &Keys,
     grant: Grant<'_>,
 ) -> Result<bool, Obstacle> {
     let mut walk = Walk { ours, theirs, rules, due: Vec::new(), lent: 0, grant };
@@ -35,7 +35,7 @@ pub(super) fn equal(
 struct Walk<'w, 'a> {
     ours: &'w Tape<'a>,
     theirs: &'w Tape<'a>,
-    rules: &'w Rules,
+    rules: &'w Keys,
     /// Pairs of arrays and pairs of objects that are still to compare.
     due: Vec<(usize, usize)>,
     /// Bytes granted for lists that do not outlive one object: they take turns.
@@ -152,7 +152,7 @@ fn sorted<'a>(
     tape: &Tape<'a>,
     object: usize,
     first: &Member<'a>,
-    rules: &'a Rules,
+    rules: &'a Keys,
 ) -> Vec<Listed<'a>> {
     let rest = || tape.children_from(tape.behind(first.value), object);
     let mut list = Vec::with_capacity(1 + rest().count());
@@ -169,12 +169,13 @@ impl<'a> Member<'a> {
     }
 
     /// None for one that leaves no trace.
-    fn new(tape: &Tape<'a>, key: usize, rules: &'a Rules) -> Option<Self> {
+    fn new(tape: &Tape<'a>, key: usize, rules: &'a Keys) -> Option<Self> {
         let text = tape.text(key);
         let value = key + 1;
         match rules.treatment(&text) {
             Treatment::Ignored => None,
             Treatment::Compared => Some(Self { key: text, masked: false, value }),
+            Treatment::Hashed(name) => Some(Self { key: Text::plain(name), masked: false, value }),
             Treatment::Masked(name) => Some(Self { key: Text::plain(name), masked: true, value }),
         }
     }

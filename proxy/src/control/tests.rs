@@ -47,6 +47,7 @@ fn report_of_one_pair() -> Summary {
     let pair = Pair {
         baseline: (latency, false),
         candidate: (Some(latency), false),
+        content: true,
         differences: Some(&differences),
     };
     let route: Arc<str> = "GET /a".into();
@@ -87,6 +88,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         on_transition: Arc::new(move |t: &Transition| heard.lock().unwrap().push(t.clone())),
         events: Arc::new(|| vec![json!({"event": "tripped"})]),
         report: Arc::new(OnePair(Arc::clone(&resets))),
+        unused_rules: Arc::new(Vec::new),
     };
     Fixture { control, told, resets }
 }
@@ -204,6 +206,7 @@ async fn the_status_before_the_first_abort_is_all_there_with_nulls() {
             "signal": "errors",
         },
         "routes": [],
+        "unusedRules": [],
     });
     let mut status = fixture.status().await;
     // Its numbers depend on the weights of the bets; what counts is that they are there.

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::oneshot;
 
 use super::{Mirror, Stage, contained, ticket};
 use crate::body::{ReplyBody, Tap};
-use crate::headers::{is_grpc, says_grpc};
+use crate::compare::Headers;
+use crate::headers::{copied, is_grpc, says_grpc};
 
 /// What is kept of a response head.
 #[derive(Clone, Debug)]
@@ -20,8 +21,8 @@ pub struct Head {
     pub status: StatusCode,
     /// From the request sent whole to the last byte of this head.
     pub latency: Duration,
-    /// The header of this name.
-    pub content_type: Option<HeaderValue>,
+    /// The headers that may be compared.
+    pub headers: Headers,
     /// The header lines of this name.
     pub content_encoding: Vec<HeaderValue>,
     /// The status of a gRPC call; in the trailers, where the answer has a body.
@@ -35,8 +36,8 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_FAILURES: [&[u8]; 6] = [b"2", b"4", b"12", b"13", b"14", b"15"];
 
 impl Head {
-    /// Keeps what the comparison needs.
-    pub fn of<B>(response: &Response<B>, latency: Duration) -> Self {
+    /// Keeps what the comparison needs: of the headers the default ones and these.
+    pub fn of<B>(response: &Response<B>, latency: Duration, names: &[HeaderName]) -> Self {
         let headers = response.headers();
         let grpc_status =
             if is_grpc(headers) { headers.get(GRPC_STATUS).map(copied) } else { None };
@@ -44,7 +45,7 @@ impl Head {
             grpc_status,
             status: response.status(),
             latency,
-            content_type: headers.get(CONTENT_TYPE).map(copied),
+            headers: Headers::of(headers, response.status(), names),
             content_encoding: headers.get_all(CONTENT_ENCODING).iter().map(copied).collect(),
         }
     }
@@ -57,7 +58,7 @@ impl Head {
     }
 
     fn grpc_status_of(&self, trailers: &HeaderMap) -> Option<HeaderValue> {
-        let is_grpc = self.content_type.as_ref().is_some_and(|it| says_grpc(it.as_bytes()));
+        let is_grpc = self.headers.content_type().is_some_and(says_grpc);
         trailers.get(GRPC_STATUS).filter(|_| is_grpc).cloned()
     }
 
@@ -66,11 +67,6 @@ impl Head {
         let grpc = self.grpc_status.as_ref().map(HeaderValue::as_bytes);
         self.status.is_server_error() || grpc.is_some_and(|code| GRPC_FAILURES.contains(&code))
     }
-}
-
-/// With memory of its own: a clone would keep the whole buffer that its connection read into.
-fn copied(value: &HeaderValue) -> HeaderValue {
-    HeaderValue::from_bytes(value.as_bytes()).expect("it is a header value already")
 }
 
 /// How the baseline's side of a pair ended.
@@ -178,8 +174,11 @@ pub(super) fn new(mirror: Arc<Mirror>) -> (BaselineTap, BaselineSide) {
 }
 
 impl BaselineTap {
-    /// The response head is there.
-    pub fn head(&mut self, head: Head) {
+    /// The response head is there, after this time.
+    pub fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
+        let headers = self.mirror.policy.headers();
+        // None where that panicked: the worker finds no head then.
+        let Some(head) = contained(|| Head::of(response, latency, headers)) else { return };
         // Set once per call; a second head cannot come.
         drop(self.progress.head.set(head));
         if let Some(seen) = self.head_seen.take() {

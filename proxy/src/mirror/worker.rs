@@ -6,13 +6,13 @@
 //! enough for five such pairs in a row. What takes time, comparing large bodies, has its
 //! own threads.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
@@ -43,9 +43,6 @@ const LONG_PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes of a body that is compared where it was read.
 const SMALL: u64 = 8 * 1024;
-
-/// The names that are left out or masked.
-static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
 
 /// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
 const DECODED_FACTOR: usize = 8;
@@ -83,11 +80,13 @@ pub async fn run(
                 let request = noise::Request { snapshot, body, paid: &paid, deadline, progress };
                 noise.ask(&mirror, &tally.route, &request)
             });
+            let only_head = snapshot.method == Method::HEAD;
             let copy = (snapshot, body);
             let called = call(&mirror, &candidate, &tally.route, copy, deadline, &progress, &slot);
             let called = called.await;
             drop((slot, paid));
-            let judged = judge(&mirror, &tally.route, epoch, called, &mut baseline, asked);
+            let sides = (called, &mut baseline);
+            let judged = judge(&mirror, &tally.route, epoch, sides, asked, only_head);
             if let Some(outcome) = judged.await {
                 tally.count::<()>(outcome);
             }
@@ -107,6 +106,7 @@ fn unsent(mirror: &Mirror, job: &Job) -> Option<Outcome> {
 }
 
 /// What came of the call to the candidate.
+#[expect(clippy::large_enum_variant, reason = "there is one for each call, and most are answered")]
 enum Called {
     Answered(Head, ReplyBody),
     /// No whole answer; the latency where at least the head came.
@@ -163,7 +163,7 @@ async fn call(
         mirror.note_reach(true);
         slot.answered(taken);
         route.metrics.candidate.latency.record(taken);
-        let mut head = Head::of(&response, taken);
+        let mut head = Head::of(&response, taken, mirror.policy.headers());
         match read_body(mirror, response.into_body(), &mut head, baseline).await {
             Some(body) => Called::Answered(head, body),
             None => Called::Failed(Some(taken)),
@@ -229,9 +229,9 @@ async fn judge(
     mirror: &Arc<Mirror>,
     route: &Route,
     epoch: Epoch,
-    called: Called,
-    baseline: &mut BaselineSide,
+    (called, baseline): (Called, &mut BaselineSide),
     asked: Option<Asked>,
+    only_head: bool,
 ) -> Option<Outcome> {
     match called {
         Called::Answered(head, body) => {
@@ -244,10 +244,16 @@ async fn judge(
             observe(mirror, route, epoch, &ours.head, (Some(head.latency), failed));
             let baseline = (ours.head.latency, ours.head.is_failure());
             let candidate = (Some(head.latency), failed);
-            let looked = compared(mirror, Arc::clone(&ours), Reply { head, body }).await;
+            let theirs = Reply { head, body };
+            let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
+            let content = !only_head && !(not_modified(&ours) && not_modified(&theirs));
+            let looked = compared(mirror, route, Arc::clone(&ours), theirs).await;
             let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
             let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
-            record(mirror, route, &Pair { baseline, candidate, differences });
+            if let Some(differences) = differences {
+                route.metrics.count_differences(differences);
+            }
+            record(mirror, route, &Pair { baseline, candidate, content, differences });
             if let Some(asked) = asked {
                 asked.judged(ours, differences);
             }
@@ -295,7 +301,7 @@ async fn unanswered(
     let candidate = (latency, !both_unfinished);
     observe(mirror, route, epoch, &head, candidate);
     let baseline = (head.latency, head.is_failure());
-    record(mirror, route, &Pair { baseline, candidate, differences: None });
+    record(mirror, route, &Pair { baseline, candidate, content: false, differences: None });
     Some(outcome)
 }
 
@@ -347,31 +353,45 @@ struct Reply {
 
 /// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
 /// that no client should wait for, and has threads of its own.
-async fn compared(mirror: &Arc<Mirror>, ours: Arc<Reply>, theirs: Reply) -> Option<Looked> {
+async fn compared(
+    mirror: &Arc<Mirror>,
+    route: &Route,
+    ours: Arc<Reply>,
+    theirs: Reply,
+) -> Option<Looked> {
     mirror.probe(Stage::Compare);
-    if compare::same_bytes(&ours.side(), &theirs.side()) {
+    let chosen = route.rules(|| mirror.policy.of(&route.label));
+    let detail = chosen.wants_detail();
+    if !detail && compare::same_bytes(&ours.side(), &theirs.side(), &chosen.rules) {
         return Some((Outcome::Matched, Some(Differences::default())));
     }
     if ours.is_small() && theirs.is_small() {
-        return Some(look_closer(mirror, &ours, &theirs));
+        return Some(look_closer(mirror, &ours, &theirs, &chosen.rules, detail));
     }
     let look = {
-        let mirror = Arc::clone(mirror);
-        async move { look_closer(&mirror, &ours, &theirs) }
+        let (mirror, rules) = (Arc::clone(mirror), Arc::clone(&chosen.rules));
+        async move { look_closer(&mirror, &ours, &theirs, &rules, detail) }
     };
     mirror.compare_runtime.spawn(look).await.ok()
 }
 
-fn look_closer(mirror: &Mirror, ours: &Reply, theirs: &Reply) -> Looked {
+fn look_closer(
+    mirror: &Mirror,
+    ours: &Reply,
+    theirs: &Reply,
+    rules: &Rules,
+    detail: bool,
+) -> Looked {
     mirror.probe(Stage::Look);
     let mut decoded = mirror.budget.try_take(0);
     let mut grant = |bytes| decoded.as_mut().is_some_and(|held| held.try_grow(bytes));
     let max_decoded = mirror.config.max_body_bytes.saturating_mul(DECODED_FACTOR);
     let mut limits = Limits { max_decoded, grant: &mut grant };
     let (ours, theirs) = (ours.side(), theirs.side());
-    match compare::compare(&ours, &theirs, &RULES, &mut limits) {
-        Verdict::Matched => (Outcome::Matched, Some(Differences::default())),
-        Verdict::Mismatched => (Outcome::Mismatched, Some(compare::differences(&ours, &theirs))),
+    let looked = compare::look_closer(&ours, &theirs, rules, detail, &mut limits);
+    match looked.verdict {
+        Verdict::Matched => (Outcome::Matched, Some(looked.differences)),
+        Verdict::Mismatched => (Outcome::Mismatched, Some(looked.differences)),
         Verdict::ResponseTooLarge => (Outcome::ResponseTooLarge, None),
         Verdict::BufferFull => {
             mirror.note_drop(Outcome::DroppedBufferFull);
@@ -388,12 +408,13 @@ impl Reply {
     }
 
     fn side(&self) -> Side<'_> {
-        let Head { status, content_type, content_encoding, grpc_status, .. } = &self.head;
+        let Head { status, content_encoding, grpc_status, headers, .. } = &self.head;
         Side {
             status: status.as_u16(),
-            content_type: content_type.as_ref().map(HeaderValue::as_bytes),
+            content_type: headers.content_type(),
             content_encoding: content_encoding.iter().map(HeaderValue::as_bytes).collect(),
             grpc_status: grpc_status.as_ref().map(HeaderValue::as_bytes),
+            headers: Some(headers),
             body: match &self.body {
                 ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
                 ReplyBody::Hashed { hasher, length, cause } => compare::Body::Hashed {

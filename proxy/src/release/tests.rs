@@ -18,6 +18,7 @@ fn summary(pairs: u64, failed: u64) -> Summary {
         let pair = Pair {
             baseline: (latency, false),
             candidate: (Some(latency), index < failed),
+            content: true,
             differences: Some(&crate::compare::Differences::default()),
         };
         report.record(&route, &pair, std::time::SystemTime::UNIX_EPOCH);

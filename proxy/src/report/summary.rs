@@ -69,6 +69,8 @@ pub struct Mismatches {
     pub verdict: Verdict,
     /// Pairs whose answers were compared.
     pub compared: u64,
+    /// Further pairs that agree without content (HEAD, 304).
+    pub without_content: u64,
     /// Pairs that differ.
     pub raw: u64,
     /// Pairs that differ in a field that is not noise.

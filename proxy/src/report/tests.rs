@@ -1,5 +1,3 @@
-use std::fmt::Write;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -30,7 +28,12 @@ pub(super) fn differing(fields: &[&str]) -> Differences {
 }
 
 fn pair(differences: Option<&Differences>) -> Pair<'_> {
-    Pair { baseline: (LATENCY, false), candidate: (Some(LATENCY), false), differences }
+    Pair {
+        baseline: (LATENCY, false),
+        candidate: (Some(LATENCY), false),
+        content: true,
+        differences,
+    }
 }
 
 /// Tells a report of so many pairs on one route that differ in these fields.
@@ -64,6 +67,7 @@ fn failures_count_by_who_failed() {
         let pair = Pair {
             baseline: (LATENCY, baseline),
             candidate: (Some(LATENCY), candidate),
+            content: true,
             differences: None,
         };
         report.record(&label("GET /a"), &pair, NOW);
@@ -205,57 +209,6 @@ fn a_snapshot_says_since_when_and_in_which_order() {
     assert_eq!(report.routes()[0].as_ref(), "GET /b");
 }
 
-#[test]
-#[ignore = "a measurement: cargo test --release -p proxy --lib report::tests::how_long -- --ignored --nocapture"]
-fn how_long_things_take() {
-    let mut report = Report::default();
-    let routes: Vec<_> = (0..101).map(|route| label(&format!("GET /{route}"))).collect();
-    let mut told = String::new();
-    for (what, differences) in [("alike", differing(&[])), ("that differs", differing(&["$.a[*]"]))]
-    {
-        let started = std::time::Instant::now();
-        for index in 0..1_000_000_u32 {
-            let pair = Pair {
-                baseline: (Duration::from_micros(u64::from(index % 5000)), false),
-                ..pair(Some(&differences))
-            };
-            report.record(&routes[index as usize % routes.len()], &pair, NOW);
-        }
-        let each = started.elapsed().as_nanos() / 1_000_000;
-        writeln!(told, "a pair {what}: {each} ns").unwrap();
-    }
-    let many: Vec<_> = (0..200).map(|field| format!("$.field{field}[*].name")).collect();
-    let many: Vec<_> = many.iter().map(String::as_str).collect();
-    for route in &routes {
-        for value in 0..5 {
-            let mut differences = differing(&many);
-            for found in &mut differences.found {
-                found.baseline = Some(value.to_string());
-            }
-            report.record(route, &pair(Some(&differences)), NOW);
-        }
-    }
-    let started = std::time::Instant::now();
-    let mut longest = Duration::ZERO;
-    let mut snapshot = report.frame();
-    for route in &routes {
-        let started = std::time::Instant::now();
-        snapshot.routes.extend(report.snapshot(route));
-        longest = longest.max(started.elapsed());
-    }
-    writeln!(told, "a snapshot: {:?}, of one route {longest:?}", started.elapsed()).unwrap();
-    let started = std::time::Instant::now();
-    verdicts(&snapshot, &ALLOWED);
-    writeln!(told, "its verdicts: {:?}", started.elapsed()).unwrap();
-    let started = std::time::Instant::now();
-    let summary = summarize(&snapshot, &ALLOWED);
-    writeln!(told, "its summary: {:?}", started.elapsed()).unwrap();
-    let started = std::time::Instant::now();
-    let bytes = serde_json::to_string(&summary).unwrap().len();
-    writeln!(told, "as JSON: {:?}, {bytes} bytes", started.elapsed()).unwrap();
-    panic!("{told}");
-}
-
 /// Made-up differences: few names, so that they meet, and some large or odd ones.
 fn made_up() -> impl Strategy<Value = Differences> {
     let text = proptest::option::of("[ -~]{0,8}|\u{1b}\\[2J|é{0,400}");
@@ -283,6 +236,7 @@ proptest! {
             let pair = Pair {
                 baseline: (LATENCY, *failed),
                 candidate: ((!failed).then_some(LATENCY), *failed),
+                content: true,
                 differences: (!failed).then_some(differences),
             };
             report.record(&route, &pair, NOW);

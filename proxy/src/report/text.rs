@@ -84,10 +84,14 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
         writeln!(out, "  ! {}", plain(reason))?;
     }
     let allowed = summary.allowed;
-    let Mismatches { net, raw, compared, lower, upper, .. } = scope.mismatches;
+    let Mismatches { net, raw, compared, without_content, lower, upper, .. } = scope.mismatches;
+    let apart = match without_content {
+        0 => String::new(),
+        some => format!(", {some} more agree without content"),
+    };
     writeln!(
         out,
-        "  mismatches   {:.2} % net ({net} of {compared}, {raw} raw), {:.2} to {:.2} %; allowed {:.2} %{}",
+        "  mismatches   {:.2} % net ({net} of {compared}, {raw} raw{apart}), {:.2} to {:.2} %; allowed {:.2} %{}",
         100.0 * scope.mismatches.rate,
         100.0 * lower,
         100.0 * upper,

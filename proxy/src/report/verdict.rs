@@ -176,6 +176,7 @@ fn mismatches(
     Mismatches {
         verdict: explain("mismatches", found, allowed.mismatch_rate, reasons),
         compared,
+        without_content: numbers.without_content,
         raw,
         net,
         rate: share(net, compared),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::{LABELS_MAX, Template, label};
+use crate::compare::RouteRules;
 use crate::guardrail::gate::Gate;
 use crate::guardrail::window::Window;
 use crate::metrics::{Metrics, RouteMetrics};
@@ -23,6 +24,7 @@ pub struct Route {
     pub metrics: RouteMetrics,
     window: Mutex<Window>,
     gate: OnceLock<Gate>,
+    rules: OnceLock<RouteRules>,
 }
 
 impl Route {
@@ -32,12 +34,19 @@ impl Route {
             metrics: metrics.route(label),
             window: Mutex::new(Window::new()),
             gate: OnceLock::new(),
+            rules: OnceLock::new(),
         })
     }
 
     /// The guardrail's gate for this route, from `ask` where it was not asked for before.
     pub fn gate(&self, ask: impl FnOnce() -> Gate) -> &Gate {
         self.gate.get_or_init(ask)
+    }
+
+    /// The rules that answers on this route are compared by, from `ask` where it was not asked for
+    /// before.
+    pub fn rules(&self, ask: impl FnOnce() -> RouteRules) -> &RouteRules {
+        self.rules.get_or_init(ask)
     }
 
     /// Takes in the latency of a baseline call, mirrored or not.

@@ -5,6 +5,8 @@ use std::net::Ipv6Addr;
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 
+use crate::compare::Origin;
+
 /// Where an upstream is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -122,6 +124,15 @@ impl Target {
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let own = if self.tls { 443 } else { 80 };
         if self.port == own { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// What leads to itself, as it may say in a `Location`.
+    pub fn origin(&self) -> Origin {
+        let mut authorities = vec![self.authority()];
+        if let HostHeader::Literal(host) = &self.host_header {
+            authorities.extend(host.to_str().ok().map(str::to_owned));
+        }
+        Origin { authorities, prefix: self.prefix.clone() }
     }
 }
 

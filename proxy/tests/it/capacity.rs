@@ -134,7 +134,8 @@ async fn a_candidate_that_refuses_is_only_probed_and_gets_all_copies_when_it_is_
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
                 while !support::read_head(&mut stream).await.is_empty() {
-                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                        content-length: 2\r\n\r\n{}";
                     tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.unwrap();
                 }
             });

@@ -21,6 +21,7 @@ mod observability;
 mod process;
 mod protocols;
 mod report;
+mod rules;
 mod shutdown;
 mod streaming;
 mod tidy;

@@ -204,3 +204,20 @@ async fn a_report_is_had_over_https_too() {
     let (code, said) = ask(&url, &[], &[]).await;
     assert_eq!(code, Some(2), "nobody vouches for it: {said}");
 }
+
+#[tokio::test]
+async fn pairs_that_agree_without_content_are_shown_apart() {
+    let by_path = |request: crate::support::Seen| async move {
+        let status = request.target.trim_start_matches('/').parse().unwrap_or(200);
+        crate::support::status(status)
+    };
+    let (baseline, candidate) = (upstream(by_path).await, upstream(by_path).await);
+    let proxy = proxy(baseline.addr, candidate.addr, easy).await;
+    for path in ["/304", "/204", "/200"] {
+        pairs(&proxy, path, 1).await;
+    }
+    proxy.client.head(proxy.url("/200")).send().await.unwrap();
+    eventually!(report(&proxy).await["pairs"] == 4);
+    let mismatches = &report(&proxy).await["mismatches"];
+    assert_eq!((&mismatches["compared"], &mismatches["withoutContent"]), (&2.into(), &2.into()));
+}

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::eventually;
 use crate::support::{
-    fixed, http2, http2_body, hung, in_time, proxy, raw, read_head, read_until, refusing, upstream,
-    writes,
+    fixed, http2, http2_body, hung, in_time, proxy, raw, read_head, read_until, refusing, text,
+    upstream, writes,
 };
 
 const WITH_TRAILERS: &[u8] =
@@ -41,7 +41,7 @@ async fn trailers_pass_both_ways_where_announced_and_asked_for() {
         }
     })
     .await;
-    let candidate = fixed("ok").await;
+    let candidate = upstream(|_| async { text("ok") }).await;
     let proxy = proxy(baseline, candidate.addr, |_| {}).await;
     let mut client = proxy.connect().await;
     let request = b"POST / HTTP/1.1\r\nhost: x\r\nTE: trailers\r\nTrailer: X-Sum\r\n\

@@ -173,3 +173,8 @@ fn nested(
 pub(super) fn document() -> impl Strategy<Value = Json> {
     nested(leaf(), "[a-hé\"\\\\]{1,3}")
 }
+
+/// The same with keys that need no escape between single quotes but for backslashes.
+pub(super) fn nested_with_plain_keys() -> impl Strategy<Value = Json> {
+    nested(leaf(), "[a-h\u{e9}\"\\\\]{1,3}")
+}

@@ -2,8 +2,9 @@
 //! the plain trees, the tape, and the walk in step. Made by a generator of their own, since a
 //! million must be had in a minute.
 
+use super::super::normalize::Keys;
 use super::super::tests::verdict;
-use super::super::{Rules, Verdict, json, step, walk};
+use super::super::{Verdict, json, step, walk};
 use super::document::Json;
 use super::tree;
 
@@ -128,7 +129,7 @@ impl Dice {
 fn by_tape(a: &[u8], b: &[u8]) -> bool {
     let parse = |body| json::parse(body, &mut |_| true).unwrap();
     let both = parse(a).zip(parse(b));
-    both.is_some_and(|(a, b)| walk::equal(&a, &b, &Rules::default(), &mut |_| true).unwrap())
+    both.is_some_and(|(a, b)| walk::equal(&a, &b, &Keys::default(), &mut |_| true).unwrap())
 }
 
 /// How many pairs were judged how.
@@ -155,7 +156,7 @@ impl Counts {
             return;
         }
         let tape = by_tape(a, b);
-        match step::equal(a, b, &Rules::default()) {
+        match step::equal(a, b, &Keys::default()) {
             Some(equal) => {
                 assert_eq!(equal, tape, "in step: {}", shown());
                 self.in_step += 1;

@@ -138,7 +138,8 @@ impl Probe {
         };
         // Without an end in time on the pair's side there is nothing to compare.
         let Ok(Ok((ours, raw))) = timeout_at(self.deadline, judged).await else { return };
-        if let Some((outcome, Some(noise))) = compared(&self.mirror, ours, theirs).await {
+        let looked = compared(&self.mirror, &self.count.route, ours, theirs).await;
+        if let Some((outcome, Some(noise))) = looked {
             self.compared(outcome, raw.as_ref(), &noise);
         }
     }
@@ -152,7 +153,7 @@ impl Probe {
         let response = self.noise.secondary.send(copy, &sent, false).await;
         let response = response.map_err(|error| error.reason())?;
         let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
-        let mut head = Head::of(&response, latency);
+        let mut head = Head::of(&response, latency, self.mirror.policy.headers());
         let body = read_body(&self.mirror, response.into_body(), &mut head, progress).await;
         Ok(Reply { head, body: body.ok_or("answer broken off")? })
     }

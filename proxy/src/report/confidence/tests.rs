@@ -159,3 +159,47 @@ proptest::proptest! {
         proptest::prop_assert!(upper.is_none_or(|rank| rank <= of && float(rank) >= middle));
     }
 }
+
+/// What the mixture holds.
+fn wealth(counts: Counts, mean: f64) -> f64 {
+    let bets = BETS.into_iter().zip(*LOSSES);
+    let sum: f64 = bets.map(|(bet, loss)| counts.log_wealth(bet, loss, mean).exp()).sum();
+    sum / float(BETS.len() as u64)
+}
+
+#[test]
+fn no_bet_is_in_anybodys_favour() {
+    // With half of the rest on each of the outer values the mean is `mean`.
+    for (mean, half) in [(0.5, 0.0), (0.01, 0.0), (0.99, 0.0), (0.5, 0.9), (0.3, 0.2)] {
+        let one = mean - 0.5 * half;
+        let zero = 1.0 - half - one;
+        for (zeros, halves, ones) in [(0, 0, 0), (0, 0, 3), (7, 2, 1), (30, 5, 20)] {
+            let now = Counts { zero: zeros, half: halves, one: ones };
+            let next = [
+                (zero, Counts { zero: zeros + 1, ..now }),
+                (half, Counts { half: halves + 1, ..now }),
+                (one, Counts { one: ones + 1, ..now }),
+            ];
+            let expected: f64 = next.map(|(p, counts)| p * wealth(counts, mean)).iter().sum();
+            let (now, expected) = (wealth(now, mean), expected);
+            assert!((expected / now - 1.0).abs() < 1e-9, "mean {mean}: {now}, then {expected}");
+        }
+    }
+    assert!((wealth(Counts::default(), 0.3) - 1.0).abs() < 1e-12, "he starts with 1");
+}
+
+#[test]
+fn it_is_settled_when_he_holds_one_over_alpha_and_not_before() {
+    let mut settled = 0;
+    for of in 1..200 {
+        for one in 0..=of {
+            let counts = Counts { zero: of - one, half: 0, one };
+            for (mean, alpha) in [(0.1, 0.05), (0.5, 0.01), (0.9, 0.3)] {
+                let above = counts.mean() > mean && wealth(counts, mean) * alpha >= 1.0;
+                assert_eq!(counts.is_above(mean, alpha), above, "{counts:?} {mean} {alpha}");
+                settled += u64::from(above);
+            }
+        }
+    }
+    assert!(settled > 1000, "{settled}");
+}

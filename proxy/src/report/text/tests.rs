@@ -14,6 +14,7 @@ fn summary(route: &str, found: Difference) -> Summary {
     let pair = Pair {
         baseline: (latency, false),
         candidate: (Some(latency), false),
+        content: true,
         differences: Some(&differences),
     };
     let route: Arc<str> = route.into();

@@ -1,0 +1,313 @@
+//! Two documents in detail: every difference under all rules, with its place. The slow walk, for
+//! what the quick ones find different. What is still to compare is a list, not a recursion, and all
+//! memory is asked for before it is taken.
+
+use super::annotate::{Document, Mark};
+use super::difference::{Difference, Kind};
+use super::json::{Kind as Node, make_room};
+use super::lenient;
+use super::number;
+use super::policy::Rules;
+use super::rules::MaskAs;
+use super::show::{self, MASK, Step};
+use super::{Grant, Obstacle};
+
+/// Most differences that are listed of one pair.
+pub(super) const LISTED_MAX: usize = 32;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Each with where it is in the documents, to sort by.
+    pub(super) list: Vec<(usize, Difference)>,
+    pub(super) more: bool,
+}
+
+/// Everything that differs between two documents, as far as it is listed.
+pub(super) fn differences(
+    ours: &Document<'_>,
+    theirs: &Document<'_>,
+    rules: &Rules,
+    grant: Grant<'_>,
+) -> Result<Found, Obstacle> {
+    // Each trial of two elements may look at all that is in them.
+    let mut work = 64 * (ours.tape.len() + theirs.tape.len()) + 65_536;
+    let sides = Sides { ours, theirs, rules };
+    let mut walk = Walk::new(sides, Find::All(Found::default()), 0, &mut work, grant);
+    walk.run(0, 0)?;
+    let Find::All(mut found) = walk.find else { return Ok(Found::default()) };
+    found.list.sort_by_key(|(at, _)| *at);
+    Ok(found)
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Sides<'w, 'a> {
+    pub(super) ours: &'w Document<'a>,
+    pub(super) theirs: &'w Document<'a>,
+    pub(super) rules: &'w Rules,
+}
+
+/// What a walk is for.
+pub(super) enum Find {
+    /// All differences.
+    All(Found),
+    /// Whether there is any.
+    Any(bool),
+}
+
+/// A container on the way to another: where it is in its parent.
+#[derive(Clone, Copy)]
+struct Crumb {
+    parent: u32,
+    step: At,
+}
+
+/// Where a value is in its container.
+#[derive(Clone, Copy)]
+pub(super) enum At {
+    Root,
+    Ours(u32),
+    Theirs(u32),
+    Index(u32),
+}
+
+/// Two containers that are still to compare.
+#[derive(Clone, Copy)]
+struct Due {
+    a: usize,
+    b: usize,
+    crumb: u32,
+}
+
+/// Memory of a walk, granted once for all walks that are tried within another.
+#[derive(Default)]
+struct Scratch {
+    /// The ways to all containers that are due or are being compared, parents first.
+    trail: Vec<Crumb>,
+    due: Vec<Due>,
+    /// Bytes granted for lists that do not outlive one container: they take turns.
+    lent: usize,
+    /// Of the next walk that is tried.
+    inner: Option<Box<Self>>,
+}
+
+pub(super) struct Walk<'w, 'a> {
+    pub(super) sides: Sides<'w, 'a>,
+    find: Find,
+    scratch: Scratch,
+    /// How many walks are tried around this one.
+    pub(super) depth: u8,
+    /// How many values may still be looked at to try how elements fit.
+    pub(super) work: &'w mut usize,
+    pub(super) grant: Grant<'w>,
+}
+
+impl<'w, 'a> Walk<'w, 'a> {
+    pub(super) fn new(
+        sides: Sides<'w, 'a>,
+        find: Find,
+        depth: u8,
+        work: &'w mut usize,
+        grant: Grant<'w>,
+    ) -> Self {
+        Self { sides, find, scratch: Scratch::default(), depth, work, grant }
+    }
+
+    /// Compares two values and all that is in them.
+    pub(super) fn run(&mut self, a: usize, b: usize) -> Result<(), Obstacle> {
+        self.value(a, b, u32::MAX, At::Root)?;
+        while !self.is_done() {
+            let Some(Due { a, b, crumb }) = self.scratch.due.pop() else { return Ok(()) };
+            // What is behind it belonged to containers that are done.
+            self.scratch.trail.truncate(crumb as usize + 1);
+            match self.sides.ours.tape.kind(a) {
+                Node::Array => self.arrays(a, b, crumb)?,
+                _ => self.objects(a, b, crumb)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the two that it is run on are equal, found by a walk of its own.
+    pub(super) fn fits(&mut self, a: usize, b: usize) -> Result<bool, Obstacle> {
+        let find = Find::Any(false);
+        let depth = self.depth + 1;
+        let mut walk = Walk::new(self.sides, find, depth, &mut *self.work, &mut *self.grant);
+        walk.scratch = self.scratch.inner.take().map(|inner| *inner).unwrap_or_default();
+        walk.run(a, b)?;
+        let (fits, mut scratch) = (matches!(walk.find, Find::Any(false)), walk.scratch);
+        scratch.trail.clear();
+        scratch.due.clear();
+        self.scratch.inner = Some(Box::new(scratch));
+        Ok(fits)
+    }
+
+    pub(super) fn is_trial(&self) -> bool {
+        matches!(self.find, Find::Any(_))
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        match &self.find {
+            Find::All(found) => found.more,
+            Find::Any(any) => *any,
+        }
+    }
+
+    /// Scalars are compared at once, containers later.
+    pub(super) fn value(
+        &mut self,
+        a: usize,
+        b: usize,
+        parent: u32,
+        at: At,
+    ) -> Result<(), Obstacle> {
+        let Sides { ours, theirs, rules } = self.sides;
+        let mark = ours.mark(a).with(theirs.mark(b));
+        if self.is_trial() {
+            if *self.work == 0 {
+                self.find = Find::Any(true);
+                return Ok(());
+            }
+            *self.work -= 1;
+        }
+        if mark.ignored || mark.mask == Some(MaskAs::Equal) {
+            return Ok(());
+        }
+        if mark.mask == Some(MaskAs::Hash) {
+            if ours.digest(a) != theirs.digest(b) {
+                self.report(Kind::Value, parent, at, (Some(a), Some(b)), mark);
+            }
+            return Ok(());
+        }
+        let (kind, other) = (ours.tape.kind(a), theirs.tape.kind(b));
+        let both = (Some(a), Some(b));
+        match (kind, other) {
+            (Node::Array, Node::Array) | (Node::Object, Node::Object) => {
+                make_room(&mut self.scratch.trail, &mut self.grant)?;
+                make_room(&mut self.scratch.due, &mut self.grant)?;
+                let crumb = index(self.scratch.trail.len());
+                self.scratch.trail.push(Crumb { parent, step: at });
+                self.scratch.due.push(Due { a, b, crumb });
+                return Ok(());
+            }
+            (Node::True, Node::False) | (Node::False, Node::True) => {
+                self.report(Kind::Value, parent, at, both, mark);
+            }
+            _ if kind != other => self.report(Kind::Type, parent, at, both, mark),
+            _ => {
+                let equal = match kind {
+                    Node::Number => number::equal(ours.tape.raw(a), theirs.tape.raw(b)),
+                    Node::String => ours.tape.text(a).equals(&theirs.tape.text(b)),
+                    _ => true,
+                };
+                let (one, two) = ((&ours.tape, a), (&theirs.tape, b));
+                let let_off = || lenient::equal(&rules.leniences, mark.lenient, one, two);
+                if !equal && (mark.lenient == 0 || !let_off()) {
+                    self.report(Kind::Value, parent, at, both, mark);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ours alone has it.
+    pub(super) fn missing(&mut self, a: usize, parent: u32, at: At, member: bool) {
+        let Sides { ours, rules, .. } = self.sides;
+        let null = ours.tape.kind(a) == Node::Null;
+        if !(member && null && rules.null_equals_absent) {
+            self.report(Kind::Missing, parent, at, (Some(a), None), ours.mark(a));
+        }
+    }
+
+    /// Theirs alone has it, in what is `container` in ours.
+    pub(super) fn added(&mut self, b: usize, container: usize, parent: u32, at: At, member: bool) {
+        let Sides { ours, theirs, rules } = self.sides;
+        let null = theirs.tape.kind(b) == Node::Null;
+        if !(member && null && rules.null_equals_absent) {
+            let order = ours.tape.behind(container);
+            self.note(order, Kind::Added, parent, at, (None, Some(b)), theirs.mark(b));
+        }
+    }
+
+    /// A difference at a value of ours.
+    pub(super) fn report(
+        &mut self,
+        kind: Kind,
+        parent: u32,
+        at: At,
+        (a, b): (Option<usize>, Option<usize>),
+        mark: Mark,
+    ) {
+        self.note(a.unwrap_or_default(), kind, parent, at, (a, b), mark);
+    }
+
+    fn note(
+        &mut self,
+        order: usize,
+        kind: Kind,
+        parent: u32,
+        at: At,
+        (a, b): (Option<usize>, Option<usize>),
+        mark: Mark,
+    ) {
+        let Sides { ours, theirs, .. } = self.sides;
+        let listed = match &mut self.find {
+            Find::Any(any) => {
+                *any = true;
+                return;
+            }
+            Find::All(found) if found.list.len() == LISTED_MAX => {
+                found.more = true;
+                return;
+            }
+            Find::All(_) => {
+                let (place, field) = show::place(self.steps(parent, at));
+                let shown = |document: &Document<'_>, node| match mark.mask {
+                    Some(_) => MASK.to_owned(),
+                    None => show::value(&document.tape, node),
+                };
+                let (baseline, candidate) =
+                    (a.map(|node| shown(ours, node)), b.map(|node| shown(theirs, node)));
+                Difference { place, field, kind, baseline, candidate }
+            }
+        };
+        if let Find::All(found) = &mut self.find {
+            found.list.push((order, listed));
+        }
+    }
+
+    /// Where a container that is being compared is itself.
+    pub(super) fn crumb(&self, crumb: u32) -> (u32, At) {
+        let Crumb { parent, step } = self.scratch.trail[crumb as usize];
+        (parent, step)
+    }
+
+    /// The way back from a value to the document.
+    fn steps(&self, parent: u32, at: At) -> impl Iterator<Item = Step<'w, 'a>> {
+        let Sides { ours, theirs, .. } = self.sides;
+        let mut next = Some(Crumb { parent, step: at });
+        std::iter::from_fn(move || {
+            let crumb = next?;
+            next = self.scratch.trail.get(crumb.parent as usize).copied();
+            match crumb.step {
+                At::Root => None,
+                At::Ours(key) => Some(Step::Key(&ours.tape, key as usize)),
+                At::Theirs(key) => Some(Step::Key(&theirs.tape, key as usize)),
+                At::Index(index) => Some(Step::Index(index as usize)),
+            }
+        })
+    }
+
+    pub(super) fn lend(&mut self, bytes: usize) -> Result<(), Obstacle> {
+        let more = bytes.saturating_sub(self.scratch.lent);
+        if more > 0 && !(self.grant)(more) {
+            return Err(Obstacle::NoBudget);
+        }
+        self.scratch.lent += more;
+        Ok(())
+    }
+}
+
+pub(super) fn index(at: usize) -> u32 {
+    u32::try_from(at).expect("a tape has less nodes than that")
+}

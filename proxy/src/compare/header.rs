@@ -1,0 +1,356 @@
+//! Response headers: which are kept to be compared, and what counts as equal in each.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::difference::{Difference, Kind};
+use super::policy::Used;
+use super::rules::MaskAs;
+use super::show::{MASK, bounded};
+use crate::headers::copied;
+
+const USUAL: usize = 3;
+/// Compared unless a rule says otherwise.
+const DEFAULT: [HeaderName; USUAL] = [CONTENT_TYPE, LOCATION, CACHE_CONTROL];
+/// Most lines kept besides the first of each of these.
+const LINES_MAX: usize = 32;
+/// Longest value that is kept. One that is longer is not compared.
+const VALUE_MAX: usize = 4096;
+
+/// Where an upstream says that it is: what it puts in front of paths that lead to itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Hosts, with the port where it is not the scheme's own.
+    pub authorities: Vec<String>,
+    /// In front of every path; empty for none.
+    pub prefix: String,
+}
+
+/// What is kept of a response's headers to be compared. The usual ones need no memory of their own.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    /// The first line of each of [`DEFAULT`].
+    usual: [Option<HeaderValue>; USUAL],
+    more: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Headers {
+    /// Keeps the default ones and these; of a part of a content (206) also which part it is.
+    pub fn of(headers: &HeaderMap, status: StatusCode, names: &[HeaderName]) -> Self {
+        let mut kept = Self::default();
+        for (slot, name) in kept.usual.iter_mut().zip(&DEFAULT) {
+            let mut lines = headers.get_all(name).iter().filter(|value| value.len() <= VALUE_MAX);
+            *slot = lines.next().map(copied);
+            kept.more.extend(lines.take(LINES_MAX).map(|line| (name.clone(), copied(line))));
+        }
+        let part = (status == StatusCode::PARTIAL_CONTENT).then_some(&CONTENT_RANGE);
+        for name in names.iter().chain(part).filter(|name| !DEFAULT.contains(name)) {
+            for value in headers.get_all(name) {
+                if value.len() <= VALUE_MAX && kept.more.len() < LINES_MAX {
+                    kept.more.push((name.clone(), copied(value)));
+                }
+            }
+        }
+        kept
+    }
+
+    /// The header `content-type`.
+    pub fn content_type(&self) -> Option<&[u8]> {
+        self.usual[0].as_ref().map(HeaderValue::as_bytes)
+    }
+
+    /// All lines of a name as one value (RFC 9110 section 5.3).
+    fn get(&self, name: &HeaderName) -> Option<Cow<'_, [u8]>> {
+        let usual = DEFAULT.iter().position(|usual| usual == name);
+        let first = usual.and_then(|at| self.usual[at].as_ref());
+        let more = self.more.iter().filter(|(it, _)| it == name).map(|(_, value)| value);
+        let mut lines = first.into_iter().chain(more).map(HeaderValue::as_bytes);
+        let first = Cow::Borrowed(lines.next()?.trim_ascii());
+        Some(lines.fold(first, |all, line| [&all, &b", "[..], line.trim_ascii()].concat().into()))
+    }
+}
+
+/// Which headers are compared, and how.
+#[derive(Debug)]
+pub(super) struct HeaderRules {
+    names: Vec<HeaderName>,
+    default: bool,
+    ignored: Vec<(HeaderName, Arc<Used>)>,
+    masked: Vec<(HeaderName, MaskAs, Arc<Used>)>,
+    origins: [Origin; 2],
+}
+
+impl Default for HeaderRules {
+    fn default() -> Self {
+        Self::new(true, [Origin::default(), Origin::default()])
+    }
+}
+
+impl HeaderRules {
+    pub(super) fn new(default: bool, origins: [Origin; 2]) -> Self {
+        Self { names: Vec::new(), default, ignored: Vec::new(), masked: Vec::new(), origins }
+    }
+
+    pub(super) fn compare(&mut self, names: &[HeaderName]) {
+        for name in names {
+            if !self.names.contains(name) {
+                self.names.push(name.clone());
+            }
+        }
+    }
+
+    pub(super) fn ignore(&mut self, name: &HeaderName, used: Arc<Used>) {
+        self.ignored.push((name.clone(), used));
+    }
+
+    pub(super) fn mask(&mut self, name: &HeaderName, mask: MaskAs, used: Arc<Used>) {
+        self.masked.push((name.clone(), mask, used));
+    }
+
+    /// What differs. `seed` is the key of hashes.
+    pub(super) fn differences<'h>(
+        &'h self,
+        ours: &'h Headers,
+        theirs: &'h Headers,
+        seed: u64,
+    ) -> impl Iterator<Item = Difference> + 'h {
+        let default = DEFAULT.iter().filter(|_| self.default);
+        let more = self.names.iter().filter(|name| !(self.default && DEFAULT.contains(name)));
+        let part = Some(&CONTENT_RANGE).filter(|part| !self.names.contains(part));
+        let names = default.chain(more).chain(part);
+        names.filter_map(move |name| self.one(name, ours.get(name), theirs.get(name), seed))
+    }
+
+    fn one(
+        &self,
+        name: &HeaderName,
+        ours: Option<Cow<'_, [u8]>>,
+        theirs: Option<Cow<'_, [u8]>>,
+        seed: u64,
+    ) -> Option<Difference> {
+        if ours.is_none() && theirs.is_none() {
+            return None;
+        }
+        let mut ignored = self.ignored.iter().filter(|(it, _)| it == name).peekable();
+        if ignored.peek().is_some() {
+            ignored.for_each(|(_, used)| used.note());
+            return None;
+        }
+        let mask = self.mask_of(name);
+        let equal = match (&ours, &theirs) {
+            (Some(a), Some(b)) => match mask {
+                None => self.equal(name, a, b),
+                Some(MaskAs::Equal) => true,
+                Some(MaskAs::Hash) => xxh3_64_with_seed(a, seed) == xxh3_64_with_seed(b, seed),
+            },
+            _ => false,
+        };
+        if equal {
+            return None;
+        }
+        let shown = |value: Option<Cow<'_, [u8]>>| value.map(|value| shown(name, &value, mask));
+        let place = format!("header {name}");
+        let (baseline, candidate) = (shown(ours), shown(theirs));
+        Some(Difference { field: place.clone(), place, kind: Kind::Header, baseline, candidate })
+    }
+
+    /// Cookies are somebody's business alone, whatever the rules say.
+    fn mask_of(&self, name: &HeaderName) -> Option<MaskAs> {
+        let mut found = (*name == SET_COOKIE).then_some(MaskAs::Equal);
+        for (_, mask, used) in self.masked.iter().filter(|(it, ..)| it == name) {
+            used.note();
+            if found != Some(MaskAs::Hash) {
+                found = Some(*mask);
+            }
+        }
+        found
+    }
+
+    fn equal(&self, name: &HeaderName, ours: &[u8], theirs: &[u8]) -> bool {
+        ours == theirs
+            || match name {
+                it if *it == CONTENT_TYPE => media_type(ours) == media_type(theirs),
+                it if *it == CACHE_CONTROL => directives(ours) == directives(theirs),
+                it if *it == LOCATION => {
+                    self.origins[0].without(ours) == self.origins[1].without(theirs)
+                }
+                _ => false,
+            }
+    }
+}
+
+/// A location may carry a token in its query, which no rule could name.
+fn shown(name: &HeaderName, value: &[u8], mask: Option<MaskAs>) -> String {
+    if mask.is_some() {
+        return MASK.to_owned();
+    }
+    let query = (*name == LOCATION).then(|| value.iter().position(|byte| *byte == b'?')).flatten();
+    match query {
+        Some(at) => bounded("", &value[..at], "?***"),
+        None => bounded("", value, ""),
+    }
+}
+
+/// Type and parameters (RFC 9110 section 8.3.1), without regard to case, order, space and quotes.
+fn media_type(value: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let mut parts = split(value, b';');
+    let essence = parts.next().unwrap_or_default();
+    let mut parameters: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    for parameter in &mut parameters {
+        if let Some(at) = parameter.iter().position(|byte| *byte == b'=') {
+            let name = parameter[..at].trim_ascii();
+            let value = parameter[at + 1..].trim_ascii();
+            let inside = value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\""));
+            *parameter = [name, b"=", inside.unwrap_or(value)].concat();
+        }
+    }
+    parameters.sort_unstable();
+    (essence, parameters)
+}
+
+/// The directives of RFC 9111 section 5.2, without regard to case, order and space.
+fn directives(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut directives: Vec<_> = split(value, b',').filter(|one| !one.is_empty()).collect();
+    directives.sort_unstable();
+    directives
+}
+
+fn split(value: &[u8], by: u8) -> impl Iterator<Item = Vec<u8>> {
+    value.split(move |byte| *byte == by).map(|part| part.trim_ascii().to_ascii_lowercase())
+}
+
+impl Origin {
+    /// A location as it is seen from this upstream: without what leads to itself.
+    fn without<'l>(&self, location: &'l [u8]) -> Cow<'l, [u8]> {
+        let path = self.path_here(location).unwrap_or(location);
+        match path.strip_prefix(self.prefix.as_bytes()) {
+            Some(rest) if path.first() == Some(&b'/') => match rest.first() {
+                Some(b'/') => Cow::Borrowed(rest),
+                None | Some(b'?' | b'#') => Cow::Owned([b"/", rest].concat()),
+                Some(_) => Cow::Borrowed(path),
+            },
+            _ => Cow::Borrowed(path),
+        }
+    }
+
+    /// What is behind its own authority in an absolute or scheme-relative URL.
+    fn path_here<'l>(&self, location: &'l [u8]) -> Option<&'l [u8]> {
+        let slashes = location.windows(2).position(|pair| pair == b"//")?;
+        let (scheme, rest) = (&location[..slashes], &location[slashes + 2..]);
+        let own_port = match scheme.to_ascii_lowercase().as_slice() {
+            b"http:" => &b":80"[..],
+            b"https:" => b":443",
+            b"" => b"",
+            _ => return None,
+        };
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+        let (authority, path) = rest.split_at(end.unwrap_or(rest.len()));
+        let plain = |it: &[u8]| it.strip_suffix(own_port).unwrap_or(it).to_ascii_lowercase();
+        let own = self.authorities.iter().any(|own| plain(own.as_bytes()) == plain(authority));
+        own.then_some(if path.is_empty() { b"/" } else { path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> Headers {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let names = [SET_COOKIE, HeaderName::from_static("x-own")];
+        Headers::of(&map, StatusCode::PARTIAL_CONTENT, &names)
+    }
+
+    fn rules() -> HeaderRules {
+        let origin = |host: &str, prefix: &str| Origin {
+            authorities: vec![host.to_owned()],
+            prefix: prefix.to_owned(),
+        };
+        HeaderRules::new(true, [origin("one:4001", ""), origin("two.example", "/v2")])
+    }
+
+    fn found(
+        rules: &HeaderRules,
+        ours: &[(&str, &str)],
+        theirs: &[(&str, &str)],
+    ) -> Vec<Difference> {
+        rules.differences(&headers(ours), &headers(theirs), 7).collect()
+    }
+
+    #[track_caller]
+    fn judged(name: &str, ours: &str, theirs: &str, equal: bool) {
+        let found = found(&rules(), &[(name, ours)], &[(name, theirs)]);
+        assert_eq!(found.is_empty(), equal, "{found:?}");
+    }
+
+    #[test]
+    fn media_types_are_equal_but_for_case_order_space_and_quotes() {
+        let json = "application/json; charset=utf-8; v=1";
+        judged("content-type", json, "Application/JSON;V=1;Charset=\"UTF-8\"", true);
+        judged("content-type", json, "application/json; charset=utf-8", false);
+        judged("content-type", json, "application/json; charset=latin1; v=1", false);
+        judged("content-type", "text/html", "text/plain", false);
+        judged("cache-control", "no-store, max-age=0", "Max-Age=0,no-store", true);
+        judged("cache-control", "max-age=0", "max-age=1", false);
+    }
+
+    #[test]
+    fn a_location_is_seen_from_the_upstream_that_sent_it() {
+        for theirs in ["/v2/a?b#c", "http://two.example/v2/a?b#c", "//Two.Example/v2/a?b#c"] {
+            judged("location", "http://one:4001/a?b#c", theirs, true);
+            judged("location", "/a?b#c", theirs, true);
+        }
+        judged("location", "/", "http://two.example:80/v2", true);
+        judged("location", "http://one:4001", "http://two.example/v2/", true);
+        judged("location", "http://one:4001/a", "http://one:4001/a", true);
+        judged("location", "/a", "http://one:4001/v2/a", false);
+        judged("location", "/a", "/v2/b", false);
+        judged("location", "/a?b", "/v2/a?c", false);
+        judged("location", "https://login.example/", "https://login.example/", true);
+        judged("location", "https://login.example/", "https://login.example/x", false);
+        let secret = found(&rules(), &[("location", "/a?code=secret")], &[("location", "/b?c")]);
+        assert_eq!(secret[0].baseline.as_deref(), Some("/a?***"));
+    }
+
+    #[test]
+    fn a_header_on_one_side_only_is_a_difference_and_others_are_not_looked_at() {
+        let ours = [("content-type", "text/html"), ("x-request-id", "1"), ("date", "now")];
+        let found_here = found(&rules(), &ours, &[("date", "then")]);
+        let expected = Difference {
+            place: "header content-type".to_owned(),
+            field: "header content-type".to_owned(),
+            kind: Kind::Header,
+            baseline: Some("text/html".to_owned()),
+            candidate: None,
+        };
+        assert_eq!(found_here, [expected]);
+        judged("content-range", "bytes 0-1/5", "bytes 0-1/6", false);
+        let lines = [("cache-control", "no-store"), ("cache-control", "private")];
+        assert_eq!(found(&rules(), &lines, &[("cache-control", "private,no-store")]), []);
+    }
+
+    #[test]
+    fn rules_add_hide_and_leave_out_headers() {
+        let mut rules = rules();
+        rules.compare(&[SET_COOKIE, HeaderName::from_static("x-own")]);
+        let ours = [("set-cookie", "a=secret"), ("x-own", "secret"), ("content-type", "a/b")];
+        let theirs = [("set-cookie", "a=2"), ("x-own", "2"), ("content-type", "a/c")];
+        assert_eq!(found(&rules, &ours, &theirs).len(), 2);
+        let (own, content_type) = (HeaderName::from_static("x-own"), CONTENT_TYPE);
+        let (masks, ignores) = (Arc::<Used>::default(), Arc::<Used>::default());
+        rules.mask(&own, MaskAs::Hash, Arc::clone(&masks));
+        rules.ignore(&content_type, Arc::clone(&ignores));
+        let hidden = found(&rules, &ours, &theirs);
+        assert_eq!(hidden.len(), 1);
+        assert_eq!(hidden[0].baseline.as_deref(), Some(MASK));
+        assert!(masks.get() && ignores.get());
+        assert_eq!(found(&rules, &ours, &ours), []);
+    }
+}

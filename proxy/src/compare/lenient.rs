@@ -1,0 +1,289 @@
+//! Values that may differ a little: numbers and times within a tolerance, and values that need only
+//! be of the same class.
+
+use super::json::{Kind, Tape};
+use super::policy::Lenience;
+use super::rules::{Class, Tolerance};
+
+/// Longest text or number that is looked at; none of the forms below is longer.
+const LENGTH_MAX: usize = 4096;
+
+/// Whether two values of one kind are let off by one of the rules in this set.
+pub(super) fn equal(
+    rules: &[Lenience],
+    lenient: u64,
+    (ours, a): (&Tape<'_>, usize),
+    (theirs, b): (&Tape<'_>, usize),
+) -> bool {
+    let kind = ours.kind(a);
+    if kind != theirs.kind(b) || ours.raw(a).len().max(theirs.raw(b).len()) > LENGTH_MAX {
+        return false;
+    }
+    let chosen = rules.iter().enumerate().filter(|(index, _)| lenient >> index & 1 == 1);
+    match kind {
+        Kind::Number => {
+            let (a, b) = (ours.raw(a), theirs.raw(b));
+            chosen.into_iter().any(|(_, rule)| numbers(rule, a, b))
+        }
+        Kind::String => {
+            let (a, b) = (ours.text(a).unescaped(), theirs.text(b).unescaped());
+            chosen.into_iter().any(|(_, rule)| texts(rule, &a, &b))
+        }
+        _ => false,
+    }
+}
+
+fn numbers(rule: &Lenience, a: &[u8], b: &[u8]) -> bool {
+    match rule {
+        Lenience::Number(tolerance) => {
+            number(a).zip(number(b)).is_some_and(|(a, b)| tolerance.covers(a, b))
+        }
+        Lenience::Time(within) => {
+            let times = epoch(a).zip(epoch(b));
+            times.is_some_and(|((a, unit), (b, other))| unit == other && a.abs_diff(b) <= *within)
+        }
+        Lenience::Class(Class::Timestamp) => {
+            epoch(a).zip(epoch(b)).is_some_and(|((_, unit), (_, other))| unit == other)
+        }
+        Lenience::Class(_) => false,
+    }
+}
+
+fn texts(rule: &Lenience, a: &[u8], b: &[u8]) -> bool {
+    let both = |is: fn(&[u8]) -> bool| is(a) && is(b);
+    match rule {
+        Lenience::Number(_) => false,
+        Lenience::Time(within) => {
+            rfc3339(a).zip(rfc3339(b)).is_some_and(|(a, b)| a.abs_diff(b) <= *within)
+        }
+        Lenience::Class(Class::Uuid) => both(is_uuid),
+        Lenience::Class(Class::Token) => both(is_token),
+        Lenience::Class(Class::Timestamp) => both(|text| rfc3339(text).is_some()),
+    }
+}
+
+impl Tolerance {
+    /// Whether two numbers are near enough. What the numbers' own precision leaves open counts for
+    /// them where the tolerance is larger than that, and against them where it is not.
+    fn covers(&self, a: f64, b: f64) -> bool {
+        let larger = a.abs().max(b.abs());
+        let (allowed, rounding) =
+            (self.absolute.max(self.relative * larger), 4.0 * f64::EPSILON * larger);
+        allowed >= rounding && (a - b).abs() <= allowed + rounding
+    }
+}
+
+/// The number as a double, where it is one.
+fn number(text: &[u8]) -> Option<f64> {
+    let number = std::str::from_utf8(text).ok()?.parse::<f64>().ok()?;
+    number.is_finite().then_some(number)
+}
+
+/// What a number counts since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Millis,
+}
+
+/// A number that is a time between 1973 and 5138, in nanoseconds since 1970, and its unit: the
+/// ranges of both do not meet.
+fn epoch(text: &[u8]) -> Option<(i128, Unit)> {
+    let number = number(text)?;
+    let (unit, nanos) = match number {
+        1e8..1e11 => (Unit::Seconds, 1e9),
+        1e11..1e14 => (Unit::Millis, 1e6),
+        _ => return None,
+    };
+    // Rounded to microseconds, beyond which such a double tells nothing.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 1e17")]
+    let micros = (number * (nanos / 1e3)).round() as i64;
+    Some((i128::from(micros) * 1000, unit))
+}
+
+/// A time of RFC 3339 section 5.6 in nanoseconds since 1970.
+fn rfc3339(text: &[u8]) -> Option<i128> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let (year, month, day) = match date {
+        [year @ .., b'-', m1, m2, b'-', d1, d2] => {
+            (digits(year)?, digits(&[*m1, *m2])?, digits(&[*d1, *d2])?)
+        }
+        _ => return None,
+    };
+    let (b'T' | b't' | b' ', rest) = rest.split_first()? else { return None };
+    let (time, rest) = rest.split_at_checked(8)?;
+    let (hour, minute, second) = of_day(time)?;
+    let length = if rest.first() == Some(&b'.') {
+        1 + rest[1..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+    } else {
+        0
+    };
+    let (fraction, zone) = rest.split_at(length);
+    let offset = offset_minutes(zone)?;
+    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !in_range || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let seconds = days(year, month, day) * 86_400 + hour * 3600 + (minute - offset) * 60 + second;
+    Some(i128::from(seconds) * 1_000_000_000 + i128::from(nanos(fraction)?))
+}
+
+/// `hh:mm:ss`
+fn of_day(time: &[u8]) -> Option<(i64, i64, i64)> {
+    let [h1, h2, b':', m1, m2, b':', s1, s2] = time else { return None };
+    Some((digits(&[*h1, *h2])?, digits(&[*m1, *m2])?, digits(&[*s1, *s2])?))
+}
+
+/// `Z` or `±hh:mm`
+fn offset_minutes(zone: &[u8]) -> Option<i64> {
+    match zone {
+        b"Z" | b"z" => Some(0),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (hours, minutes) = (digits(&[*h1, *h2])?, digits(&[*m1, *m2])?);
+            let offset = hours * 60 + minutes;
+            (hours < 24 && minutes < 60).then_some(if *sign == b'-' { -offset } else { offset })
+        }
+        _ => None,
+    }
+}
+
+/// `.` and at least one digit, of which nine count; or nothing.
+fn nanos(fraction: &[u8]) -> Option<i64> {
+    match fraction {
+        [] => Some(0),
+        [b'.'] => None,
+        [_, digits @ ..] => {
+            let padded = digits.iter().chain(std::iter::repeat(&b'0')).take(9);
+            Some(padded.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+        }
+    }
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0, |sum, digit| {
+        digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
+    })
+}
+
+/// Days since 1970 in the proleptic Gregorian calendar, with years that begin in March so that a
+/// leap day is a year's last (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn is_token(text: &[u8]) -> bool {
+    let is = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    text.len() >= 16
+        && text.iter().all(is)
+        && text.iter().any(u8::is_ascii_digit)
+        && text.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// By what values in any order are sorted to be paired within a tolerance: nearest to nearest.
+pub(super) fn sort_key(tape: &Tape<'_>, node: usize) -> Option<f64> {
+    if tape.raw(node).len() > LENGTH_MAX {
+        return None;
+    }
+    match tape.kind(node) {
+        Kind::Number => number(tape.raw(node)),
+        // Times of one form are far below what a double holds exactly, to the microsecond.
+        #[expect(clippy::cast_precision_loss, reason = "only an order")]
+        Kind::String => rfc3339(&tape.text(node).unescaped()).map(|nanos| nanos as f64),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::json::parse;
+    use super::*;
+
+    #[track_caller]
+    fn judged(rule: Lenience, a: &str, b: &str, expected: bool) {
+        let tape = |text: &'static str| parse(text.as_bytes(), &mut |_| true).unwrap().unwrap();
+        let (a, b) = (tape(a.to_owned().leak()), tape(b.to_owned().leak()));
+        let rules = [rule];
+        assert_eq!(equal(&rules, 1, (&a, 0), (&b, 0)), expected);
+        assert_eq!(equal(&rules, 1, (&b, 0), (&a, 0)), expected, "the other way round");
+        assert!(!equal(&rules, 0, (&a, 0), (&b, 0)), "not selected");
+    }
+
+    #[test]
+    fn numbers_may_be_apart_by_their_tolerance_and_no_more() {
+        let by = |absolute, relative| Lenience::Number(Tolerance { absolute, relative });
+        judged(by(0.1, 0.0), "1.0", "1.1", true);
+        judged(by(0.1, 0.0), "1.0", "1.11", false);
+        judged(by(0.0, 0.01), "100", "101", true);
+        judged(by(0.0, 0.01), "-100", "-102", false);
+        judged(by(0.0, 0.01), "0", "0.0001", false);
+        judged(by(0.5, 0.01), "100", "101", true);
+        judged(by(1.0, 0.0), "1e400", "1e401", false);
+        // 128 apart, which doubles hold to be the same.
+        judged(by(1.0, 0.0), "1000000000000000000", "1000000000000000064", false);
+        judged(by(1.0, 0.0), "\"1\"", "\"1.5\"", false);
+        judged(by(1.0, 0.0), "1", "\"1\"", false);
+    }
+
+    #[test]
+    fn times_may_be_apart_in_any_zone_and_in_seconds_or_milliseconds() {
+        let within = |millis| Lenience::Time(Duration::from_millis(millis).as_nanos());
+        let noon = "\"2024-02-29T12:00:00Z\"";
+        judged(within(0), noon, "\"2024-02-29t13:30:00.000+01:30\"", true);
+        judged(within(500), noon, "\"2024-02-29 12:00:00.5Z\"", true);
+        judged(within(499), noon, "\"2024-02-29T12:00:00.5Z\"", false);
+        judged(within(1000), "\"2023-12-31T23:59:59.5Z\"", "\"2024-01-01T00:00:00Z\"", true);
+        judged(within(86_400_000), "\"2024-02-28T12:00:00Z\"", noon, true);
+        judged(within(86_400_000), "\"2023-02-28T12:00:00Z\"", "\"2023-03-01T12:00:00Z\"", true);
+        judged(within(1000), "1700000000", "1700000001", true);
+        judged(within(999), "1700000000", "1700000001", false);
+        judged(within(5), "1700000000123", "1700000000128", true);
+        judged(within(4), "1700000000123", "1700000000128", false);
+        judged(within(u64::MAX), "1700000000", "1700000000000", false);
+        judged(within(u64::MAX), "17", "18", false);
+        for bad in [
+            "2024-13-01T00:00:00Z",
+            "2024-01-01T00:00:00",
+            "2024-01-01",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T00:00:00.Z",
+            "2024-01-01T00:00:00+0100",
+        ] {
+            judged(within(u64::MAX), noon, &format!("\"{bad}\""), false);
+        }
+        assert_eq!(rfc3339(b"2000-03-01T00:00:00Z"), Some(951_868_800_000_000_000));
+        assert_eq!(rfc3339(b"1969-12-31T23:59:59.75Z"), Some(-250_000_000));
+    }
+
+    #[test]
+    fn classes_are_told_by_their_form() {
+        let class = Lenience::Class;
+        let uuid = "\"123e4567-e89b-12d3-a456-426614174000\"";
+        judged(class(Class::Uuid), uuid, "\"00000000-0000-0000-0000-000000000000\"", true);
+        judged(class(Class::Uuid), uuid, "\"123e4567-e89b-12d3-a456-42661417400g\"", false);
+        judged(class(Class::Token), "\"abcdefghijklmno1\"", "\"ZYXWVUTSRQPONM-2.x\"", true);
+        judged(class(Class::Token), "\"abcdefghijklmno1\"", "\"a plain old text 1\"", false);
+        judged(class(Class::Token), "\"abcdefghijklmno1\"", "\"short1\"", false);
+        judged(
+            class(Class::Timestamp),
+            "\"2024-01-01T00:00:00Z\"",
+            "\"1999-01-01T00:00:00Z\"",
+            true,
+        );
+        judged(class(Class::Timestamp), "1700000000", "1800000000.5", true);
+        judged(class(Class::Timestamp), "1700000000", "1", false);
+        judged(class(Class::Timestamp), "1700000000", "\"2024-01-01T00:00:00Z\"", false);
+    }
+}

@@ -1,0 +1,279 @@
+//! The rules of a proxy, ready for use: one [`Rules`] for each route that has its own, one for all
+//! others, and who knows which rule never applied.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use http::HeaderName;
+
+use super::header::{HeaderRules, Origin};
+use super::normalize::{KeyRule, Keys};
+use super::path::Path;
+use super::rules::{Class, MaskAs, Pairing, RuleBook, RuleSet, Select, Tolerance, What};
+
+/// So many pairs of a route are looked at in detail first, to see which rules apply.
+const FIRST: u64 = 64;
+/// One in so many later on.
+const EVERY: u64 = 1024;
+
+/// Whether a rule ever selected anything.
+#[derive(Debug, Default)]
+pub(super) struct Used(AtomicBool);
+
+impl Used {
+    /// Read first: a write by each thread would have the caches pass the line around.
+    pub(super) fn note(&self) {
+        if !self.get() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a selected value is let off.
+#[derive(Clone, Debug)]
+pub(super) enum Lenience {
+    Number(Tolerance),
+    /// In nanoseconds.
+    Time(u128),
+    Class(Class),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Effect {
+    Ignore,
+    Mask(MaskAs),
+    /// An index of [`Rules::pairings`].
+    Pair(u16),
+    /// An index of [`Rules::leniences`].
+    Lenient(u8),
+}
+
+#[derive(Debug)]
+pub(super) struct PathRule {
+    pub(super) path: Path,
+    pub(super) effect: Effect,
+    pub(super) used: Arc<Used>,
+}
+
+/// The rules that two replies are compared by. The default ones know the special keys alone, and
+/// making them allocates nothing.
+#[derive(Debug, Default)]
+pub struct Rules {
+    pub(super) keys: Keys,
+    pub(super) paths: Vec<PathRule>,
+    pub(super) pairings: Vec<Pairing>,
+    pub(super) leniences: Vec<Lenience>,
+    pub(super) headers: HeaderRules,
+    pub(super) null_equals_absent: bool,
+    /// The key of hashes.
+    pub(super) seed: u64,
+    /// Whether hashes of masked values are compared.
+    hashes_keys: bool,
+    /// Whether there are rules that were asked for.
+    given: bool,
+    looked: AtomicU64,
+}
+
+impl Rules {
+    /// Whether keys are all that these rules know, so that the quick walks tell the whole verdict.
+    pub(super) fn only_keys(&self) -> bool {
+        self.paths.is_empty() && !self.null_equals_absent && !self.hashes_keys
+    }
+
+    /// Counts a pair that was looked at in detail.
+    pub(super) fn note_look(&self) {
+        if self.given {
+            self.looked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn add(&mut self, set: &RuleSet, known: &[Arc<Used>]) {
+        self.given |= !set.rules.is_empty();
+        self.null_equals_absent |= set.null_equals_absent;
+        for (rule, used) in set.rules.iter().zip(known) {
+            self.add_rule(&rule.what, used);
+        }
+    }
+
+    fn add_rule(&mut self, what: &What, used: &Arc<Used>) {
+        let used = Arc::clone(used);
+        let (path, effect) = match what {
+            What::IgnoreHeader(name) => return self.headers.ignore(name, used),
+            What::MaskHeader(name, mask) => return self.headers.mask(name, *mask, used),
+            // Gathered for all at once.
+            What::Ignore(Select::Key(_)) | What::Mask(Select::Key(_), _) => return,
+            What::Ignore(Select::Path(path)) => (path, Effect::Ignore),
+            What::Mask(Select::Path(path), mask) => (path, Effect::Mask(*mask)),
+            What::Array(path, pairing) => (path, self.pair(pairing.clone())),
+            What::Number(path, by) => (path, self.lenient(Lenience::Number(*by))),
+            What::Time(path, by) => (path, self.lenient(Lenience::Time(by.as_nanos()))),
+            What::Class(path, class) => (path, self.lenient(Lenience::Class(*class))),
+        };
+        self.paths.push(PathRule { path: path.clone(), effect, used });
+    }
+
+    fn pair(&mut self, pairing: Pairing) -> Effect {
+        self.pairings.push(pairing);
+        let last = u16::try_from(self.pairings.len() - 1);
+        Effect::Pair(last.expect("rules are bounded where they are read"))
+    }
+
+    fn lenient(&mut self, lenience: Lenience) -> Effect {
+        self.leniences.push(lenience);
+        let last = u8::try_from(self.leniences.len() - 1);
+        Effect::Lenient(last.expect("rules are bounded where they are read"))
+    }
+}
+
+/// The keys among the rules.
+fn key_rules<'r>(
+    sets: impl Iterator<Item = (&'r RuleSet, &'r [Arc<Used>])> + 'r,
+) -> impl Iterator<Item = KeyRule> + 'r {
+    let rules = sets.flat_map(|(set, known)| set.rules.iter().zip(known));
+    rules.filter_map(|(rule, used)| {
+        let (name, mask) = match &rule.what {
+            What::Ignore(Select::Key(name)) => (name.clone(), None),
+            What::Mask(Select::Key(name), mask) => (name.clone(), Some(*mask)),
+            _ => return None,
+        };
+        Some(KeyRule { name, mask, used: Arc::clone(used) })
+    })
+}
+
+/// The rules of one route, with what is counted to tell which of them apply.
+#[derive(Debug)]
+pub struct RouteRules {
+    /// The rules.
+    pub rules: Arc<Rules>,
+    seen: AtomicU64,
+}
+
+impl RouteRules {
+    /// Whether the pair at hand is to be looked at in detail even if it is equal: the first ones of
+    /// a route, and a few of the others. Never where no rules were given.
+    pub fn wants_detail(&self) -> bool {
+        if !self.rules.given {
+            return false;
+        }
+        let seen = self.seen.fetch_add(1, Ordering::Relaxed);
+        seen < FIRST || seen.is_multiple_of(EVERY)
+    }
+}
+
+/// A rule that was given.
+#[derive(Debug)]
+struct Known {
+    text: String,
+    place: String,
+    route: Option<String>,
+    used: Arc<Used>,
+}
+
+/// A rule that never selected anything, which is likely a typing error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unused {
+    /// As it was written.
+    pub text: String,
+    /// Where.
+    pub place: String,
+    /// The label of the route that it is for; `None` for all.
+    pub route: Option<String>,
+    /// Pairs that were looked at in detail where it holds.
+    pub pairs: u64,
+}
+
+/// The rules of all routes.
+#[derive(Debug)]
+pub struct Policy {
+    others: Arc<Rules>,
+    routes: HashMap<String, Arc<Rules>>,
+    known: Vec<Known>,
+    headers: Vec<HeaderName>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::new(&RuleBook::default(), &[Origin::default(), Origin::default()], 0)
+    }
+}
+
+impl Policy {
+    /// Makes rules ready for use. `origins` are the baseline's and the candidate's own; `seed` is
+    /// the key of hashes, and random where they should tell nobody anything.
+    pub fn new(book: &RuleBook, origins: &[Origin; 2], seed: u64) -> Self {
+        let mut known = Vec::new();
+        let mut used_by = |set: &RuleSet, route: Option<&String>| -> Vec<Arc<Used>> {
+            let from = known.len();
+            known.extend(set.rules.iter().map(|rule| Known {
+                text: rule.text.clone(),
+                place: rule.place.clone(),
+                route: route.cloned(),
+                used: Arc::default(),
+            }));
+            known[from..].iter().map(|known| Arc::clone(&known.used)).collect()
+        };
+        let all = used_by(&book.all, None);
+        let rules = |own: Option<(&RuleSet, &[Arc<Used>])>| {
+            let sets = || std::iter::once((&book.all, &all[..])).chain(own);
+            let more: Vec<_> = key_rules(sets()).collect();
+            let mut rules = Rules {
+                hashes_keys: more.iter().any(|rule| rule.mask == Some(MaskAs::Hash)),
+                keys: Keys::with(book.builtin, more),
+                headers: HeaderRules::new(book.default_headers, origins.clone()),
+                seed,
+                ..Rules::default()
+            };
+            for (set, known) in sets() {
+                rules.headers.compare(&set.headers);
+                rules.add(set, known);
+            }
+            Arc::new(rules)
+        };
+        let others = rules(None);
+        let mut routes = HashMap::new();
+        for (label, set) in &book.routes {
+            let known = used_by(set, Some(label));
+            routes.insert(label.clone(), rules(Some((set, &known))));
+        }
+        let mut headers: Vec<_> = book.all.headers.clone();
+        headers.extend(book.routes.iter().flat_map(|(_, set)| set.headers.iter().cloned()));
+        headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        headers.dedup();
+        Self { others, routes, known, headers }
+    }
+
+    /// The rules of a route, by its label.
+    pub fn of(&self, route: &str) -> RouteRules {
+        let rules = self.routes.get(route).unwrap_or(&self.others);
+        RouteRules { rules: Arc::clone(rules), seen: AtomicU64::new(0) }
+    }
+
+    /// Names of response headers that any route compares besides the default ones.
+    pub fn headers(&self) -> &[HeaderName] {
+        &self.headers
+    }
+
+    /// The rules that never selected anything so far, in the order they were written. How far that
+    /// means something, the number of pairs tells.
+    pub fn unused(&self) -> Vec<Unused> {
+        let looked = |rules: &Arc<Rules>| rules.looked.load(Ordering::Relaxed);
+        let all = looked(&self.others) + self.routes.values().map(looked).sum::<u64>();
+        let unused = self.known.iter().filter(|known| !known.used.get());
+        unused
+            .map(|known| Unused {
+                text: known.text.clone(),
+                place: known.place.clone(),
+                route: known.route.clone(),
+                pairs: match &known.route {
+                    Some(route) => self.routes.get(route).map_or(0, looked),
+                    None => all,
+                },
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,149 @@
+//! What is shown of a document: where a value is, and a bounded text of it. Never what is masked.
+
+use super::json::{Kind, Tape};
+
+/// Shown instead of a masked value.
+pub(super) const MASK: &str = "***";
+/// Bytes of a value's text, and of a key in a place.
+pub(super) const TEXT_MAX: usize = 64;
+/// Bytes of a place, about; what is nearest to the document is left out of a longer one.
+const PLACE_MAX: usize = 512;
+const ELLIPSIS: &str = "…";
+
+/// A text cut at its bound, with what must be around it in any case.
+pub(super) fn bounded(before: &str, text: &[u8], behind: &str) -> String {
+    let room = TEXT_MAX - before.len() - behind.len();
+    // More bytes than that cannot be shown; a character takes up to four.
+    let whole = text.len() <= room;
+    let text = String::from_utf8_lossy(&text[..text.len().min(room + 4)]);
+    if whole && text.len() <= room {
+        return format!("{before}{text}{behind}");
+    }
+    let cut = text.floor_char_boundary(room - ELLIPSIS.len());
+    format!("{before}{}{ELLIPSIS}{behind}", &text[..cut])
+}
+
+/// A value as text: of a container only how much is in it, since anything in there may be masked.
+pub(super) fn value(tape: &Tape<'_>, node: usize) -> String {
+    let count = |unit: &str| {
+        let count = tape.children(node).count();
+        format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    };
+    match tape.kind(node) {
+        Kind::Null => "null".to_owned(),
+        Kind::True => "true".to_owned(),
+        Kind::False => "false".to_owned(),
+        Kind::Number => bounded("", tape.raw(node), ""),
+        Kind::String | Kind::Key => bounded("\"", &beginning(tape, node), "\""),
+        Kind::Array => format!("[{}]", count("element")),
+        Kind::Object => format!("{{{}}}", count("member")),
+    }
+}
+
+/// A little more of a text than is shown: it may be as long as a body.
+fn beginning(tape: &Tape<'_>, node: usize) -> Vec<u8> {
+    tape.text(node).bytes().take(2 * TEXT_MAX).collect()
+}
+
+/// One step of a way down a document.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step<'d, 'a> {
+    /// A member, by the node of its key.
+    Key(&'d Tape<'a>, usize),
+    /// An element.
+    Index(usize),
+}
+
+/// The place of a value and its field, from the steps that lead there, the last one first. A
+/// normalized path (RFC 9535 section 2.7), but for keys and paths that are too long.
+pub(super) fn place<'d, 'a: 'd>(steps: impl Iterator<Item = Step<'d, 'a>>) -> (String, String) {
+    let (mut parts, mut length, mut cut) = (Vec::new(), 0, false);
+    for step in steps {
+        let part = match step {
+            Step::Index(index) => (format!("[{index}]"), true),
+            Step::Key(tape, node) => (format!("['{}']", key(tape, node)), false),
+        };
+        length += part.0.len();
+        if length > PLACE_MAX {
+            cut = true;
+            break;
+        }
+        parts.push(part);
+    }
+    let start = if cut { "$…" } else { "$" };
+    let (mut place, mut field) = (start.to_owned(), start.to_owned());
+    for (part, is_index) in parts.iter().rev() {
+        place.push_str(part);
+        field.push_str(if *is_index { "[*]" } else { part });
+    }
+    (place, field)
+}
+
+/// A key as it stands between single quotes.
+fn key(tape: &Tape<'_>, node: usize) -> String {
+    let text = bounded("", &beginning(tape, node), "");
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{8}' => escaped.push_str("\\b"),
+            '\t' => escaped.push_str("\\t"),
+            '\n' => escaped.push_str("\\n"),
+            '\u{c}' => escaped.push_str("\\f"),
+            '\r' => escaped.push_str("\\r"),
+            '\'' | '\\' => escaped.extend(['\\', c]),
+            c if c < ' ' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::parse;
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let tape = parse(text.as_bytes(), &mut |_| true).unwrap().unwrap();
+        value(&tape, 0)
+    }
+
+    #[test]
+    fn values_are_shown_bounded_and_containers_by_their_size_alone() {
+        assert_eq!(shown(r#""a\n""#), "\"a\n\"");
+        assert_eq!(shown("[1,2]"), "[2 elements]");
+        assert_eq!(shown(r#"{"email":"x"}"#), "{1 member}");
+        assert_eq!(shown("{}"), "{0 members}");
+        assert_eq!(shown("-1.5e3"), "-1.5e3");
+        for text in [
+            format!("\"{}\"", "é".repeat(1000)),
+            "1".repeat(1000),
+            format!("\"{}\"", "\\u20ac".repeat(99)),
+        ] {
+            let shown = shown(&text);
+            assert!(shown.len() <= TEXT_MAX && shown.len() > TEXT_MAX - 4, "{shown}");
+            assert!(shown.contains(ELLIPSIS), "{shown}");
+        }
+        let fits = format!("\"{}\"", "x".repeat(TEXT_MAX - 2));
+        assert_eq!(shown(&fits), fits);
+        // Half a surrogate pair is no character.
+        assert!(shown(r#""\ud83d""#).len() <= TEXT_MAX);
+        assert!(shown(&format!("\"{}\"", "\\ud83d".repeat(99))).len() <= TEXT_MAX);
+    }
+
+    #[test]
+    fn places_are_normalized_paths_and_bounded() {
+        let object = r#"{"it's \\ \n\u0001":1}"#;
+        let tape = parse(object.as_bytes(), &mut |_| true).unwrap().unwrap();
+        let steps = [Step::Key(&tape, 1), Step::Index(3)];
+        let (place_of, field) = place(steps.into_iter());
+        assert_eq!(place_of, r"$[3]['it\'s \\ \n\u0001']");
+        assert_eq!(field, r"$[*]['it\'s \\ \n\u0001']");
+        let deep = place(std::iter::repeat_n(Step::Index(10), 100_000)).0;
+        assert!(deep.starts_with("$…[10]") && deep.len() <= PLACE_MAX + 8, "{deep}");
+        let long = format!("{{\"{}\":1}}", "k".repeat(10_000));
+        let tape = parse(long.as_bytes(), &mut |_| true).unwrap().unwrap();
+        let long = place(std::iter::once(Step::Key(&tape, 1))).0;
+        assert!(long.len() <= TEXT_MAX + 5, "{long}");
+    }
+}

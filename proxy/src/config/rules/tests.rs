@@ -1,0 +1,156 @@
+use super::*;
+
+fn good(text: &str) -> RuleBook {
+    let mut errors = Vec::new();
+    let book = parse("rules.toml", text, &mut errors);
+    assert_eq!(errors, Vec::<String>::new());
+    book
+}
+
+fn errors(text: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    parse("rules.toml", text, &mut errors);
+    errors
+}
+
+#[test]
+fn every_kind_of_rule_can_be_written_for_all_routes_and_for_one() {
+    let keys = r#"
+            ignore = ["nonce", "$.items[*].updatedAt"]
+            ignore_headers = ["Cache-Control"]
+            mask = ["iban"]
+            mask_headers = ["x-user"]
+            mask_as = "hash"
+            headers = ["ETag"]
+            null_equals_absent = true
+            arrays = [{ path = "$.tags", unordered = true }, { path = "$.items", key = "id" }]
+            numbers = [{ path = "$..price", absolute = 0.01, relative = 1e-3 }]
+            times = [{ path = "$.at", within = "2s" }]
+            classes = [{ path = "$.id", class = "uuid" }]
+        "#;
+    let book = good(&format!("[compare]\n{keys}\n[[route]]\nroute = \"GET /a/{{id}}\"\n{keys}"));
+    assert!(book.builtin && !book.default_headers);
+    assert_eq!(book.routes[0].0, "GET /a/{id}");
+    let path = |text| Path::parse(text).unwrap();
+    for set in [&book.all, &book.routes[0].1] {
+        assert_eq!(set.headers, [http::header::ETAG]);
+        assert!(set.null_equals_absent);
+        let whats: Vec<_> = set.rules.iter().map(|rule| rule.what.clone()).collect();
+        let expected = [
+            What::Ignore(Select::Key("nonce".to_owned())),
+            What::Ignore(Select::Path(path("$.items[*].updatedAt"))),
+            What::IgnoreHeader(http::header::CACHE_CONTROL),
+            What::Mask(Select::Key("iban".to_owned()), MaskAs::Hash),
+            What::MaskHeader(HeaderName::from_static("x-user"), MaskAs::Hash),
+            What::Array(path("$.tags"), Pairing::Unordered),
+            What::Array(path("$.items"), Pairing::ByKey("id".to_owned())),
+            What::Number(path("$..price"), Tolerance { absolute: 0.01, relative: 1e-3 }),
+            What::Time(path("$.at"), std::time::Duration::from_secs(2)),
+            What::Class(path("$.id"), Class::Uuid),
+        ];
+        assert_eq!(whats, expected);
+    }
+    let rule = &book.all.rules[1];
+    assert_eq!(
+        (rule.text.as_str(), rule.place.as_str()),
+        ("ignore \"$.items[*].updatedAt\"", "line 3")
+    );
+    assert_eq!(good(""), RuleBook::default());
+    assert!(!good("[compare]\nbuiltin = false").builtin);
+}
+
+#[test]
+fn all_that_is_wrong_is_told_with_line_field_value_and_what_is_allowed() {
+    let text = r#"[compare]
+ignore = ["", "$.a["]
+mask = ["$x"]
+mask_as = "md5"
+headers = ["no header"]
+arrays = [{ path = "$.a" }, { path = "$.b", unordered = true, key = "id" }]
+numbers = [{ path = "$.n" }, { path = "$.n", absolute = -1.0 }, { path = "n", relative = 1.0 }]
+times = [{ path = "$.t", within = "soon" }]
+classes = [{ path = "$.c", class = "email" }]
+route = "GET /"
+[[route]]
+route = "/a"
+[[route]]
+ignore = ["x"]
+[[route]]
+route = "GET /a"
+builtin = false
+[[route]]
+route = "GET /a"
+"#;
+    let errors = errors(text);
+    for (line, field) in [
+        (2, "compare.ignore = \"\""),
+        (2, "compare.ignore = \"$.a[\""),
+        (3, "compare.mask = \"$x\""),
+        (4, "compare.mask_as = \"md5\""),
+        (5, "compare.headers = \"no header\""),
+        (6, "compare.arrays = \"$.a\""),
+        (6, "compare.arrays = \"$.b\""),
+        (7, "compare.numbers = \"$.n\""),
+        (7, "compare.numbers.absolute = -1.0"),
+        (7, "compare.numbers.path = \"n\""),
+        (7, "compare.numbers.relative = 1.0"),
+        (8, "compare.times.within = \"soon\""),
+        (9, "compare.classes.class = \"email\""),
+        (10, "compare.route = \"GET /\""),
+        (12, "route.route = \"/a\""),
+        (13, "route.route: is missing"),
+        (17, "route.builtin = false"),
+        (19, "route.route = \"GET /a\""),
+    ] {
+        let start = format!("MIRROR_CONFIG=\"rules.toml\": line {line}: {field}");
+        let found = errors.iter().find(|error| error.starts_with(&start));
+        let found = found.unwrap_or_else(|| panic!("no {start} in {errors:#?}"));
+        assert!(found.contains("; allowed is "), "{found}");
+    }
+    assert_eq!(errors.len(), 18, "{errors:#?}");
+}
+
+#[test]
+fn what_is_no_such_file_is_told_with_its_line() {
+    for (text, line, why) in [
+        ("[compare]\nignroe = []", 2, "unknown field `ignroe`"),
+        ("[compare]\nignore = 3", 2, "invalid type: integer"),
+        ("\n[other]", 2, "unknown field `other`"),
+        ("[compare", 1, ""),
+        ("[compare]\nnumbers = [{ absolute = 1.0 }]", 2, "missing field `path`"),
+    ] {
+        let errors = errors(text);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let start = format!("MIRROR_CONFIG=\"rules.toml\": line {line}: ");
+        assert!(errors[0].starts_with(&start) && errors[0].contains(why), "{errors:?}");
+        assert!(errors[0].contains("; allowed is "), "{errors:?}");
+    }
+}
+
+#[test]
+fn rules_have_a_bound_for_each_route() {
+    let many = |count: usize| vec!["\"a\""; count].join(",");
+    let one = vec![r#"{ path = "$.c", class = "uuid" }"#; 65].join(",");
+    assert_eq!(errors(&format!("[compare]\nignore = [{}]", many(256))), Vec::<String>::new());
+    for text in [
+        format!("[compare]\nignore = [{}]", many(257)),
+        format!(
+            "[compare]\nignore = [{}]\n[[route]]\nroute = \"other\"\nmask = [\"x\"]",
+            many(256)
+        ),
+        format!("[compare]\nclasses = [{one}]"),
+    ] {
+        let errors = errors(&text);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains("allowed is 256 and 64"), "{errors:?}");
+    }
+}
+
+#[test]
+fn the_example_of_the_readme_is_a_file_of_rules() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, example) = readme.split_once("```toml\n").unwrap();
+    let book = good(example.split_once("```").unwrap().0);
+    assert_eq!((book.all.rules.len(), book.routes[0].1.rules.len()), (6, 3));
+}
