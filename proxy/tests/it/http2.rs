@@ -48,8 +48,7 @@ async fn an_answer_before_the_upload_is_whole_reaches_the_client_over_http_2_too
         let (stream, _) = listener.accept().await.unwrap();
         // Answers each request by its head alone.
         let refuse = service_fn(|_: http::Request<hyper::body::Incoming>| async {
-            let answer = Response::builder().status(403).body(Full::new(Bytes::from("no")));
-            answer
+            Response::builder().status(403).body(Full::new(Bytes::from("no")))
         });
         let builder = Builder::new(TokioExecutor::new());
         builder.serve_connection(TokioIo::new(stream), refuse).await.ok();
