@@ -98,8 +98,12 @@ async fn a_field_that_is_random_on_all_three_is_no_evidence_and_another_one_is()
     assert_eq!(stopped_by(random(1000).await.addr, None, 40).await, mismatches);
     let second = || async { Some(random(2000).await.addr) };
     assert_eq!(stopped_by(random(1000).await.addr, second().await, 40).await, None);
-    let gone = upstream(|_| async { status(404) }).await;
-    assert_eq!(stopped_by(gone.addr, second().await, 40).await, mismatches);
+    let next = Arc::new(AtomicU64::new(1000));
+    let dearer = upstream(move |_| {
+        let id = next.fetch_add(1, Ordering::Relaxed);
+        async move { json(&format!("{{\"id\":{id},\"price\":6}}")) }
+    });
+    assert_eq!(stopped_by(dearer.await.addr, second().await, 40).await, mismatches);
 }
 
 #[tokio::test]
