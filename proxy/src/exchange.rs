@@ -2,7 +2,7 @@
 //!
 //! Everything here is plain data, so that any part may hold it without depending on another.
 
-use http::{Extensions, HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Uri};
 use serde::{Deserialize, Serialize};
 
 /// Which upstream a call went to; the value of the metric label `target`.
@@ -41,6 +41,16 @@ pub struct RequestSnapshot {
 }
 
 impl RequestSnapshot {
+    /// The request that it was, with this body.
+    pub fn into_request<B>(self, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        *request.extensions_mut() = self.extensions;
+        request
+    }
+
     /// An estimate of the memory this holds, in bytes, for the mirror's byte budget.
     pub fn weight(&self) -> usize {
         // Most of it is the buffer that the request was read into: the path and the names in their

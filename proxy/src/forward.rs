@@ -35,7 +35,9 @@ use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
 use crate::mirror::{Admitted, Arrived, BaselineTap, Mirror, RequestTap};
 use crate::route::table::{Route, Routes};
-use crate::upstream::{Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, head_within};
+use crate::upstream::{
+    Anew, Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, head_within,
+};
 
 mod refuse;
 
@@ -104,12 +106,12 @@ impl Forward {
         let route = self.routes.of(request.method(), request.uri().path());
         let upgrade = Upgrade::asked_for(&mut request);
         let (request, admitted) = self.admit(request, peer, &route, upgrade.as_ref());
-        let (tap, mut baseline_tap) = match admitted {
-            Some(Admitted { request, baseline }) => (request, Some(baseline)),
-            None => (None, None),
+        let (tap, mut baseline_tap, snapshot) = match admitted {
+            Some(Admitted { request, baseline, snapshot }) => (request, Some(baseline), snapshot),
+            None => (None, None, None),
         };
         let expected = self.expected(&request);
-        let upload = Upload { tap, expected: expected.as_ref() };
+        let upload = Upload { tap, expected: expected.as_ref(), snapshot };
         let answer =
             self.call_baseline(request, upload, &route, &mut baseline_tap, upgrade.is_some());
         match answer.await {
@@ -196,7 +198,7 @@ impl Forward {
         let sent = Arc::new(Sent::default());
         let streams = !request.body().is_end_stream();
         let most = self.config.limits.request_bytes;
-        let Upload { tap: request_tap, expected } = upload;
+        let Upload { tap: request_tap, expected, snapshot } = upload;
         let mut request = request.map(|body| {
             if streams { stream(body, &sent, most, request_tap, expected) } else { empty_body() }
         });
@@ -205,7 +207,10 @@ impl Forward {
             expected.watch(&mut request);
         }
         route.metrics.baseline.requests.increment(1);
-        let call = self.baseline.send(request, &sent, streams);
+        let anew =
+            snapshot.map(|it| move || RequestSnapshot::clone(&it).into_request(empty_body()));
+        let anew = anew.as_ref().map(|anew| anew as Anew<'_>);
+        let call = self.baseline.send_anew(request, &sent, streams, anew);
         let call = head_within(limit, &sent, call);
         let response = match expected {
             None => call.await?,
@@ -294,10 +299,11 @@ fn snapshot(request: &Request<Incoming>, length: Option<u64>) -> RequestSnapshot
     }
 }
 
-/// Who watches an upload, and who holds it back.
+/// Who watches an upload, and who holds it back; or what a request without one can be made of again.
 struct Upload<'a> {
     tap: Option<RequestTap>,
     expected: Option<&'a Expected>,
+    snapshot: Option<Arc<RequestSnapshot>>,
 }
 
 fn stream(

@@ -139,7 +139,7 @@ impl std::fmt::Debug for Mirror {
 pub struct Job {
     tally: Tally,
     epoch: Epoch,
-    snapshot: RequestSnapshot,
+    snapshot: Arc<RequestSnapshot>,
     body: Option<Capture>,
     /// Pays for the snapshot.
     held: Held,
@@ -154,6 +154,8 @@ pub struct Admitted {
     pub request: Option<RequestTap>,
     /// Watches the baseline's answer.
     pub baseline: BaselineTap,
+    /// What the copy is made of; `None` where there is a body, of which it is only a part.
+    pub snapshot: Option<Arc<RequestSnapshot>>,
 }
 
 impl Mirror {
@@ -322,7 +324,7 @@ impl Mirror {
             self.note_drop(Outcome::DroppedQueueFull);
             return tally.count(Outcome::DroppedQueueFull);
         }
-        let snapshot = snapshot();
+        let snapshot = Arc::new(snapshot());
         let Some(held) = self.budget.try_take(snapshot.weight()) else {
             self.note_drop(Outcome::DroppedBufferFull);
             return tally.count(Outcome::DroppedBufferFull);
@@ -330,13 +332,14 @@ impl Mirror {
         let body = with_body.then(|| Capture::new(self.config.max_body_bytes, &self.budget));
         let (tap, baseline) = pair::new(Arc::clone(self));
         let complete_since = Instant::now();
+        let shared = (length == Some(0)).then(|| Arc::clone(&snapshot));
         let job = Job { tally, epoch, snapshot, body, held, complete_since, baseline };
-        if length == Some(0) {
+        if shared.is_some() {
             self.submit(job);
-            return Some(Admitted { request: None, baseline: tap });
+            return Some(Admitted { request: None, baseline: tap, snapshot: shared });
         }
         let (request, tap) = ticket::new(Arc::clone(self), job, tap);
-        Some(Admitted { request: Some(request), baseline: tap })
+        Some(Admitted { request: Some(request), baseline: tap, snapshot: None })
     }
 
     /// Puts a copy into the queue; drops and counts it when the queue is full.

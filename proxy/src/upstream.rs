@@ -53,6 +53,9 @@ pub type OutBody = UnsyncBoxBody<Bytes, BoxError>;
 /// Why a body broke off.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Makes a request once more, should its connection turn out to be dead.
+pub type Anew<'a> = &'a (dyn Fn() -> Request<OutBody> + Sync);
+
 /// A body of nothing.
 pub fn empty_body() -> OutBody {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
@@ -197,9 +200,23 @@ impl Upstream {
     /// body.
     pub async fn send(
         self: &Arc<Self>,
+        request: Request<OutBody>,
+        sent: &Sent,
+        streams: bool,
+    ) -> Result<Response<UpstreamBody>, Error> {
+        self.send_anew(request, sent, streams, None).await
+    }
+
+    /// As [`Self::send`], of a request that can be made `anew`: no copy is kept of it meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_anew(
+        self: &Arc<Self>,
         mut request: Request<OutBody>,
         sent: &Sent,
         streams: bool,
+        anew: Option<Anew<'_>>,
     ) -> Result<Response<UpstreamBody>, Error> {
         let path = self.rewrite(request.uri());
         self.name_host(request.headers_mut());
@@ -213,7 +230,8 @@ impl Upstream {
         let mut pooled = true;
         loop {
             let Connection { mut sender, peer, reused } = self.connection(pooled).await?;
-            let again = (reused && repeatable).then(|| head_of(&request));
+            let repeats = reused && repeatable;
+            let kept = (repeats && anew.is_none()).then(|| head_of(&request));
             if !streams {
                 sent.mark();
             }
@@ -223,16 +241,24 @@ impl Upstream {
             };
             let unsent = failed.take_message().filter(|_| reused);
             let error = failed.into_error();
-            request = match (unsent, again) {
-                (Some(unsent), _) => unsent,
-                (None, Some(again)) if !error.is_parse() && !error.is_user() => {
+            request = match unsent {
+                Some(unsent) => unsent,
+                None if repeats && !error.is_parse() && !error.is_user() => {
                     // What killed one connection may have killed them all.
                     pooled = false;
-                    again
+                    let made = || anew.map(|anew| self.addressed(anew()));
+                    kept.or_else(made).expect("kept unless it can be made anew")
                 }
-                _ => return Err(Error::of(error)),
+                None => return Err(Error::of(error)),
             };
         }
+    }
+
+    /// As it goes out over HTTP/1.1.
+    fn addressed(&self, mut request: Request<OutBody>) -> Request<OutBody> {
+        *request.uri_mut() = Uri::from(self.rewrite(request.uri()));
+        self.name_host(request.headers_mut());
+        request
     }
 
     async fn send_http2(

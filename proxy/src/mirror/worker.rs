@@ -27,7 +27,7 @@ use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::{Epoch, Observation};
 use crate::report::Pair;
 use crate::route::table::Route;
-use crate::upstream::{OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
+use crate::upstream::{Anew, OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
 
 pub mod noise;
 
@@ -134,20 +134,27 @@ async fn call(
     mirror: &Mirror,
     candidate: &Arc<Upstream>,
     route: &Route,
-    (snapshot, body): (RequestSnapshot, Option<Bytes>),
+    (snapshot, body): (Arc<RequestSnapshot>, Option<Bytes>),
     deadline: Instant,
     baseline: &Progress,
     slot: &Slot,
 ) -> Called {
     mirror.probe(Stage::Call);
     let _in_flight = InFlight::new(mirror);
-    let request = copy_of(mirror, snapshot, body);
+    let without_body = body.as_ref().is_none_or(Bytes::is_empty);
+    let spare = without_body.then(|| Arc::clone(&snapshot));
+    let anew = spare.map(|it| {
+        let body = body.clone();
+        move || copy_of(mirror, RequestSnapshot::clone(&it), body.clone())
+    });
+    let anew = anew.as_ref().map(|anew| anew as Anew<'_>);
+    let request = copy_of(mirror, Arc::unwrap_or_clone(snapshot), body);
     let sent = Sent::default();
     route.metrics.candidate.requests.increment(1);
     let mut latency = None;
     // One timer for all of it.
     let talk = async {
-        let response = match candidate.send(request, &sent, false).await {
+        let response = match candidate.send_anew(request, &sent, false, anew).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(route = &*route.label, reason = error.reason(), "candidate failed");
@@ -181,11 +188,7 @@ async fn call(
 }
 
 fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Bytes>) -> Request<OutBody> {
-    let mut request = Request::new(empty_body());
-    *request.method_mut() = snapshot.method;
-    *request.uri_mut() = snapshot.uri;
-    *request.headers_mut() = snapshot.headers;
-    *request.extensions_mut() = snapshot.extensions;
+    let mut request = snapshot.into_request(empty_body());
     let headers = request.headers_mut();
     if let Some((name, value)) = &mirror.config.mark {
         headers.insert(name, value.clone());

@@ -200,17 +200,31 @@ async fn a_resolver_that_hangs_does_not_make_a_refused_connection_hang() {
 }
 
 async fn dies_after(answered: usize) -> (SocketAddr, Arc<AtomicUsize>) {
-    let (connections, requests) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let requests = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&requests);
-    let addr = raw(move |mut stream| {
+    let count = move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+    };
+    (dies_telling(answered, count).await, requests)
+}
+
+/// Answers on its first connection as often as told, and then reads one more request; always on
+/// others. Tells each request's head.
+async fn dies_telling(
+    answered: usize,
+    tell: impl Fn(String) + Clone + Send + 'static,
+) -> SocketAddr {
+    let connections = Arc::<AtomicUsize>::default();
+    raw(move |mut stream| {
         let first = connections.fetch_add(1, Ordering::SeqCst) == 0;
-        let requests = Arc::clone(&counted);
+        let tell = tell.clone();
         async move {
             for turn in 0.. {
-                if read_head(&mut stream).await.is_empty() {
+                let head = read_head(&mut stream).await;
+                if head.is_empty() {
                     return;
                 }
-                requests.fetch_add(1, Ordering::SeqCst);
+                tell(head);
                 if first && turn >= answered {
                     return;
                 }
@@ -219,8 +233,7 @@ async fn dies_after(answered: usize) -> (SocketAddr, Arc<AtomicUsize>) {
             }
         }
     })
-    .await;
-    (addr, requests)
+    .await
 }
 
 #[tokio::test]
@@ -274,4 +287,29 @@ async fn the_client_does_not_notice_that_a_pooled_connection_died() {
         assert_eq!(response.text().await.unwrap(), "ok");
     }
     assert_eq!(requests.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn what_is_sent_again_is_the_same_to_the_byte_on_both_sides() {
+    let heads = || Arc::<std::sync::Mutex<Vec<String>>>::default();
+    let (ours, theirs) = (heads(), heads());
+    let keep = |heads: &Arc<std::sync::Mutex<Vec<String>>>| {
+        let heads = Arc::clone(heads);
+        move |head| heads.lock().unwrap().push(head)
+    };
+    let baseline = dies_telling(1, keep(&ours)).await;
+    let candidate = dies_telling(1, keep(&theirs)).await;
+    let proxy = proxy(baseline, candidate, |_| {}).await;
+    for matched in [1.0, 2.0] {
+        let mut client = proxy.connect().await;
+        client.write_all(b"GET /a//b?c HTTP/1.1\r\nHost: x\r\nX-OdD: 1\r\n\r\n").await.unwrap();
+        assert!(in_time(read_head(&mut client)).await.starts_with("HTTP/1.1 200 "));
+        eventually!(proxy.outcome("matched").await == matched);
+    }
+    for heads in [ours, theirs] {
+        let heads = heads.lock().unwrap();
+        assert_eq!(heads.len(), 3, "{heads:?}");
+        assert!(heads[0].contains("X-OdD: 1"), "{heads:?}");
+        assert!(heads[0] == heads[1] && heads[1] == heads[2], "{heads:?}");
+    }
 }

@@ -113,7 +113,7 @@ impl Noise {
             deadline: request.deadline,
             _slot: slot,
         };
-        let copy = copy_of(mirror, request.snapshot.clone(), request.body.cloned());
+        let copy = copy_of(mirror, RequestSnapshot::clone(request.snapshot), request.body.cloned());
         let paid = (held, Arc::clone(request.paid));
         let progress = Arc::clone(&request.progress);
         tokio::spawn(probe.run(copy, paid, progress, judged));
