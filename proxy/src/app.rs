@@ -117,7 +117,9 @@ pub async fn start_probed(
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
-    let noise = secondary.map(|secondary| Noise::new(secondary, config.mirror.noise_fraction));
+    let share = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
+    let settings = crate::mirror::Config { noise_fraction: share, ..config.mirror.clone() };
+    let noise = secondary.map(|secondary| Noise::new(secondary, share));
     let policy = policy(&config);
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
@@ -125,8 +127,7 @@ pub async fn start_probed(
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
     let (told, events) = (Arc::clone(&announcer), Arc::clone(&announcer));
-    let (mirror, jobs) =
-        Mirror::new(config.mirror, policy, decider, gate, told, compare_runtime, probe);
+    let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
     let background = vec![
         tokio::spawn(posts),
         tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)),

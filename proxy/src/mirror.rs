@@ -65,7 +65,7 @@ pub struct Config {
     pub body: bool,
     /// Failed connections in a row after which only probes are tried.
     pub unreachable_after: u32,
-    /// Share of mirrored requests that go to the secondary too, 0.0 to 1.0.
+    /// Share of mirrored requests that go to the secondary too, 0.0 to 1.0; 0.0 without one.
     pub noise_fraction: f64,
     /// What the comparison is told to relax.
     pub rules: RuleBook,

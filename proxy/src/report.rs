@@ -175,6 +175,12 @@ impl Report {
         route.is_some_and(|route| route.fields.is_noise(field, route.numbers.compared))
     }
 
+    /// Whether enough answers of two baselines were compared on a route to tell what is noise there.
+    pub fn knows_noise(&self, route: &str) -> bool {
+        let samples = self.routes.get(route).map(|route| route.fields.samples().all);
+        samples.is_some_and(|samples| samples >= noise::ENOUGH)
+    }
+
     /// Whether a pair differs in any field that is not noise. What was not listed counts as what was.
     pub fn net_differs(&self, route: &str, differences: &Differences) -> bool {
         let found = &differences.found;

@@ -262,11 +262,8 @@ async fn judge(
                 asked.judged(ours, differences);
             }
             if mirror.judges_mismatches
-                && let Some(Outcome::Matched | Outcome::Mismatched) = outcome
+                && let Some(differs) = net_differs(mirror, route, differences)
             {
-                let differs = outcome == Some(Outcome::Mismatched)
-                    && differences
-                        .is_none_or(|differences| net_differs(mirror, route, differences));
                 mirror
                     .decide(|guardrail, now| guardrail.compared(&route.label, epoch, differs, now));
             }
@@ -341,9 +338,13 @@ fn record(mirror: &Mirror, route: &Route, pair: &Pair<'_>) {
     mirror.report().record(&route.label, pair, SystemTime::now());
 }
 
-/// Whether anything differs where the service does not differ from itself.
-fn net_differs(mirror: &Mirror, route: &Route, differences: &Differences) -> bool {
-    mirror.report().net_differs(&route.label, differences)
+/// Whether anything differs where the service does not differ from itself; `None` where that is not
+/// known, or not yet.
+fn net_differs(mirror: &Mirror, route: &Route, found: Option<&Differences>) -> Option<bool> {
+    let report = mirror.report();
+    let asks = mirror.config.noise_fraction > 0.0;
+    let is_known = !asks || report.knows_noise(&route.label);
+    is_known.then_some(found?).map(|found| report.net_differs(&route.label, found))
 }
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.

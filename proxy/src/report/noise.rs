@@ -15,6 +15,10 @@ const RELATIVE: f64 = 0.2;
 /// Above this, |raw - noise| / pairs is a difference.
 const ABSOLUTE: f64 = 0.0003;
 
+/// With so many answers of two baselines, a field that differs in one of ten by itself has most likely
+/// been seen to (1 - 0.9^20 = 88 %).
+pub(super) const ENOUGH: u64 = 20;
+
 /// How many answers were compared with those of a second baseline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Samples {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proxy::config::Config;
 use proxy::mirror::{Probe, Stage};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::eventually;
@@ -104,6 +105,24 @@ async fn a_field_that_is_random_on_all_three_is_no_evidence_and_another_one_is()
         async move { json(&format!("{{\"id\":{id},\"price\":6}}")) }
     });
     assert_eq!(stopped_by(dearer.await.addr, second().await, 40).await, mismatches);
+}
+
+#[tokio::test]
+async fn nothing_is_held_against_the_candidate_before_it_is_known_what_is_noise() {
+    let secondary = random(2000).await;
+    let proxy = proxy(random(0).await.addr, random(1000).await.addr, |config| {
+        asking(secondary.addr)(config);
+        // So seldom that it is never asked.
+        config.mirror.noise_fraction = 1e-9;
+        config.guardrail.mismatch_rate = Some(0.01);
+    })
+    .await;
+    for _ in 0..40 {
+        in_time(proxy.get("/")).await;
+    }
+    eventually!(proxy.outcome("mismatched").await == 40.0);
+    let status = proxy.status().await;
+    assert_eq!((&status["state"], &status["lastTrip"]), (&"enabled".into(), &Value::Null));
 }
 
 #[tokio::test]
