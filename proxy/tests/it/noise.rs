@@ -114,6 +114,7 @@ async fn nothing_is_held_against_the_candidate_before_it_is_known_what_is_noise(
         asking(secondary.addr)(config);
         // So seldom that it is never asked.
         config.mirror.noise_fraction = 1e-9;
+        config.guardrail.consecutive = 5;
         config.guardrail.mismatch_rate = Some(0.01);
     })
     .await;
