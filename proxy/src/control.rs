@@ -159,8 +159,10 @@ async fn beside_traffic(answer: impl FnOnce() -> Response + Send + 'static) -> R
 
 async fn report(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
     let as_text = wants_text(&headers);
+    let with_values = control.refusal(&headers).is_none();
     beside_traffic(move || {
         let summary = control.report.summary();
+        let summary = if with_values { summary } else { summary.without_values() };
         let mut response = if as_text {
             let text = Text { summary: &summary, route: None }.to_string();
             ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response()

@@ -357,6 +357,25 @@ async fn the_report_is_json_unless_only_plain_text_is_asked_for() {
 }
 
 #[tokio::test]
+async fn values_of_examples_are_shown_to_whoever_has_the_token_where_one_is_set() {
+    let open = fixture().ask("GET", "/control/report").await;
+    let closed = fixture().with_token();
+    let with_token = closed.ask_with("GET", "/control/report", Some("Bearer s3cret")).await;
+    assert_eq!(with_token.json(), open.json());
+    let example = |answer: &Answer| answer.json()["routes"][0]["fields"][0]["examples"][0].clone();
+    let shown = example(&open);
+    for authorization in [None, Some("Bearer wrong")] {
+        let answer = closed.ask_with("GET", "/control/report", authorization).await;
+        assert_eq!(answer.code, 200);
+        let withheld = example(&answer);
+        assert_eq!((&withheld["place"], &withheld["kind"]), (&shown["place"], &shown["kind"]));
+        assert_eq!(withheld["baseline"], "withheld: needs the token");
+        assert_eq!(withheld["candidate"], Value::Null);
+        assert!(!answer.text.contains("[31m"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn a_reset_of_the_report_needs_the_token_and_happens_once() {
     let fixture = fixture().with_token();
     let answer = fixture.ask_with("POST", "/control/report/reset", Some("Bearer s3cret")).await;

@@ -27,6 +27,23 @@ pub struct Summary {
     pub left_out: LeftOut,
 }
 
+/// Stands for a value that is not for everybody.
+const WITHHELD: &str = "withheld: needs the token";
+
+impl Summary {
+    /// The same without the values of examples, which are parts of answers to somebody.
+    #[must_use]
+    pub fn without_values(mut self) -> Self {
+        let fields = self.routes.iter_mut().flat_map(|route| &mut route.fields);
+        for example in fields.chain(&mut self.worst_fields).flat_map(|field| &mut field.examples) {
+            for value in [&mut example.baseline, &mut example.candidate].into_iter().flatten() {
+                WITHHELD.clone_into(value);
+            }
+        }
+        self
+    }
+}
+
 /// What is allowed, as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
