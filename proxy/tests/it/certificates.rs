@@ -68,7 +68,7 @@ impl TempFile {
     pub(crate) fn new(text: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("mirrorlab-test-{}-{number}.pem", std::process::id());
+        let name = format!("mirrorlab-test-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).unwrap();
         Self(path)

@@ -14,6 +14,7 @@ mod hosts;
 mod http2;
 mod isolation;
 mod limits;
+mod masks;
 mod mirror;
 mod names;
 mod noise;

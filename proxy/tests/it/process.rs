@@ -82,7 +82,7 @@ impl Process {
         self.child.wait().unwrap().code()
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 

@@ -1,36 +1,14 @@
 //! The rules of the comparison, from the file to the verdict, and what of an answer is compared.
 
-use std::path::PathBuf;
-
 use http::HeaderName;
 use proxy::config::Config;
 
+use crate::certificates::TempFile;
 use crate::eventually;
 use crate::process::command;
 use crate::support::{Answer, Proxy, Seen, fixed, json, proxy, status, upstream};
 
-/// A file of its own for each test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("rules-{name}-{}.toml", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
-}
-
-fn with(file: &File) -> impl FnOnce(&mut Config) {
+fn with(file: &TempFile) -> impl FnOnce(&mut Config) {
     let path = file.path().to_owned();
     move |config| {
         let given = Config::from_env(&|name| (name == "MIRROR_CONFIG").then(|| (&path).into()));
@@ -54,8 +32,7 @@ async fn by_path(answers: &'static [(&'static str, &'static str)]) -> std::net::
 
 #[tokio::test]
 async fn a_file_of_rules_relaxes_the_comparison_for_all_routes_and_for_one() {
-    let file = File::new(
-        "relaxes",
+    let file = TempFile::new(
         r#"
         [compare]
         ignore = ["nonce", "$.meta.took"]
@@ -99,8 +76,7 @@ async fn a_file_of_rules_relaxes_the_comparison_for_all_routes_and_for_one() {
 
 #[tokio::test]
 async fn rules_that_never_applied_are_shown_in_the_status() {
-    let file = File::new(
-        "unused",
+    let file = TempFile::new(
         "[compare]\nignore = [\"nonce\", \"nunce\"]\n[[route]]\nroute = \"GET /x\"\nmask = [\"$.a\"]\n",
     );
     let same = r#"{"nonce":1}"#;
@@ -135,7 +111,7 @@ async fn headers_that_matter_to_clients_are_compared_and_others_are_not() {
     let differing = proxy(ours, other, |_| {}).await;
     differing.expect_outcome("/", "mismatched").await;
     assert_eq!(differences(&differing, "header").await, 1.0);
-    let file = File::new("headers", "[compare]\nheaders = [\"etag\"]\n");
+    let file = TempFile::new("[compare]\nheaders = [\"etag\"]\n");
     proxy(ours, same, with(&file)).await.expect_outcome("/", "mismatched").await;
     proxy(ours, other, with(&file)).await.expect_outcome("/", "matched").await;
 }
@@ -195,7 +171,7 @@ async fn parts_of_a_content_are_compared_with_their_range() {
 
 #[tokio::test]
 async fn masked_values_are_hashed_where_asked_for() {
-    let file = File::new("hash", "[compare]\nmask = [\"email\"]\nmask_as = \"hash\"\n");
+    let file = TempFile::new("[compare]\nmask = [\"email\"]\nmask_as = \"hash\"\n");
     let (ours, theirs) = (fixed(r#"{"email":"a"}"#).await, fixed(r#"{"email":"b"}"#).await);
     proxy(ours.addr, theirs.addr, |_| {}).await.expect_outcome("/", "matched").await;
     let hashing = proxy(ours.addr, theirs.addr, with(&file)).await;
@@ -207,8 +183,7 @@ async fn masked_values_are_hashed_where_asked_for() {
 
 #[test]
 fn a_bad_file_stops_the_start_with_code_2_and_names_every_error() {
-    let file = File::new(
-        "bad",
+    let file = TempFile::new(
         "[compare]\nignore = [\"$.a[?@.b]\"]\nmask_as = \"md5\"\n[[route]]\nroute = \"search\"\n",
     );
     let output = command(&[("MIRROR_CONFIG", file.path()), ("MIRROR_FRACTION", "2")]).output();
