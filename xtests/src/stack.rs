@@ -98,6 +98,9 @@ impl Stack {
             ("BASELINE_URL", baseline.inner_url()),
             ("CANDIDATE_URL", candidate.inner_url()),
             ("MIRROR_FRACTION", "1".to_owned()),
+            // The baseline is a second one as well, for those who want noise probes.
+            ("SECONDARY_URL", baseline.inner_url()),
+            ("NOISE_FRACTION", "0".to_owned()),
         ];
         // A busy machine is slow at random: latency is a verdict only where a test is about it.
         all.push(("ABORT_LATENCY_FLOOR", "10s".to_owned()));

@@ -41,7 +41,8 @@ async fn start_prometheus(place: &Place, stack: &Stack) -> Result<Prometheus> {
 
 /// A stack on which everything has happened that a dashboard can show.
 async fn eventful(place: &Place) -> Result<(Stack, Traffic, Prometheus)> {
-    let stack = Stack::start(place, &[("ABORT_CONSECUTIVE", "100000")]).await?;
+    let settings = [("ABORT_CONSECUTIVE", "100000"), ("NOISE_FRACTION", "1")];
+    let stack = Stack::start(place, &settings).await?;
     let prometheus = start_prometheus(place, &stack).await?;
     let chaos = json!({"errorRate": 0.2, "mismatchRate": 0.3, "latencyMs": 5});
     stack.set_chaos(&stack.candidate, &chaos).await?;
@@ -68,6 +69,7 @@ pub(crate) async fn every_dashboard_and_rule_query_has_data(place: &Place) -> Re
         }
     }
     eventually!(prometheus.rules().await?.iter().all(|rule| rule["health"] == "ok"));
+    judged_in_time(&prometheus).await?;
     for target in ["baseline", "candidate"] {
         let query = format!("sum(rate(mirror_requests_total{{target=\"{target}\"}}[15s]))");
         let rate = prometheus.query(&query).await?;
@@ -95,12 +97,47 @@ pub(crate) async fn a_renamed_metric_would_be_noticed(place: &Place) -> Result<(
         "mirror_route_enabled",
         "mirror_route_aborts_total",
         "mirror_latency_seconds_bucket",
+        "mirror_overall_verdict",
+        "mirror_verdict",
+        "mirror_overall_evidence",
+        "mirror_evidence",
+        "mirror_field_differences_total",
+        "mirror_noise_pairs_total",
     ] {
         ensure!(known.contains(name), "no panel asks for {name}");
     }
     traffic.stop().await?;
     drop(prometheus);
     stack.stop().await
+}
+
+/// What panels show of a candidate as bad as this one. The series are there from the start, with 0,
+/// which the other checks take for an answer.
+async fn judged_in_time(prometheus: &Prometheus) -> Result<()> {
+    for query in [
+        "min(mirror_overall_verdict{verdict=\"fail\"})",
+        "max(mirror_verdict{verdict=\"fail\"})",
+        "max(mirror_overall_evidence)",
+        "max(mirror_evidence)",
+        "sum(mirror_field_differences_total{risk=\"high\",kind=\"status\"})",
+        "sum(mirror_field_differences_total{risk=\"medium\",kind=\"value\"})",
+        "sum(mirror_noise_pairs_total{result=\"differed\"})",
+    ] {
+        positive_in_time(prometheus, query).await?;
+    }
+    Ok(())
+}
+
+async fn positive_in_time(prometheus: &Prometheus, query: &str) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let series = prometheus.query(query).await?;
+        if series.iter().any(|(_, value)| *value > 0.0) {
+            return Ok(());
+        }
+        ensure!(tokio::time::Instant::now() < deadline, "{query} stays at {series:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 async fn has_data_in_time(prometheus: &Prometheus, selector: &str) -> Result<()> {
