@@ -205,7 +205,7 @@ fn mirror_side(mirror: &mirror::Config) {
     assert!((0.0..=1.0).contains(&mirror.noise_fraction), "{mirror:?}");
     assert!((1..=PERMITS).contains(&mirror.queue_size), "{mirror:?}");
     assert!((1..=PERMITS).contains(&mirror.concurrency), "{mirror:?}");
-    assert!((5..=100).contains(&mirror.unreachable_after), "{mirror:?}");
+    assert!(mirror.unreachable_after >= 5, "{mirror:?}");
     if let Some(methods) = &mirror.methods {
         assert!(!methods.is_empty(), "none at all");
         let upper =
