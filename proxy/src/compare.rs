@@ -17,6 +17,7 @@ mod header;
 mod json;
 mod lenient;
 mod lex;
+mod members;
 mod normalize;
 mod number;
 mod objects;

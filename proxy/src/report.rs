@@ -288,5 +288,14 @@ impl Numbers {
     }
 }
 
+fn share(part: u64, of: u64) -> f64 {
+    if of == 0 { 0.0 } else { float(part) / float(of) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,36 +1,18 @@
 //! Which member of one object belongs to which of the other.
 
-use std::borrow::Cow;
-
 use super::Obstacle;
 use super::annotate::Document;
 use super::detail::{At, Sides, Walk, index};
-use super::normalize::Treatment;
+use super::members::{Listed, Member, members, room, sorted};
 use super::policy::Rules;
-use super::text::Text;
-
-/// A member that counts.
-struct Member<'a> {
-    name: Text<'a>,
-    key: usize,
-}
-
-/// One in a list to sort, where its name is read many times.
-struct Listed<'a> {
-    name: Cow<'a, [u8]>,
-    key: usize,
-}
-
-/// What an allocation takes besides its bytes, about.
-const ALLOCATION: usize = 32;
 
 impl Walk<'_, '_> {
     /// Goes in step while both have the same keys in the same order, and sorts what is left. That
     /// pairs the values of a duplicate key in the order of the document, either way.
     pub(super) fn objects(&mut self, a: usize, b: usize, crumb: u32) -> Result<(), Obstacle> {
         let Sides { ours, theirs, rules } = self.sides;
-        let mut left = members(ours, rules, a, a + 1);
-        let mut right = members(theirs, rules, b, b + 1);
+        let mut left = counted(ours, rules, a, a + 1);
+        let mut right = counted(theirs, rules, b, b + 1);
         loop {
             match (left.next(), right.next()) {
                 (Some(a), Some(b)) if a.name.equals(&b.name) => self.member(&a, &b, crumb)?,
@@ -38,9 +20,12 @@ impl Walk<'_, '_> {
                 (first, second) => {
                     let rest = |member: Option<Member<'_>>| member.map(|member| member.key);
                     let (first, second) = (rest(first), rest(second));
-                    self.lend(room(ours, a, first) + room(theirs, b, second))?;
-                    let left = sorted(ours, rules, a, first);
-                    let right = sorted(theirs, rules, b, second);
+                    let takes = |document: &Document<'_>, object, first: Option<usize>| {
+                        first.map_or(0, |first| room(&document.tape, object, first))
+                    };
+                    self.lend(takes(ours, a, first) + takes(theirs, b, second))?;
+                    let left = by_name(ours, rules, a, first);
+                    let right = by_name(theirs, rules, b, second);
                     return self.merge(&left, &right, a, crumb);
                 }
             }
@@ -88,48 +73,25 @@ impl Walk<'_, '_> {
     }
 }
 
-/// The members of `object` that count, from node `from` on. A masked one is known by its rule's name,
-/// since its own spelling may differ from side to side.
-fn members<'d, 'a: 'd>(
-    document: &'d Document<'a>,
+/// The members of `object` that count, from node `from` on.
+fn counted<'d>(
+    document: &'d Document<'_>,
     rules: &'d Rules,
     object: usize,
     from: usize,
 ) -> impl Iterator<Item = Member<'d>> {
-    let keys = document.tape.children_from(from, object);
-    keys.filter(|key| !document.mark(key + 1).ignored).map(move |key| {
-        let text = document.tape.text(key);
-        let name = match rules.keys.treatment(&text) {
-            Treatment::Masked(name) | Treatment::Hashed(name) => Text::plain(name),
-            Treatment::Compared | Treatment::Ignored => text,
-        };
-        Member { name, key }
-    })
+    let all = members(&document.tape, &rules.keys, object, from);
+    // A path may leave it out, too.
+    all.filter(|member| !document.mark(member.key + 1).ignored)
 }
 
-/// Bytes that the list of all members from `first` on takes, at most.
-fn room(document: &Document<'_>, object: usize, first: Option<usize>) -> usize {
-    let Some(first) = first else { return 0 };
-    let keys = document.tape.children_from(first, object);
-    let entry = |key| {
-        let copied = document.tape.text(key).copied();
-        size_of::<Listed<'_>>() + copied + if copied > 0 { ALLOCATION } else { 0 }
-    };
-    keys.map(entry).sum()
-}
-
-/// The members of `object` from `first` on, by name.
-fn sorted<'d, 'a: 'd>(
-    document: &'d Document<'a>,
+/// The same by name; none where there is no first one.
+fn by_name<'d>(
+    document: &'d Document<'_>,
     rules: &'d Rules,
     object: usize,
     first: Option<usize>,
 ) -> Vec<Listed<'d>> {
-    let Some(first) = first else { return Vec::new() };
-    let mut list = Vec::with_capacity(document.tape.children_from(first, object).count());
-    let members = members(document, rules, object, first);
-    list.extend(members.map(|it| Listed { name: it.name.unescaped(), key: it.key }));
-    // Stable by its second criterion; a stable sort would take more memory.
-    list.sort_unstable_by(|a, b| a.name.cmp(&b.name).then(a.key.cmp(&b.key)));
-    list
+    let list = |from| sorted(&document.tape, object, from, counted(document, rules, object, from));
+    first.map(list).unwrap_or_default()
 }

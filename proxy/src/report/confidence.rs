@@ -17,6 +17,8 @@
 //! Where the rate changes over time, "above `m`" still says that it was not at most `m` all the time.
 
 use std::cmp::Ordering;
+
+use super::float;
 use std::sync::LazyLock;
 
 /// How much of what he has is put on each pair, from all of it down. In steps of two: half a step
@@ -176,11 +178,6 @@ impl Counts {
             + part(self.half, &|| factor(0.5))
             + part(self.one, &|| factor(1.0))
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! where they are known, so that both were measured at the same time on the same requests.
 
 use super::fields::Field;
+use super::{float, share};
 
 /// Above this, |raw - noise| / (raw + noise) is a difference.
 const RELATIVE: f64 = 0.2;
@@ -58,15 +59,6 @@ impl Samples {
 
 fn differs(raw: f64, noise: f64) -> bool {
     raw > noise && (raw - noise) / (raw + noise) > RELATIVE && raw - noise > ABSOLUTE
-}
-
-fn share(part: u64, of: u64) -> f64 {
-    if of == 0 { 0.0 } else { float(part) / float(of) }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

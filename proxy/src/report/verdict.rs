@@ -15,7 +15,7 @@ use super::summary::{
     Errors, ExampleSummary, FieldSummary, Latency, LeftOut, Mismatches, Quantiles, RouteSummary,
     Scope, SuggestedIgnore, Summary, Thresholds,
 };
-use super::{FieldSnapshot, Numbers, RouteSnapshot, Snapshot};
+use super::{FieldSnapshot, Numbers, RouteSnapshot, Snapshot, float, share};
 use crate::exchange::Verdict;
 
 /// All bounds of a report together are wrong with at most this probability, however often one looks.
@@ -328,15 +328,6 @@ fn rfc3339(at: SystemTime) -> String {
     let least = SystemTime::UNIX_EPOCH;
     let most = least + Duration::from_secs(253_402_300_799);
     humantime::format_rfc3339_millis(at.clamp(least, most)).to_string()
-}
-
-fn share(part: u64, of: u64) -> f64 {
-    if of == 0 { 0.0 } else { float(part) / float(of) }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]
