@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
     for setting in data.split(|byte| *byte == 0) {
         let Some(at) = setting.iter().position(|byte| *byte == b'=') else { continue };
         let (name, value) = (&setting[..at], &setting[at + 1..]);
-        if let Some(name) = NAMES.into_iter().find(|known| known.as_bytes() == name) {
+        if let Some(name) = NAMES.iter().copied().find(|known| known.as_bytes() == name) {
             settings.put(name, value);
         }
     }

@@ -91,7 +91,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 52] = [
+pub const NAMES: &[&str] = &[
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -115,6 +115,7 @@ pub const NAMES: [&str; 52] = [
     "ABORT_MISMATCH_RATE",
     "ABORT_RAMP",
     "ABORT_WEBHOOK",
+    "GUARDRAIL",
     "REPORT_MISMATCH_RATE",
     "MIRROR_TIMEOUT",
     "MIRROR_MAX_BODY_BYTES",
@@ -451,6 +452,11 @@ impl Env<'_> {
             ),
             ramp: self.read("ABORT_RAMP", "off", &format!("off, or {TIME}"), |text| {
                 values::unless_off(text, values::duration_above_zero)
+            }),
+            observe_only: self.read("GUARDRAIL", "on", "on or observe", |text| match text {
+                "on" => Ok(false),
+                "observe" => Ok(true),
+                _ => Err(String::new()),
             }),
         }
     }

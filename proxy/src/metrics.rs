@@ -22,6 +22,7 @@ const MISMATCHES: &str = "mirror_diff_mismatches_total";
 const FIELD_DIFFERENCES: &str = "mirror_field_differences_total";
 const ENABLED: &str = "mirror_enabled";
 const ABORTS: &str = "mirror_aborts_total";
+const WOULD_ABORTS: &str = "mirror_would_abort_total";
 const ROUTE_ENABLED: &str = "mirror_route_enabled";
 const ROUTE_ABORTS: &str = "mirror_route_aborts_total";
 const OUTCOMES: &str = "mirror_outcomes_total";
@@ -158,6 +159,7 @@ pub struct Metrics {
     process: Collector,
     enabled: Gauge,
     aborts: Counter,
+    would_aborts: Counter,
     refused: [Counter; Refusal::ALL.len()],
 }
 
@@ -178,18 +180,18 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         let process = Collector::default();
-        let (enabled, aborts, refused) = with_local_recorder(&recorder, || {
+        let (enabled, aborts, would_aborts, refused) = with_local_recorder(&recorder, || {
             describe();
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
             refused.iter().for_each(touch);
             show_verdict(None, Verdict::NotEnoughData);
             gauge!(OVERALL_EVIDENCE).set(0.0);
-            (gauge!(ENABLED), counter!(ABORTS), refused)
+            (gauge!(ENABLED), counter!(ABORTS), counter!(WOULD_ABORTS), refused)
         });
         enabled.set(1.0);
-        touch(&aborts);
-        Ok(Self { recorder, handle, process, enabled, aborts, refused })
+        [&aborts, &would_aborts].into_iter().for_each(touch);
+        Ok(Self { recorder, handle, process, enabled, aborts, would_aborts, refused })
     }
 
     /// Registers all series of a route, each with its value 0, so that rates see the first event.
@@ -241,6 +243,11 @@ impl Metrics {
     pub fn set_route_enabled(&self, route: &str, enabled: bool) {
         let (gauge, _) = with_local_recorder(&self.recorder, || route_switch(route));
         gauge.set(if enabled { 1.0 } else { 0.0 });
+    }
+
+    /// Counts that the guardrail would have switched mirroring off, of all or of a route.
+    pub fn count_would_abort(&self) {
+        self.would_aborts.increment(1);
     }
 
     /// Counts that a route alone was switched off.
@@ -339,6 +346,10 @@ fn describe() {
     );
     describe_gauge!(ENABLED, "1 while mirroring is allowed, else 0.");
     describe_counter!(ABORTS, "Times mirroring was switched off, by the guardrail or by hand.");
+    describe_counter!(
+        WOULD_ABORTS,
+        "Times the guardrail would have switched off mirroring, of all or of a route, and only observes."
+    );
     describe_gauge!(
         ROUTE_ENABLED,
         "1 while the route is mirrored as far as mirroring is allowed at all, else 0."
@@ -386,6 +397,7 @@ mod tests {
         for line in [
             "mirror_enabled 1",
             "mirror_aborts_total 0",
+            "mirror_would_abort_total 0",
             "mirror_diff_mismatches_total{route=\"other\"} 0",
             "mirror_route_enabled{route=\"other\"} 1",
             "mirror_route_aborts_total{route=\"other\"} 0",

@@ -58,6 +58,7 @@ fn the_defaults_are_those_of_the_documentation() {
         cooldown: Duration::from_secs(10),
         mismatch_rate: None,
         ramp: None,
+        observe_only: false,
     };
     assert_eq!(config.guardrail, guardrail);
     assert_eq!(config.templates, []);
@@ -304,7 +305,7 @@ fn methods_and_templates_are_lists() {
 
 #[test]
 fn an_empty_setting_is_an_unset_one_but_an_empty_mark_turns_it_off() {
-    for name in NAMES {
+    for &name in NAMES {
         let config = good(name, "");
         assert_eq!(config.mirror.mark.is_none(), name == "MIRROR_MARK_HEADER", "{name}");
     }
@@ -361,7 +362,7 @@ fn all_bad_settings_are_listed_at_once() {
 #[test]
 fn a_value_that_is_not_utf_8_is_a_bad_setting() {
     use std::os::unix::ffi::OsStringExt;
-    for name in NAMES {
+    for &name in NAMES {
         let result =
             Config::from_env(&|asked| (asked == name).then(|| OsString::from_vec(vec![0xff])));
         let message = result.unwrap_err().to_string();

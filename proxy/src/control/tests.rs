@@ -76,6 +76,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         cooldown,
         mismatch_rate: None,
         ramp: None,
+        observe_only: false,
     };
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
@@ -153,6 +154,7 @@ impl Fixture {
             baseline_failed: false,
             candidate_latency: None,
             candidate_failed: true,
+            client_left: false,
         };
         let now = Moment { at: Instant::now(), wall: SystemTime::now() };
         for _ in 0..times {

@@ -78,6 +78,7 @@ impl Announcer {
                 self.metrics.set_route_enabled(route, true);
                 stopped.remove(route);
             }
+            Transition::WouldTrip { .. } => self.metrics.count_would_abort(),
             Transition::Passed { .. } => {}
             Transition::Enabled => {
                 self.metrics.set_enabled(true);
@@ -103,6 +104,7 @@ fn log(transition: &Transition) {
         Transition::RouteTripped { trip } => {
             log_trip(trip, "mirroring of one route stopped by the guardrail");
         }
+        Transition::WouldTrip { trip } => log_would_trip(trip),
         Transition::Resumed => info!("mirroring resumed after the cooldown"),
         Transition::RouteResumed { route } => {
             info!(route, "mirroring of the route resumed after the cooldown");
@@ -118,6 +120,17 @@ fn log(transition: &Transition) {
             info!("mirroring disabled by hand; it stays off until it is enabled by hand");
         }
     }
+}
+
+fn log_would_trip(trip: &Trip) {
+    warn!(
+        rule = trip.rule.name(),
+        route = trip.route,
+        reason = trip.reason,
+        scope = if trip.whole() { "all" } else { "route" },
+        "the guardrail would have stopped mirroring, and only observes; told again at the earliest \
+         after its cooldown"
+    );
 }
 
 fn log_trip(trip: &Trip, message: &str) {

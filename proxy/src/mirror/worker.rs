@@ -330,6 +330,7 @@ fn observe(
         baseline_failed: baseline.is_failure(),
         candidate_latency,
         candidate_failed,
+        client_left: false,
     };
     mirror.decide(|guardrail, now| guardrail.observe(&observation, now));
 }

@@ -96,7 +96,7 @@ fn every_setting_is_in_the_readme_and_in_the_stack() {
             .unwrap()
     };
     let (readme, compose) = (read("README.md"), read("compose.yaml"));
-    for name in proxy::config::NAMES {
+    for &name in proxy::config::NAMES {
         assert!(readme.contains(&format!("`{name}`")), "{name} is not in README.md");
         let passed = compose.contains(&format!("      {name}: \"${{{name}"));
         assert_eq!(passed, !NOT_IN_THE_STACK.contains(&name), "{name} in compose.yaml");
