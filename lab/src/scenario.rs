@@ -252,6 +252,10 @@ impl Story<'_> {
 
     /// Nothing stops, and the report never says fail, for as long as it is watched.
     async fn calm(&mut self, play: &mut Play, before: &Status) -> Result<String, String> {
+        if before.stops() > 0.0 {
+            let trip = before.last_trip.as_ref().map_or("by hand", |trip| trip.reason.as_str());
+            return Err(format!("mirroring stopped before: {trip}"));
+        }
         let start = Instant::now();
         let (mut told, mut asked) = (start, start);
         // The figures of one look say little of the whole time.
