@@ -36,6 +36,8 @@ use crate::headers::Peer;
 use crate::limits::Limits;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
+use crate::log_limit::LogLimit;
+use crate::log_queue;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
@@ -46,6 +48,8 @@ use crate::upstream::{Dns, Target, Trust, Upstream};
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often the same failure is logged at most.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -233,6 +237,7 @@ fn render(
             copies_limit: mirror.copies_limit(),
             queue_length: mirror.queue_length(),
             buffered_bytes: mirror.budget.used(),
+            log_lines_dropped: log_queue::dropped(),
         })
     })
 }
@@ -378,6 +383,7 @@ async fn accept(
 ) -> usize {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let failures = LogLimit::new(LOG_EVERY);
     loop {
         tokio::select! {
             biased;
@@ -398,7 +404,9 @@ async fn accept(
                     connections.spawn(serve(stream, peer, serving, graceful.watcher()));
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                    if let Some(before) = failures.admit(std::time::Instant::now()) {
+                        warn!(%error, not_logged_before = before, "cannot accept a connection");
+                    }
                     // Out of descriptors, most likely: trying again at once would only burn a core.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -439,7 +447,8 @@ impl Serving {
 
 async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
-        warn!(%error, "cannot set up a connection");
+        // It has ended already, as a rule: not worth a line each.
+        debug!(%error, "cannot set up a connection");
         return;
     }
     let Some(tls) = &serving.tls else {

@@ -28,6 +28,7 @@ pub mod healthcheck;
 pub mod limits;
 pub mod listen;
 pub mod log_limit;
+pub mod log_queue;
 pub mod logging;
 pub mod metrics;
 pub mod mirror;

@@ -60,9 +60,11 @@ fn main() -> ExitCode {
             Err(why) => fail(1, &why),
         };
     }
-    if let Err(why) = proxy::logging::init(&config.log) {
-        return fail(2, &why);
-    }
+    // Dropped last, to write what is said until then.
+    let _flush = match proxy::logging::init(&config.log) {
+        Ok(flush) => flush,
+        Err(why) => return fail(2, &why),
+    };
     // Comparing has a runtime of its own: what it computes takes no turn from a client.
     let compare =
         Builder::new_multi_thread().worker_threads(1).thread_name("compare").enable_all().build();

@@ -36,6 +36,7 @@ const VERDICT: &str = "mirror_verdict";
 const OVERALL_VERDICT: &str = "mirror_overall_verdict";
 const EVIDENCE: &str = "mirror_evidence";
 const OVERALL_EVIDENCE: &str = "mirror_overall_evidence";
+const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 
 /// Upper bounds in seconds: fine where services answer, up to the default deadline of a copy.
 const LATENCY_BUCKETS: [f64; 18] = [
@@ -148,6 +149,8 @@ pub struct Gauges {
     pub queue_length: usize,
     /// Bytes held by the mirror side, of `MIRROR_BUFFER_BYTES`.
     pub buffered_bytes: usize,
+    /// Log lines that nobody took, since the start.
+    pub log_lines_dropped: u64,
 }
 
 /// The registry of one proxy.
@@ -290,6 +293,7 @@ impl Metrics {
                 )]
                 gauge!(name).set(value as f64);
             }
+            counter!(LOG_LINES_DROPPED).absolute(gauges.log_lines_dropped);
         });
         self.handle.render()
     }
@@ -354,6 +358,10 @@ fn describe() {
         "Mirrored requests that were to go to the secondary, by result."
     );
     describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
+    describe_counter!(
+        LOG_LINES_DROPPED,
+        "Log lines that were dropped because nobody took them from standard error."
+    );
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
     describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");
     describe_gauge!(COPIES_LIMIT, "Copies that may be in flight, at most MIRROR_CONCURRENCY.");

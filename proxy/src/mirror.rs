@@ -125,6 +125,7 @@ pub struct Mirror {
     compare_runtime: Handle,
     dropped: LogLimit,
     lost: LogLimit,
+    found: LogLimit,
     probe: Option<Probe>,
 }
 
@@ -189,6 +190,7 @@ impl Mirror {
             compare_runtime,
             dropped: LogLimit::new(Duration::from_secs(5)),
             lost: LogLimit::new(Duration::from_secs(5)),
+            found: LogLimit::new(Duration::from_secs(5)),
             probe,
             config,
         };
@@ -360,8 +362,10 @@ impl Mirror {
     /// Keeps in mind whether there was a connection to the candidate.
     fn note_reach(&self, connected: bool) {
         if connected {
-            if self.reach.connected() {
-                info!("the candidate takes connections again");
+            if self.reach.connected()
+                && let Some(before) = self.found.admit(std::time::Instant::now())
+            {
+                info!(not_logged_before = before, "the candidate takes connections again");
             }
         } else if self.reach.failed(std::time::Instant::now())
             && let Some(before) = self.lost.admit(std::time::Instant::now())
@@ -445,11 +449,19 @@ fn is_due(gate: &Gate) -> bool {
     matches!(gate.read(), Reading::Tripped { until } if until <= std::time::Instant::now())
 }
 
+/// Of all proxies in this process.
+static PANICS: LogLimit = LogLimit::new(Duration::from_secs(5));
+
 /// Runs a piece of the mirror side on the client path; a panic in it ends there.
 fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(work));
-    if result.is_err() {
-        error!("the mirror side panicked; the client's request goes on without a copy");
+    if result.is_err()
+        && let Some(before) = PANICS.admit(std::time::Instant::now())
+    {
+        error!(
+            not_logged_before = before,
+            "the mirror side panicked; the client's request goes on without a copy"
+        );
     }
     result.ok()
 }

@@ -133,6 +133,44 @@ async fn a_log_that_nobody_takes_costs_no_client_an_answer() {
     assert_eq!(process.exit_code().await, Some(0));
 }
 
+#[tokio::test]
+async fn a_full_pipe_for_the_log_delays_no_client_and_no_end_and_what_is_dropped_is_counted() {
+    let baseline = fixed("{}").await;
+    let url = format!("http://{}", baseline.addr);
+    let settings = [
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("BASELINE_URL", url.as_str()),
+        ("CANDIDATE_URL", url.as_str()),
+        ("LOG_FORMAT", "json"),
+        ("LOG_LEVEL", "trace"),
+        // Of each frame it has something to say.
+        ("BASELINE_HTTP", "2"),
+        ("CANDIDATE_HTTP", "2"),
+    ];
+    let mut child = command(&settings).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let ready = lines.find_map(|line| line.ok().filter(|line| line.contains("\"ready\""))).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let addr = ready["fields"]["traffic"].as_str().unwrap().parse().unwrap();
+    let mut process = Process { child, addr, log: std::sync::Arc::default() };
+    // From here on nobody reads, and nobody closes: `lines` lives until the end.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = async |path: &str| {
+        let answer = in_time(client.get(format!("http://{addr}{path}")).send()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    };
+    crate::eventually!({
+        get("/").await;
+        let metrics = get("/metrics").await;
+        crate::support::sum(&metrics, "mirror_log_lines_dropped_total", &[]) > 0.0
+    });
+    get("/readyz").await;
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(0));
+    drop(lines);
+}
+
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A module imports only from levels below its own.
 const LEVELS: [&[&str]; 10] = [
-    &["exchange", "headers", "guardrail", "listen", "log_limit"],
+    &["exchange", "headers", "guardrail", "listen", "log_limit", "log_queue"],
     &["compare"],
     &["metrics", "report"],
     &["body", "limits"],
