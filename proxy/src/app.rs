@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Guardrail, gate};
 use crate::headers::Peer;
 use crate::limits::Limits;
+use crate::limits::clients::Clients;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
 use crate::log_limit::LogLimit;
@@ -319,7 +320,12 @@ struct Traffic {
 }
 
 impl Service {
-    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Downstream> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        client: &Arc<AtomicUsize>,
+    ) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
             Self::Traffic(Traffic { admin: Some(router), .. })
@@ -328,7 +334,7 @@ impl Service {
                 // Boxed, or each request's future would be as large as a router's.
                 Box::pin(by_router(router, request)).await
             }
-            Self::Traffic(traffic) => traffic.forward.handle(request, peer).await,
+            Self::Traffic(traffic) => traffic.forward.handle(request, peer, client).await,
         }
     }
 
@@ -431,6 +437,7 @@ struct Serving {
     tls: Option<TlsAcceptor>,
     builder: Builder<TokioExecutor>,
     limits: Limits,
+    clients: Clients,
     metrics: Arc<Metrics>,
 }
 
@@ -441,7 +448,8 @@ impl Serving {
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { service, tls, builder: limits.builder(), limits, metrics }
+        let (builder, clients) = (limits.builder(), Clients::default());
+        Self { service, tls, builder, limits, clients, metrics }
     }
 }
 
@@ -471,17 +479,18 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
-    let Limits { head_timeout: head, idle_timeout: idle, .. } = serving.limits;
+    let Limits { head_timeout: head, idle_timeout: idle, write, .. } = serving.limits;
+    let client = serving.clients.of(peer.ip());
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
-    let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle }, on_refusal);
-    let answering = Arc::new((Arc::clone(&serving), peer));
+    let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);
+    let answering = Arc::new((Arc::clone(&serving), peer, client));
     let answer = service_fn(move |request: Request<Incoming>| {
         let busy = activity.begin(request.version());
         let answering = Arc::clone(&answering);
         async move {
-            let (serving, peer) = &*answering;
-            let response = serving.service.answer(request, peer).await;
+            let (serving, peer, client) = &*answering;
+            let response = serving.service.answer(request, peer, &client.requests).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

@@ -14,6 +14,7 @@ mod values;
 use crate::compare::rules::RuleBook;
 use crate::control::Token;
 use crate::headers::{Chain, Forwarding};
+use crate::limits::pace::Pace;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
 use crate::listen::tls::Identity;
@@ -91,7 +92,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 52] = [
+pub const NAMES: [&str; 56] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -142,7 +143,11 @@ pub const NAMES: [&str; 52] = [
     "MAX_CONNECTIONS",
     "MAX_STREAMS",
     "MAX_REQUESTS_IN_FLIGHT",
+    "MAX_REQUESTS_PER_CLIENT",
     "MAX_REQUEST_BYTES",
+    "READ_TIMEOUT",
+    "WRITE_TIMEOUT",
+    "MIN_RATE",
     "DNS_REFRESH",
 ];
 
@@ -346,6 +351,13 @@ impl Env<'_> {
     fn limits(&mut self) -> Limits {
         let least_1 = "a whole number of at least 1";
         let head = LEAST_HEADER_BYTES..=1 << 24;
+        let requests_in_flight =
+            self.read("MAX_REQUESTS_IN_FLIGHT", "4096", least_1, values::permits);
+        let per_client = self.read_optional("MAX_REQUESTS_PER_CLIENT", least_1, values::permits);
+        let rate = self
+            .read("MIN_RATE", "240", "a whole number of at least 1", |text| values::whole(text, 1));
+        let mut pace = |name| Pace { period: self.time(name, "60s"), rate };
+        let (read, write) = (pace("READ_TIMEOUT"), pace("WRITE_TIMEOUT"));
         Limits {
             header_bytes: self.read(
                 "MAX_HEADER_BYTES",
@@ -360,12 +372,12 @@ impl Env<'_> {
             idle_timeout: self.time("IDLE_TIMEOUT", "75s"),
             connections: self.read("MAX_CONNECTIONS", "10000", least_1, values::permits),
             streams: self.read("MAX_STREAMS", "200", least_1, |text| values::whole(text, 1)),
-            requests_in_flight: self.read(
-                "MAX_REQUESTS_IN_FLIGHT",
-                "4096",
-                least_1,
-                values::permits,
-            ),
+            requests_in_flight,
+            // Behind a balancer that does not tell, all clients are one.
+            requests_per_client: per_client
+                .unwrap_or_else(|| requests_in_flight.saturating_sub(requests_in_flight / 4)),
+            read,
+            write,
             request_bytes: self.read_optional(
                 "MAX_REQUEST_BYTES",
                 "a whole number of bytes, 0 or more",

@@ -63,10 +63,18 @@ pub enum Refusal {
     RequestsInFlight,
     /// 413: a request body over the limit.
     BodyTooLarge,
+    /// 503: as many requests as one client may have were in flight.
+    ClientRequestsInFlight,
+    /// 408: an upload that was too slow.
+    ReadTimeout,
+    /// Closed: an answer was taken too slowly.
+    WriteTimeout,
+    /// Closed: too many requests were taken back.
+    Resets,
 }
 
 impl Refusal {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -75,6 +83,10 @@ impl Refusal {
         Self::Connections,
         Self::RequestsInFlight,
         Self::BodyTooLarge,
+        Self::ClientRequestsInFlight,
+        Self::ReadTimeout,
+        Self::WriteTimeout,
+        Self::Resets,
     ];
 
     /// The word used as metric label.
@@ -88,6 +100,10 @@ impl Refusal {
             Self::Connections => "connections",
             Self::RequestsInFlight => "requests_in_flight",
             Self::BodyTooLarge => "body_too_large",
+            Self::ClientRequestsInFlight => "client_requests_in_flight",
+            Self::ReadTimeout => "read_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::Resets => "resets",
         }
     }
 }

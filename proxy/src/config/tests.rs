@@ -35,6 +35,9 @@ fn the_defaults_are_those_of_the_documentation() {
         connections: 10_000,
         streams: 200,
         requests_in_flight: 4096,
+        requests_per_client: 3072,
+        read: Pace { period: Duration::from_secs(60), rate: 240 },
+        write: Pace { period: Duration::from_secs(60), rate: 240 },
         request_bytes: None,
     };
     assert_eq!(config.forward.limits, limits);
