@@ -21,12 +21,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::compare::{Policy, Unused};
-use crate::config::Config;
+use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
 use crate::forward::{Downstream, DownstreamBody, Forward};
@@ -37,12 +36,14 @@ use crate::limits::Limits;
 use crate::limits::clients::Clients;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
+use crate::listen::tls::Shown;
 use crate::log_limit::LogLimit;
 use crate::log_queue;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
+use crate::reload::{Fresh, Reloader};
 use crate::report::{self, summarize, verdicts};
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
@@ -91,6 +92,7 @@ pub struct App {
     traffic_server: Server,
     admin_server: Option<Server>,
     background: Vec<JoinHandle<()>>,
+    reloader: Reloader,
 }
 
 /// How a drain ended.
@@ -125,7 +127,9 @@ pub async fn start_probed(
     let share = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
     let settings = crate::mirror::Config { noise_fraction: share, ..config.mirror.clone() };
     let noise = secondary.map(|secondary| Noise::new(secondary, share));
-    let policy = policy(&config);
+    let origins = [config.baseline.origin(), config.candidate.origin()];
+    // The key of its hashes is never known to anybody.
+    let policy = Policy::new(&config.mirror.rules, &origins, rand::random());
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
 
@@ -143,6 +147,8 @@ pub async fn start_probed(
     let forward = Forward::new(config.forward, routes, baseline, mirrored, Arc::clone(&metrics));
     let forward = Arc::new(forward);
 
+    let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
+    let reloader = Reloader::new(shown.clone(), Arc::clone(&mirror), origins, Arc::clone(&metrics));
     let draining = Arc::new(AtomicBool::new(false));
     let admin = control::router(Control {
         guardrail,
@@ -163,8 +169,7 @@ pub async fn start_probed(
     };
     let serving =
         |service, tls| Arc::new(Serving::new(service, tls, limits.clone(), Arc::clone(&metrics)));
-    let tls = config.tls.map(|identity| identity.acceptor());
-    let traffic_server = Server::start(listener, serving(Service::Traffic(traffic), tls));
+    let traffic_server = Server::start(listener, serving(Service::Traffic(traffic), shown));
     let admin_server =
         admin_listener.map(|found| Server::start(found, serving(Service::Admin(admin), None)));
     Ok(App {
@@ -176,13 +181,8 @@ pub async fn start_probed(
         traffic_server,
         admin_server,
         background,
+        reloader,
     })
-}
-
-/// The rules of the comparison; the key of its hashes is never known to anybody.
-fn policy(config: &Config) -> Policy {
-    let origins = [config.baseline.origin(), config.candidate.origin()];
-    Policy::new(&config.mirror.rules, &origins, rand::random())
 }
 
 type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
@@ -279,7 +279,7 @@ fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed
 
 fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
     let mirror = Arc::clone(mirror);
-    Arc::new(move || mirror.policy.unused())
+    Arc::new(move || mirror.policy().unused())
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {
@@ -290,6 +290,12 @@ async fn upkeep(metrics: Arc<Metrics>) {
 }
 
 impl App {
+    /// Takes over the certificate, its key and the rules of these settings, or keeps what it has.
+    pub fn reload(&self, read: Result<Config, Errors>) {
+        let fresh = |config: Config| Fresh { identity: config.tls, rules: config.mirror.rules };
+        self.reloader.reload(read.map(fresh));
+    }
+
     /// Takes no more connections, lets requests in flight finish within the drain timeout, and
     /// stops. The admin endpoints, where they have their own listener, answer until the end.
     pub async fn shutdown(self) -> Drained {
@@ -434,7 +440,7 @@ async fn accept(
 /// What a listener does with its connections.
 struct Serving {
     service: Service,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Shown>>,
     builder: Builder<TokioExecutor>,
     limits: Limits,
     clients: Clients,
@@ -444,7 +450,7 @@ struct Serving {
 impl Serving {
     fn new(
         service: Service,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Arc<Shown>>,
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -463,7 +469,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watch
         return converse(stream, Peer::new(peer.ip(), "http"), serving, watcher).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
-    match tokio::time::timeout(serving.limits.head_timeout, tls.accept(stream)).await {
+    match tokio::time::timeout(serving.limits.head_timeout, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             converse(stream, Peer::new(peer.ip(), "https"), serving, watcher).await;
         }

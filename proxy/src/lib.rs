@@ -33,6 +33,7 @@ pub mod logging;
 pub mod metrics;
 pub mod mirror;
 pub mod release;
+pub mod reload;
 pub mod report;
 pub mod route;
 pub mod upstream;

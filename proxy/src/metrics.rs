@@ -36,6 +36,7 @@ const VERDICT: &str = "mirror_verdict";
 const OVERALL_VERDICT: &str = "mirror_overall_verdict";
 const EVIDENCE: &str = "mirror_evidence";
 const OVERALL_EVIDENCE: &str = "mirror_overall_evidence";
+const RELOADS: &str = "mirror_reloads_total";
 const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 
 /// Upper bounds in seconds: fine where services answer, up to the default deadline of a copy.
@@ -178,6 +179,8 @@ pub struct Metrics {
     enabled: Gauge,
     aborts: Counter,
     refused: [Counter; Refusal::ALL.len()],
+    /// Failed, and done.
+    reloads: [Counter; 2],
 }
 
 impl std::fmt::Debug for Metrics {
@@ -197,18 +200,20 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         let process = Collector::default();
-        let (enabled, aborts, refused) = with_local_recorder(&recorder, || {
+        let (enabled, aborts, refused, reloads) = with_local_recorder(&recorder, || {
             describe();
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
             refused.iter().for_each(touch);
             show_verdict(None, Verdict::NotEnoughData);
             gauge!(OVERALL_EVIDENCE).set(0.0);
-            (gauge!(ENABLED), counter!(ABORTS), refused)
+            let reloads = ["failed", "done"].map(|result| counter!(RELOADS, "result" => result));
+            reloads.iter().for_each(touch);
+            (gauge!(ENABLED), counter!(ABORTS), refused, reloads)
         });
         enabled.set(1.0);
         touch(&aborts);
-        Ok(Self { recorder, handle, process, enabled, aborts, refused })
+        Ok(Self { recorder, handle, process, enabled, aborts, refused, reloads })
     }
 
     /// Registers all series of a route, each with its value 0, so that rates see the first event.
@@ -284,6 +289,11 @@ impl Metrics {
     /// Counts a request that the proxy refused itself.
     pub fn count_refused(&self, reason: Refusal) {
         self.refused[reason as usize].increment(1);
+    }
+
+    /// Counts that certificates and rules were read anew, or could not be.
+    pub fn count_reload(&self, done: bool) {
+        self.reloads[usize::from(done)].increment(1);
     }
 
     /// Moves histogram samples out of their buffers, which would grow without a scrape.
@@ -374,6 +384,7 @@ fn describe() {
         "Mirrored requests that were to go to the secondary, by result."
     );
     describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
+    describe_counter!(RELOADS, "Times certificates and rules were read anew, by result.");
     describe_counter!(
         LOG_LINES_DROPPED,
         "Log lines that were dropped because nobody took them from standard error."

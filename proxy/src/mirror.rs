@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -110,7 +110,7 @@ pub struct Mirror {
     /// What the pairs told so far.
     pub report: Mutex<Report>,
     /// The rules of the comparison.
-    pub policy: Policy,
+    policy: RwLock<Arc<Policy>>,
     /// The byte budget.
     pub budget: Arc<Budget>,
     /// Copies sent and not yet answered.
@@ -178,7 +178,7 @@ impl Mirror {
         let mirror = Self {
             guardrail,
             report: Mutex::default(),
-            policy,
+            policy: RwLock::new(Arc::new(policy)),
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
             slots: Slots::new(config.concurrency),
@@ -290,6 +290,16 @@ impl Mirror {
 
     fn gate_of<'a>(&self, route: &'a Route) -> &'a Gate {
         route.gate(|| self.guardrail().route_gate(&route.label))
+    }
+
+    /// The rules of the comparison, for pairs that begin now.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Pairs that begin from now on are judged by these.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     fn guardrail(&self) -> MutexGuard<'_, Guardrail> {

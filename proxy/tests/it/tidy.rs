@@ -12,7 +12,7 @@ const LEVELS: [&[&str]; 10] = [
     &["body", "limits"],
     &["route", "upstream"],
     &["mirror"],
-    &["forward", "control"],
+    &["forward", "control", "reload"],
     &["config"],
     &["app", "logging", "healthcheck", "release"],
     &["lib", "main"],
