@@ -30,7 +30,7 @@ use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
 use crate::forward::{Downstream, DownstreamBody, Forward};
 use crate::guardrail::detector::THRESHOLD;
-use crate::guardrail::{Guardrail, gate};
+use crate::guardrail::{Guardrail, Transition, gate};
 use crate::headers::Peer;
 use crate::limits::Limits;
 use crate::limits::clients::Clients;
@@ -124,9 +124,7 @@ pub async fn start_probed(
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
-    let share = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
-    let settings = crate::mirror::Config { noise_fraction: share, ..config.mirror.clone() };
-    let noise = secondary.map(|secondary| Noise::new(secondary, share));
+    let (settings, noise) = noise(&config.mirror, secondary);
     let origins = [config.baseline.origin(), config.candidate.origin()];
     // The key of its hashes is never known to anybody.
     let policy = Policy::new(&config.mirror.rules, &origins, rand::random());
@@ -135,7 +133,7 @@ pub async fn start_probed(
 
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
-    let (told, events) = (Arc::clone(&announcer), Arc::clone(&announcer));
+    let told = Arc::clone(&announcer);
     let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
     let background = vec![
         tokio::spawn(posts),
@@ -143,35 +141,31 @@ pub async fn start_probed(
         tokio::spawn(upkeep(Arc::clone(&metrics))),
     ];
     let routes = Routes::new(config.templates, Arc::clone(&metrics));
-    let mirrored = Arc::clone(&mirror);
-    let forward = Forward::new(config.forward, routes, baseline, mirrored, Arc::clone(&metrics));
-    let forward = Arc::new(forward);
-
+    let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
+    let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
     let reloader = Reloader::new(shown.clone(), Arc::clone(&mirror), origins, Arc::clone(&metrics));
     let draining = Arc::new(AtomicBool::new(false));
-    let admin = control::router(Control {
+    let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
         token: config.control_token,
         render_metrics: render(&metrics, &mirror, &forward, config.report),
         unused_rules: unused_rules(&mirror),
         report: Arc::new(Reporter { mirror, allowed: config.report }),
-        events: Arc::new(move || events.events()),
-        on_transition: Arc::new(move |transition| {
-            announcer.announce(transition, std::time::SystemTime::now());
-        }),
-    });
-    let traffic = Traffic {
-        forward: Arc::clone(&forward),
-        admin: admin_listener.is_none().then(|| admin.clone()),
-        metrics: Arc::clone(&metrics),
+        events: events(&announcer),
+        on_transition: announce(announcer),
     };
-    let serving =
-        |service, tls| Arc::new(Serving::new(service, tls, limits.clone(), Arc::clone(&metrics)));
-    let traffic_server = Server::start(listener, serving(Service::Traffic(traffic), shown));
-    let admin_server =
-        admin_listener.map(|found| Server::start(found, serving(Service::Admin(admin), None)));
+    let admin = control::router(control, &config.admin_prefix);
+    let beside = admin_listener.is_none().then(|| (config.admin_prefix, admin.clone()));
+    let (forwarding, counting) = (Arc::clone(&forward), Arc::clone(&metrics));
+    let traffic = Traffic { forward: forwarding, admin: beside, metrics: counting };
+    let serve = |listener, service, tls| {
+        let serving = Serving::new(service, tls, limits.clone(), Arc::clone(&metrics));
+        Server::start(listener, Arc::new(serving))
+    };
+    let traffic_server = serve(listener, Service::Traffic(traffic), shown);
+    let admin_server = admin_listener.map(|found| serve(found, Service::Admin(admin), None));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
@@ -183,6 +177,25 @@ pub async fn start_probed(
         background,
         reloader,
     })
+}
+
+fn events(announcer: &Arc<Announcer>) -> Arc<dyn Fn() -> Vec<serde_json::Value> + Send + Sync> {
+    let announcer = Arc::clone(announcer);
+    Arc::new(move || announcer.events())
+}
+
+fn announce(announcer: Arc<Announcer>) -> Arc<dyn Fn(&Transition) + Send + Sync> {
+    Arc::new(move |transition| announcer.announce(transition, std::time::SystemTime::now()))
+}
+
+/// Who asks the second baseline; without one no copy is chosen for it.
+fn noise(
+    config: &crate::mirror::Config,
+    secondary: Option<Arc<Upstream>>,
+) -> (crate::mirror::Config, Option<Arc<Noise>>) {
+    let noise_fraction = if secondary.is_some() { config.noise_fraction } else { 0.0 };
+    let settings = crate::mirror::Config { noise_fraction, ..config.clone() };
+    (settings, secondary.map(|secondary| Noise::new(secondary, noise_fraction)))
 }
 
 type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
@@ -321,7 +334,7 @@ enum Service {
 struct Traffic {
     forward: Arc<Forward>,
     /// Served here when the admin endpoints have no listener of their own.
-    admin: Option<Router>,
+    admin: Option<(String, Router)>,
     metrics: Arc<Metrics>,
 }
 
@@ -334,8 +347,8 @@ impl Service {
     ) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
-            Self::Traffic(Traffic { admin: Some(router), .. })
-                if control::is_admin_path(request.uri().path()) =>
+            Self::Traffic(Traffic { admin: Some((prefix, router)), .. })
+                if control::is_admin_path(prefix, request.uri().path()) =>
             {
                 // Boxed, or each request's future would be as large as a router's.
                 Box::pin(by_router(router, request)).await

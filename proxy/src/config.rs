@@ -31,6 +31,8 @@ pub struct Config {
     pub listen: Listen,
     /// A listener of their own for the admin endpoints.
     pub admin: Option<Listen>,
+    /// What the paths of the admin endpoints begin with; empty, or such as `/_mirrorlab`.
+    pub admin_prefix: String,
     /// Makes the traffic listener speak TLS.
     pub tls: Option<Identity>,
     /// Where real requests go.
@@ -92,7 +94,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 56] = [
+pub const NAMES: [&str; 57] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -133,6 +135,7 @@ pub const NAMES: [&str; 56] = [
     "VIA_HEADER",
     "DRAIN_TIMEOUT",
     "ADMIN_ADDR",
+    "ADMIN_PREFIX",
     "CONTROL_TOKEN",
     "LOG_FORMAT",
     "LOG_LEVEL",
@@ -209,6 +212,7 @@ impl Config {
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
+            admin_prefix: env.admin_prefix(),
             tls: env.identity(),
             baseline: env.upstream(
                 ["BASELINE_URL", "BASELINE_HOST", "BASELINE_HTTP"],
@@ -501,6 +505,12 @@ impl Env<'_> {
             values::items(text).map(parse).collect()
         };
         self.read_optional("ROUTE_TEMPLATES", allowed, parse).unwrap_or_default()
+    }
+
+    fn admin_prefix(&mut self) -> String {
+        let allowed = "a path such as /_mirrorlab, of letters, digits and any of -._~/, without a \
+            slash at its end";
+        self.read_optional("ADMIN_PREFIX", allowed, values::path_prefix).unwrap_or_default()
     }
 
     fn token(&mut self) -> Option<Token> {

@@ -25,12 +25,12 @@ Usage: mirrorlab-proxy [--healthcheck | --help | --version]
 
   report         show the report of a running proxy, to gate a release on it; UPSTREAM_CA is heeded
     --url        where its admin endpoints are, such as http://localhost:8080
-    --require    pass: exit code 0 for a pass only; without it nothing is required
+    --require    pass: exit code 0 for a pass only; without it a fail is 0, too
     --min-pairs  with fewer pairs the exit code is 3, unless it is 1
     --route      the verdict of this route, such as 'GET /api/search', not that over all
     --format     text (default) or json
-  exit codes of report: 0 as required, 1 fail, 2 bad arguments or no
-  report to be had, 3 not enough data
+  exit codes of report: 0 as required, 1 fail, 2 bad arguments, no such
+  route or no report to be had, 3 not enough data
 
 All settings come from the environment; BASELINE_URL and CANDIDATE_URL are the first to set.
 ";
@@ -40,6 +40,9 @@ fn main() -> ExitCode {
     match argument.as_deref() {
         None | Some("--healthcheck") => {}
         Some("--help" | "-h") => return say(USAGE),
+        Some("report") if std::env::args().skip(2).any(|it| it == "--help" || it == "-h") => {
+            return say(USAGE);
+        }
         Some("report") => return report(std::env::args().skip(2)),
         Some("--version" | "-V") => {
             return say(concat!("mirrorlab-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -165,6 +168,7 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
     for name in Config::unknown_in_process_env() {
         warn!(name, "a setting of this name is not known; a typing error?");
     }
+    let (prefix, shared) = (config.admin_prefix.clone(), config.admin.is_none());
     let app = match app::start(config, compare.handle().clone()).await {
         Ok(app) => app,
         Err(why) => {
@@ -172,7 +176,13 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    info!(traffic = %app.traffic, admin = %app.admin.unwrap_or(app.traffic), "ready");
+    let admin = app.admin.unwrap_or(app.traffic);
+    info!(traffic = %app.traffic, %admin, admin_prefix = prefix, "ready");
+    if shared {
+        let hides =
+            format!("{prefix}/metrics, {prefix}/healthz, {prefix}/readyz, {prefix}/control/");
+        info!(hides, "these paths are the proxy's own; ADMIN_ADDR or ADMIN_PREFIX moves them");
+    }
     if !signals.wait(&app).await {
         warn!("SIGQUIT: stopped at once");
         return ExitCode::from(1);

@@ -151,7 +151,7 @@ mod tests {
         let stream = futures_util::stream::poll_fn(move |cx| {
             chunks
                 .poll_recv(cx)
-                .map(|chunk| chunk.map(|chunk| Ok::<_, BoxError>(Frame::data(chunk))))
+                .map(|chunk| chunk.map(|chunk| Ok::<_, std::io::Error>(Frame::data(chunk))))
         });
         let body = Paced::new(StreamBody::new(stream), PACE, Arc::clone(&answered));
         let reading = tokio::spawn(async move { Ok(body.collect().await?.to_bytes().len()) });

@@ -301,6 +301,11 @@ fn unknown_arguments_are_code_2_and_help_is_0() {
     let help = command(&[]).arg("--help").output().unwrap();
     assert_eq!(help.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&help.stdout).contains("--healthcheck"));
+    for help in ["--help", "-h"] {
+        let help = command(&[]).args(["report", help]).output().unwrap();
+        assert_eq!(help.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&help.stdout).contains("--min-pairs"));
+    }
 }
 
 #[tokio::test]
