@@ -440,3 +440,13 @@ fn the_report_allows_what_the_guardrail_does_and_always_limits_mismatches() {
     let floor = Duration::from_millis(7);
     assert_eq!((error_delta, latency_ratio, latency_floor), (0.1, 1.5, floor));
 }
+
+#[test]
+fn the_admin_prefix_is_a_plain_path_without_a_slash_at_its_end() {
+    for text in ["/_mirrorlab", "/a/b-c.d~1"] {
+        assert_eq!(values::path_prefix(text).unwrap(), text);
+    }
+    for text in ["", "/", "mirrorlab", "/a/", "//a", "/a/../b", "/{a}", "/a b", "/a?b", "/:a"] {
+        assert!(values::path_prefix(text).is_err(), "{text}");
+    }
+}
