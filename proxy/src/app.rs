@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,31 +21,37 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::compare::{Policy, Unused};
-use crate::config::Config;
+use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
 use crate::forward::{Downstream, DownstreamBody, Forward};
 use crate::guardrail::detector::THRESHOLD;
-use crate::guardrail::{Guardrail, gate};
+use crate::guardrail::{Guardrail, Transition, gate};
 use crate::headers::Peer;
 use crate::limits::Limits;
+use crate::limits::clients::Clients;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
+use crate::listen::tls::Shown;
+use crate::log_limit::LogLimit;
+use crate::log_queue;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
+use crate::reload::{Fresh, Reloader};
 use crate::report::{self, summarize, verdicts};
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often the same failure is logged at most.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -86,6 +92,7 @@ pub struct App {
     traffic_server: Server,
     admin_server: Option<Server>,
     background: Vec<JoinHandle<()>>,
+    reloader: Reloader,
 }
 
 /// How a drain ended.
@@ -117,16 +124,16 @@ pub async fn start_probed(
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
-    let share = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
-    let settings = crate::mirror::Config { noise_fraction: share, ..config.mirror.clone() };
-    let noise = secondary.map(|secondary| Noise::new(secondary, share));
-    let policy = policy(&config);
+    let (settings, noise) = noise(&config.mirror, secondary);
+    let origins = [config.baseline.origin(), config.candidate.origin()];
+    // The key of its hashes is never known to anybody.
+    let policy = Policy::new(&config.mirror.rules, &origins, rand::random());
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
 
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
-    let (told, events) = (Arc::clone(&announcer), Arc::clone(&announcer));
+    let told = Arc::clone(&announcer);
     let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
     let background = vec![
         tokio::spawn(posts),
@@ -134,34 +141,31 @@ pub async fn start_probed(
         tokio::spawn(upkeep(Arc::clone(&metrics))),
     ];
     let routes = Routes::new(config.templates, Arc::clone(&metrics));
-    let mirrored = Arc::clone(&mirror);
-    let forward = Forward::new(config.forward, routes, baseline, mirrored, Arc::clone(&metrics));
-    let forward = Arc::new(forward);
-
+    let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
+    let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
+    let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
+    let reloader = Reloader::new(shown.clone(), Arc::clone(&mirror), origins, Arc::clone(&metrics));
     let draining = Arc::new(AtomicBool::new(false));
-    let admin = control::router(Control {
+    let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
         token: config.control_token,
         render_metrics: render(&metrics, &mirror, &forward, config.report),
         unused_rules: unused_rules(&mirror),
         report: Arc::new(Reporter { mirror, allowed: config.report }),
-        events: Arc::new(move || events.events()),
-        on_transition: Arc::new(move |transition| {
-            announcer.announce(transition, std::time::SystemTime::now());
-        }),
-    });
-    let traffic = Traffic {
-        forward: Arc::clone(&forward),
-        admin: admin_listener.is_none().then(|| admin.clone()),
-        metrics: Arc::clone(&metrics),
+        events: events(&announcer),
+        on_transition: announce(announcer),
     };
-    let serving =
-        |service, tls| Arc::new(Serving::new(service, tls, limits.clone(), Arc::clone(&metrics)));
-    let tls = config.tls.map(|identity| identity.acceptor());
-    let traffic_server = Server::start(listener, serving(Service::Traffic(traffic), tls));
-    let admin_server =
-        admin_listener.map(|found| Server::start(found, serving(Service::Admin(admin), None)));
+    let admin = control::router(control, &config.admin_prefix);
+    let beside = admin_listener.is_none().then(|| (config.admin_prefix, admin.clone()));
+    let (forwarding, counting) = (Arc::clone(&forward), Arc::clone(&metrics));
+    let traffic = Traffic { forward: forwarding, admin: beside, metrics: counting };
+    let serve = |listener, service, tls| {
+        let serving = Serving::new(service, tls, limits.clone(), Arc::clone(&metrics));
+        Server::start(listener, Arc::new(serving))
+    };
+    let traffic_server = serve(listener, Service::Traffic(traffic), shown);
+    let admin_server = admin_listener.map(|found| serve(found, Service::Admin(admin), None));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
@@ -171,13 +175,27 @@ pub async fn start_probed(
         traffic_server,
         admin_server,
         background,
+        reloader,
     })
 }
 
-/// The rules of the comparison; the key of its hashes is never known to anybody.
-fn policy(config: &Config) -> Policy {
-    let origins = [config.baseline.origin(), config.candidate.origin()];
-    Policy::new(&config.mirror.rules, &origins, rand::random())
+fn events(announcer: &Arc<Announcer>) -> Arc<dyn Fn() -> Vec<serde_json::Value> + Send + Sync> {
+    let announcer = Arc::clone(announcer);
+    Arc::new(move || announcer.events())
+}
+
+fn announce(announcer: Arc<Announcer>) -> Arc<dyn Fn(&Transition) + Send + Sync> {
+    Arc::new(move |transition| announcer.announce(transition, std::time::SystemTime::now()))
+}
+
+/// Who asks the second baseline; without one no copy is chosen for it.
+fn noise(
+    config: &crate::mirror::Config,
+    secondary: Option<Arc<Upstream>>,
+) -> (crate::mirror::Config, Option<Arc<Noise>>) {
+    let noise_fraction = if secondary.is_some() { config.noise_fraction } else { 0.0 };
+    let settings = crate::mirror::Config { noise_fraction, ..config.clone() };
+    (settings, secondary.map(|secondary| Noise::new(secondary, noise_fraction)))
 }
 
 type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
@@ -233,6 +251,7 @@ fn render(
             copies_limit: mirror.copies_limit(),
             queue_length: mirror.queue_length(),
             buffered_bytes: mirror.budget.used(),
+            log_lines_dropped: log_queue::dropped(),
         })
     })
 }
@@ -273,7 +292,7 @@ fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed
 
 fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
     let mirror = Arc::clone(mirror);
-    Arc::new(move || mirror.policy.unused())
+    Arc::new(move || mirror.policy().unused())
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {
@@ -284,6 +303,12 @@ async fn upkeep(metrics: Arc<Metrics>) {
 }
 
 impl App {
+    /// Takes over the certificate, its key and the rules of these settings, or keeps what it has.
+    pub fn reload(&self, read: Result<Config, Errors>) {
+        let fresh = |config: Config| Fresh { identity: config.tls, rules: config.mirror.rules };
+        self.reloader.reload(read.map(fresh));
+    }
+
     /// Takes no more connections, lets requests in flight finish within the drain timeout, and
     /// stops. The admin endpoints, where they have their own listener, answer until the end.
     pub async fn shutdown(self) -> Drained {
@@ -309,21 +334,26 @@ enum Service {
 struct Traffic {
     forward: Arc<Forward>,
     /// Served here when the admin endpoints have no listener of their own.
-    admin: Option<Router>,
+    admin: Option<(String, Router)>,
     metrics: Arc<Metrics>,
 }
 
 impl Service {
-    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Downstream> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        client: &Arc<AtomicUsize>,
+    ) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
-            Self::Traffic(Traffic { admin: Some(router), .. })
-                if control::is_admin_path(request.uri().path()) =>
+            Self::Traffic(Traffic { admin: Some((prefix, router)), .. })
+                if control::is_admin_path(prefix, request.uri().path()) =>
             {
                 // Boxed, or each request's future would be as large as a router's.
                 Box::pin(by_router(router, request)).await
             }
-            Self::Traffic(traffic) => traffic.forward.handle(request, peer).await,
+            Self::Traffic(traffic) => traffic.forward.handle(request, peer, client).await,
         }
     }
 
@@ -378,6 +408,7 @@ async fn accept(
 ) -> usize {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let failures = LogLimit::new(LOG_EVERY);
     loop {
         tokio::select! {
             biased;
@@ -398,7 +429,9 @@ async fn accept(
                     connections.spawn(serve(stream, peer, serving, graceful.watcher()));
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                    if let Some(before) = failures.admit(std::time::Instant::now()) {
+                        warn!(%error, not_logged_before = before, "cannot accept a connection");
+                    }
                     // Out of descriptors, most likely: trying again at once would only burn a core.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -420,33 +453,36 @@ async fn accept(
 /// What a listener does with its connections.
 struct Serving {
     service: Service,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Shown>>,
     builder: Builder<TokioExecutor>,
     limits: Limits,
+    clients: Clients,
     metrics: Arc<Metrics>,
 }
 
 impl Serving {
     fn new(
         service: Service,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Arc<Shown>>,
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { service, tls, builder: limits.builder(), limits, metrics }
+        let (builder, clients) = (limits.builder(), Clients::default());
+        Self { service, tls, builder, limits, clients, metrics }
     }
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
-        warn!(%error, "cannot set up a connection");
+        // It has ended already, as a rule: not worth a line each.
+        debug!(%error, "cannot set up a connection");
         return;
     }
     let Some(tls) = &serving.tls else {
         return converse(stream, Peer::new(peer.ip(), "http"), serving, watcher).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
-    match tokio::time::timeout(serving.limits.head_timeout, tls.accept(stream)).await {
+    match tokio::time::timeout(serving.limits.head_timeout, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             converse(stream, Peer::new(peer.ip(), "https"), serving, watcher).await;
         }
@@ -462,17 +498,18 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
-    let Limits { head_timeout: head, idle_timeout: idle, .. } = serving.limits;
+    let Limits { head_timeout: head, idle_timeout: idle, write, .. } = serving.limits;
+    let client = serving.clients.of(peer.ip());
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
-    let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle }, on_refusal);
-    let answering = Arc::new((Arc::clone(&serving), peer));
+    let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);
+    let answering = Arc::new((Arc::clone(&serving), peer, client));
     let answer = service_fn(move |request: Request<Incoming>| {
         let busy = activity.begin(request.version());
         let answering = Arc::clone(&answering);
         async move {
-            let (serving, peer) = &*answering;
-            let response = serving.service.answer(request, peer).await;
+            let (serving, peer, client) = &*answering;
+            let response = serving.service.answer(request, peer, &client.requests).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

@@ -14,6 +14,7 @@ mod values;
 use crate::compare::rules::RuleBook;
 use crate::control::Token;
 use crate::headers::{Chain, Forwarding};
+use crate::limits::pace::Pace;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
 use crate::listen::tls::Identity;
@@ -30,6 +31,8 @@ pub struct Config {
     pub listen: Listen,
     /// A listener of their own for the admin endpoints.
     pub admin: Option<Listen>,
+    /// What the paths of the admin endpoints begin with; empty, or such as `/_mirrorlab`.
+    pub admin_prefix: String,
     /// Makes the traffic listener speak TLS.
     pub tls: Option<Identity>,
     /// Where real requests go.
@@ -133,6 +136,7 @@ pub const NAMES: &[&str] = &[
     "VIA_HEADER",
     "DRAIN_TIMEOUT",
     "ADMIN_ADDR",
+    "ADMIN_PREFIX",
     "CONTROL_TOKEN",
     "LOG_FORMAT",
     "LOG_LEVEL",
@@ -143,7 +147,11 @@ pub const NAMES: &[&str] = &[
     "MAX_CONNECTIONS",
     "MAX_STREAMS",
     "MAX_REQUESTS_IN_FLIGHT",
+    "MAX_REQUESTS_PER_CLIENT",
     "MAX_REQUEST_BYTES",
+    "READ_TIMEOUT",
+    "WRITE_TIMEOUT",
+    "MIN_RATE",
     "DNS_REFRESH",
 ];
 
@@ -205,6 +213,7 @@ impl Config {
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
+            admin_prefix: env.admin_prefix(),
             tls: env.identity(),
             baseline: env.upstream(
                 ["BASELINE_URL", "BASELINE_HOST", "BASELINE_HTTP"],
@@ -347,6 +356,13 @@ impl Env<'_> {
     fn limits(&mut self) -> Limits {
         let least_1 = "a whole number of at least 1";
         let head = LEAST_HEADER_BYTES..=1 << 24;
+        let requests_in_flight =
+            self.read("MAX_REQUESTS_IN_FLIGHT", "4096", least_1, values::permits);
+        let per_client = self.read_optional("MAX_REQUESTS_PER_CLIENT", least_1, values::permits);
+        let rate = self
+            .read("MIN_RATE", "240", "a whole number of at least 1", |text| values::whole(text, 1));
+        let mut pace = |name| Pace { period: self.time(name, "60s"), rate };
+        let (read, write) = (pace("READ_TIMEOUT"), pace("WRITE_TIMEOUT"));
         Limits {
             header_bytes: self.read(
                 "MAX_HEADER_BYTES",
@@ -361,12 +377,12 @@ impl Env<'_> {
             idle_timeout: self.time("IDLE_TIMEOUT", "75s"),
             connections: self.read("MAX_CONNECTIONS", "10000", least_1, values::permits),
             streams: self.read("MAX_STREAMS", "200", least_1, |text| values::whole(text, 1)),
-            requests_in_flight: self.read(
-                "MAX_REQUESTS_IN_FLIGHT",
-                "4096",
-                least_1,
-                values::permits,
-            ),
+            requests_in_flight,
+            // Behind a balancer that does not tell, all clients are one.
+            requests_per_client: per_client
+                .unwrap_or_else(|| requests_in_flight.saturating_sub(requests_in_flight / 4)),
+            read,
+            write,
             request_bytes: self.read_optional(
                 "MAX_REQUEST_BYTES",
                 "a whole number of bytes, 0 or more",
@@ -495,6 +511,12 @@ impl Env<'_> {
             values::items(text).map(parse).collect()
         };
         self.read_optional("ROUTE_TEMPLATES", allowed, parse).unwrap_or_default()
+    }
+
+    fn admin_prefix(&mut self) -> String {
+        let allowed = "a path such as /_mirrorlab, of letters, digits and any of -._~/, without a \
+            slash at its end";
+        self.read_optional("ADMIN_PREFIX", allowed, values::path_prefix).unwrap_or_default()
     }
 
     fn token(&mut self) -> Option<Token> {

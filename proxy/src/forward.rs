@@ -4,7 +4,7 @@
 //! the mirror keeps of them, it keeps beside.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +31,7 @@ use crate::body::{Tap, Tapped};
 use crate::exchange::RequestSnapshot;
 use crate::headers::{self, Forwarding, Peer};
 use crate::limits::Limits;
+use crate::limits::pace::Paced;
 use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
 use crate::mirror::{Admitted, Arrived, BaselineTap, Mirror, RequestTap};
@@ -95,13 +96,15 @@ impl Forward {
         &self,
         mut request: Request<Incoming>,
         peer: &Peer,
+        client: &Arc<AtomicUsize>,
     ) -> Response<Downstream> {
         let limits = &self.config.limits;
         if let Some(refusal) = refuse::by_head(&request, limits) {
             return self.refuse(refusal).map(Into::into);
         }
-        let Some(in_flight) = InFlight::new(&self.in_flight, limits.requests_in_flight) else {
-            return self.refuse(Refusal::RequestsInFlight).map(Into::into);
+        let in_flight = match InFlight::new(&self.in_flight, client, limits) {
+            Ok(in_flight) => in_flight,
+            Err(refusal) => return self.refuse(refusal).map(Into::into),
         };
         let route = self.routes.of(request.method(), request.uri().path());
         let upgrade = Upgrade::asked_for(&mut request);
@@ -197,10 +200,15 @@ impl Forward {
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
         let streams = !request.body().is_end_stream();
-        let most = self.config.limits.request_bytes;
+        let answered = Arc::new(AtomicBool::new(false));
         let Upload { tap: request_tap, expected, snapshot } = upload;
         let mut request = request.map(|body| {
-            if streams { stream(body, &sent, most, request_tap, expected) } else { empty_body() }
+            if !streams {
+                return empty_body();
+            }
+            let limits = &self.config.limits;
+            let body = Paced::new(body, limits.read, Arc::clone(&answered));
+            stream(body, &sent, limits.request_bytes, request_tap, expected)
         });
         let limit = self.config.baseline_timeout;
         if let Some(expected) = expected {
@@ -216,6 +224,7 @@ impl Forward {
             None => call.await?,
             Some(expected) => Box::pin(expected.within(limit, call)).await?,
         };
+        answered.store(true, Ordering::Relaxed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
             return Err(Error::UnaskedUpgrade);
         }
@@ -249,6 +258,9 @@ impl Forward {
     ) -> Response<DownstreamBody> {
         if matches!(error, Error::UploadTooLarge) {
             return self.refuse(Refusal::BodyTooLarge);
+        }
+        if matches!(error, Error::UploadTooSlow) {
+            return self.refuse(Refusal::ReadTimeout);
         }
         // Of a broken upload the client itself is the cause; dropping the tap says so.
         if !matches!(error, Error::Upload) {
@@ -307,7 +319,7 @@ struct Upload<'a> {
 }
 
 fn stream(
-    body: Incoming,
+    body: Paced<Incoming>,
     sent: &Arc<Sent>,
     limit: Option<u64>,
     mirror: Option<RequestTap>,
@@ -318,7 +330,7 @@ fn stream(
     let body = Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror, left });
     let body = match left {
         Some(limit) => Limited::new(body, limit).boxed_unsync(),
-        None => body.map_err(Into::into).boxed_unsync(),
+        None => body.boxed_unsync(),
     };
     match expected {
         None => body,

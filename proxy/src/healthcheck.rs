@@ -28,7 +28,8 @@ pub async fn check(config: &Config) -> Result<(), String> {
     let itself = Upstream::new(Role::Baseline, target, &trust, TIMEOUT, Dns::default());
     let itself = itself.map_err(|error| error.to_string())?;
     let mut request = Request::new(empty_body());
-    *request.uri_mut() = Uri::from_static("/healthz");
+    let path = format!("{}/healthz", config.admin_prefix);
+    *request.uri_mut() = Uri::try_from(path).map_err(|error| error.to_string())?;
     let sent = Sent::default();
     match tokio::time::timeout(TIMEOUT, itself.send(request, &sent, false)).await {
         Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(()),

@@ -37,6 +37,8 @@ const VERDICT: &str = "mirror_verdict";
 const OVERALL_VERDICT: &str = "mirror_overall_verdict";
 const EVIDENCE: &str = "mirror_evidence";
 const OVERALL_EVIDENCE: &str = "mirror_overall_evidence";
+const RELOADS: &str = "mirror_reloads_total";
+const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 
 /// Upper bounds in seconds: fine where services answer, up to the default deadline of a copy.
 const LATENCY_BUCKETS: [f64; 18] = [
@@ -63,10 +65,18 @@ pub enum Refusal {
     RequestsInFlight,
     /// 413: a request body over the limit.
     BodyTooLarge,
+    /// 503: as many requests as one client may have were in flight.
+    ClientRequestsInFlight,
+    /// 408: an upload that was too slow.
+    ReadTimeout,
+    /// Closed: an answer was taken too slowly.
+    WriteTimeout,
+    /// Closed: too many requests were taken back.
+    Resets,
 }
 
 impl Refusal {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -75,6 +85,10 @@ impl Refusal {
         Self::Connections,
         Self::RequestsInFlight,
         Self::BodyTooLarge,
+        Self::ClientRequestsInFlight,
+        Self::ReadTimeout,
+        Self::WriteTimeout,
+        Self::Resets,
     ];
 
     /// The word used as metric label.
@@ -88,6 +102,10 @@ impl Refusal {
             Self::Connections => "connections",
             Self::RequestsInFlight => "requests_in_flight",
             Self::BodyTooLarge => "body_too_large",
+            Self::ClientRequestsInFlight => "client_requests_in_flight",
+            Self::ReadTimeout => "read_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::Resets => "resets",
         }
     }
 }
@@ -149,6 +167,8 @@ pub struct Gauges {
     pub queue_length: usize,
     /// Bytes held by the mirror side, of `MIRROR_BUFFER_BYTES`.
     pub buffered_bytes: usize,
+    /// Log lines that nobody took, since the start.
+    pub log_lines_dropped: u64,
 }
 
 /// The registry of one proxy.
@@ -161,6 +181,8 @@ pub struct Metrics {
     aborts: Counter,
     would_aborts: Counter,
     refused: [Counter; Refusal::ALL.len()],
+    /// Failed, and done.
+    reloads: [Counter; 2],
 }
 
 impl std::fmt::Debug for Metrics {
@@ -180,18 +202,21 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         let process = Collector::default();
-        let (enabled, aborts, would_aborts, refused) = with_local_recorder(&recorder, || {
+        let (switches, refused, reloads) = with_local_recorder(&recorder, || {
             describe();
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
-            refused.iter().for_each(touch);
+            let reloads = ["failed", "done"].map(|result| counter!(RELOADS, "result" => result));
+            refused.iter().chain(&reloads).for_each(touch);
             show_verdict(None, Verdict::NotEnoughData);
             gauge!(OVERALL_EVIDENCE).set(0.0);
-            (gauge!(ENABLED), counter!(ABORTS), counter!(WOULD_ABORTS), refused)
+            let switches = (gauge!(ENABLED), counter!(ABORTS), counter!(WOULD_ABORTS));
+            (switches, refused, reloads)
         });
+        let (enabled, aborts, would_aborts) = switches;
         enabled.set(1.0);
         [&aborts, &would_aborts].into_iter().for_each(touch);
-        Ok(Self { recorder, handle, process, enabled, aborts, would_aborts, refused })
+        Ok(Self { recorder, handle, process, enabled, aborts, would_aborts, refused, reloads })
     }
 
     /// Registers all series of a route, each with its value 0, so that rates see the first event.
@@ -274,6 +299,11 @@ impl Metrics {
         self.refused[reason as usize].increment(1);
     }
 
+    /// Counts that certificates and rules were read anew, or could not be.
+    pub fn count_reload(&self, done: bool) {
+        self.reloads[usize::from(done)].increment(1);
+    }
+
     /// Moves histogram samples out of their buffers, which would grow without a scrape.
     pub fn run_upkeep(&self) {
         self.handle.run_upkeep();
@@ -297,6 +327,7 @@ impl Metrics {
                 )]
                 gauge!(name).set(value as f64);
             }
+            counter!(LOG_LINES_DROPPED).absolute(gauges.log_lines_dropped);
         });
         self.handle.render()
     }
@@ -365,6 +396,11 @@ fn describe() {
         "Mirrored requests that were to go to the secondary, by result."
     );
     describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
+    describe_counter!(RELOADS, "Times certificates and rules were read anew, by result.");
+    describe_counter!(
+        LOG_LINES_DROPPED,
+        "Log lines that were dropped because nobody took them from standard error."
+    );
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
     describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");
     describe_gauge!(COPIES_LIMIT, "Copies that may be in flight, at most MIRROR_CONCURRENCY.");

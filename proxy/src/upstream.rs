@@ -41,6 +41,7 @@ use streams::Streams;
 
 use crate::exchange::Role;
 use crate::headers::is_grpc;
+use crate::limits::pace::TooSlow;
 
 /// Connections kept open without a request; more are closed when they become idle.
 const IDLE_MAX: usize = 512;
@@ -79,6 +80,8 @@ pub enum Error {
     Upload,
     /// The client's upload went over its limit and was cut.
     UploadTooLarge,
+    /// The client's upload was too slow and was cut.
+    UploadTooSlow,
     /// No response head in time.
     HeadTimeout,
     /// It switches to another protocol, and nobody asked it to.
@@ -92,6 +95,7 @@ impl Error {
         }
         match std::error::Error::source(&error) {
             Some(cause) if cause.is::<LengthLimitError>() => Self::UploadTooLarge,
+            Some(cause) if cause.is::<TooSlow>() => Self::UploadTooSlow,
             _ => Self::Upload,
         }
     }
@@ -109,6 +113,7 @@ impl Error {
             Self::Broken(_) => "connection closed before a response",
             Self::Upload => "upload broken off",
             Self::UploadTooLarge => "upload too large",
+            Self::UploadTooSlow => "upload too slow",
             Self::HeadTimeout => "no response in time",
         }
     }

@@ -35,6 +35,9 @@ fn the_defaults_are_those_of_the_documentation() {
         connections: 10_000,
         streams: 200,
         requests_in_flight: 4096,
+        requests_per_client: 3072,
+        read: Pace { period: Duration::from_secs(60), rate: 240 },
+        write: Pace { period: Duration::from_secs(60), rate: 240 },
         request_bytes: None,
     };
     assert_eq!(config.forward.limits, limits);
@@ -437,4 +440,14 @@ fn the_report_allows_what_the_guardrail_does_and_always_limits_mismatches() {
     let report::Allowed { error_delta, latency_ratio, latency_floor, .. } = config.report;
     let floor = Duration::from_millis(7);
     assert_eq!((error_delta, latency_ratio, latency_floor), (0.1, 1.5, floor));
+}
+
+#[test]
+fn the_admin_prefix_is_a_plain_path_without_a_slash_at_its_end() {
+    for text in ["/_mirrorlab", "/a/b-c.d~1"] {
+        assert_eq!(values::path_prefix(text).unwrap(), text);
+    }
+    for text in ["", "/", "mirrorlab", "/a/", "//a", "/a/../b", "/{a}", "/a b", "/a?b", "/:a"] {
+        assert!(values::path_prefix(text).is_err(), "{text}");
+    }
 }

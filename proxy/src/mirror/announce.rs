@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -11,17 +11,28 @@ use tracing::{info, warn};
 
 use super::event::event;
 use crate::guardrail::{Transition, Trip};
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 
 /// Events kept.
 const EVENTS_MAX: usize = 100;
 
-/// Makes transitions known. They are rare by nature, so that no line needs a limit.
+/// Lines about transitions in [`LINES_EVERY`]: no line says what another does, and a hundred routes
+/// may stop at once; but who switches by hand in a loop must not fill a disk.
+const LINES_MAX: u32 = 128;
+/// See [`LINES_MAX`].
+const LINES_EVERY: Duration = Duration::from_secs(60);
+/// How often it is logged at most that events are not posted.
+const NOT_POSTED_EVERY: Duration = Duration::from_secs(10);
+
+/// Makes transitions known.
 #[derive(Debug)]
 pub struct Announcer {
     metrics: Arc<Metrics>,
     webhook: Option<mpsc::Sender<Value>>,
     known: Mutex<Known>,
+    lines: LogLimit,
+    not_posted: LogLimit,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +45,9 @@ struct Known {
 impl Announcer {
     /// With no events yet.
     pub fn new(metrics: Arc<Metrics>, webhook: Option<mpsc::Sender<Value>>) -> Self {
-        Self { metrics, webhook, known: Mutex::default() }
+        let lines = LogLimit::burst(LINES_MAX, LINES_EVERY);
+        let not_posted = LogLimit::new(NOT_POSTED_EVERY);
+        Self { metrics, webhook, known: Mutex::default(), lines, not_posted }
     }
 
     /// The last events, the oldest first.
@@ -47,12 +60,19 @@ impl Announcer {
     pub fn announce(&self, transition: &Transition, at: SystemTime) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         self.count(transition, &mut known.stopped);
-        log(transition);
+        if let Some(before) = self.lines.admit(Instant::now()) {
+            if before > 0 {
+                warn!(not_logged_before = before, "changes of the guardrail's state not logged");
+            }
+            log(transition);
+        }
         let event = event(transition, at);
         if let Some(webhook) = &self.webhook
             && webhook.try_send(event.clone()).is_err()
+            && let Some(before) = self.not_posted.admit(Instant::now())
         {
-            warn!("an event is not posted to the webhook: too many wait already");
+            let why = "too many wait already";
+            warn!(why, not_logged_before = before, "an event is not posted to the webhook");
         }
         if known.events.len() == EVENTS_MAX {
             known.events.pop_front();
