@@ -147,6 +147,7 @@ fn in_range(config: &Config) {
         config.guardrail.cooldown,
         config.drain_timeout,
         config.dns.refresh,
+        config.connect_timeout,
     ] {
         assert!(!time.is_zero() && time <= DAY, "{time:?}");
     }

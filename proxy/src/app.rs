@@ -184,15 +184,15 @@ type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
 
 /// Baseline, candidate, and the second baseline where there is one.
 fn upstreams(config: &Config) -> Result<Upstreams, StartError> {
-    let upstream = |role, target: &Target, timeout| {
+    let timeout = config.connect_timeout;
+    let upstream = |role, target: &Target| {
         Upstream::new(role, target.clone(), &config.trust, timeout, config.dns.clone())
             .map_err(|error| StartError::Upstream(role, error))
     };
-    let baseline = upstream(Role::Baseline, &config.baseline, config.forward.baseline_timeout)?;
-    let candidate = upstream(Role::Candidate, &config.candidate, config.mirror.timeout)?;
+    let baseline = upstream(Role::Baseline, &config.baseline)?;
+    let candidate = upstream(Role::Candidate, &config.candidate)?;
     let secondary = config.secondary.as_ref();
-    let secondary =
-        secondary.map(|target| upstream(Role::Secondary, target, config.mirror.timeout));
+    let secondary = secondary.map(|target| upstream(Role::Secondary, target));
     Ok((baseline, candidate, secondary.transpose()?))
 }
 

@@ -42,6 +42,8 @@ pub struct Config {
     pub trust: Trust,
     /// How the names of both are resolved.
     pub dns: Dns,
+    /// To connect to any upstream: its name, TCP and TLS.
+    pub connect_timeout: Duration,
     /// The main path.
     pub forward: forward::Config,
     /// The mirror side.
@@ -91,7 +93,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 52] = [
+pub const NAMES: [&str; 53] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -125,6 +127,7 @@ pub const NAMES: [&str; 52] = [
     "MIRROR_METHODS",
     "MIRROR_MARK_HEADER",
     "MIRROR_CONFIG",
+    "CONNECT_TIMEOUT",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
     "X_FORWARDED_HEADERS",
@@ -196,7 +199,7 @@ impl Config {
     pub fn from_env(get: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Errors> {
         let mut env = Env { get, errors: Vec::new() };
         let forward = forward::Config {
-            baseline_timeout: env.time("BASELINE_TIMEOUT", "5s"),
+            baseline_timeout: env.time("BASELINE_TIMEOUT", "60s"),
             forwarding: env.forwarding(),
             limits: env.limits(),
         };
@@ -216,6 +219,7 @@ impl Config {
             secondary: env.secondary(),
             trust: env.trust(),
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
+            connect_timeout: env.time("CONNECT_TIMEOUT", "5s"),
             forward,
             mirror: env.mirror(guardrail.consecutive),
             report: env.report(&guardrail),

@@ -44,7 +44,7 @@ mod refuse;
 /// Settings of the main path.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// To connect to the baseline, and again from the request sent whole to the response head.
+    /// From the request sent whole to the baseline's response head.
     pub baseline_timeout: Duration,
     /// Which headers tell the upstreams who asked.
     pub forwarding: Forwarding,

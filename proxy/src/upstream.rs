@@ -437,8 +437,10 @@ pub async fn head_within<T>(
         if let Ok(done) = tokio::time::timeout_at(due, call.as_mut()).await {
             return done;
         }
-        due = sent.at().unwrap_or_else(Instant::now) + limit;
-        if due <= Instant::now() {
+        let now = Instant::now();
+        // Connecting has a limit of its own, and so has whoever feeds the upload.
+        due = sent.at().unwrap_or(now) + limit;
+        if due <= now {
             return Err(Error::HeadTimeout);
         }
     }

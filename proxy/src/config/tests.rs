@@ -26,7 +26,8 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.admin, None);
     assert_eq!(config.baseline, Target::parse("http://service-v1:4001").unwrap());
     assert_eq!(config.candidate, Target::parse("http://service-v2:4002").unwrap());
-    assert_eq!(config.forward.baseline_timeout, Duration::from_secs(5));
+    assert_eq!(config.forward.baseline_timeout, Duration::from_secs(60));
+    assert_eq!(config.connect_timeout, Duration::from_secs(5));
     let limits = Limits {
         header_bytes: 65_536,
         headers: 100,
@@ -77,6 +78,7 @@ fn times_are_whole_seconds_or_carry_a_unit() {
         "ABORT_COOLDOWN",
         "MIRROR_TIMEOUT",
         "BASELINE_TIMEOUT",
+        "CONNECT_TIMEOUT",
         "DRAIN_TIMEOUT",
         "HEAD_TIMEOUT",
         "IDLE_TIMEOUT",

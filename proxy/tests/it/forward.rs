@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::eventually;
 use crate::support::{
-    fixed, hung, in_time, json, proxy, raw, read_head, refusing, status, text, upstream, writes,
+    fixed, hung, in_time, json, proxy, raw, read_head, refusing, silent, status, text, upstream,
+    writes,
 };
 
 #[tokio::test]
@@ -202,6 +203,36 @@ async fn a_baseline_without_an_answer_in_time_is_a_504() {
     assert_eq!(response.status(), 504);
     let body: serde_json::Value = response.json().await.unwrap();
     assert_eq!(body["reason"], "no response in time");
+}
+
+#[tokio::test]
+async fn a_baseline_may_take_its_time_to_answer_and_not_to_connect() {
+    let slow = upstream(|_| async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        text("at last")
+    })
+    .await;
+    let short = Duration::from_millis(50);
+    let patient = proxy(slow.addr, refusing().await, |config| config.connect_timeout = short).await;
+    assert_eq!(in_time(patient.get("/")).await.status(), 200);
+
+    let (silent, _queued) = silent().await;
+    let proxy = proxy(silent, refusing().await, |config| config.connect_timeout = short).await;
+    let response = in_time(proxy.get("/")).await;
+    assert_eq!(response.status(), 504);
+    let body: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(body["reason"], "no connection in time");
+}
+
+#[tokio::test]
+async fn a_candidate_that_takes_no_connection_is_given_up_after_the_same_time() {
+    let (silent, _queued) = silent().await;
+    let proxy = proxy(fixed("{}").await.addr, silent, |config| {
+        config.connect_timeout = Duration::from_millis(50);
+        config.mirror.timeout = Duration::from_secs(3600);
+    })
+    .await;
+    in_time(proxy.expect_outcome("/", "candidate_failed")).await;
 }
 
 #[tokio::test]
