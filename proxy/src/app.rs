@@ -314,7 +314,12 @@ struct Traffic {
 }
 
 impl Service {
-    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Downstream> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        connection: &Activity,
+    ) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
             Self::Traffic(Traffic { admin: Some(router), .. })
@@ -323,7 +328,7 @@ impl Service {
                 // Boxed, or each request's future would be as large as a router's.
                 Box::pin(by_router(router, request)).await
             }
-            Self::Traffic(traffic) => traffic.forward.handle(request, peer).await,
+            Self::Traffic(traffic) => traffic.forward.handle(request, peer, connection).await,
         }
     }
 
@@ -466,13 +471,13 @@ where
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle }, on_refusal);
-    let answering = Arc::new((Arc::clone(&serving), peer));
+    let answering = Arc::new((Arc::clone(&serving), peer, Arc::clone(&activity)));
     let answer = service_fn(move |request: Request<Incoming>| {
         let busy = activity.begin(request.version());
         let answering = Arc::clone(&answering);
         async move {
-            let (serving, peer) = &*answering;
-            let response = serving.service.answer(request, peer).await;
+            let (serving, peer, activity) = &*answering;
+            let response = serving.service.answer(request, peer, activity).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

@@ -200,6 +200,7 @@ impl Config {
         let mut env = Env { get, errors: Vec::new() };
         let forward = forward::Config {
             baseline_timeout: env.time("BASELINE_TIMEOUT", "60s"),
+            continue_patience: Duration::from_secs(1),
             forwarding: env.forwarding(),
             limits: env.limits(),
         };
