@@ -81,6 +81,7 @@ pub struct App {
     /// Where the admin endpoints are, when they have a listener of their own.
     pub admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
+    drain_delay: Duration,
     drain_timeout: Duration,
     forward: Arc<Forward>,
     traffic_server: Server,
@@ -166,6 +167,7 @@ pub async fn start_probed(
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
         draining,
+        drain_delay: config.drain_delay,
         drain_timeout: config.drain_timeout,
         forward,
         traffic_server,
@@ -186,7 +188,8 @@ type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
 fn upstreams(config: &Config) -> Result<Upstreams, StartError> {
     let timeout = config.connect_timeout;
     let upstream = |role, target: &Target| {
-        Upstream::new(role, target.clone(), &config.trust, timeout, config.dns.clone())
+        let (target, dns) = (target.clone(), config.dns.clone());
+        Upstream::with_limits(role, target, &config.trust, timeout, dns, config.answer_heads)
             .map_err(|error| StartError::Upstream(role, error))
     };
     let baseline = upstream(Role::Baseline, &config.baseline)?;
@@ -284,10 +287,12 @@ async fn upkeep(metrics: Arc<Metrics>) {
 }
 
 impl App {
-    /// Takes no more connections, lets requests in flight finish within the drain timeout, and
-    /// stops. The admin endpoints, where they have their own listener, answer until the end.
+    /// Is no longer ready, and after the drain delay takes no more connections, lets requests in
+    /// flight finish within the drain timeout, and stops. The admin endpoints, where they have their own listener, answer until the end.
     pub async fn shutdown(self) -> Drained {
         self.draining.store(true, Ordering::Relaxed);
+        // Whoever sends requests here needs a while to hear of it, and is served meanwhile.
+        tokio::time::sleep(self.drain_delay).await;
         let deadline = Instant::now() + self.drain_timeout;
         let mut cut = self.traffic_server.stop(self.drain_timeout).await;
         let left = deadline.saturating_duration_since(Instant::now());

@@ -19,7 +19,7 @@ use crate::listen::Listen;
 use crate::listen::tls::Identity;
 use crate::mirror::webhook::Webhook;
 use crate::route::Template;
-use crate::upstream::{Dns, HostHeader, Protocol, Target, Trust};
+use crate::upstream::{Dns, HeadLimits, HostHeader, Protocol, Target, Trust};
 use crate::{forward, guardrail, mirror, report};
 use values::Parsed;
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub dns: Dns,
     /// To connect to any upstream: its name, TCP and TLS.
     pub connect_timeout: Duration,
+    /// How large the head of an answer may be, whoever sends it.
+    pub answer_heads: HeadLimits,
     /// The main path.
     pub forward: forward::Config,
     /// The mirror side.
@@ -56,7 +58,9 @@ pub struct Config {
     pub webhook: Option<Webhook>,
     /// For route labels.
     pub templates: Vec<Template>,
-    /// How long requests in flight may take once the proxy is told to stop.
+    /// How long it is not ready but takes connections, once it is told to stop.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take after that.
     pub drain_timeout: Duration,
     /// Asked for by `POST /control/*`.
     pub control_token: Option<Token>,
@@ -93,7 +97,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 53] = [
+pub const NAMES: [&str; 56] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -133,6 +137,7 @@ pub const NAMES: [&str; 53] = [
     "X_FORWARDED_HEADERS",
     "FORWARDED_HEADER",
     "VIA_HEADER",
+    "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
     "ADMIN_ADDR",
     "CONTROL_TOKEN",
@@ -140,6 +145,8 @@ pub const NAMES: [&str; 53] = [
     "LOG_LEVEL",
     "MAX_HEADER_BYTES",
     "MAX_HEADERS",
+    "MAX_RESPONSE_HEADER_BYTES",
+    "MAX_RESPONSE_HEADERS",
     "HEAD_TIMEOUT",
     "IDLE_TIMEOUT",
     "MAX_CONNECTIONS",
@@ -221,12 +228,19 @@ impl Config {
             trust: env.trust(),
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
             connect_timeout: env.time("CONNECT_TIMEOUT", "5s"),
+            answer_heads: env.answer_heads(),
             forward,
             mirror: env.mirror(guardrail.consecutive),
             report: env.report(&guardrail),
             guardrail,
             webhook: env.webhook(),
             templates: env.templates(),
+            drain_delay: env.read(
+                "DRAIN_DELAY",
+                "0",
+                "0, or whole seconds, or a number with a unit such as 500ms, at most 24h",
+                values::duration,
+            ),
             drain_timeout: env.time("DRAIN_TIMEOUT", "25s"),
             control_token: env.token(),
             log: env.log(),
@@ -375,6 +389,24 @@ impl Env<'_> {
                 "MAX_REQUEST_BYTES",
                 "a whole number of bytes, 0 or more",
                 |text| values::whole(text, 0),
+            ),
+        }
+    }
+
+    fn answer_heads(&mut self) -> HeadLimits {
+        let (bytes, lines) = (LEAST_HEADER_BYTES..=1 << 24, 1..=10_000);
+        HeadLimits {
+            bytes: self.read(
+                "MAX_RESPONSE_HEADER_BYTES",
+                "524288",
+                "a whole number of bytes from 8192 to 16777216",
+                |text| values::within(text, bytes.clone()),
+            ),
+            lines: self.read(
+                "MAX_RESPONSE_HEADERS",
+                "1000",
+                "a whole number from 1 to 10000",
+                |text| values::within(text, lines.clone()),
             ),
         }
     }

@@ -29,6 +29,7 @@ mod streams;
 pub mod target;
 mod tls;
 
+pub use connect::HeadLimits;
 pub use dial::Dns;
 pub use response::UpstreamBody;
 pub use target::{HostHeader, Protocol, Target};
@@ -104,6 +105,7 @@ impl Error {
             }
             Self::Connect(_) => "cannot connect",
             Self::ConnectTimeout => "no connection in time",
+            Self::Broken(error) if error.is_parse_too_large() => "response header too large",
             Self::Broken(error) if error.is_parse() => "invalid response",
             Self::UnaskedUpgrade => "invalid response",
             Self::Broken(_) => "connection closed before a response",
@@ -172,8 +174,23 @@ impl Upstream {
         connect_timeout: Duration,
         dns: Dns,
     ) -> io::Result<Arc<Self>> {
+        Self::with_limits(role, target, trust, connect_timeout, dns, HeadLimits::default())
+    }
+
+    /// As [`Self::new`], with other limits for the heads of answers.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_limits(
+        role: Role,
+        target: Target,
+        trust: &Trust,
+        connect_timeout: Duration,
+        dns: Dns,
+        heads: HeadLimits,
+    ) -> io::Result<Arc<Self>> {
         let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
-        let connector = Connector::new(role, &target, trust, dns)?;
+        let connector = Connector::new(role, &target, trust, dns, heads)?;
         let (idle, streams) = (Mutex::default(), Streams::default());
         Ok(Arc::new(Self { role, target, host, connector, connect_timeout, idle, streams }))
     }

@@ -62,7 +62,7 @@ fn the_defaults_are_those_of_the_documentation() {
     };
     assert_eq!(config.guardrail, guardrail);
     assert_eq!(config.templates, []);
-    assert_eq!(config.drain_timeout, Duration::from_secs(25));
+    assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(25)));
     assert_eq!(config.control_token, None);
     assert_eq!(config.log, Log { json: false, filter: "info".to_owned() });
 }
@@ -97,6 +97,9 @@ fn times_are_whole_seconds_or_carry_a_unit() {
     assert_eq!(floor("3ms"), Duration::from_millis(3));
     bad("ABORT_LATENCY_FLOOR", "-1");
     bad("ABORT_LATENCY_FLOOR", "25h");
+    assert_eq!(good("DRAIN_DELAY", "0").drain_delay, Duration::ZERO);
+    assert_eq!(good("DRAIN_DELAY", "7").drain_delay, Duration::from_secs(7));
+    bad("DRAIN_DELAY", "25h");
 }
 
 #[test]
@@ -152,6 +155,8 @@ fn limits_are_whole_numbers_in_their_range() {
     assert_eq!(limits("MAX_REQUEST_BYTES", "0").request_bytes, Some(0));
     for (name, values) in [
         ("MAX_HEADER_BYTES", ["8191", "16777217", "64KiB", "-1"]),
+        ("MAX_RESPONSE_HEADERS", ["0", "10001", "1.5", "-1"]),
+        ("MAX_RESPONSE_HEADER_BYTES", ["8191", "16777217", "64k", "-1"]),
         ("MAX_HEADERS", ["0", "10001", "1.5", "-1"]),
         ("MAX_CONNECTIONS", ["0", "18446744073709551615", "1.5", "-1"]),
         ("MAX_STREAMS", ["0", "4294967296", "1.5", "-1"]),

@@ -15,9 +15,9 @@ use super::streams::PER_CONNECTION;
 use super::{Error, OutBody, Target, Trust};
 use crate::exchange::Role;
 
-/// Read buffer of a connection to the candidate, which also bounds its response heads: many
-/// connections to a candidate that sends without end must not add up.
-const CANDIDATE_BUFFER: u32 = 64 * 1024;
+/// What one stream of the candidate may send ahead: many of a candidate that sends without end must
+/// not add up.
+const CANDIDATE_WINDOW: u32 = 64 * 1024;
 
 /// What one stream of the baseline may send ahead of a client that reads slowly.
 const BASELINE_WINDOW: u32 = 256 * 1024;
@@ -26,10 +26,30 @@ const BASELINE_WINDOW: u32 = 256 * 1024;
 /// Over HTTP/1.1 a call that times out takes its connection with it; here others would follow it.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 
+/// Header lines of an answer that hyper parses without an allocation.
+const HEADERS_ON_STACK: usize = 100;
+
+/// How large the head of an answer may be: the same for every upstream, or a twin would fail where
+/// its original does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes, the status line included.
+    pub bytes: usize,
+    /// Lines.
+    pub lines: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { bytes: 512 * 1024, lines: 1000 }
+    }
+}
+
 /// Opens connections to one target.
 #[derive(Debug)]
 pub(super) struct Connector {
     role: Role,
+    heads: HeadLimits,
     pub(super) dialer: Arc<Dialer>,
     tls: Option<Tls>,
 }
@@ -55,10 +75,16 @@ impl Tls {
 }
 
 impl Connector {
-    pub(super) fn new(role: Role, target: &Target, trust: &Trust, dns: Dns) -> io::Result<Self> {
+    pub(super) fn new(
+        role: Role,
+        target: &Target,
+        trust: &Trust,
+        dns: Dns,
+        heads: HeadLimits,
+    ) -> io::Result<Self> {
         let tls = target.tls.then(|| Tls::new(target, trust)).transpose()?;
         let dialer = Dialer::new(target.host.clone(), target.port, dns);
-        Ok(Self { role, dialer, tls })
+        Ok(Self { role, heads, dialer, tls })
     }
 
     async fn tcp(&self) -> Result<(TcpStream, Peer), Error> {
@@ -102,9 +128,9 @@ impl Connector {
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let mut builder = http1::Builder::new();
-        builder.preserve_header_case(true);
-        if self.role != Role::Baseline {
-            builder.max_buf_size(CANDIDATE_BUFFER as usize);
+        builder.preserve_header_case(true).max_buf_size(self.heads.bytes);
+        if self.heads.lines > HEADERS_ON_STACK {
+            builder.max_headers(self.heads.lines);
         }
         let (sender, connection) = builder.handshake(io).await.map_err(Error::Broken)?;
         tokio::spawn(async move {
@@ -119,12 +145,12 @@ impl Connector {
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
-        let window = if self.role == Role::Baseline { BASELINE_WINDOW } else { CANDIDATE_BUFFER };
+        let window = if self.role == Role::Baseline { BASELINE_WINDOW } else { CANDIDATE_WINDOW };
         let streams = u32::try_from(PER_CONNECTION).unwrap_or(u32::MAX);
         let (interval, timeout) = PING;
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).keep_alive_interval(interval).keep_alive_timeout(timeout);
-        builder.max_header_list_size(CANDIDATE_BUFFER);
+        builder.max_header_list_size(u32::try_from(self.heads.bytes).unwrap_or(u32::MAX));
         // No stream that is read slowly may use up what the others on its connection need.
         builder.initial_stream_window_size(window);
         builder.initial_connection_window_size(window.saturating_mul(streams));
