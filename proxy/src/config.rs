@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 mod files;
 mod rules;
@@ -97,7 +98,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 56] = [
+pub const NAMES: [&str; 65] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -107,6 +108,15 @@ pub const NAMES: [&str; 56] = [
     "SECONDARY_URL",
     "SECONDARY_HOST",
     "SECONDARY_HTTP",
+    "BASELINE_TLS_NAME",
+    "CANDIDATE_TLS_NAME",
+    "SECONDARY_TLS_NAME",
+    "BASELINE_CLIENT_CERT",
+    "BASELINE_CLIENT_KEY",
+    "CANDIDATE_CLIENT_CERT",
+    "CANDIDATE_CLIENT_KEY",
+    "SECONDARY_CLIENT_CERT",
+    "SECONDARY_CLIENT_KEY",
     "NOISE_FRACTION",
     "MIRROR_FRACTION",
     "LISTEN_ADDR",
@@ -158,7 +168,8 @@ pub const NAMES: [&str; 56] = [
 
 const TIME: &str =
     "whole seconds, or a number with a unit such as 500ms or 2m, above 0 and at most 24h";
-const URL: &str = "an http or https URL without user info, query and fragment";
+const URL: &str = "an http or https URL without user info, query and fragment, or \
+                   http://unix:/path/of.sock:/prefix";
 const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
 
 impl Config {
@@ -341,11 +352,33 @@ impl Env<'_> {
         let allowed = "target, preserve, or a host with or without a port";
         target.host_header = self.read(host, "target", allowed, HostHeader::parse);
         target.protocol = self.read(protocol, "auto", "auto, 1 or 2", Protocol::parse);
+        self.tls_towards(url, &mut target);
         target
     }
 
+    /// The name that an https upstream must have, and what is shown to it.
+    fn tls_towards(&mut self, url: &str, target: &mut Target) {
+        let role = url.trim_end_matches("_URL");
+        let names = ["TLS_NAME", "CLIENT_CERT", "CLIENT_KEY"].map(|end| format!("{role}_{end}"));
+        let [name, cert, key] = &names;
+        target.tls_name = self.read_optional(name, "a DNS name or an IP address", |text| {
+            ServerName::try_from(text.to_owned()).map_err(|_| "is neither".to_owned())
+        });
+        target.client = self.client_identity(cert, key);
+        let set = [(name, target.tls_name.is_some()), (cert, target.client.is_some())];
+        // A second baseline that is not there speaks neither.
+        let is_there = role != "SECONDARY" || self.is_set(url);
+        for (name, _) in set.iter().filter(|(_, is_set)| *is_set && is_there && !target.tls) {
+            self.errors.push(format!("{name}: {url} is no https URL; allowed is unset, or https"));
+        }
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        (self.get)(name).is_some_and(|value| !value.is_empty())
+    }
+
     fn secondary(&mut self) -> Option<Target> {
-        let is_set = (self.get)("SECONDARY_URL").is_some_and(|value| !value.is_empty());
+        let is_set = self.is_set("SECONDARY_URL");
         let names = ["SECONDARY_URL", "SECONDARY_HOST", "SECONDARY_HTTP"];
         // The two others are checked in any case.
         let target = self.upstream(names, "http://service-v1:4001");

@@ -33,7 +33,7 @@ pub use connect::HeadLimits;
 pub use dial::Dns;
 pub use response::UpstreamBody;
 pub use target::{HostHeader, Protocol, Target};
-pub use tls::Trust;
+pub use tls::{ClientIdentity, Trust};
 
 use connect::Connector;
 use dial::Peer;
@@ -193,6 +193,15 @@ impl Upstream {
         let connector = Connector::new(role, &target, trust, dns, heads)?;
         let (idle, streams) = (Mutex::default(), Streams::default());
         Ok(Arc::new(Self { role, target, host, connector, connect_timeout, idle, streams }))
+    }
+
+    /// What new connections trust and show from now on, certificates read anew for one; those that
+    /// are open stay as they are. Only the TLS side of `target` is looked at.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; what was in use then stays.
+    pub fn renew_tls(&self, target: &Target, trust: &Trust) -> io::Result<()> {
+        self.connector.renew_tls(target, trust)
     }
 
     /// Whether this request goes out over HTTP/2.

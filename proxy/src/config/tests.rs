@@ -62,7 +62,10 @@ fn the_defaults_are_those_of_the_documentation() {
     };
     assert_eq!(config.guardrail, guardrail);
     assert_eq!(config.templates, []);
-    assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(25)));
+    assert_eq!(
+        (config.drain_delay, config.drain_timeout),
+        (Duration::ZERO, Duration::from_secs(25))
+    );
     assert_eq!(config.control_token, None);
     assert_eq!(config.log, Log { json: false, filter: "info".to_owned() });
 }
@@ -238,6 +241,36 @@ fn certificates_come_from_files_and_the_two_of_the_listener_together() {
     for path in [cert, key, other, junk] {
         std::fs::remove_file(path).unwrap();
     }
+}
+
+#[test]
+fn what_is_shown_to_upstreams_is_read_for_each_and_needs_https() {
+    let pair = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
+    let folder = std::env::temp_dir().join(format!("mirrorlab-client-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    for role in ["BASELINE", "CANDIDATE", "SECONDARY"] {
+        let names =
+            ["URL", "TLS_NAME", "CLIENT_CERT", "CLIENT_KEY"].map(|end| format!("{role}_{end}"));
+        let [url, name, chain, secret] = names.each_ref().map(String::as_str);
+        let shown = [(name, "service.internal"), (chain, cert), (secret, key)];
+        let config = with(&[&[(url, "https://10.0.0.1")], &shown[..]].concat()).unwrap();
+        let target = match role {
+            "BASELINE" => config.baseline,
+            "CANDIDATE" => config.candidate,
+            _ => config.secondary.unwrap(),
+        };
+        assert!(target.client.is_some() && target.tls_name.is_some(), "{role}");
+        let message = with(&[&[(url, "http://a")], &shown[..]].concat()).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains(chain), "{message}");
+        bad(name, "no name");
+        bad(chain, cert);
+        bad(secret, key);
+    }
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! Opening connections to an upstream: TCP, TLS, and the handshake of either HTTP version.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::dial::{Dialer, Dns, Peer};
+use super::dial::{Dialer, Dns, Peer, Transport};
 use super::streams::PER_CONNECTION;
 use super::{Error, OutBody, Target, Trust};
 use crate::exchange::Role;
@@ -51,7 +51,16 @@ pub(super) struct Connector {
     role: Role,
     heads: HeadLimits,
     pub(super) dialer: Arc<Dialer>,
-    tls: Option<Tls>,
+    tls: Mutex<Option<Arc<Tls>>>,
+}
+
+/// What HTTP goes over, with TLS or without.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+fn tls_towards(target: &Target, trust: &Trust) -> io::Result<Option<Arc<Tls>>> {
+    target.tls.then(|| Tls::new(target, trust).map(Arc::new)).transpose()
 }
 
 struct Tls {
@@ -68,8 +77,15 @@ impl std::fmt::Debug for Tls {
 
 impl Tls {
     fn new(target: &Target, trust: &Trust) -> io::Result<Self> {
-        let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
-        let (http1, http2) = trust.connectors()?;
+        let name = match &target.tls_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(target.host.clone()).map_err(io::Error::other)?,
+        };
+        // HTTP/1.1 needs no word of it.
+        let http1 = trust.config(target.client.as_ref())?;
+        let mut http2 = http1.clone();
+        http2.alpn_protocols = vec![b"h2".to_vec()];
+        let [http1, http2] = [http1, http2].map(|config| TlsConnector::from(Arc::new(config)));
         Ok(Self { name, http1, http2 })
     }
 }
@@ -82,44 +98,66 @@ impl Connector {
         dns: Dns,
         heads: HeadLimits,
     ) -> io::Result<Self> {
-        let tls = target.tls.then(|| Tls::new(target, trust)).transpose()?;
-        let dialer = Dialer::new(target.host.clone(), target.port, dns);
+        let tls = Mutex::new(tls_towards(target, trust)?);
+        let dialer = match &target.socket {
+            Some(path) => Dialer::local(path.clone(), dns),
+            None => Dialer::new(target.host.clone(), target.port, dns),
+        };
         Ok(Self { role, heads, dialer, tls })
     }
 
-    async fn tcp(&self) -> Result<(TcpStream, Peer), Error> {
-        let (tcp, peer) = self.dialer.connect().await.map_err(Error::Connect)?;
-        tcp.set_nodelay(true).map_err(Error::Connect)?;
-        Ok((tcp, peer))
+    /// What new connections trust and show from now on; those that are open stay as they are.
+    pub(super) fn renew_tls(&self, target: &Target, trust: &Trust) -> io::Result<()> {
+        let renewed = tls_towards(target, trust)?;
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
+    }
+
+    fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) async fn http1(&self) -> Result<(http1::SendRequest<OutBody>, Peer), Error> {
-        let (tcp, peer) = self.tcp().await?;
-        let sender = match &self.tls {
-            None => self.handshake1(TokioIo::new(tcp)).await?,
-            Some(tls) => {
-                let stream = tls.http1.connect(tls.name.clone(), tcp).await;
-                self.handshake1(TokioIo::new(stream.map_err(Error::Connect)?)).await?
-            }
+        let (stream, peer) = self.dialer.connect().await.map_err(Error::Connect)?;
+        let sender = match stream {
+            Transport::Tcp(stream) => self.over1(stream).await?,
+            Transport::Unix(stream) => self.over1(stream).await?,
         };
         Ok((sender, peer))
     }
 
-    pub(super) async fn http2(&self) -> Result<(http2::SendRequest<OutBody>, Peer), Error> {
-        let (tcp, peer) = self.tcp().await?;
-        let sender = match &self.tls {
-            None => self.handshake2(TokioIo::new(tcp)).await?,
+    async fn over1<S: Stream>(&self, stream: S) -> Result<http1::SendRequest<OutBody>, Error> {
+        match self.tls() {
+            None => self.handshake1(TokioIo::new(stream)).await,
             Some(tls) => {
-                let stream = tls.http2.connect(tls.name.clone(), tcp).await;
+                let stream = tls.http1.connect(tls.name.clone(), stream).await;
+                self.handshake1(TokioIo::new(stream.map_err(Error::Connect)?)).await
+            }
+        }
+    }
+
+    pub(super) async fn http2(&self) -> Result<(http2::SendRequest<OutBody>, Peer), Error> {
+        let (stream, peer) = self.dialer.connect().await.map_err(Error::Connect)?;
+        let sender = match stream {
+            Transport::Tcp(stream) => self.over2(stream).await?,
+            Transport::Unix(stream) => self.over2(stream).await?,
+        };
+        Ok((sender, peer))
+    }
+
+    async fn over2<S: Stream>(&self, stream: S) -> Result<http2::SendRequest<OutBody>, Error> {
+        match self.tls() {
+            None => self.handshake2(TokioIo::new(stream)).await,
+            Some(tls) => {
+                let stream = tls.http2.connect(tls.name.clone(), stream).await;
                 let stream = stream.map_err(Error::Connect)?;
                 if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                     let error = io::Error::other("the upstream speaks no HTTP/2");
                     return Err(Error::Connect(error));
                 }
-                self.handshake2(TokioIo::new(stream)).await?
+                self.handshake2(TokioIo::new(stream)).await
             }
-        };
-        Ok((sender, peer))
+        }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one module that builds an HTTP client")]
@@ -160,15 +198,5 @@ impl Connector {
             drop(connection.await);
         });
         Ok(sender)
-    }
-}
-
-impl Trust {
-    /// For HTTP/1.1, which needs no word, and for HTTP/2.
-    fn connectors(&self) -> io::Result<(TlsConnector, TlsConnector)> {
-        let http1 = self.config()?;
-        let mut http2 = http1.clone();
-        http2.alpn_protocols = vec![b"h2".to_vec()];
-        Ok((TlsConnector::from(Arc::new(http1)), TlsConnector::from(Arc::new(http2))))
     }
 }
