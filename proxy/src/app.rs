@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,6 +36,7 @@ use crate::headers::Peer;
 use crate::limits::Limits;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
+use crate::listen::proxy_protocol::{self, Networks};
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
@@ -157,12 +158,15 @@ pub async fn start_probed(
         admin: admin_listener.is_none().then(|| admin.clone()),
         metrics: Arc::clone(&metrics),
     };
-    let serving =
-        |service, tls| Arc::new(Serving::new(service, tls, limits.clone(), Arc::clone(&metrics)));
+    let serving = |service, tls| Serving::new(service, tls, limits.clone(), Arc::clone(&metrics));
     let tls = config.tls.map(|identity| identity.acceptor());
-    let traffic_server = Server::start(listener, serving(Service::Traffic(traffic), tls));
-    let admin_server =
-        admin_listener.map(|found| Server::start(found, serving(Service::Admin(admin), None)));
+    let traffic = Serving {
+        balancers: config.proxy_protocol_from,
+        ..serving(Service::Traffic(traffic), tls)
+    };
+    let traffic_server = Server::start(listener, Arc::new(traffic));
+    let admin = admin_listener.map(|found| (found, serving(Service::Admin(admin), None)));
+    let admin_server = admin.map(|(found, serving)| Server::start(found, Arc::new(serving)));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
@@ -434,6 +438,8 @@ struct Serving {
     builder: Builder<TokioExecutor>,
     limits: Limits,
     metrics: Arc<Metrics>,
+    /// Say with the PROXY protocol who their clients are.
+    balancers: Networks,
 }
 
 impl Serving {
@@ -443,22 +449,44 @@ impl Serving {
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { service, tls, builder: limits.builder(), limits, metrics }
+        let (builder, balancers) = (limits.builder(), Networks::default());
+        Self { service, tls, builder, limits, metrics, balancers }
+    }
+
+    /// The address of the client, which a balancer names; `None` where it does not.
+    async fn client(&self, stream: &mut TcpStream, peer: IpAddr) -> Option<IpAddr> {
+        if !self.balancers.contains(peer) {
+            return Some(peer);
+        }
+        let named = proxy_protocol::read(stream);
+        match tokio::time::timeout(self.limits.head_timeout, named).await {
+            Ok(Ok(named)) => Some(named.unwrap_or(peer)),
+            Ok(Err(error)) => {
+                debug!(%peer, %error, "a balancer does not name its client");
+                self.metrics.count_refused(Refusal::ProxyProtocol);
+                None
+            }
+            Err(_) => {
+                self.metrics.count_refused(Refusal::HeadTimeout);
+                None
+            }
+        }
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
+async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
         warn!(%error, "cannot set up a connection");
         return;
     }
+    let Some(client) = serving.client(&mut stream, peer.ip()).await else { return };
     let Some(tls) = &serving.tls else {
-        return converse(stream, Peer::new(peer.ip(), "http"), serving, watcher).await;
+        return converse(stream, Peer::new(client, "http"), serving, watcher).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
     match tokio::time::timeout(serving.limits.head_timeout, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
-            converse(stream, Peer::new(peer.ip(), "https"), serving, watcher).await;
+            converse(stream, Peer::new(client, "https"), serving, watcher).await;
         }
         // Port scanners and clients that do not trust us, as a rule: not worth a line each.
         Ok(Err(error)) => debug!(%error, "no TLS handshake"),

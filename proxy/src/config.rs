@@ -17,6 +17,7 @@ use crate::control::Token;
 use crate::headers::{Chain, Forwarding};
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
+use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Identity;
 use crate::mirror::webhook::Webhook;
 use crate::route::Template;
@@ -31,6 +32,8 @@ pub struct Config {
     pub listen: Listen,
     /// A listener of their own for the admin endpoints.
     pub admin: Option<Listen>,
+    /// Balancers, which say on the traffic listener with the PROXY protocol who their clients are.
+    pub proxy_protocol_from: Networks,
     /// Makes the traffic listener speak TLS.
     pub tls: Option<Identity>,
     /// Where real requests go.
@@ -98,7 +101,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 65] = [
+pub const NAMES: [&str; 66] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -120,6 +123,7 @@ pub const NAMES: [&str; 65] = [
     "NOISE_FRACTION",
     "MIRROR_FRACTION",
     "LISTEN_ADDR",
+    "PROXY_PROTOCOL_FROM",
     "TLS_CERT",
     "TLS_KEY",
     "UPSTREAM_CA",
@@ -226,6 +230,7 @@ impl Config {
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
+            proxy_protocol_from: env.balancers(),
             tls: env.identity(),
             baseline: env.upstream(
                 ["BASELINE_URL", "BASELINE_HOST", "BASELINE_HTTP"],
@@ -371,6 +376,12 @@ impl Env<'_> {
         for (name, _) in set.iter().filter(|(_, is_set)| *is_set && is_there && !target.tls) {
             self.errors.push(format!("{name}: {url} is no https URL; allowed is unset, or https"));
         }
+    }
+
+    fn balancers(&mut self) -> Networks {
+        let allowed = "a comma-separated list of networks such as 10.0.0.0/8, or addresses";
+        let networks = self.read_optional("PROXY_PROTOCOL_FROM", allowed, Networks::parse);
+        networks.unwrap_or_default()
     }
 
     fn is_set(&self, name: &str) -> bool {

@@ -62,10 +62,12 @@ pub enum Refusal {
     RequestsInFlight,
     /// 413: a request body over the limit.
     BodyTooLarge,
+    /// Closed: a balancer that did not say who its client is.
+    ProxyProtocol,
 }
 
 impl Refusal {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -74,6 +76,7 @@ impl Refusal {
         Self::Connections,
         Self::RequestsInFlight,
         Self::BodyTooLarge,
+        Self::ProxyProtocol,
     ];
 
     /// The word used as metric label.
@@ -87,6 +90,7 @@ impl Refusal {
             Self::Connections => "connections",
             Self::RequestsInFlight => "requests_in_flight",
             Self::BodyTooLarge => "body_too_large",
+            Self::ProxyProtocol => "proxy_protocol",
         }
     }
 }

@@ -244,6 +244,17 @@ fn certificates_come_from_files_and_the_two_of_the_listener_together() {
 }
 
 #[test]
+fn balancers_are_a_list_of_networks() {
+    assert_eq!(Config::default().proxy_protocol_from, Networks::default());
+    let networks = good("PROXY_PROTOCOL_FROM", "10.0.0.0/8,::1").proxy_protocol_from;
+    assert!(networks.contains("10.1.2.3".parse().unwrap()));
+    assert!(!networks.contains("11.1.2.3".parse().unwrap()));
+    for value in ["all", "10.0.0.0/99", ","] {
+        bad("PROXY_PROTOCOL_FROM", value);
+    }
+}
+
+#[test]
 fn what_is_shown_to_upstreams_is_read_for_each_and_needs_https() {
     let pair = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
     let folder = std::env::temp_dir().join(format!("mirrorlab-client-{}", std::process::id()));

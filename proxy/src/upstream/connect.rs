@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -14,6 +15,7 @@ use super::dial::{Dialer, Dns, Peer, Transport};
 use super::streams::PER_CONNECTION;
 use super::{Error, OutBody, Target, Trust};
 use crate::exchange::Role;
+use crate::listen::proxy_protocol::{LOCAL, Networks};
 
 /// What one stream of the candidate may send ahead: many of a candidate that sends without end must
 /// not add up.
@@ -50,6 +52,7 @@ impl Default for HeadLimits {
 pub(super) struct Connector {
     role: Role,
     heads: HeadLimits,
+    announced_from: Networks,
     pub(super) dialer: Arc<Dialer>,
     tls: Mutex<Option<Arc<Tls>>>,
 }
@@ -103,7 +106,8 @@ impl Connector {
             Some(path) => Dialer::local(path.clone(), dns),
             None => Dialer::new(target.host.clone(), target.port, dns),
         };
-        Ok(Self { role, heads, dialer, tls })
+        let announced_from = target.announced_from.clone();
+        Ok(Self { role, heads, announced_from, dialer, tls })
     }
 
     /// What new connections trust and show from now on; those that are open stay as they are.
@@ -120,10 +124,21 @@ impl Connector {
     pub(super) async fn http1(&self) -> Result<(http1::SendRequest<OutBody>, Peer), Error> {
         let (stream, peer) = self.dialer.connect().await.map_err(Error::Connect)?;
         let sender = match stream {
-            Transport::Tcp(stream) => self.over1(stream).await?,
+            Transport::Tcp(mut stream) => {
+                self.announce(&mut stream).await.map_err(Error::Connect)?;
+                self.over1(stream).await?
+            }
             Transport::Unix(stream) => self.over1(stream).await?,
         };
         Ok((sender, peer))
+    }
+
+    /// For asking a proxy from where it awaits balancers.
+    async fn announce(&self, stream: &mut TcpStream) -> io::Result<()> {
+        if self.announced_from.contains(stream.local_addr()?.ip()) {
+            stream.write_all(LOCAL).await?;
+        }
+        Ok(())
     }
 
     async fn over1<S: Stream>(&self, stream: S) -> Result<http1::SendRequest<OutBody>, Error> {

@@ -9,6 +9,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::ClientIdentity;
 use crate::compare::Origin;
+use crate::listen::proxy_protocol::Networks;
 
 /// The longest path that fits into a unix address on Linux, its end aside.
 const SOCKET_PATH_MAX: usize = 107;
@@ -26,6 +27,8 @@ pub struct Target {
     pub socket: Option<PathBuf>,
     /// Asked for and expected in the certificate, unless it is the host.
     pub tls_name: Option<ServerName<'static>>,
+    /// Told with the PROXY protocol that we speak for ourselves, from our addresses in these.
+    pub announced_from: Networks,
     /// Shown where it asks for a client certificate.
     pub client: Option<ClientIdentity>,
     /// Put before every path; empty, or with a leading and without a trailing slash.
@@ -101,9 +104,18 @@ impl Target {
     /// A target without a prefix, with the defaults of how it is spoken to.
     pub fn new(tls: bool, host: String, port: u16) -> Self {
         let (host_header, protocol) = (HostHeader::default(), Protocol::default());
-        let (socket, tls_name, client) = Default::default();
-        let prefix = String::new();
-        Self { tls, host, port, socket, tls_name, client, prefix, host_header, protocol }
+        Self {
+            tls,
+            host,
+            port,
+            socket: None,
+            tls_name: None,
+            announced_from: Networks::default(),
+            client: None,
+            prefix: String::new(),
+            host_header,
+            protocol,
+        }
     }
 
     /// Reads an http or https URL; a path is a prefix. `http://unix:/run/app.sock:/prefix` is that of

@@ -5,13 +5,16 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use proxy::config::Config;
+use proxy::listen::proxy_protocol::Networks;
 use proxy::upstream::{ClientIdentity, HostHeader, Protocol, Target, Trust};
+use tokio::io::AsyncWriteExt;
 
 use crate::certificates::{Certificates, certificates, certificates_for};
 use crate::eventually;
-use crate::support::{Proxy, proxy, refusing};
+use crate::support::{Proxy, Upstream, fixed, in_time, proxy, read_head, refusing};
 
 /// A server process with a folder of its own; both are gone when the test ends.
 pub(crate) struct Server {
@@ -171,4 +174,93 @@ async fn a_unix_socket_that_is_not_there_is_a_502_and_a_failed_copy() {
     let baseline = crate::support::fixed("{}").await;
     let proxy = proxy(baseline.addr, baseline.addr, |config| config.candidate = target).await;
     proxy.expect_outcome("/", "candidate_failed").await;
+}
+
+/// A proxy that awaits the PROXY protocol from `balancers`, and its baseline and candidate.
+async fn behind(balancers: &str, head_timeout: Duration) -> (Proxy, [Upstream; 2]) {
+    let upstreams = [fixed("{}").await, fixed("{}").await];
+    let proxy = proxy(upstreams[0].addr, upstreams[1].addr, |config| {
+        config.proxy_protocol_from = Networks::parse(balancers).unwrap();
+        config.forward.limits.head_timeout = head_timeout;
+    })
+    .await;
+    (proxy, upstreams)
+}
+
+/// A client with an address of its own on this machine.
+fn client_at(ip: &str) -> reqwest::Client {
+    let address: std::net::IpAddr = ip.parse().unwrap();
+    reqwest::Client::builder().no_proxy().local_address(address).build().unwrap()
+}
+
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn haproxy_names_its_client_in_both_versions_to_baseline_and_candidate() {
+    let (proxy, upstreams) = behind("127.0.0.1", AN_HOUR).await;
+    let (one, two) = (refusing().await, refusing().await);
+    let to = proxy.app.traffic;
+    let config = format!(
+        "defaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n\
+         listen one\n bind {one}\n server proxy {to} send-proxy\n\
+         listen two\n bind {two}\n server proxy {to} send-proxy-v2\n"
+    );
+    let files = [("haproxy.cfg", config.as_str())];
+    let server = Server::start("haproxy", &["-db", "-f"], &files, &folder("haproxy"));
+    let Some(_server) = server else { return };
+    let client = client_at("127.0.0.2");
+    for (number, addr) in [one, two].into_iter().enumerate() {
+        eventually!(client.get(format!("http://{addr}/")).send().await.is_ok());
+        for upstream in &upstreams {
+            eventually!(upstream.count() == number + 1);
+            let seen = upstream.seen();
+            assert_eq!(seen[number].headers["x-forwarded-for"], "127.0.0.2");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_balancers_are_believed_and_they_must_name_their_client() {
+    const NAMED: &[u8] = b"PROXY TCP4 192.0.2.7 10.0.0.1 1 80\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    let (others, _) = behind("10.0.0.0/8", AN_HOUR).await;
+    let mut forger = others.connect().await;
+    forger.write_all(NAMED).await.unwrap();
+    let head = in_time(read_head(&mut forger)).await;
+    assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+
+    let (proxy, [baseline, _]) = behind("127.0.0.1", AN_HOUR).await;
+    let mut balancer = proxy.connect().await;
+    balancer.write_all(NAMED).await.unwrap();
+    assert!(in_time(read_head(&mut balancer)).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(baseline.seen()[0].headers["x-forwarded-for"], "192.0.2.7");
+    let mut silent = proxy.connect().await;
+    silent.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(in_time(read_head(&mut silent)).await, "");
+    let metrics = client_at("127.0.0.2").get(proxy.url("/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let refused = ["reason=\"proxy_protocol\""];
+    assert_eq!(crate::support::sum(&metrics, "mirror_refused_total", &refused), 1.0);
+}
+
+#[tokio::test]
+async fn a_balancer_that_does_not_get_to_the_end_of_its_header_is_closed_in_time() {
+    let (proxy, _) = behind("127.0.0.1", Duration::from_millis(100)).await;
+    for start in [b"".as_slice(), b"PROXY TCP4 192.", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"] {
+        let mut slow = proxy.connect().await;
+        slow.write_all(start).await.unwrap();
+        assert_eq!(in_time(read_head(&mut slow)).await, "");
+    }
+}
+
+#[tokio::test]
+async fn the_health_check_speaks_for_itself_where_balancers_are_awaited() {
+    for balancers in ["127.0.0.1", "10.0.0.0/8"] {
+        let (proxy, _) = behind(balancers, AN_HOUR).await;
+        let addr = proxy.app.traffic.to_string();
+        let settings = [("LISTEN_ADDR", addr.as_str()), ("PROXY_PROTOCOL_FROM", balancers)];
+        let mut check = crate::process::command(&settings);
+        let check = tokio::task::spawn_blocking(move || check.arg("--healthcheck").output());
+        let output = check.await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
