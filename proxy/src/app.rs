@@ -158,15 +158,11 @@ pub async fn start_probed(
         admin: admin_listener.is_none().then(|| admin.clone()),
         metrics: Arc::clone(&metrics),
     };
-    let serving = |service, tls| Serving::new(service, tls, limits.clone(), Arc::clone(&metrics));
+    let admin_server = admin_server(admin_listener, admin, &limits, &metrics);
     let tls = config.tls.map(|identity| identity.acceptor());
-    let traffic = Serving {
-        balancers: config.proxy_protocol_from,
-        ..serving(Service::Traffic(traffic), tls)
-    };
-    let traffic_server = Server::start(listener, Arc::new(traffic));
-    let admin = admin_listener.map(|found| (found, serving(Service::Admin(admin), None)));
-    let admin_server = admin.map(|(found, serving)| Server::start(found, Arc::new(serving)));
+    let serving = Serving::new(Service::Traffic(traffic), tls, limits, metrics);
+    let serving = Serving { balancers: config.proxy_protocol_from, ..serving };
+    let traffic_server = Server::start(listener, Arc::new(serving));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
@@ -178,6 +174,17 @@ pub async fn start_probed(
         admin_server,
         background,
     })
+}
+
+/// The admin endpoints where they have a listener of their own, which no balancer stands before.
+fn admin_server(
+    listener: Option<TcpListener>,
+    admin: Router,
+    limits: &Limits,
+    metrics: &Arc<Metrics>,
+) -> Option<Server> {
+    let serving = Serving::new(Service::Admin(admin), None, limits.clone(), Arc::clone(metrics));
+    listener.map(|listener| Server::start(listener, Arc::new(serving)))
 }
 
 /// The rules of the comparison; the key of its hashes is never known to anybody.
