@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,6 +39,7 @@ use crate::listen::bind;
 use crate::listen::tls::Shown;
 use crate::log_limit::LogLimit;
 use crate::log_queue;
+use crate::listen::proxy_protocol::{self, Networks};
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
@@ -87,6 +88,7 @@ pub struct App {
     /// Where the admin endpoints are, when they have a listener of their own.
     pub admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
+    drain_delay: Duration,
     drain_timeout: Duration,
     forward: Arc<Forward>,
     traffic_server: Server,
@@ -160,16 +162,20 @@ pub async fn start_probed(
     let beside = admin_listener.is_none().then(|| (config.admin_prefix, admin.clone()));
     let (forwarding, counting) = (Arc::clone(&forward), Arc::clone(&metrics));
     let traffic = Traffic { forward: forwarding, admin: beside, metrics: counting };
-    let serve = |listener, service, tls| {
+    let serve = |listener, service, tls, balancers| {
         let serving = Serving::new(service, tls, limits.clone(), Arc::clone(&metrics));
-        Server::start(listener, Arc::new(serving))
+        Server::start(listener, Arc::new(Serving { balancers, ..serving }))
     };
-    let traffic_server = serve(listener, Service::Traffic(traffic), shown);
-    let admin_server = admin_listener.map(|found| serve(found, Service::Admin(admin), None));
+    let traffic_server =
+        serve(listener, Service::Traffic(traffic), shown, config.proxy_protocol_from);
+    // No balancer stands before the admin endpoints where they have a listener of their own.
+    let admin_server = admin_listener
+        .map(|found| serve(found, Service::Admin(admin), None, Networks::default()));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
         draining,
+        drain_delay: config.drain_delay,
         drain_timeout: config.drain_timeout,
         forward,
         traffic_server,
@@ -202,15 +208,16 @@ type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
 
 /// Baseline, candidate, and the second baseline where there is one.
 fn upstreams(config: &Config) -> Result<Upstreams, StartError> {
-    let upstream = |role, target: &Target, timeout| {
-        Upstream::new(role, target.clone(), &config.trust, timeout, config.dns.clone())
+    let timeout = config.connect_timeout;
+    let upstream = |role, target: &Target| {
+        let (target, dns) = (target.clone(), config.dns.clone());
+        Upstream::with_limits(role, target, &config.trust, timeout, dns, config.answer_heads)
             .map_err(|error| StartError::Upstream(role, error))
     };
-    let baseline = upstream(Role::Baseline, &config.baseline, config.forward.baseline_timeout)?;
-    let candidate = upstream(Role::Candidate, &config.candidate, config.mirror.timeout)?;
+    let baseline = upstream(Role::Baseline, &config.baseline)?;
+    let candidate = upstream(Role::Candidate, &config.candidate)?;
     let secondary = config.secondary.as_ref();
-    let secondary =
-        secondary.map(|target| upstream(Role::Secondary, target, config.mirror.timeout));
+    let secondary = secondary.map(|target| upstream(Role::Secondary, target));
     Ok((baseline, candidate, secondary.transpose()?))
 }
 
@@ -309,10 +316,13 @@ impl App {
         self.reloader.reload(read.map(fresh));
     }
 
-    /// Takes no more connections, lets requests in flight finish within the drain timeout, and
-    /// stops. The admin endpoints, where they have their own listener, answer until the end.
+    /// Is no longer ready, and after the drain delay takes no more connections, lets requests in
+    /// flight finish within the drain timeout, and stops. The admin endpoints, where they have their
+    /// own listener, answer until the end.
     pub async fn shutdown(self) -> Drained {
         self.draining.store(true, Ordering::Relaxed);
+        // Whoever sends requests here needs a while to hear of it, and is served meanwhile.
+        tokio::time::sleep(self.drain_delay).await;
         let deadline = Instant::now() + self.drain_timeout;
         let mut cut = self.traffic_server.stop(self.drain_timeout).await;
         let left = deadline.saturating_duration_since(Instant::now());
@@ -344,6 +354,7 @@ impl Service {
         request: Request<Incoming>,
         peer: &Peer,
         client: &Arc<AtomicUsize>,
+        connection: &Activity,
     ) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
@@ -353,7 +364,9 @@ impl Service {
                 // Boxed, or each request's future would be as large as a router's.
                 Box::pin(by_router(router, request)).await
             }
-            Self::Traffic(traffic) => traffic.forward.handle(request, peer, client).await,
+            Self::Traffic(traffic) => {
+                traffic.forward.handle(request, peer, client, connection).await
+            }
         }
     }
 
@@ -458,6 +471,8 @@ struct Serving {
     limits: Limits,
     clients: Clients,
     metrics: Arc<Metrics>,
+    /// Say with the PROXY protocol who their clients are.
+    balancers: Networks,
 }
 
 impl Serving {
@@ -468,23 +483,45 @@ impl Serving {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (builder, clients) = (limits.builder(), Clients::default());
-        Self { service, tls, builder, limits, clients, metrics }
+        let balancers = Networks::default();
+        Self { service, tls, builder, limits, clients, metrics, balancers }
+    }
+
+    /// The address of the client, which a balancer names; `None` where it does not.
+    async fn client(&self, stream: &mut TcpStream, peer: IpAddr) -> Option<IpAddr> {
+        if !self.balancers.contains(peer) {
+            return Some(peer);
+        }
+        let named = proxy_protocol::read(stream);
+        match tokio::time::timeout(self.limits.head_timeout, named).await {
+            Ok(Ok(named)) => Some(named.unwrap_or(peer)),
+            Ok(Err(error)) => {
+                debug!(%peer, %error, "a balancer does not name its client");
+                self.metrics.count_refused(Refusal::ProxyProtocol);
+                None
+            }
+            Err(_) => {
+                self.metrics.count_refused(Refusal::HeadTimeout);
+                None
+            }
+        }
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
+async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
         // It has ended already, as a rule: not worth a line each.
         debug!(%error, "cannot set up a connection");
         return;
     }
+    let Some(client) = serving.client(&mut stream, peer.ip()).await else { return };
     let Some(tls) = &serving.tls else {
-        return converse(stream, Peer::new(peer.ip(), "http"), serving, watcher).await;
+        return converse(stream, Peer::new(client, "http"), serving, watcher).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
     match tokio::time::timeout(serving.limits.head_timeout, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
-            converse(stream, Peer::new(peer.ip(), "https"), serving, watcher).await;
+            converse(stream, Peer::new(client, "https"), serving, watcher).await;
         }
         // Port scanners and clients that do not trust us, as a rule: not worth a line each.
         Ok(Err(error)) => debug!(%error, "no TLS handshake"),
@@ -503,13 +540,14 @@ where
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);
-    let answering = Arc::new((Arc::clone(&serving), peer, client));
+    let answering = Arc::new((Arc::clone(&serving), peer, client, Arc::clone(&activity)));
     let answer = service_fn(move |request: Request<Incoming>| {
         let busy = activity.begin(request.version());
         let answering = Arc::clone(&answering);
         async move {
-            let (serving, peer, client) = &*answering;
-            let response = serving.service.answer(request, peer, &client.requests).await;
+            let (serving, peer, client, activity) = &*answering;
+            let answered = serving.service.answer(request, peer, &client.requests, activity);
+            let response = answered.await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

@@ -24,7 +24,10 @@ pub async fn check(config: &Config) -> Result<(), String> {
     let identity = config.tls.as_ref().filter(|_| config.admin.is_none());
     let trust = identity.map(|identity| Trust::Only(identity.certificate.clone()));
     let trust = trust.unwrap_or_default();
-    let target = Target::new(identity.is_some(), host, addr.port());
+    let mut target = Target::new(identity.is_some(), host, addr.port());
+    if config.admin.is_none() {
+        target.announced_from = config.proxy_protocol_from.clone();
+    }
     let itself = Upstream::new(Role::Baseline, target, &trust, TIMEOUT, Dns::default());
     let itself = itself.map_err(|error| error.to_string())?;
     let mut request = Request::new(empty_body());

@@ -73,10 +73,12 @@ pub enum Refusal {
     WriteTimeout,
     /// Closed: too many requests were taken back.
     Resets,
+    /// Closed: a balancer that did not say who its client is.
+    ProxyProtocol,
 }
 
 impl Refusal {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -89,6 +91,7 @@ impl Refusal {
         Self::ReadTimeout,
         Self::WriteTimeout,
         Self::Resets,
+        Self::ProxyProtocol,
     ];
 
     /// The word used as metric label.
@@ -106,6 +109,7 @@ impl Refusal {
             Self::ReadTimeout => "read_timeout",
             Self::WriteTimeout => "write_timeout",
             Self::Resets => "resets",
+            Self::ProxyProtocol => "proxy_protocol",
         }
     }
 }

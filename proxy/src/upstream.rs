@@ -29,10 +29,11 @@ mod streams;
 pub mod target;
 mod tls;
 
+pub use connect::HeadLimits;
 pub use dial::Dns;
 pub use response::UpstreamBody;
 pub use target::{HostHeader, Protocol, Target};
-pub use tls::Trust;
+pub use tls::{ClientIdentity, Trust};
 
 use connect::Connector;
 use dial::Peer;
@@ -108,6 +109,7 @@ impl Error {
             }
             Self::Connect(_) => "cannot connect",
             Self::ConnectTimeout => "no connection in time",
+            Self::Broken(error) if error.is_parse_too_large() => "response header too large",
             Self::Broken(error) if error.is_parse() => "invalid response",
             Self::UnaskedUpgrade => "invalid response",
             Self::Broken(_) => "connection closed before a response",
@@ -177,10 +179,34 @@ impl Upstream {
         connect_timeout: Duration,
         dns: Dns,
     ) -> io::Result<Arc<Self>> {
+        Self::with_limits(role, target, trust, connect_timeout, dns, HeadLimits::default())
+    }
+
+    /// As [`Self::new`], with other limits for the heads of answers.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_limits(
+        role: Role,
+        target: Target,
+        trust: &Trust,
+        connect_timeout: Duration,
+        dns: Dns,
+        heads: HeadLimits,
+    ) -> io::Result<Arc<Self>> {
         let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
-        let connector = Connector::new(role, &target, trust, dns)?;
+        let connector = Connector::new(role, &target, trust, dns, heads)?;
         let (idle, streams) = (Mutex::default(), Streams::default());
         Ok(Arc::new(Self { role, target, host, connector, connect_timeout, idle, streams }))
+    }
+
+    /// What new connections trust and show from now on, certificates read anew for one; those that
+    /// are open stay as they are. Only the TLS side of `target` is looked at.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; what was in use then stays.
+    pub fn renew_tls(&self, target: &Target, trust: &Trust) -> io::Result<()> {
+        self.connector.renew_tls(target, trust)
     }
 
     /// Whether this request goes out over HTTP/2.
@@ -442,8 +468,10 @@ pub async fn head_within<T>(
         if let Ok(done) = tokio::time::timeout_at(due, call.as_mut()).await {
             return done;
         }
-        due = sent.at().unwrap_or_else(Instant::now) + limit;
-        if due <= Instant::now() {
+        let now = Instant::now();
+        // Connecting has a limit of its own, and so has whoever feeds the upload.
+        due = sent.at().unwrap_or(now) + limit;
+        if due <= now {
             return Err(Error::HeadTimeout);
         }
     }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::pace::{Clock, Pace};
@@ -35,6 +36,9 @@ pub struct Activity {
     abandoned: Mutex<Abandoned>,
     /// Too many requests were taken back.
     flooded: AtomicBool,
+    /// Somebody waits for bytes after a request head that nobody reads yet.
+    awaited: AtomicBool,
+    awaiting: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 /// Since when the client must take something of an answer over HTTP/2; `None` while there is nothing.
@@ -62,6 +66,23 @@ const ABANDONED_MAX: usize = 500;
 const ABANDONED_IN: Duration = Duration::from_secs(10);
 
 impl Activity {
+    /// Waits until the client sends on after its request head, though nobody asked for it, or has
+    /// gone. For a connection of HTTP/1.1, whose requests come one at a time.
+    pub async fn client_goes_on(&self) {
+        let (came, when_it_came) = oneshot::channel();
+        *self.awaiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(came);
+        self.awaited.store(true, Ordering::Relaxed);
+        // The connection itself is gone only together with who waits here.
+        when_it_came.await.ok();
+    }
+
+    fn goes_on(&self) {
+        self.awaited.store(false, Ordering::Relaxed);
+        let awaiting = self.awaiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Who waited may have got an answer meanwhile.
+        awaiting.map(|came| came.send(()).ok());
+    }
+
     /// A request has come; it ends when this is dropped.
     pub fn begin(self: &Arc<Self>, version: http::Version) -> Busy {
         self.open.fetch_add(1, Ordering::Relaxed);
@@ -180,6 +201,10 @@ pub struct Timed<S, F> {
     blocked: bool,
     /// Ended for being idle.
     ended: bool,
+    /// The last read brought more than the end of a head.
+    beyond_head: bool,
+    /// Read while looking whether the client goes on, and not handed out yet.
+    ahead: Vec<u8>,
 }
 
 impl<S, F> std::fmt::Debug for Timed<S, F> {
@@ -213,6 +238,8 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
             was_busy: false,
             blocked: false,
             ended: false,
+            beyond_head: false,
+            ahead: Vec::new(),
         }
     }
 
@@ -255,6 +282,21 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, F: Fn(Refusal) + Unpin> Timed<S, F> {
+    /// Looks whether the client goes on. hyper reads nothing of a body that nobody asked it for, but
+    /// flushes whenever the connection is looked at, and is looked at again when bytes come.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) {
+        if !self.beyond_head && self.ahead.is_empty() {
+            let mut bytes = [0; 1024];
+            let mut buf = ReadBuf::new(&mut bytes);
+            if Pin::new(&mut self.inner).poll_read(cx, &mut buf).is_pending() {
+                return;
+            }
+            self.ahead.extend_from_slice(buf.filled());
+        }
+        // An end, too, is for whoever reads on to see.
+        self.activity.goes_on();
+    }
+
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
@@ -308,11 +350,18 @@ where
             self.ended = true;
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        if !self.ahead.is_empty() {
+            let taken = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..taken]);
+            self.ahead.drain(..taken);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(&mut self.inner).poll_read(cx, buf) {
             Poll::Pending => self.poll_timer(cx),
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
+                    self.beyond_head = !ends_a_head(&buf.filled()[before..]);
                     self.received();
                 }
                 Poll::Ready(result)
@@ -343,9 +392,15 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
     }
 }
 
+/// Whether these bytes, the last that came, may be the end of a request head.
+fn ends_a_head(bytes: &[u8]) -> bool {
+    let blank_line = bytes.ends_with(b"\n\r\n") || bytes.ends_with(b"\n\n");
+    blank_line || matches!(bytes, b"\n" | b"\r\n")
+}
+
 impl<S, F> AsyncWrite for Timed<S, F>
 where
-    S: AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
     F: Fn(Refusal) + Unpin,
 {
     fn poll_write(
@@ -374,6 +429,9 @@ where
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.awaited.load(Ordering::Relaxed) {
+            self.look_ahead(cx);
+        }
         let polled = Pin::new(&mut self.inner).poll_flush(cx);
         self.paced(polled, |()| 0, cx)
     }

@@ -23,6 +23,7 @@ mod process;
 mod protocols;
 mod report;
 mod rules;
+mod servers;
 mod shutdown;
 mod streaming;
 mod tidy;

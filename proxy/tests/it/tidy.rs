@@ -86,8 +86,20 @@ fn pure_modules_read_no_clock_and_no_environment_and_spawn_nothing() {
 }
 
 /// Of the machine that runs the proxy, not of the stack.
-const NOT_IN_THE_STACK: [&str; 6] =
-    ["LISTEN_ADDR", "ADMIN_ADDR", "ADMIN_PREFIX", "TLS_CERT", "TLS_KEY", "UPSTREAM_CA"];
+const NOT_IN_THE_STACK: [&str; 12] = [
+    "LISTEN_ADDR",
+    "ADMIN_ADDR",
+    "ADMIN_PREFIX",
+    "TLS_CERT",
+    "TLS_KEY",
+    "UPSTREAM_CA",
+    "BASELINE_CLIENT_CERT",
+    "BASELINE_CLIENT_KEY",
+    "CANDIDATE_CLIENT_CERT",
+    "CANDIDATE_CLIENT_KEY",
+    "SECONDARY_CLIENT_CERT",
+    "SECONDARY_CLIENT_KEY",
+];
 
 #[test]
 fn every_setting_is_in_the_readme_and_in_the_stack() {
