@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::dial::{Dialer, Dns, Peer};
+use super::socket::{Socket, Watch};
 use super::streams::PER_CONNECTION;
 use super::{Error, OutBody, Target, Trust};
 use crate::exchange::Role;
@@ -67,8 +68,10 @@ impl Connector {
         Ok((tcp, peer))
     }
 
-    pub(super) async fn http1(&self) -> Result<(http1::SendRequest<OutBody>, Peer), Error> {
+    pub(super) async fn http1(&self) -> Result<(http1::SendRequest<OutBody>, Peer, Watch), Error> {
         let (tcp, peer) = self.tcp().await?;
+        let tcp = Socket::new(tcp);
+        let watch = tcp.watch();
         let sender = match &self.tls {
             None => self.handshake1(TokioIo::new(tcp)).await?,
             Some(tls) => {
@@ -76,7 +79,7 @@ impl Connector {
                 self.handshake1(TokioIo::new(stream.map_err(Error::Connect)?)).await?
             }
         };
-        Ok((sender, peer))
+        Ok((sender, peer, watch))
     }
 
     pub(super) async fn http2(&self) -> Result<(http2::SendRequest<OutBody>, Peer), Error> {
@@ -103,6 +106,10 @@ impl Connector {
     {
         let mut builder = http1::Builder::new();
         builder.preserve_header_case(true);
+        // What clients never see must not cost them the answer (RFC 9112, section 5).
+        builder.allow_spaces_after_header_name_in_responses(true);
+        builder.allow_obsolete_multiline_headers_in_responses(true);
+        builder.ignore_invalid_headers_in_responses(true);
         if self.role != Role::Baseline {
             builder.max_buf_size(CANDIDATE_BUFFER as usize);
         }
