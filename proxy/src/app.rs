@@ -36,10 +36,10 @@ use crate::limits::Limits;
 use crate::limits::clients::Clients;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
+use crate::listen::proxy_protocol::{self, Networks};
 use crate::listen::tls::Shown;
 use crate::log_limit::LogLimit;
 use crate::log_queue;
-use crate::listen::proxy_protocol::{self, Networks};
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
@@ -169,8 +169,8 @@ pub async fn start_probed(
     let traffic_server =
         serve(listener, Service::Traffic(traffic), shown, config.proxy_protocol_from);
     // No balancer stands before the admin endpoints where they have a listener of their own.
-    let admin_server = admin_listener
-        .map(|found| serve(found, Service::Admin(admin), None, Networks::default()));
+    let admin_server =
+        admin_listener.map(|found| serve(found, Service::Admin(admin), None, Networks::default()));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::dial::{Dialer, Dns, Peer, Transport};
+use super::socket::{Kept, Socket, Watch};
 use super::streams::PER_CONNECTION;
 use super::{Error, OutBody, Target, Trust};
 use crate::exchange::Role;
@@ -121,16 +122,16 @@ impl Connector {
         self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) async fn http1(&self) -> Result<(http1::SendRequest<OutBody>, Peer), Error> {
+    pub(super) async fn http1(&self) -> Result<(http1::SendRequest<OutBody>, Peer, Watch), Error> {
         let (stream, peer) = self.dialer.connect().await.map_err(Error::Connect)?;
-        let sender = match stream {
+        let (sender, watch) = match stream {
             Transport::Tcp(mut stream) => {
                 self.announce(&mut stream).await.map_err(Error::Connect)?;
-                self.over1(stream).await?
+                self.over1(Socket::new(stream)).await?
             }
-            Transport::Unix(stream) => self.over1(stream).await?,
+            Transport::Unix(stream) => self.over1(Socket::new(stream)).await?,
         };
-        Ok((sender, peer))
+        Ok((sender, peer, watch))
     }
 
     /// For asking a proxy from where it awaits balancers.
@@ -141,14 +142,19 @@ impl Connector {
         Ok(())
     }
 
-    async fn over1<S: Stream>(&self, stream: S) -> Result<http1::SendRequest<OutBody>, Error> {
-        match self.tls() {
-            None => self.handshake1(TokioIo::new(stream)).await,
+    async fn over1<S: Kept>(
+        &self,
+        stream: Socket<S>,
+    ) -> Result<(http1::SendRequest<OutBody>, Watch), Error> {
+        let watch = stream.watch();
+        let sender = match self.tls() {
+            None => self.handshake1(TokioIo::new(stream)).await?,
             Some(tls) => {
                 let stream = tls.http1.connect(tls.name.clone(), stream).await;
-                self.handshake1(TokioIo::new(stream.map_err(Error::Connect)?)).await
+                self.handshake1(TokioIo::new(stream.map_err(Error::Connect)?)).await?
             }
-        }
+        };
+        Ok((sender, watch))
     }
 
     pub(super) async fn http2(&self) -> Result<(http2::SendRequest<OutBody>, Peer), Error> {
@@ -182,6 +188,10 @@ impl Connector {
     {
         let mut builder = http1::Builder::new();
         builder.preserve_header_case(true).max_buf_size(self.heads.bytes);
+        // What clients never see must not cost them the answer (RFC 9112, section 5).
+        builder.allow_spaces_after_header_name_in_responses(true);
+        builder.allow_obsolete_multiline_headers_in_responses(true);
+        builder.ignore_invalid_headers_in_responses(true);
         if self.heads.lines > HEADERS_ON_STACK {
             builder.max_headers(self.heads.lines);
         }

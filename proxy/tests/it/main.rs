@@ -4,6 +4,7 @@
 mod certificates;
 mod support;
 
+mod answers;
 mod capacity;
 mod control;
 mod evidence;
