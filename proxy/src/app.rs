@@ -126,6 +126,7 @@ pub async fn start_probed(
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
+    let all = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
     let (settings, noise) = noise(&config.mirror, secondary);
     let origins = [config.baseline.origin(), config.candidate.origin()];
     // The key of its hashes is never known to anybody.
@@ -146,7 +147,8 @@ pub async fn start_probed(
     let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
     let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
-    let reloader = Reloader::new(shown.clone(), Arc::clone(&mirror), origins, Arc::clone(&metrics));
+    let (judging, counting) = (Arc::clone(&mirror), Arc::clone(&metrics));
+    let reloader = Reloader::new(shown.clone(), judging, origins, all, counting);
     let draining = Arc::new(AtomicBool::new(false));
     let control = Control {
         guardrail,
@@ -312,7 +314,12 @@ async fn upkeep(metrics: Arc<Metrics>) {
 impl App {
     /// Takes over the certificate, its key and the rules of these settings, or keeps what it has.
     pub fn reload(&self, read: Result<Config, Errors>) {
-        let fresh = |config: Config| Fresh { identity: config.tls, rules: config.mirror.rules };
+        let fresh = |config: Config| Fresh {
+            identity: config.tls,
+            rules: config.mirror.rules,
+            targets: [config.baseline, config.candidate].into_iter().chain(config.secondary).collect(),
+            trust: config.trust,
+        };
         self.reloader.reload(read.map(fresh));
     }
 

@@ -30,7 +30,7 @@ mod streams;
 pub mod target;
 mod tls;
 
-pub use connect::HeadLimits;
+pub use connect::{HeadLimits, RenewedTls};
 pub use dial::Dns;
 pub use response::UpstreamBody;
 pub use target::{HostHeader, Protocol, Target};
@@ -222,13 +222,9 @@ impl Upstream {
         }))
     }
 
-    /// What new connections trust and show from now on, certificates read anew for one; those that
-    /// are open stay as they are. Only the TLS side of `target` is looked at.
-    ///
-    /// # Errors
-    /// As [`Self::new`]; what was in use then stays.
-    pub fn renew_tls(&self, target: &Target, trust: &Trust) -> io::Result<()> {
-        self.connector.renew_tls(target, trust)
+    /// What new connections trust and show from now on; those that are open stay as they are.
+    pub fn renew_tls(&self, renewed: RenewedTls) {
+        self.connector.renew_tls(renewed);
     }
 
     /// Whether this request goes out over HTTP/2.

@@ -91,7 +91,7 @@ impl Detector {
         if self.pairs == 0 {
             return None;
         }
-        let share = |bet: usize| self.values[bet] * self.weights[bet];
+        let share = |bet: usize| (self.values[bet] - 1.0) * self.weights[bet];
         let best = (0..COUNT).max_by(|a, b| share(*a).total_cmp(&share(*b)));
         best.map(bets::signal)
     }

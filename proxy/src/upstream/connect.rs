@@ -63,6 +63,20 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
+/// TLS towards an upstream, read anew and ready for use.
+#[derive(Debug)]
+pub struct RenewedTls(Option<Arc<Tls>>);
+
+impl RenewedTls {
+    /// Only the TLS side of `target` is looked at.
+    ///
+    /// # Errors
+    /// When authorities, name or certificate cannot be used.
+    pub fn new(target: &Target, trust: &Trust) -> io::Result<Self> {
+        tls_towards(target, trust).map(Self)
+    }
+}
+
 fn tls_towards(target: &Target, trust: &Trust) -> io::Result<Option<Arc<Tls>>> {
     target.tls.then(|| Tls::new(target, trust).map(Arc::new)).transpose()
 }
@@ -112,10 +126,8 @@ impl Connector {
     }
 
     /// What new connections trust and show from now on; those that are open stay as they are.
-    pub(super) fn renew_tls(&self, target: &Target, trust: &Trust) -> io::Result<()> {
-        let renewed = tls_towards(target, trust)?;
-        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
-        Ok(())
+    pub(super) fn renew_tls(&self, renewed: RenewedTls) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = renewed.0;
     }
 
     fn tls(&self) -> Option<Arc<Tls>> {

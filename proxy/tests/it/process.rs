@@ -208,6 +208,28 @@ async fn sighup_shows_the_renewed_certificate_and_keeps_the_old_one_where_the_ne
 }
 
 #[tokio::test]
+async fn sighup_reads_the_authorities_of_upstreams_anew() {
+    let (theirs, other) = (certificates(), certificates());
+    let behind = fixed("{}").await;
+    let secure = crate::support::proxy(behind.addr, refusing().await, |config| {
+        config.tls = Some(theirs.identity());
+    });
+    let url = format!("https://localhost:{}", secure.await.app.traffic.port());
+    let authorities = TempFile::new(&other.authority);
+    let settings = [("BASELINE_URL", &*url), ("UPSTREAM_CA", authorities.path())];
+    let process = start(behind.addr, refusing().await, &settings).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let status = async || {
+        let answer = client.get(format!("http://{}/", process.addr)).send();
+        in_time(answer).await.unwrap().status().as_u16()
+    };
+    assert_eq!(status().await, 502);
+    std::fs::write(authorities.path(), &theirs.authority).unwrap();
+    process.signal("HUP");
+    crate::eventually!(status().await == 200);
+}
+
+#[tokio::test]
 async fn sighup_reads_the_file_of_rules_anew() {
     let rules = TempFile::new("");
     let (baseline, candidate) = (fixed(r#"{"x":1}"#).await, fixed(r#"{"x":2}"#).await);
