@@ -91,7 +91,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 52] = [
+pub const NAMES: [&str; 53] = [
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -124,6 +124,7 @@ pub const NAMES: [&str; 52] = [
     "MIRROR_BODY",
     "MIRROR_METHODS",
     "MIRROR_MARK_HEADER",
+    "MIRROR_TRUST_MARK",
     "MIRROR_CONFIG",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
@@ -400,6 +401,7 @@ impl Env<'_> {
                 |text| values::whole(text, 0),
             ),
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
+            trust_mark: self.read("MIRROR_TRUST_MARK", "false", "true or false", values::boolean),
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
             noise_fraction: self.share("NOISE_FRACTION", "0.05"),

@@ -19,12 +19,14 @@ use tracing::warn;
 
 mod downstream;
 mod expect;
+mod nobody;
 mod tunnel;
 
 pub use downstream::{Downstream, DownstreamBody};
 
 use downstream::InFlight;
 use expect::{Expected, HeldBack};
+use nobody::NoBody;
 use tunnel::Tunnels;
 
 use crate::body::{Tap, Tapped};
@@ -100,6 +102,9 @@ impl Forward {
         if let Some(refusal) = refuse::by_head(&request, limits) {
             return self.refuse(refusal).map(Into::into);
         }
+        if self.mirror.is_own_copy(request.headers()) {
+            return self.refuse(Refusal::Loop).map(Into::into);
+        }
         let Some(in_flight) = InFlight::new(&self.in_flight, limits.requests_in_flight) else {
             return self.refuse(Refusal::RequestsInFlight).map(Into::into);
         };
@@ -107,7 +112,9 @@ impl Forward {
         let upgrade = Upgrade::asked_for(&mut request);
         let (request, admitted) = self.admit(request, peer, &route, upgrade.as_ref());
         let (tap, mut baseline_tap, snapshot) = match admitted {
-            Some(Admitted { request, baseline, snapshot }) => (request, Some(baseline), snapshot),
+            Some(Admitted { request, baseline, snapshot }) => {
+                (Some(request), Some(baseline), snapshot)
+            }
             None => (None, None, None),
         };
         let expected = self.expected(&request);
@@ -129,7 +136,7 @@ impl Forward {
     /// An upload that waits for the baseline to ask for it.
     fn expected(&self, request: &Request<Incoming>) -> Option<Expected> {
         let waits = headers::expects_continue(request.headers())
-            && !request.body().is_end_stream()
+            && declared(request.body()) != Some(0)
             // hyper tells of a 100 over HTTP/1.1 only; without one the upload would never start.
             && !self.baseline.speaks_http2(request);
         waits.then(Expected::default)
@@ -169,11 +176,10 @@ impl Forward {
         upgrade: Option<&Upgrade>,
     ) -> (Request<Incoming>, Option<Admitted>) {
         let marked = self.mirror.is_marked(request.headers());
-        let length = if request.body().is_end_stream() {
-            Some(0)
-        } else {
-            request.body().size_hint().exact()
-        };
+        if marked {
+            self.mirror.strip_mark(request.headers_mut());
+        }
+        let length = declared(request.body());
         prepare(&mut request, peer, self.config.forwarding);
         let upgrades = upgrade.is_some();
         let arrived = Arrived { method: request.method(), marked, upgrade: upgrades, length };
@@ -196,11 +202,13 @@ impl Forward {
         may_switch: bool,
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
-        let streams = !request.body().is_end_stream();
+        let streams = declared(request.body()) != Some(0);
         let most = self.config.limits.request_bytes;
         let Upload { tap: request_tap, expected, snapshot } = upload;
-        let mut request = request.map(|body| {
-            if streams { stream(body, &sent, most, request_tap, expected) } else { empty_body() }
+        let mut request = request.map(|body| match request_tap {
+            tap if streams => stream(body, &sent, most, tap, expected),
+            Some(tap) => NoBody::new(Arc::clone(&sent), tap).boxed_unsync(),
+            None => empty_body(),
         });
         let limit = self.config.baseline_timeout;
         if let Some(expected) = expected {
@@ -283,6 +291,12 @@ fn prepare(request: &mut Request<Incoming>, peer: &Peer, forwarding: Forwarding)
     forwarding.tell(headers, peer, version);
 }
 
+/// Length of a body, 0 for none; `None` when only its end will tell. Over HTTP/2 the end of a body of
+/// no bytes may be still to come.
+fn declared(body: &Incoming) -> Option<u64> {
+    if body.is_end_stream() { Some(0) } else { body.size_hint().exact() }
+}
+
 /// `Host` stays, for a candidate that is told the client's.
 fn snapshot(request: &Request<Incoming>, length: Option<u64>) -> RequestSnapshot {
     let mut headers = request.headers().clone();
@@ -299,7 +313,7 @@ fn snapshot(request: &Request<Incoming>, length: Option<u64>) -> RequestSnapshot
     }
 }
 
-/// Who watches an upload, and who holds it back; or what a request without one can be made of again.
+/// Who watches a request, and who holds its upload back; or what it can be made of again.
 struct Upload<'a> {
     tap: Option<RequestTap>,
     expected: Option<&'a Expected>,

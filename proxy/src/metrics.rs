@@ -62,10 +62,12 @@ pub enum Refusal {
     RequestsInFlight,
     /// 413: a request body over the limit.
     BodyTooLarge,
+    /// 508: a copy of this process that came back to it.
+    Loop,
 }
 
 impl Refusal {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -74,6 +76,7 @@ impl Refusal {
         Self::Connections,
         Self::RequestsInFlight,
         Self::BodyTooLarge,
+        Self::Loop,
     ];
 
     /// The word used as metric label.
@@ -87,6 +90,7 @@ impl Refusal {
             Self::Connections => "connections",
             Self::RequestsInFlight => "requests_in_flight",
             Self::BodyTooLarge => "body_too_large",
+            Self::Loop => "loop",
         }
     }
 }

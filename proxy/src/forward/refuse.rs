@@ -53,5 +53,6 @@ fn status(refusal: Refusal) -> StatusCode {
         Refusal::HeadTimeout | Refusal::IdleTimeout => StatusCode::REQUEST_TIMEOUT,
         Refusal::Connections | Refusal::RequestsInFlight => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Loop => StatusCode::LOOP_DETECTED,
     }
 }

@@ -5,6 +5,7 @@ mod certificates;
 mod support;
 
 mod capacity;
+mod clients;
 mod control;
 mod evidence;
 mod forward;
