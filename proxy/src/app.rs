@@ -29,10 +29,10 @@ use crate::compare::{Policy, Unused};
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
-use crate::forward::{Downstream, DownstreamBody, Forward};
+use crate::forward::{self, Downstream, DownstreamBody, Forward};
 use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Guardrail, gate};
-use crate::headers::Peer;
+use crate::headers::{self, Peer};
 use crate::limits::Limits;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
@@ -472,7 +472,12 @@ where
         let answering = Arc::clone(&answering);
         async move {
             let (serving, peer) = &*answering;
-            let response = serving.service.answer(request, peer).await;
+            let response = if headers::is_malformed(&request) {
+                serving.metrics.count_refused(Refusal::Malformed);
+                forward::malformed()
+            } else {
+                serving.service.answer(request, peer).await
+            };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, EXPECT, HOST, TRAILER};
+use http::header::{CONTENT_TYPE, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,6 +17,7 @@ use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use tracing::warn;
 
+mod checked;
 mod downstream;
 mod expect;
 mod nobody;
@@ -24,6 +25,7 @@ mod tunnel;
 
 pub use downstream::{Downstream, DownstreamBody};
 
+use checked::Checked;
 use downstream::InFlight;
 use expect::{Expected, HeldBack};
 use nobody::NoBody;
@@ -110,6 +112,7 @@ impl Forward {
         };
         let route = self.routes.of(request.method(), request.uri().path());
         let upgrade = Upgrade::asked_for(&mut request);
+        let chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let (request, admitted) = self.admit(request, peer, &route, upgrade.as_ref());
         let (tap, mut baseline_tap, snapshot) = match admitted {
             Some(Admitted { request, baseline, snapshot }) => {
@@ -118,7 +121,7 @@ impl Forward {
             None => (None, None, None),
         };
         let expected = self.expected(&request);
-        let upload = Upload { tap, expected: expected.as_ref(), snapshot };
+        let upload = Upload { tap, expected: expected.as_ref(), snapshot, chunked };
         let answer =
             self.call_baseline(request, upload, &route, &mut baseline_tap, upgrade.is_some());
         match answer.await {
@@ -204,9 +207,11 @@ impl Forward {
         let sent = Arc::new(Sent::default());
         let streams = declared(request.body()) != Some(0);
         let most = self.config.limits.request_bytes;
-        let Upload { tap: request_tap, expected, snapshot } = upload;
+        let Upload { tap: request_tap, expected, snapshot, chunked } = upload;
         let mut request = request.map(|body| match request_tap {
-            tap if streams => stream(body, &sent, most, tap, expected),
+            tap if streams => {
+                stream(Checked::new(body, &sent, chunked), &sent, most, tap, expected)
+            }
             Some(tap) => NoBody::new(Arc::clone(&sent), tap).boxed_unsync(),
             None => empty_body(),
         });
@@ -220,9 +225,14 @@ impl Forward {
         let anew = anew.as_ref().map(|anew| anew as Anew<'_>);
         let call = self.baseline.send_anew(request, &sent, streams, anew);
         let call = head_within(limit, &sent, call);
-        let response = match expected {
-            None => call.await?,
-            Some(expected) => Box::pin(expected.within(limit, call)).await?,
+        let answer = match expected {
+            None => call.await,
+            Some(expected) => Box::pin(expected.within(limit, call)).await,
+        };
+        let response = match answer {
+            // Over HTTP/2 what breaks an upload off is not told with the error.
+            Err(_) if sent.is_malformed() => return Err(Error::UploadMalformed),
+            answer => answer?,
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
             return Err(Error::UnaskedUpgrade);
@@ -255,8 +265,10 @@ impl Forward {
         route: &Route,
         tap: Option<BaselineTap>,
     ) -> Response<DownstreamBody> {
-        if matches!(error, Error::UploadTooLarge) {
-            return self.refuse(Refusal::BodyTooLarge);
+        match error {
+            Error::UploadTooLarge => return self.refuse(Refusal::BodyTooLarge),
+            Error::UploadMalformed => return self.refuse(Refusal::Malformed),
+            _ => {}
         }
         // Of a broken upload the client itself is the cause; dropping the tap says so.
         if !matches!(error, Error::Upload) {
@@ -267,6 +279,11 @@ impl Forward {
         }
         failure(error, self.baseline.role.name())
     }
+}
+
+/// The answer to a request that [`headers::is_malformed`].
+pub fn malformed() -> Response<Downstream> {
+    refuse::answer(Refusal::Malformed).map(|body| DownstreamBody::Ready(body).into())
 }
 
 /// Rewrites the head for the next hop.
@@ -285,6 +302,7 @@ fn prepare(request: &mut Request<Incoming>, peer: &Peer, forwarding: Forwarding)
     }
     let takes_trailers = headers::takes_trailers(headers);
     headers::strip_connection_level(headers);
+    headers::join_lengths(headers);
     if takes_trailers {
         headers::ask_trailers(headers);
     }
@@ -318,10 +336,11 @@ struct Upload<'a> {
     tap: Option<RequestTap>,
     expected: Option<&'a Expected>,
     snapshot: Option<Arc<RequestSnapshot>>,
+    chunked: bool,
 }
 
 fn stream(
-    body: Incoming,
+    body: Checked,
     sent: &Arc<Sent>,
     limit: Option<u64>,
     mirror: Option<RequestTap>,
@@ -332,7 +351,7 @@ fn stream(
     let body = Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror, left });
     let body = match left {
         Some(limit) => Limited::new(body, limit).boxed_unsync(),
-        None => body.map_err(Into::into).boxed_unsync(),
+        None => body.boxed_unsync(),
     };
     match expected {
         None => body,

@@ -9,6 +9,7 @@ mod clients;
 mod control;
 mod evidence;
 mod forward;
+mod framing;
 mod grpc;
 mod guardrail;
 mod hosts;
