@@ -28,10 +28,10 @@ use crate::compare::{Policy, Unused};
 use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
-use crate::forward::{Downstream, DownstreamBody, Forward};
+use crate::forward::{self, Downstream, DownstreamBody, Forward};
 use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Guardrail, Transition, gate};
-use crate::headers::Peer;
+use crate::headers::{self, Peer};
 use crate::limits::Limits;
 use crate::limits::clients::Clients;
 use crate::limits::timed::{Activity, Patience, Timed};
@@ -553,8 +553,12 @@ where
         let answering = Arc::clone(&answering);
         async move {
             let (serving, peer, client, activity) = &*answering;
-            let answered = serving.service.answer(request, peer, &client.requests, activity);
-            let response = answered.await;
+            let response = if headers::is_malformed(&request) {
+                serving.metrics.count_refused(Refusal::Malformed);
+                forward::malformed()
+            } else {
+                serving.service.answer(request, peer, &client.requests, activity).await
+            };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

@@ -148,6 +148,7 @@ pub const NAMES: &[&str] = &[
     "MIRROR_BODY",
     "MIRROR_METHODS",
     "MIRROR_MARK_HEADER",
+    "MIRROR_TRUST_MARK",
     "MIRROR_CONFIG",
     "CONNECT_TIMEOUT",
     "BASELINE_TIMEOUT",
@@ -498,6 +499,7 @@ impl Env<'_> {
                 |text| values::whole(text, 0),
             ),
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
+            trust_mark: self.read("MIRROR_TRUST_MARK", "false", "true or false", values::boolean),
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
             noise_fraction: self.share("NOISE_FRACTION", "0.05"),

@@ -75,10 +75,12 @@ pub enum Refusal {
     Resets,
     /// Closed: a balancer that did not say who its client is.
     ProxyProtocol,
+    /// 508: a copy of this process that came back to it.
+    Loop,
 }
 
 impl Refusal {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -92,6 +94,7 @@ impl Refusal {
         Self::WriteTimeout,
         Self::Resets,
         Self::ProxyProtocol,
+        Self::Loop,
     ];
 
     /// The word used as metric label.
@@ -110,6 +113,7 @@ impl Refusal {
             Self::WriteTimeout => "write_timeout",
             Self::Resets => "resets",
             Self::ProxyProtocol => "proxy_protocol",
+            Self::Loop => "loop",
         }
     }
 }

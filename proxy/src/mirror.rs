@@ -61,6 +61,8 @@ pub struct Config {
     pub concurrency: usize,
     /// Bytes that the mirror side may hold at once.
     pub buffer_bytes: usize,
+    /// Whether marks that come in are passed on: another mirror stands before.
+    pub trust_mark: bool,
     /// Whether copies carry a body.
     pub body: bool,
     /// Failed connections in a row after which only probes are tried.
@@ -70,6 +72,10 @@ pub struct Config {
     /// What the comparison is told to relax.
     pub rules: RuleBook,
 }
+
+/// Tells this process' copies from all other requests, so that one that comes back ends there.
+/// Mirrors one after the other each add a line.
+const LOOP: HeaderName = HeaderName::from_static("x-mirrorlab-loop");
 
 /// Points of the mirror side where a test may make it fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +111,8 @@ pub type Probe = Arc<dyn Fn(Stage) + Send + Sync>;
 pub struct Mirror {
     /// The settings.
     pub config: Config,
+    /// The value of [`LOOP`] in this process' copies, which nobody else knows.
+    own: HeaderValue,
     /// Decides; told of each pair.
     pub guardrail: Arc<Mutex<Guardrail>>,
     /// What the pairs told so far.
@@ -151,8 +159,8 @@ pub struct Job {
 /// An admitted request: the watchers of its body and of the baseline's answer.
 #[derive(Debug)]
 pub struct Admitted {
-    /// Watches the request body; `None` when there is none and the copy is on its way already.
-    pub request: Option<RequestTap>,
+    /// Watches the request; its end is the moment for the copy.
+    pub request: RequestTap,
     /// Watches the baseline's answer.
     pub baseline: BaselineTap,
     /// What the copy is made of; `None` where there is a body, of which it is only a part.
@@ -175,7 +183,9 @@ impl Mirror {
             let guardrail = guardrail.lock().unwrap_or_else(PoisonError::into_inner);
             guardrail.judges_mismatches()
         };
+        let own = format!("{:032x}", rand::random::<u128>());
         let mirror = Self {
+            own: HeaderValue::try_from(own).expect("hex digits are a header value"),
             guardrail,
             report: Mutex::default(),
             policy: RwLock::new(Arc::new(policy)),
@@ -320,6 +330,27 @@ impl Mirror {
         self.config.mark.as_ref().is_some_and(|(name, _)| headers.contains_key(name))
     }
 
+    /// Takes the mark off a request that is not a copy of a mirror before this one: it is an order
+    /// to skip side effects, which clients may not give.
+    pub fn strip_mark(&self, headers: &mut HeaderMap) {
+        if let Some((name, _)) = self.config.mark.as_ref().filter(|_| !self.config.trust_mark) {
+            headers.remove(name);
+        }
+    }
+
+    /// Whether a request is a copy of this very process.
+    pub fn is_own_copy(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(LOOP).iter().any(|value| *value == self.own)
+    }
+
+    /// Makes a request a copy that is known as one.
+    fn mark_copy(&self, headers: &mut HeaderMap) {
+        if let Some((name, value)) = &self.config.mark {
+            headers.insert(name, value.clone());
+        }
+        headers.append(LOOP, self.own.clone());
+    }
+
     fn open_ticket(
         self: &Arc<Self>,
         tally: Tally,
@@ -332,7 +363,7 @@ impl Mirror {
             return tally.count(Outcome::BodyTooLarge);
         }
         if length == Some(0) && self.queue.capacity() == 0 {
-            // It would be handed over at once: nothing needs to be kept to see that it cannot be.
+            // It would be handed over in a moment: nothing needs to be kept to see that it cannot be.
             self.note_drop(Outcome::DroppedQueueFull);
             return tally.count(Outcome::DroppedQueueFull);
         }
@@ -346,12 +377,8 @@ impl Mirror {
         let complete_since = Instant::now();
         let shared = (length == Some(0)).then(|| Arc::clone(&snapshot));
         let job = Job { tally, epoch, snapshot, body, held, complete_since, baseline };
-        if shared.is_some() {
-            self.submit(job);
-            return Some(Admitted { request: None, baseline: tap, snapshot: shared });
-        }
-        let (request, tap) = ticket::new(Arc::clone(self), job, tap);
-        Some(Admitted { request: Some(request), baseline: tap, snapshot: None })
+        let (request, baseline) = ticket::new(Arc::clone(self), job, tap);
+        Some(Admitted { request, baseline, snapshot: shared })
     }
 
     /// Puts a copy into the queue; drops and counts it when the queue is full.

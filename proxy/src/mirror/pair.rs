@@ -62,8 +62,11 @@ impl Head {
     }
 
     fn grpc_status_of(&self, trailers: &HeaderMap) -> Option<HeaderValue> {
-        let is_grpc = self.headers.content_type().is_some_and(says_grpc);
-        trailers.get(GRPC_STATUS).filter(|_| is_grpc).cloned()
+        trailers.get(GRPC_STATUS).filter(|_| self.is_grpc()).cloned()
+    }
+
+    fn is_grpc(&self) -> bool {
+        self.headers.content_type().is_some_and(says_grpc)
     }
 
     /// Whether the server failed.
@@ -249,6 +252,10 @@ impl Tap for BaselineTap {
 
     fn failed(&mut self) {
         self.finish(End::Failed);
+    }
+
+    fn waits_for_trailers(&self) -> bool {
+        self.progress.head.get().is_some_and(Head::is_grpc)
     }
 }
 

@@ -190,9 +190,7 @@ async fn call(
 fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Bytes>) -> Request<OutBody> {
     let mut request = snapshot.into_request(empty_body());
     let headers = request.headers_mut();
-    if let Some((name, value)) = &mirror.config.mark {
-        headers.insert(name, value.clone());
-    }
+    mirror.mark_copy(headers);
     match body {
         None => drop(headers.remove(CONTENT_LENGTH)),
         Some(bytes) if bytes.is_empty() => {}

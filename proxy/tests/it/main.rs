@@ -6,9 +6,11 @@ mod support;
 
 mod answers;
 mod capacity;
+mod clients;
 mod control;
 mod evidence;
 mod forward;
+mod framing;
 mod grpc;
 mod guardrail;
 mod hosts;
