@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use proxy::compare::{Difference, Differences, Kind};
+use proxy::compare::{Difference, Differences, Kind, Traits};
 use proxy::exchange::Verdict;
 use proxy::report::{Allowed, Pair, Report, Snapshot, summarize, verdicts};
 use rand::rngs::SmallRng;
@@ -106,6 +106,7 @@ fn differing(fields: &[&str]) -> Differences {
         kind: Kind::Value,
         baseline: Some("1".to_owned()),
         candidate: Some("2".to_owned()),
+        traits: Traits::default(),
     });
     Differences { found: found.collect(), more: false }
 }

@@ -13,6 +13,7 @@ pub mod confidence;
 pub mod fields;
 pub mod latency;
 pub mod noise;
+mod repeats;
 pub mod summary;
 pub mod text;
 pub mod verdict;
@@ -168,24 +169,23 @@ impl Report {
         route.fields.record_noise(Some(raw), noise, room);
     }
 
-    /// Whether a field differs between two baselines as much as between baseline and candidate.
-    /// `false` where no second baseline was asked.
-    pub fn is_noise(&self, route: &str, field: &str) -> bool {
-        let route = self.routes.get(route);
-        route.is_some_and(|route| route.fields.is_noise(field, route.numbers.compared))
-    }
-
     /// Whether enough answers of two baselines were compared on a route to tell what is noise there.
     pub fn knows_noise(&self, route: &str) -> bool {
         let samples = self.routes.get(route).map(|route| route.fields.samples().all);
         samples.is_some_and(|samples| samples >= noise::ENOUGH)
     }
 
-    /// Whether a pair differs in any field that is not noise. What was not listed counts as what was.
+    /// Whether a pair that is not taken in yet differs in anything that is not noise. What was not
+    /// listed counts as what was.
     pub fn net_differs(&self, route: &str, differences: &Differences) -> bool {
         let found = &differences.found;
-        found.iter().any(|difference| !self.is_noise(route, &difference.field))
-            || (found.is_empty() && differences.more)
+        match self.routes.get(route) {
+            _ if found.is_empty() => differences.more,
+            Some(Route { fields, numbers, .. }) => {
+                fields.is_net_found(differences, numbers.compared)
+            }
+            None => true,
+        }
     }
 
     /// Pairs taken in.
@@ -218,7 +218,7 @@ impl Report {
         let samples = fields.samples();
         let field = |field: &Arc<Field>| FieldSnapshot {
             net: samples.net(field, compared),
-            is_noise: field.name.as_ref() != fields::OTHER && samples.is_noise(field, compared),
+            is_noise: field.name.as_ref() != fields::OTHER && fields.is_noise(field, compared),
             field: Arc::clone(field),
         };
         Some(RouteSnapshot {

@@ -179,6 +179,13 @@ pub struct FieldSummary {
     pub field: String,
     /// What is wrong there: `missing`, `added`, `type`, …
     pub kinds: Vec<String>,
+    /// What the candidate's values are like here; `null` where the kind says all. Noise is told for
+    /// each kind and shape.
+    #[serde(default)]
+    pub shape: Option<String>,
+    /// Whether the candidate repeats its values here while the baseline does not.
+    #[serde(default)]
+    pub repeats: bool,
     /// `high`, `medium` or `low`.
     pub risk: String,
     /// Pairs compared on this route.

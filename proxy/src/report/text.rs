@@ -131,6 +131,12 @@ fn field(out: &mut Formatter<'_>, field: &FieldSummary) -> Result {
     let kinds = field.kinds.join(", ");
     write!(out, "  {} ({}; risk {}): ", plain(&field.field), plain(&kinds), plain(&field.risk))?;
     write!(out, "{} of {} pairs", field.raw, field.pairs)?;
+    if let Some(shape) = &field.shape {
+        write!(out, ", candidate: {}", plain(shape))?;
+    }
+    if field.repeats {
+        write!(out, ", always the same")?;
+    }
     if field.noise_pairs > 0 {
         write!(out, ", {} of {} between baselines", field.noise, field.noise_pairs)?;
         write!(out, ", net {:.0}", field.net)?;

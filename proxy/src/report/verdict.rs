@@ -269,6 +269,8 @@ fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
         route: route.route.to_string(),
         field: field.name.to_string(),
         kinds: field.kinds().map(|kind| kind.name().to_owned()).collect(),
+        shape: field.shape.as_deref().map(str::to_owned),
+        repeats: field.repeats,
         risk: field.risk().name().to_owned(),
         pairs: route.numbers.compared,
         raw: field.raw,
