@@ -71,6 +71,8 @@ pub struct Numbers {
     pub compared: u64,
     /// Those that agree without content: two empty 304 do not say that contents are equal.
     pub without_content: u64,
+    /// Those with content that nobody could compare: too large, or no memory for it.
+    pub unknown: u64,
     /// Those whose answers differ.
     pub mismatched: u64,
     /// Those that differ in a field that is not noise.
@@ -262,7 +264,11 @@ impl Numbers {
         }
         self.baseline.record(Some(pair.baseline.0));
         self.candidate.record(pair.candidate.0);
-        let Some(differences) = pair.differences else { return false };
+        let Some(differences) = pair.differences else {
+            let answered = pair.candidate.0.is_some() && !pair.candidate.1;
+            self.unknown += u64::from(pair.content && answered);
+            return false;
+        };
         let differs = !differences.found.is_empty() || differences.more;
         if differs || pair.content {
             self.compared += 1;
@@ -278,6 +284,7 @@ impl Numbers {
         self.pairs += other.pairs;
         self.compared += other.compared;
         self.without_content += other.without_content;
+        self.unknown += other.unknown;
         self.mismatched += other.mismatched;
         self.net_mismatched += other.net_mismatched;
         self.baseline_alone_failed += other.baseline_alone_failed;

@@ -88,6 +88,13 @@ pub struct Mismatches {
     pub compared: u64,
     /// Further pairs that agree without content (HEAD, 304).
     pub without_content: u64,
+    /// Pairs that nobody could compare, too large for one: they may differ or not, so that they count
+    /// against a pass and against a fail.
+    #[serde(default)]
+    pub unknown: u64,
+    /// Their share of all pairs with content.
+    #[serde(default)]
+    pub unknown_share: f64,
     /// Pairs that differ.
     pub raw: u64,
     /// Pairs that differ in a field that is not noise.

@@ -98,6 +98,14 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
         100.0 * allowed.mismatch_rate,
         mark(scope.mismatches.verdict)
     )?;
+    let Mismatches { unknown, unknown_share, .. } = scope.mismatches;
+    if unknown > 0 {
+        let share = 100.0 * unknown_share;
+        writeln!(
+            out,
+            "  not compared {share:.2} % ({unknown} pairs): too large, or no memory for it"
+        )?;
+    }
     writeln!(
         out,
         "  errors       baseline {:.2} %, candidate {:.2} %, difference {:.2} to {:.2} %; allowed {:.2} %{}",

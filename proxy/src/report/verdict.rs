@@ -171,11 +171,23 @@ fn mismatches(
     alpha: f64,
     reasons: &mut Reasons,
 ) -> Mismatches {
-    let Numbers { compared, mismatched: raw, net_mismatched: net, .. } = *numbers;
-    let found = confidence::rate(net, compared, alpha);
+    let Numbers { compared, mismatched: raw, net_mismatched: net, unknown, .. } = *numbers;
+    // What nobody could compare may differ or not: it counts against a pass and against a fail.
+    let all = compared + unknown;
+    let found = Interval {
+        lower: confidence::rate(net, all, alpha).lower,
+        upper: confidence::rate(net + unknown, all, alpha).upper,
+    };
+    let verdict = explain("mismatches", found, allowed.mismatch_rate, reasons);
+    if unknown > 0 && verdict == Verdict::NotEnoughData {
+        let share = 100.0 * share(unknown, all);
+        reasons.push((verdict, format!("{unknown} pairs ({share:.2} %) could not be compared")));
+    }
     Mismatches {
-        verdict: explain("mismatches", found, allowed.mismatch_rate, reasons),
+        verdict,
         compared,
+        unknown,
+        unknown_share: share(unknown, all),
         without_content: numbers.without_content,
         raw,
         net,
