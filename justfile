@@ -50,6 +50,21 @@ lab *options:
 # Play a story, such as slow-2x (see --help); the exit code says whether it went as it should.
 story scenario="regression" *options: (lab "--scenario" scenario options)
 
+# Twins under a real load, quiet and with work beside, one run after the other; fails if one did.
+twins duration="10m":
+    #!/usr/bin/env bash
+    set -uo pipefail
+    cargo build --release -p lab || exit
+    compile='rm -rf target/beside; cargo build --offline -p proxy --target-dir target/beside'
+    failed=0
+    for beside in '' burn:2 burn:4 burn:8 pause "run:$compile"; do
+        echo; echo "=== beside: ${beside:-nothing}"
+        target/release/mirrorlab-lab --scenario twins --processes --duration {{ duration }} \
+            ${beside:+--beside "$beside"} || failed=1
+    done
+    rm -rf target/beside
+    exit $failed
+
 # A candidate that does everything wrong in turn, for 20 minutes; see --help.
 soak *options:
     cargo build --release -p proxy -p lab

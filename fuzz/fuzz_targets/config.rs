@@ -18,7 +18,14 @@ use proxy::listen::tls::{Identity, certificates};
 use proxy::upstream::{HostHeader, Target};
 use proxy::{guardrail, mirror};
 
-const FILES: [&str; 4] = ["TLS_CERT", "TLS_KEY", "UPSTREAM_CA", "MIRROR_CONFIG"];
+const FILES: [&str; 6] = [
+    "TLS_CERT",
+    "TLS_KEY",
+    "UPSTREAM_CA",
+    "MIRROR_CONFIG",
+    "CANDIDATE_CLIENT_CERT",
+    "CANDIDATE_CLIENT_KEY",
+];
 const URLS: [&str; 3] = ["BASELINE_URL", "CANDIDATE_URL", "SECONDARY_URL"];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// What tokio's semaphores can count.
@@ -29,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     for setting in data.split(|byte| *byte == 0) {
         let Some(at) = setting.iter().position(|byte| *byte == b'=') else { continue };
         let (name, value) = (&setting[..at], &setting[at + 1..]);
-        if let Some(name) = NAMES.into_iter().find(|known| known.as_bytes() == name) {
+        if let Some(name) = NAMES.iter().copied().find(|known| known.as_bytes() == name) {
             settings.put(name, value);
         }
     }
@@ -147,6 +154,7 @@ fn in_range(config: &Config) {
         config.guardrail.cooldown,
         config.drain_timeout,
         config.dns.refresh,
+        config.connect_timeout,
     ] {
         assert!(!time.is_zero() && time <= DAY, "{time:?}");
     }

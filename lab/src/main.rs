@@ -1,15 +1,19 @@
 //! Orders things: options, settings, stack, traffic, then a scenario or the live status.
 
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use lab::beside::{Beside, Started};
 use lab::options::Options;
 use lab::output::Output;
+use lab::part;
 use lab::scenario::{Scenario, Story};
-use lab::stack::{Ports, Stack};
+use lab::stack::{Apart, Ports, Stack};
 use lab::status::{Observer, Urls};
 use lab::traffic::Traffic;
+use lab::trial::Trial;
 use proxy::config::Config;
 use reqwest::Client;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -20,9 +24,15 @@ const STEP_DEADLINE: Duration = Duration::from_secs(60);
 const CALM: Duration = Duration::from_secs(600);
 const REDRAW: Duration = Duration::from_secs(1);
 const PLAIN_LINES: Duration = Duration::from_secs(5);
+/// The load test's users, where all parts are processes, and how long they think.
+const USERS: u32 = 50;
+const THINK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = Options::parse().checked().unwrap_or_else(|error| error.exit());
+    if let Some(part) = options.part {
+        return part::serve(part);
+    }
     let mut output = Output::default();
     let config = match settings(options.scenario) {
         Ok(config) => config,
@@ -67,15 +77,14 @@ fn tracing_level(config: &Config) -> tracing_subscriber::filter::LevelFilter {
 }
 
 async fn run(options: &Options, config: Config, compare: Handle, output: &mut Output) -> ExitCode {
-    let ports = Ports::STANDARD;
-    let stack = match Stack::start(ports, config, compare).await {
+    let stack = match start(options, config, compare).await {
         Ok(stack) => stack,
         Err(error) => {
             output.line(&format!("cannot start: {error}"));
             return ExitCode::from(1);
         }
     };
-    stack.directions(ports).iter().for_each(|line| output.line(line));
+    stack.directions(Ports::STANDARD).iter().for_each(|line| output.line(line));
     let client = match Client::builder().no_proxy().timeout(Duration::from_secs(30)).build() {
         Ok(client) => client,
         Err(error) => {
@@ -85,11 +94,14 @@ async fn run(options: &Options, config: Config, compare: Handle, output: &mut Ou
     };
     let traffic = if options.no_traffic {
         Traffic::none()
+    } else if options.processes {
+        Traffic::users(&client, &stack.proxy(), USERS, THINK)
     } else {
         Traffic::start(client.clone(), stack.proxy(), options.rate)
     };
     let urls =
         Urls { baseline: stack.baseline(), candidate: stack.candidate(), proxy: stack.proxy() };
+    let beside = Started::start(&options.beside, &stack.services());
     let code = tokio::select! {
         code = perform(options, client, urls, &traffic, output) => code,
         interrupted = tokio::signal::ctrl_c() => match interrupted {
@@ -98,9 +110,22 @@ async fn run(options: &Options, config: Config, compare: Handle, output: &mut Ou
             _ => ExitCode::from(1),
         },
     };
-    drop(traffic);
+    // Before the processes that it may have stopped.
+    drop((beside, traffic));
     stack.shutdown().await;
     code
+}
+
+/// The parts are processes where that is wanted, and the services where they are to be stopped.
+async fn start(options: &Options, config: Config, compare: Handle) -> io::Result<Stack> {
+    let apart = if options.processes {
+        Apart::All(std::env::current_exe()?)
+    } else if options.beside.contains(&Beside::Pause) {
+        Apart::Services(std::env::current_exe()?)
+    } else {
+        Apart::Nothing
+    };
+    Stack::start_apart(Ports::STANDARD, config, compare, apart).await
 }
 
 async fn perform(
@@ -110,6 +135,10 @@ async fn perform(
     traffic: &Traffic,
     output: &mut Output,
 ) -> ExitCode {
+    if options.processes {
+        let observer = Observer::new(client, urls);
+        return try_twins(options, observer, traffic, output).await;
+    }
     if let Some(scenario) = options.scenario {
         return tell(scenario, options, client, urls, traffic, output).await;
     }
@@ -118,6 +147,25 @@ async fn perform(
     // The end of the time is the end wished for.
     drop(tokio::time::timeout(limit, watch(&mut observer, traffic, output)).await);
     ExitCode::SUCCESS
+}
+
+/// Counts what happens to twins, and tells it.
+async fn try_twins(
+    options: &Options,
+    observer: Observer,
+    traffic: &Traffic,
+    output: &mut Output,
+) -> ExitCode {
+    let clients = std::sync::Arc::clone(&traffic.clients);
+    let narrate = Box::new(|line: &str| output.line(line));
+    let seen = Trial { observer, clients, narrate }.watch(options.duration.unwrap_or(CALM)).await;
+    output.line("");
+    seen.lines().iter().for_each(|line| output.line(line));
+    let faults = seen.faults();
+    faults.iter().for_each(|fault| output.line(&format!("FAILED: {fault}")));
+    let code = u8::from(!faults.is_empty());
+    output.line(&format!("exit code {code}"));
+    ExitCode::from(code)
 }
 
 async fn tell(

@@ -11,7 +11,7 @@ mod plot;
 
 pub use plot::{BAD_ROUTE, Scenario, Step, Verdict};
 
-use crate::status::{Observer, Route, Status, Trip, Urls};
+use crate::status::{Observer, Opinion, Route, Status, Trip, Urls};
 use crate::traffic::Clients;
 
 /// How often a condition is looked at.
@@ -26,6 +26,8 @@ const COPIES: f64 = 10.0;
 const QUICK: Duration = Duration::from_millis(150);
 /// Services that were given a latency have at least this median, in seconds.
 const BASE_P50: f64 = 0.01;
+/// How often the report is read while nothing may happen.
+const VERDICT: Duration = Duration::from_secs(5);
 /// How often a long watch says that it goes on.
 const PROGRESS: Duration = Duration::from_secs(60);
 
@@ -248,10 +250,14 @@ impl Story<'_> {
         Err(format!("no {COPIES} copies on each of the other routes within {:?}", self.deadline))
     }
 
-    /// Nothing stops for as long as it is watched.
+    /// Nothing stops, and the report never says fail, for as long as it is watched.
     async fn calm(&mut self, play: &mut Play, before: &Status) -> Result<String, String> {
+        if before.stops() > 0.0 {
+            let trip = before.last_trip.as_ref().map_or("by hand", |trip| trip.reason.as_str());
+            return Err(format!("mirroring stopped before: {trip}"));
+        }
         let start = Instant::now();
-        let mut told = start;
+        let (mut told, mut asked) = (start, start);
         // The figures of one look say little of the whole time.
         let mut whole = Observer::new(self.client.clone(), self.urls.clone());
         whole.look().await.ok_or("the proxy does not answer")?;
@@ -266,6 +272,14 @@ impl Story<'_> {
                     "mirroring stopped: {trip}\n    {}",
                     now.lines().join("\n    ")
                 ));
+            }
+            if asked.elapsed() >= VERDICT {
+                asked = Instant::now();
+                let opinion = play.observer.verdict().await.ok_or("there is no report")?;
+                if opinion.is_fail() {
+                    let Opinion { reasons, pairs, .. } = opinion;
+                    return Err(format!("the report says fail after {pairs} pairs: {reasons}"));
+                }
             }
             if start.elapsed() >= self.calm {
                 break;

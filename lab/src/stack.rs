@@ -1,14 +1,18 @@
-//! Baseline, candidate and proxy, in this process.
+//! Baseline, candidate and proxy, in this process or each in one of its own.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use demo_service::{Chaos, Running};
 use proxy::app::{self, App, StartError};
 use proxy::config::Config;
 use proxy::listen::Listen;
 use proxy::upstream::Target;
+use rustix::process::Pid;
 use tokio::runtime::Handle;
+
+use crate::part::{Part, Process};
 
 /// Ports tried after the standard one.
 const NEXT_PORTS: u16 = 50;
@@ -31,51 +35,143 @@ impl Ports {
     pub const FREE: Self = Self { baseline: 0, candidate: 0, proxy: 0 };
 }
 
+/// Which parts are processes of their own. These listen on any free ports.
+#[derive(Clone, Debug, Default)]
+pub enum Apart {
+    /// None is.
+    #[default]
+    Nothing,
+    /// The services, by this program.
+    Services(PathBuf),
+    /// All, by this program.
+    All(PathBuf),
+}
+
 /// All parts, running.
 #[derive(Debug)]
 pub struct Stack {
-    baseline: Running,
-    candidate: Running,
-    proxy: App,
+    baseline: Place<Running>,
+    candidate: Place<Running>,
+    proxy: Place<App>,
+}
+
+/// Where a part runs.
+#[derive(Debug)]
+enum Place<T> {
+    Here(SocketAddr, T),
+    Apart(Process),
+}
+
+impl<T> Place<T> {
+    fn url(&self) -> String {
+        match self {
+            Self::Here(addr, _) => url(*addr),
+            Self::Apart(process) => process.url().to_owned(),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        let url = self.url();
+        url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default()
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        match self {
+            Self::Here(..) => None,
+            Self::Apart(process) => Some(process.pid()),
+        }
+    }
 }
 
 impl Stack {
-    /// Starts all parts; a port that is taken gives way to the next free one.
+    /// Starts all parts in this process; a port that is taken gives way to the next free one.
     ///
     /// # Errors
     /// When no port is free, or the proxy cannot start.
     pub async fn start(ports: Ports, config: Config, compare: Handle) -> io::Result<Self> {
-        let baseline = service("service-v1", ports.baseline).await?;
-        let candidate = service("service-v2", ports.candidate).await?;
-        let proxy = proxy(ports.proxy, config, (&baseline, &candidate), &compare).await?;
+        Self::start_apart(ports, config, compare, Apart::Nothing).await
+    }
+
+    /// As [`Stack::start`], with some parts in processes of their own. A proxy that is one reads its
+    /// settings itself.
+    ///
+    /// # Errors
+    /// When no port is free, or a part cannot start.
+    pub async fn start_apart(
+        ports: Ports,
+        config: Config,
+        compare: Handle,
+        apart: Apart,
+    ) -> io::Result<Self> {
+        let program = match &apart {
+            Apart::Nothing => None,
+            Apart::Services(program) | Apart::All(program) => Some(program),
+        };
+        let (baseline, candidate) = if let Some(program) = program {
+            let baseline = Process::start(program, Part::Baseline, &[]).await?;
+            (
+                Place::Apart(baseline),
+                Place::Apart(Process::start(program, Part::Candidate, &[]).await?),
+            )
+        } else {
+            let here = |running: Running| Place::Here(running.addr, running);
+            let baseline = here(service("service-v1", ports.baseline).await?);
+            (baseline, here(service("service-v2", ports.candidate).await?))
+        };
+        let proxy = if let Apart::All(program) = &apart {
+            let (ours, theirs) = (baseline.url(), candidate.url());
+            let settings =
+                [("BASELINE_URL", &*ours), ("CANDIDATE_URL", &theirs), ("LISTEN_ADDR", ":0")];
+            Place::Apart(Process::start(program, Part::Proxy, &settings).await?)
+        } else {
+            let targets = (baseline.port(), candidate.port());
+            let app = proxy(ports.proxy, config, targets, &compare).await?;
+            Place::Here(app.traffic, app)
+        };
         Ok(Self { baseline, candidate, proxy })
     }
 
     /// `http://…` of the baseline.
     pub fn baseline(&self) -> String {
-        url(self.baseline.addr)
+        self.baseline.url()
     }
 
     /// `http://…` of the candidate.
     pub fn candidate(&self) -> String {
-        url(self.candidate.addr)
+        self.candidate.url()
     }
 
     /// `http://…` of the proxy, the admin endpoints included.
     pub fn proxy(&self) -> String {
-        url(self.proxy.traffic)
+        self.proxy.url()
+    }
+
+    /// The services that are processes of their own.
+    pub fn services(&self) -> Vec<Pid> {
+        [self.baseline.pid(), self.candidate.pid()].into_iter().flatten().collect()
     }
 
     /// Lines that tell where everything is and how to try it.
     pub fn directions(&self, ports: Ports) -> Vec<String> {
         let (baseline, candidate, proxy) = (self.baseline(), self.candidate(), self.proxy());
-        let moved = |wanted: u16, addr: SocketAddr| {
-            if addr.port() == wanted { String::new() } else { format!("   ({wanted} is taken)") }
+        let moved = |wanted: u16, port: u16, pid: Option<Pid>| match pid {
+            Some(pid) => format!("   (process {pid})"),
+            None if port == wanted => String::new(),
+            None => format!("   ({wanted} is taken)"),
         };
         vec![
-            format!("baseline   {baseline}{}", moved(ports.baseline, self.baseline.addr)),
-            format!("candidate  {candidate}{}", moved(ports.candidate, self.candidate.addr)),
-            format!("proxy      {proxy}{}", moved(ports.proxy, self.proxy.traffic)),
+            format!(
+                "baseline   {baseline}{}",
+                moved(ports.baseline, self.baseline.port(), self.baseline.pid())
+            ),
+            format!(
+                "candidate  {candidate}{}",
+                moved(ports.candidate, self.candidate.port(), self.candidate.pid())
+            ),
+            format!(
+                "proxy      {proxy}{}",
+                moved(ports.proxy, self.proxy.port(), self.proxy.pid())
+            ),
             String::new(),
             "Try:".to_owned(),
             format!("  curl '{proxy}/api/search?q=ssd'"),
@@ -93,7 +189,9 @@ impl Stack {
 
     /// Ends all parts.
     pub async fn shutdown(self) {
-        self.proxy.shutdown().await;
+        if let Place::Here(_, proxy) = self.proxy {
+            proxy.shutdown().await;
+        }
         // The proxy's pools may hold connections to them open: they need not end by themselves.
         drop((self.baseline, self.candidate));
     }
@@ -129,11 +227,10 @@ pub(crate) async fn service(name: &str, port: u16) -> io::Result<Running> {
 async fn proxy(
     port: u16,
     config: Config,
-    (baseline, candidate): (&Running, &Running),
+    (baseline, candidate): (u16, u16),
     compare: &Handle,
 ) -> io::Result<App> {
-    let target =
-        |running: &Running| Target::new(false, "localhost".to_owned(), running.addr.port());
+    let target = |port: u16| Target::new(false, "localhost".to_owned(), port);
     let mut failed = io::Error::from(io::ErrorKind::AddrInUse);
     for port in candidates(port) {
         let mut config = config.clone();

@@ -78,6 +78,24 @@ pub struct Trip {
     pub signal: Option<String>,
 }
 
+/// What the report says of the candidate, over all routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opinion {
+    /// `pass`, `fail`, or that it is not settled.
+    pub verdict: String,
+    /// What failed, or is not settled yet.
+    pub reasons: String,
+    /// Pairs that it rests on.
+    pub pairs: u64,
+}
+
+impl Opinion {
+    /// Whether the candidate was found to be worse.
+    pub fn is_fail(&self) -> bool {
+        self.verdict == "fail"
+    }
+}
+
 /// A route, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Route {
@@ -135,6 +153,19 @@ impl Observer {
         let url = format!("{}/control/events", self.urls.proxy);
         let told: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
         Some(told["events"].as_array()?.iter().filter_map(|event| trip(&event["trip"])).collect())
+    }
+
+    /// What the report says of the candidate.
+    pub async fn verdict(&self) -> Option<Opinion> {
+        let url = format!("{}/control/report", self.urls.proxy);
+        let told: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
+        let reasons = told["reasons"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let reasons = reasons.iter().filter_map(Value::as_str);
+        Some(Opinion {
+            verdict: told["verdict"].as_str()?.to_owned(),
+            reasons: reasons.collect::<Vec<_>>().join("; "),
+            pairs: told["pairs"].as_u64()?,
+        })
     }
 
     async fn read(&self, url: &str) -> Option<Reading> {

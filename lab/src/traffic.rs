@@ -7,8 +7,8 @@ use std::time::Duration;
 use loadgen::mix::Shot;
 use reqwest::Client;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 /// Requests under way at once; more would only hide that the proxy does not keep up.
 const IN_FLIGHT_MAX: usize = 256;
@@ -32,6 +32,13 @@ impl Clients {
     }
 }
 
+impl Clients {
+    fn count(&self, fine: bool) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.errors.fetch_add(u64::from(!fine), Ordering::Relaxed);
+    }
+}
+
 /// Drives traffic until it is dropped.
 #[derive(Debug)]
 pub struct Traffic {
@@ -50,6 +57,28 @@ impl Traffic {
     pub fn start(client: Client, base: String, rate: f64) -> Self {
         let clients = Arc::<Clients>::default();
         let task = tokio::spawn(drive(client, base, rate, Arc::clone(&clients)));
+        Self { clients, task: Some(task) }
+    }
+
+    /// So many users of this base URL, as the load test has them: each asks, waits for the answer,
+    /// thinks for this long, and asks again.
+    pub fn users(client: &Client, base: &str, users: u32, think: Duration) -> Self {
+        let clients = Arc::<Clients>::default();
+        let mut all = JoinSet::new();
+        for number in 0..users {
+            let (client, base, clients) = (client.clone(), base.to_owned(), Arc::clone(&clients));
+            // They do not all come at once.
+            let first = think * number / users.max(1);
+            all.spawn(async move {
+                sleep(first).await;
+                loop {
+                    clients.count(is_answered_well(&client, &base, &Shot::random()).await);
+                    sleep(think).await;
+                }
+            });
+        }
+        // The users end with whoever waits for them.
+        let task = tokio::spawn(async move { while all.join_next().await.is_some() {} });
         Self { clients, task: Some(task) }
     }
 }
@@ -71,8 +100,7 @@ async fn drive(client: Client, base: String, rate: f64, clients: Arc<Clients>) {
         let (client, base, clients) = (client.clone(), Arc::clone(&base), Arc::clone(&clients));
         tokio::spawn(async move {
             let fine = is_answered_well(&client, &base, &Shot::random()).await;
-            clients.sent.fetch_add(1, Ordering::Relaxed);
-            clients.errors.fetch_add(u64::from(!fine), Ordering::Relaxed);
+            clients.count(fine);
             drop(slot);
         });
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,31 +21,38 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::compare::{Policy, Unused};
-use crate::config::Config;
+use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
 use crate::forward::{Downstream, DownstreamBody, Forward};
 use crate::guardrail::detector::THRESHOLD;
-use crate::guardrail::{Guardrail, gate};
+use crate::guardrail::{Guardrail, Transition, gate};
 use crate::headers::Peer;
 use crate::limits::Limits;
+use crate::limits::clients::Clients;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
+use crate::listen::proxy_protocol::{self, Networks};
+use crate::listen::tls::Shown;
+use crate::log_limit::LogLimit;
+use crate::log_queue;
 use crate::metrics::{Gauges, Metrics, Refusal};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
+use crate::reload::{Fresh, Reloader};
 use crate::report::{self, summarize, verdicts};
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often the same failure is logged at most.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -81,11 +88,13 @@ pub struct App {
     /// Where the admin endpoints are, when they have a listener of their own.
     pub admin: Option<SocketAddr>,
     draining: Arc<AtomicBool>,
+    drain_delay: Duration,
     drain_timeout: Duration,
     forward: Arc<Forward>,
     traffic_server: Server,
     admin_server: Option<Server>,
     background: Vec<JoinHandle<()>>,
+    reloader: Reloader,
 }
 
 /// How a drain ended.
@@ -117,16 +126,16 @@ pub async fn start_probed(
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
-    let share = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
-    let settings = crate::mirror::Config { noise_fraction: share, ..config.mirror.clone() };
-    let noise = secondary.map(|secondary| Noise::new(secondary, share));
-    let policy = policy(&config);
+    let (settings, noise) = noise(&config.mirror, secondary);
+    let origins = [config.baseline.origin(), config.candidate.origin()];
+    // The key of its hashes is never known to anybody.
+    let policy = Policy::new(&config.mirror.rules, &origins, rand::random());
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
 
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
-    let (told, events) = (Arc::clone(&announcer), Arc::clone(&announcer));
+    let told = Arc::clone(&announcer);
     let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
     let background = vec![
         tokio::spawn(posts),
@@ -134,65 +143,81 @@ pub async fn start_probed(
         tokio::spawn(upkeep(Arc::clone(&metrics))),
     ];
     let routes = Routes::new(config.templates, Arc::clone(&metrics));
-    let mirrored = Arc::clone(&mirror);
-    let forward = Forward::new(config.forward, routes, baseline, mirrored, Arc::clone(&metrics));
-    let forward = Arc::new(forward);
-
+    let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
+    let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
+    let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
+    let reloader = Reloader::new(shown.clone(), Arc::clone(&mirror), origins, Arc::clone(&metrics));
     let draining = Arc::new(AtomicBool::new(false));
-    let admin = control::router(Control {
+    let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
         token: config.control_token,
         render_metrics: render(&metrics, &mirror, &forward, config.report),
         unused_rules: unused_rules(&mirror),
         report: Arc::new(Reporter { mirror, allowed: config.report }),
-        events: Arc::new(move || events.events()),
-        on_transition: Arc::new(move |transition| {
-            announcer.announce(transition, std::time::SystemTime::now());
-        }),
-    });
-    let traffic = Traffic {
-        forward: Arc::clone(&forward),
-        admin: admin_listener.is_none().then(|| admin.clone()),
-        metrics: Arc::clone(&metrics),
+        events: events(&announcer),
+        on_transition: announce(announcer),
     };
-    let serving =
-        |service, tls| Arc::new(Serving::new(service, tls, limits.clone(), Arc::clone(&metrics)));
-    let tls = config.tls.map(|identity| identity.acceptor());
-    let traffic_server = Server::start(listener, serving(Service::Traffic(traffic), tls));
+    let admin = control::router(control, &config.admin_prefix);
+    let beside = admin_listener.is_none().then(|| (config.admin_prefix, admin.clone()));
+    let (forwarding, counting) = (Arc::clone(&forward), Arc::clone(&metrics));
+    let traffic = Traffic { forward: forwarding, admin: beside, metrics: counting };
+    let serve = |listener, service, tls, balancers| {
+        let serving = Serving::new(service, tls, limits.clone(), Arc::clone(&metrics));
+        Server::start(listener, Arc::new(Serving { balancers, ..serving }))
+    };
+    let traffic_server =
+        serve(listener, Service::Traffic(traffic), shown, config.proxy_protocol_from);
+    // No balancer stands before the admin endpoints where they have a listener of their own.
     let admin_server =
-        admin_listener.map(|found| Server::start(found, serving(Service::Admin(admin), None)));
+        admin_listener.map(|found| serve(found, Service::Admin(admin), None, Networks::default()));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
         draining,
+        drain_delay: config.drain_delay,
         drain_timeout: config.drain_timeout,
         forward,
         traffic_server,
         admin_server,
         background,
+        reloader,
     })
 }
 
-/// The rules of the comparison; the key of its hashes is never known to anybody.
-fn policy(config: &Config) -> Policy {
-    let origins = [config.baseline.origin(), config.candidate.origin()];
-    Policy::new(&config.mirror.rules, &origins, rand::random())
+fn events(announcer: &Arc<Announcer>) -> Arc<dyn Fn() -> Vec<serde_json::Value> + Send + Sync> {
+    let announcer = Arc::clone(announcer);
+    Arc::new(move || announcer.events())
+}
+
+fn announce(announcer: Arc<Announcer>) -> Arc<dyn Fn(&Transition) + Send + Sync> {
+    Arc::new(move |transition| announcer.announce(transition, std::time::SystemTime::now()))
+}
+
+/// Who asks the second baseline; without one no copy is chosen for it.
+fn noise(
+    config: &crate::mirror::Config,
+    secondary: Option<Arc<Upstream>>,
+) -> (crate::mirror::Config, Option<Arc<Noise>>) {
+    let noise_fraction = if secondary.is_some() { config.noise_fraction } else { 0.0 };
+    let settings = crate::mirror::Config { noise_fraction, ..config.clone() };
+    (settings, secondary.map(|secondary| Noise::new(secondary, noise_fraction)))
 }
 
 type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
 
 /// Baseline, candidate, and the second baseline where there is one.
 fn upstreams(config: &Config) -> Result<Upstreams, StartError> {
-    let upstream = |role, target: &Target, timeout| {
-        Upstream::new(role, target.clone(), &config.trust, timeout, config.dns.clone())
+    let timeout = config.connect_timeout;
+    let upstream = |role, target: &Target| {
+        let (target, dns) = (target.clone(), config.dns.clone());
+        Upstream::with_limits(role, target, &config.trust, timeout, dns, config.answer_heads)
             .map_err(|error| StartError::Upstream(role, error))
     };
-    let baseline = upstream(Role::Baseline, &config.baseline, config.forward.baseline_timeout)?;
-    let candidate = upstream(Role::Candidate, &config.candidate, config.mirror.timeout)?;
+    let baseline = upstream(Role::Baseline, &config.baseline)?;
+    let candidate = upstream(Role::Candidate, &config.candidate)?;
     let secondary = config.secondary.as_ref();
-    let secondary =
-        secondary.map(|target| upstream(Role::Secondary, target, config.mirror.timeout));
+    let secondary = secondary.map(|target| upstream(Role::Secondary, target));
     Ok((baseline, candidate, secondary.transpose()?))
 }
 
@@ -233,6 +258,7 @@ fn render(
             copies_limit: mirror.copies_limit(),
             queue_length: mirror.queue_length(),
             buffered_bytes: mirror.budget.used(),
+            log_lines_dropped: log_queue::dropped(),
         })
     })
 }
@@ -273,7 +299,7 @@ fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed
 
 fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
     let mirror = Arc::clone(mirror);
-    Arc::new(move || mirror.policy.unused())
+    Arc::new(move || mirror.policy().unused())
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {
@@ -284,10 +310,19 @@ async fn upkeep(metrics: Arc<Metrics>) {
 }
 
 impl App {
-    /// Takes no more connections, lets requests in flight finish within the drain timeout, and
-    /// stops. The admin endpoints, where they have their own listener, answer until the end.
+    /// Takes over the certificate, its key and the rules of these settings, or keeps what it has.
+    pub fn reload(&self, read: Result<Config, Errors>) {
+        let fresh = |config: Config| Fresh { identity: config.tls, rules: config.mirror.rules };
+        self.reloader.reload(read.map(fresh));
+    }
+
+    /// Is no longer ready, and after the drain delay takes no more connections, lets requests in
+    /// flight finish within the drain timeout, and stops. The admin endpoints, where they have their
+    /// own listener, answer until the end.
     pub async fn shutdown(self) -> Drained {
         self.draining.store(true, Ordering::Relaxed);
+        // Whoever sends requests here needs a while to hear of it, and is served meanwhile.
+        tokio::time::sleep(self.drain_delay).await;
         let deadline = Instant::now() + self.drain_timeout;
         let mut cut = self.traffic_server.stop(self.drain_timeout).await;
         let left = deadline.saturating_duration_since(Instant::now());
@@ -309,21 +344,29 @@ enum Service {
 struct Traffic {
     forward: Arc<Forward>,
     /// Served here when the admin endpoints have no listener of their own.
-    admin: Option<Router>,
+    admin: Option<(String, Router)>,
     metrics: Arc<Metrics>,
 }
 
 impl Service {
-    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Downstream> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        client: &Arc<AtomicUsize>,
+        connection: &Activity,
+    ) -> Response<Downstream> {
         match self {
             Self::Admin(router) => by_router(router, request).await,
-            Self::Traffic(Traffic { admin: Some(router), .. })
-                if control::is_admin_path(request.uri().path()) =>
+            Self::Traffic(Traffic { admin: Some((prefix, router)), .. })
+                if control::is_admin_path(prefix, request.uri().path()) =>
             {
                 // Boxed, or each request's future would be as large as a router's.
                 Box::pin(by_router(router, request)).await
             }
-            Self::Traffic(traffic) => traffic.forward.handle(request, peer).await,
+            Self::Traffic(traffic) => {
+                traffic.forward.handle(request, peer, client, connection).await
+            }
         }
     }
 
@@ -378,6 +421,7 @@ async fn accept(
 ) -> usize {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let failures = LogLimit::new(LOG_EVERY);
     loop {
         tokio::select! {
             biased;
@@ -398,7 +442,9 @@ async fn accept(
                     connections.spawn(serve(stream, peer, serving, graceful.watcher()));
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                    if let Some(before) = failures.admit(std::time::Instant::now()) {
+                        warn!(%error, not_logged_before = before, "cannot accept a connection");
+                    }
                     // Out of descriptors, most likely: trying again at once would only burn a core.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -420,35 +466,62 @@ async fn accept(
 /// What a listener does with its connections.
 struct Serving {
     service: Service,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Shown>>,
     builder: Builder<TokioExecutor>,
     limits: Limits,
+    clients: Clients,
     metrics: Arc<Metrics>,
+    /// Say with the PROXY protocol who their clients are.
+    balancers: Networks,
 }
 
 impl Serving {
     fn new(
         service: Service,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Arc<Shown>>,
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { service, tls, builder: limits.builder(), limits, metrics }
+        let (builder, clients) = (limits.builder(), Clients::default());
+        let balancers = Networks::default();
+        Self { service, tls, builder, limits, clients, metrics, balancers }
+    }
+
+    /// The address of the client, which a balancer names; `None` where it does not.
+    async fn client(&self, stream: &mut TcpStream, peer: IpAddr) -> Option<IpAddr> {
+        if !self.balancers.contains(peer) {
+            return Some(peer);
+        }
+        let named = proxy_protocol::read(stream);
+        match tokio::time::timeout(self.limits.head_timeout, named).await {
+            Ok(Ok(named)) => Some(named.unwrap_or(peer)),
+            Ok(Err(error)) => {
+                debug!(%peer, %error, "a balancer does not name its client");
+                self.metrics.count_refused(Refusal::ProxyProtocol);
+                None
+            }
+            Err(_) => {
+                self.metrics.count_refused(Refusal::HeadTimeout);
+                None
+            }
+        }
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
+async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
-        warn!(%error, "cannot set up a connection");
+        // It has ended already, as a rule: not worth a line each.
+        debug!(%error, "cannot set up a connection");
         return;
     }
+    let Some(client) = serving.client(&mut stream, peer.ip()).await else { return };
     let Some(tls) = &serving.tls else {
-        return converse(stream, Peer::new(peer.ip(), "http"), serving, watcher).await;
+        return converse(stream, Peer::new(client, "http"), serving, watcher).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
-    match tokio::time::timeout(serving.limits.head_timeout, tls.accept(stream)).await {
+    match tokio::time::timeout(serving.limits.head_timeout, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
-            converse(stream, Peer::new(peer.ip(), "https"), serving, watcher).await;
+            converse(stream, Peer::new(client, "https"), serving, watcher).await;
         }
         // Port scanners and clients that do not trust us, as a rule: not worth a line each.
         Ok(Err(error)) => debug!(%error, "no TLS handshake"),
@@ -462,17 +535,19 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
-    let Limits { head_timeout: head, idle_timeout: idle, .. } = serving.limits;
+    let Limits { head_timeout: head, idle_timeout: idle, write, .. } = serving.limits;
+    let client = serving.clients.of(peer.ip());
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
-    let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle }, on_refusal);
-    let answering = Arc::new((Arc::clone(&serving), peer));
+    let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);
+    let answering = Arc::new((Arc::clone(&serving), peer, client, Arc::clone(&activity)));
     let answer = service_fn(move |request: Request<Incoming>| {
         let busy = activity.begin(request.version());
         let answering = Arc::clone(&answering);
         async move {
-            let (serving, peer) = &*answering;
-            let response = serving.service.answer(request, peer).await;
+            let (serving, peer, client, activity) = &*answering;
+            let answered = serving.service.answer(request, peer, &client.requests, activity);
+            let response = answered.await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 mod files;
 mod rules;
@@ -14,12 +15,14 @@ mod values;
 use crate::compare::rules::RuleBook;
 use crate::control::Token;
 use crate::headers::{Chain, Forwarding};
+use crate::limits::pace::Pace;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
+use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Identity;
 use crate::mirror::webhook::Webhook;
 use crate::route::Template;
-use crate::upstream::{Dns, HostHeader, Protocol, Target, Trust};
+use crate::upstream::{Dns, HeadLimits, HostHeader, Protocol, Target, Trust};
 use crate::{forward, guardrail, mirror, report};
 use values::Parsed;
 
@@ -30,6 +33,10 @@ pub struct Config {
     pub listen: Listen,
     /// A listener of their own for the admin endpoints.
     pub admin: Option<Listen>,
+    /// What the paths of the admin endpoints begin with; empty, or such as `/_mirrorlab`.
+    pub admin_prefix: String,
+    /// Balancers, which say on the traffic listener with the PROXY protocol who their clients are.
+    pub proxy_protocol_from: Networks,
     /// Makes the traffic listener speak TLS.
     pub tls: Option<Identity>,
     /// Where real requests go.
@@ -42,6 +49,10 @@ pub struct Config {
     pub trust: Trust,
     /// How the names of both are resolved.
     pub dns: Dns,
+    /// To connect to any upstream: its name, TCP and TLS.
+    pub connect_timeout: Duration,
+    /// How large the head of an answer may be, whoever sends it.
+    pub answer_heads: HeadLimits,
     /// The main path.
     pub forward: forward::Config,
     /// The mirror side.
@@ -54,7 +65,9 @@ pub struct Config {
     pub webhook: Option<Webhook>,
     /// For route labels.
     pub templates: Vec<Template>,
-    /// How long requests in flight may take once the proxy is told to stop.
+    /// How long it is not ready but takes connections, once it is told to stop.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take after that.
     pub drain_timeout: Duration,
     /// Asked for by `POST /control/*`.
     pub control_token: Option<Token>,
@@ -91,7 +104,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// The names of all settings.
-pub const NAMES: [&str; 52] = [
+pub const NAMES: &[&str] = &[
     "BASELINE_URL",
     "CANDIDATE_URL",
     "BASELINE_HOST",
@@ -101,9 +114,19 @@ pub const NAMES: [&str; 52] = [
     "SECONDARY_URL",
     "SECONDARY_HOST",
     "SECONDARY_HTTP",
+    "BASELINE_TLS_NAME",
+    "CANDIDATE_TLS_NAME",
+    "SECONDARY_TLS_NAME",
+    "BASELINE_CLIENT_CERT",
+    "BASELINE_CLIENT_KEY",
+    "CANDIDATE_CLIENT_CERT",
+    "CANDIDATE_CLIENT_KEY",
+    "SECONDARY_CLIENT_CERT",
+    "SECONDARY_CLIENT_KEY",
     "NOISE_FRACTION",
     "MIRROR_FRACTION",
     "LISTEN_ADDR",
+    "PROXY_PROTOCOL_FROM",
     "TLS_CERT",
     "TLS_KEY",
     "UPSTREAM_CA",
@@ -115,6 +138,7 @@ pub const NAMES: [&str; 52] = [
     "ABORT_MISMATCH_RATE",
     "ABORT_RAMP",
     "ABORT_WEBHOOK",
+    "GUARDRAIL",
     "REPORT_MISMATCH_RATE",
     "MIRROR_TIMEOUT",
     "MIRROR_MAX_BODY_BYTES",
@@ -125,30 +149,40 @@ pub const NAMES: [&str; 52] = [
     "MIRROR_METHODS",
     "MIRROR_MARK_HEADER",
     "MIRROR_CONFIG",
+    "CONNECT_TIMEOUT",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
     "X_FORWARDED_HEADERS",
     "FORWARDED_HEADER",
     "VIA_HEADER",
+    "DRAIN_DELAY",
     "DRAIN_TIMEOUT",
     "ADMIN_ADDR",
+    "ADMIN_PREFIX",
     "CONTROL_TOKEN",
     "LOG_FORMAT",
     "LOG_LEVEL",
     "MAX_HEADER_BYTES",
     "MAX_HEADERS",
+    "MAX_RESPONSE_HEADER_BYTES",
+    "MAX_RESPONSE_HEADERS",
     "HEAD_TIMEOUT",
     "IDLE_TIMEOUT",
     "MAX_CONNECTIONS",
     "MAX_STREAMS",
     "MAX_REQUESTS_IN_FLIGHT",
+    "MAX_REQUESTS_PER_CLIENT",
     "MAX_REQUEST_BYTES",
+    "READ_TIMEOUT",
+    "WRITE_TIMEOUT",
+    "MIN_RATE",
     "DNS_REFRESH",
 ];
 
 const TIME: &str =
     "whole seconds, or a number with a unit such as 500ms or 2m, above 0 and at most 24h";
-const URL: &str = "an http or https URL without user info, query and fragment";
+const URL: &str = "an http or https URL without user info, query and fragment, or \
+                   http://unix:/path/of.sock:/prefix";
 const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
 
 impl Config {
@@ -196,7 +230,8 @@ impl Config {
     pub fn from_env(get: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Errors> {
         let mut env = Env { get, errors: Vec::new() };
         let forward = forward::Config {
-            baseline_timeout: env.time("BASELINE_TIMEOUT", "5s"),
+            baseline_timeout: env.time("BASELINE_TIMEOUT", "60s"),
+            continue_patience: Duration::from_secs(1),
             forwarding: env.forwarding(),
             limits: env.limits(),
         };
@@ -204,6 +239,8 @@ impl Config {
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
+            admin_prefix: env.admin_prefix(),
+            proxy_protocol_from: env.balancers(),
             tls: env.identity(),
             baseline: env.upstream(
                 ["BASELINE_URL", "BASELINE_HOST", "BASELINE_HTTP"],
@@ -216,12 +253,20 @@ impl Config {
             secondary: env.secondary(),
             trust: env.trust(),
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
+            connect_timeout: env.time("CONNECT_TIMEOUT", "5s"),
+            answer_heads: env.answer_heads(),
             forward,
             mirror: env.mirror(guardrail.consecutive),
             report: env.report(&guardrail),
             guardrail,
             webhook: env.webhook(),
             templates: env.templates(),
+            drain_delay: env.read(
+                "DRAIN_DELAY",
+                "0",
+                "0, or whole seconds, or a number with a unit such as 500ms, at most 24h",
+                values::duration,
+            ),
             drain_timeout: env.time("DRAIN_TIMEOUT", "25s"),
             control_token: env.token(),
             log: env.log(),
@@ -322,11 +367,39 @@ impl Env<'_> {
         let allowed = "target, preserve, or a host with or without a port";
         target.host_header = self.read(host, "target", allowed, HostHeader::parse);
         target.protocol = self.read(protocol, "auto", "auto, 1 or 2", Protocol::parse);
+        self.tls_towards(url, &mut target);
         target
     }
 
+    /// The name that an https upstream must have, and what is shown to it.
+    fn tls_towards(&mut self, url: &str, target: &mut Target) {
+        let role = url.trim_end_matches("_URL");
+        let names = ["TLS_NAME", "CLIENT_CERT", "CLIENT_KEY"].map(|end| format!("{role}_{end}"));
+        let [name, cert, key] = &names;
+        target.tls_name = self.read_optional(name, "a DNS name or an IP address", |text| {
+            ServerName::try_from(text.to_owned()).map_err(|_| "is neither".to_owned())
+        });
+        target.client = self.client_identity(cert, key);
+        let set = [(name, target.tls_name.is_some()), (cert, target.client.is_some())];
+        // A second baseline that is not there speaks neither.
+        let is_there = role != "SECONDARY" || self.is_set(url);
+        for (name, _) in set.iter().filter(|(_, is_set)| *is_set && is_there && !target.tls) {
+            self.errors.push(format!("{name}: {url} is no https URL; allowed is unset, or https"));
+        }
+    }
+
+    fn balancers(&mut self) -> Networks {
+        let allowed = "a comma-separated list of networks such as 10.0.0.0/8, or addresses";
+        let networks = self.read_optional("PROXY_PROTOCOL_FROM", allowed, Networks::parse);
+        networks.unwrap_or_default()
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        (self.get)(name).is_some_and(|value| !value.is_empty())
+    }
+
     fn secondary(&mut self) -> Option<Target> {
-        let is_set = (self.get)("SECONDARY_URL").is_some_and(|value| !value.is_empty());
+        let is_set = self.is_set("SECONDARY_URL");
         let names = ["SECONDARY_URL", "SECONDARY_HOST", "SECONDARY_HTTP"];
         // The two others are checked in any case.
         let target = self.upstream(names, "http://service-v1:4001");
@@ -346,6 +419,13 @@ impl Env<'_> {
     fn limits(&mut self) -> Limits {
         let least_1 = "a whole number of at least 1";
         let head = LEAST_HEADER_BYTES..=1 << 24;
+        let requests_in_flight =
+            self.read("MAX_REQUESTS_IN_FLIGHT", "4096", least_1, values::permits);
+        let per_client = self.read_optional("MAX_REQUESTS_PER_CLIENT", least_1, values::permits);
+        let rate = self
+            .read("MIN_RATE", "240", "a whole number of at least 1", |text| values::whole(text, 1));
+        let mut pace = |name| Pace { period: self.time(name, "60s"), rate };
+        let (read, write) = (pace("READ_TIMEOUT"), pace("WRITE_TIMEOUT"));
         Limits {
             header_bytes: self.read(
                 "MAX_HEADER_BYTES",
@@ -360,16 +440,34 @@ impl Env<'_> {
             idle_timeout: self.time("IDLE_TIMEOUT", "75s"),
             connections: self.read("MAX_CONNECTIONS", "10000", least_1, values::permits),
             streams: self.read("MAX_STREAMS", "200", least_1, |text| values::whole(text, 1)),
-            requests_in_flight: self.read(
-                "MAX_REQUESTS_IN_FLIGHT",
-                "4096",
-                least_1,
-                values::permits,
-            ),
+            requests_in_flight,
+            // Behind a balancer that does not tell, all clients are one.
+            requests_per_client: per_client
+                .unwrap_or_else(|| requests_in_flight.saturating_sub(requests_in_flight / 4)),
+            read,
+            write,
             request_bytes: self.read_optional(
                 "MAX_REQUEST_BYTES",
                 "a whole number of bytes, 0 or more",
                 |text| values::whole(text, 0),
+            ),
+        }
+    }
+
+    fn answer_heads(&mut self) -> HeadLimits {
+        let (bytes, lines) = (LEAST_HEADER_BYTES..=1 << 24, 1..=10_000);
+        HeadLimits {
+            bytes: self.read(
+                "MAX_RESPONSE_HEADER_BYTES",
+                "524288",
+                "a whole number of bytes from 8192 to 16777216",
+                |text| values::within(text, bytes.clone()),
+            ),
+            lines: self.read(
+                "MAX_RESPONSE_HEADERS",
+                "1000",
+                "a whole number from 1 to 10000",
+                |text| values::within(text, lines.clone()),
             ),
         }
     }
@@ -452,6 +550,11 @@ impl Env<'_> {
             ramp: self.read("ABORT_RAMP", "off", &format!("off, or {TIME}"), |text| {
                 values::unless_off(text, values::duration_above_zero)
             }),
+            observe_only: self.read("GUARDRAIL", "on", "on or observe", |text| match text {
+                "on" => Ok(false),
+                "observe" => Ok(true),
+                _ => Err(String::new()),
+            }),
         }
     }
 
@@ -489,6 +592,12 @@ impl Env<'_> {
             values::items(text).map(parse).collect()
         };
         self.read_optional("ROUTE_TEMPLATES", allowed, parse).unwrap_or_default()
+    }
+
+    fn admin_prefix(&mut self) -> String {
+        let allowed = "a path such as /_mirrorlab, of letters, digits and any of -._~/, without a \
+            slash at its end";
+        self.read_optional("ADMIN_PREFIX", allowed, values::path_prefix).unwrap_or_default()
     }
 
     fn token(&mut self) -> Option<Token> {

@@ -39,9 +39,10 @@ const PATHS: [&str; 9] = [
     "/control/disable",
 ];
 
-/// Whether a path belongs to the admin endpoints where they share a listener with traffic.
-pub fn is_admin_path(path: &str) -> bool {
-    PATHS.contains(&path)
+/// Whether a path belongs to the admin endpoints behind this prefix, where they share a listener
+/// with traffic.
+pub fn is_admin_path(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|path| PATHS.contains(&path))
 }
 
 /// The secret that `POST /control/*` asks for; never shown.
@@ -119,8 +120,14 @@ impl Control {
     }
 }
 
-/// The admin router.
-pub fn router(control: Control) -> Router {
+/// The admin router, behind a prefix such as `/_mirrorlab`, or none.
+pub fn router(control: Control, prefix: &str) -> Router {
+    let endpoints = endpoints(control);
+    let router = if prefix.is_empty() { endpoints } else { Router::new().nest(prefix, endpoints) };
+    router.fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({"error": "not found"}))) })
+}
+
+fn endpoints(control: Control) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -131,7 +138,6 @@ pub fn router(control: Control) -> Router {
         .route("/control/report/reset", post(reset_report))
         .route("/control/enable", post(enable))
         .route("/control/disable", post(disable))
-        .fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({"error": "not found"}))) })
         .with_state(control)
 }
 

@@ -4,7 +4,7 @@
 //! the mirror keeps of them, it keeps beside.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ use crate::body::{Tap, Tapped};
 use crate::exchange::RequestSnapshot;
 use crate::headers::{self, Forwarding, Peer};
 use crate::limits::Limits;
+use crate::limits::pace::Paced;
+use crate::limits::timed::Activity;
 use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, Refusal};
 use crate::mirror::{Admitted, Arrived, BaselineTap, Mirror, RequestTap};
@@ -44,8 +46,10 @@ mod refuse;
 /// Settings of the main path.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// To connect to the baseline, and again from the request sent whole to the response head.
+    /// From the request sent whole to the baseline's response head.
     pub baseline_timeout: Duration,
+    /// How long an upload waits for the baseline to ask for it, where the client lets it.
+    pub continue_patience: Duration,
     /// Which headers tell the upstreams who asked.
     pub forwarding: Forwarding,
     /// What clients may take.
@@ -95,23 +99,29 @@ impl Forward {
         &self,
         mut request: Request<Incoming>,
         peer: &Peer,
+        client: &Arc<AtomicUsize>,
+        connection: &Activity,
     ) -> Response<Downstream> {
         let limits = &self.config.limits;
         if let Some(refusal) = refuse::by_head(&request, limits) {
             return self.refuse(refusal).map(Into::into);
         }
-        let Some(in_flight) = InFlight::new(&self.in_flight, limits.requests_in_flight) else {
-            return self.refuse(Refusal::RequestsInFlight).map(Into::into);
+        let in_flight = match InFlight::new(&self.in_flight, client, limits) {
+            Ok(in_flight) => in_flight,
+            Err(refusal) => return self.refuse(refusal).map(Into::into),
         };
         let route = self.routes.of(request.method(), request.uri().path());
         let upgrade = Upgrade::asked_for(&mut request);
+        // hyper's server can send a 100 over HTTP/1.1 only, and HTTP/1.0 has none.
+        let may_wait = request.version() == Version::HTTP_11;
         let (request, admitted) = self.admit(request, peer, &route, upgrade.as_ref());
         let (tap, mut baseline_tap, snapshot) = match admitted {
             Some(Admitted { request, baseline, snapshot }) => (request, Some(baseline), snapshot),
             None => (None, None, None),
         };
-        let expected = self.expected(&request);
-        let upload = Upload { tap, expected: expected.as_ref(), snapshot };
+        let expected = may_wait.then(|| self.expected(&request)).flatten();
+        let waiting = expected.as_ref().map(|expected| (expected, connection));
+        let upload = Upload { tap, expected: waiting, snapshot };
         let answer =
             self.call_baseline(request, upload, &route, &mut baseline_tap, upgrade.is_some());
         match answer.await {
@@ -197,13 +207,19 @@ impl Forward {
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
         let streams = !request.body().is_end_stream();
-        let most = self.config.limits.request_bytes;
+        let answered = Arc::new(AtomicBool::new(false));
         let Upload { tap: request_tap, expected, snapshot } = upload;
         let mut request = request.map(|body| {
-            if streams { stream(body, &sent, most, request_tap, expected) } else { empty_body() }
+            if !streams {
+                return empty_body();
+            }
+            let expected = expected.map(|(expected, _)| expected);
+            let limits = &self.config.limits;
+            let body = Paced::new(body, limits.read, Arc::clone(&answered));
+            stream(body, &sent, limits.request_bytes, request_tap, expected)
         });
         let limit = self.config.baseline_timeout;
-        if let Some(expected) = expected {
+        if let Some((expected, _)) = expected {
             expected.watch(&mut request);
         }
         route.metrics.baseline.requests.increment(1);
@@ -214,8 +230,12 @@ impl Forward {
         let call = head_within(limit, &sent, call);
         let response = match expected {
             None => call.await?,
-            Some(expected) => Box::pin(expected.within(limit, call)).await?,
+            Some((expected, connection)) => {
+                let patience = self.config.continue_patience;
+                Box::pin(expected.within(patience, connection.client_goes_on(), call)).await?
+            }
         };
+        answered.store(true, Ordering::Relaxed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
             return Err(Error::UnaskedUpgrade);
         }
@@ -249,6 +269,9 @@ impl Forward {
     ) -> Response<DownstreamBody> {
         if matches!(error, Error::UploadTooLarge) {
             return self.refuse(Refusal::BodyTooLarge);
+        }
+        if matches!(error, Error::UploadTooSlow) {
+            return self.refuse(Refusal::ReadTimeout);
         }
         // Of a broken upload the client itself is the cause; dropping the tap says so.
         if !matches!(error, Error::Upload) {
@@ -302,12 +325,12 @@ fn snapshot(request: &Request<Incoming>, length: Option<u64>) -> RequestSnapshot
 /// Who watches an upload, and who holds it back; or what a request without one can be made of again.
 struct Upload<'a> {
     tap: Option<RequestTap>,
-    expected: Option<&'a Expected>,
+    expected: Option<(&'a Expected, &'a Activity)>,
     snapshot: Option<Arc<RequestSnapshot>>,
 }
 
 fn stream(
-    body: Incoming,
+    body: Paced<Incoming>,
     sent: &Arc<Sent>,
     limit: Option<u64>,
     mirror: Option<RequestTap>,
@@ -318,7 +341,7 @@ fn stream(
     let body = Tapped::new(body, UploadTap { sent: Arc::clone(sent), mirror, left });
     let body = match left {
         Some(limit) => Limited::new(body, limit).boxed_unsync(),
-        None => body.map_err(Into::into).boxed_unsync(),
+        None => body.boxed_unsync(),
     };
     match expected {
         None => body,

@@ -1,9 +1,10 @@
 //! The state machine that decides whether mirroring goes on: observe, trip, cool down, resume,
 //! manual override.
 //!
-//! Two rules judge each pair: the run of breaches ([`run`]), which is fast on disasters and stops
-//! everything, and the evidence ([`detector`]), which finds what is merely worse and stops everything or
-//! the one route that it is about.
+//! Two rules judge each pair: the run of breaches ([`run`]), which is fast on disasters, and the evidence
+//! ([`evidence`]), which finds what is merely worse. Either stops everything, or the one route that it
+//! is about. Neither takes pairs that are one observation for many: those that overlap in time
+//! ([`moments`]), and those that follow each other within the memory of the service ([`dependence`]).
 //!
 //! Pure: time is an argument, and what was decided is returned as a [`Transition`], which others
 //! turn into metrics and log lines. Only a manual enable lifts a manual disable.
@@ -12,10 +13,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 pub mod bets;
+pub mod dependence;
 pub mod detector;
+pub mod evidence;
 pub mod failures;
 pub mod gate;
 pub mod ledger;
+pub mod moments;
 pub mod probation;
 pub mod recent;
 mod route;
@@ -25,10 +29,13 @@ pub mod snapshot;
 pub mod transition;
 pub mod window;
 
-use detector::{Detector, THRESHOLD};
+use detector::THRESHOLD;
+use evidence::Weighing;
 use gate::{Gate, Reading, Setter};
+use moments::Span;
 use probation::{Cooldown, Probation};
 use route::RouteState;
+use run::{Breach, Run};
 use signals::{Allowance, Pair};
 pub use snapshot::{Evidence, RouteSnapshot, Snapshot};
 pub use transition::{Rule, Transition, Trip};
@@ -50,6 +57,8 @@ pub struct Config {
     pub mismatch_rate: Option<f64>,
     /// Time from the end of a cooldown to the full share; `None` for the full share at once.
     pub ramp: Option<Duration>,
+    /// Everything is judged, and nothing is switched off.
+    pub observe_only: bool,
 }
 
 impl Config {
@@ -89,6 +98,8 @@ pub struct Observation<'a> {
     pub candidate_latency: Option<Duration>,
     /// No response, timeout, or status 500 and up.
     pub candidate_failed: bool,
+    /// The client left before the baseline's answer; its latency is what it had taken by then.
+    pub client_left: bool,
 }
 
 impl Observation<'_> {
@@ -98,6 +109,7 @@ impl Observation<'_> {
             candidate_latency: self.candidate_latency,
             baseline_failed: self.baseline_failed,
             candidate_failed: self.candidate_failed,
+            client_left: self.client_left,
         }
     }
 }
@@ -151,13 +163,15 @@ pub struct Guardrail {
     gate: Setter,
     state: State,
     epoch: u64,
-    streak: u32,
-    overall: Detector,
+    run: Run,
+    overall: Weighing,
     routes: HashMap<String, RouteState>,
     cooldown: Cooldown,
     probation: Option<Probation>,
     last_abort: Option<(SystemTime, String)>,
     last_trip: Option<Trip>,
+    /// Where nothing is switched off: pairs before this are those of a trip that was told.
+    quiet_until: Option<Instant>,
 }
 
 impl Guardrail {
@@ -168,13 +182,14 @@ impl Guardrail {
             gate,
             state: State::Enabled,
             epoch: 0,
-            streak: 0,
-            overall: Detector::new(&config.allowance()),
+            run: Run::default(),
+            overall: Weighing::new(&config.allowance()),
             routes: HashMap::new(),
             cooldown: Cooldown::default(),
             probation: None,
             last_abort: None,
             last_trip: None,
+            quiet_until: None,
             config,
         }
     }
@@ -206,11 +221,10 @@ impl Guardrail {
     /// Takes in a pair. A copy admitted before mirroring last came back tells of a candidate that
     /// is no more, and is no evidence.
     pub fn observe(&mut self, pair: &Observation<'_>, now: Moment) -> Option<Transition> {
-        if !self.state.is_on() || pair.epoch.whole != self.epoch {
+        if !self.judges(pair.epoch, now) {
             return None;
         }
         let config = self.config.clone();
-        let consecutive = config.consecutive;
         let Some(route) = self.routes.get_mut(pair.route) else {
             self.route(pair.route);
             return self.observe(pair, now);
@@ -218,27 +232,40 @@ impl Guardrail {
         if !route.is_on() || pair.epoch.route != route.epoch() {
             return None;
         }
-        let breach = run::breach(pair, &config);
-        let factors = route.take(&pair.pair(), &config.allowance(), breach.is_some());
-        let (on_route, route_trips) = (route.streak(), route.trips(consecutive));
-        self.streak = if breach.is_some() { self.streak + 1 } else { 0 };
-        let all_trip = self.overall.add(&factors) && self.overall.pairs() >= consecutive.into();
-        if let Some(breach) = breach
-            && self.streak.max(on_route) >= consecutive
-        {
-            let run = if self.streak >= consecutive {
-                format!(
-                    "{} breaches in a row over all routes, the last on {}",
-                    self.streak, pair.route
-                )
-            } else {
-                format!("{on_route} breaches in a row on {}", pair.route)
-            };
-            let trip =
-                self.explain(Rule::Run, pair.route, format!("{run}: {}", breach.text()), now);
-            return Some(self.trip(trip, now));
+        let (breach, allowed) = (run::breach(pair, &config), config.allowance());
+        let (judged, length) = (pair.pair(), self.overall.length());
+        let span = Span::of(&judged, now.at);
+        let scores = route.take(&judged, breach.as_ref(), &span, &allowed);
+        let route_runs = route.run().trips(config.consecutive);
+        self.run.record(breach.as_ref(), &judged, &span, length);
+        self.overall.record(&scores, &span, &allowed);
+        let runs = self.run.trips(config.consecutive);
+        if let Some(breach) = breach.filter(|_| runs || route_runs) {
+            return Some(self.end_run(breach, pair.route, runs, now));
         }
-        self.act(pair.route, all_trip, route_trips, now).or_else(|| self.ramp_up(pair.route, now))
+        self.act(pair.route, now).or_else(|| self.ramp_up(pair.route, now))
+    }
+
+    /// Whether pairs of this epoch are evidence now.
+    fn judges(&self, epoch: Epoch, now: Moment) -> bool {
+        let quiet = self.quiet_until.is_some_and(|until| now.at < until);
+        self.state.is_on() && epoch.whole == self.epoch && !quiet
+    }
+
+    /// Stops everything, or the route alone where other routes are healthy.
+    fn end_run(&mut self, breach: Breach, route: &str, whole: bool, now: Moment) -> Transition {
+        let run = if whole {
+            format!(
+                "{} breaches in a row over all routes, the last on {route}",
+                self.run.breaches()
+            )
+        } else {
+            let breaches = self.route(route).run().breaches();
+            format!("{breaches} breaches in a row on {route}, while others are well")
+        };
+        let reason = format!("{run}: {}", breach.text());
+        let trip = self.explain(Rule::Run { whole }, route, reason, now);
+        if whole { self.trip(trip, now) } else { self.trip_route(trip, now) }
     }
 
     /// Takes in whether the answers of a pair differ, which was observed before.
@@ -250,51 +277,37 @@ impl Guardrail {
         now: Moment,
     ) -> Option<Transition> {
         let factors = bets::mismatch_factors(differs, &self.config.allowance())?;
-        if !self.state.is_on() || epoch.whole != self.epoch {
+        if !self.judges(epoch, now) {
             return None;
         }
-        let consecutive = self.config.consecutive;
         let state = self.route(route);
         if !state.is_on() || epoch.route != state.epoch() {
             return None;
         }
         state.multiply(&factors);
-        let route_trips = state.trips(consecutive);
-        let all_trip =
-            self.overall.multiply(&factors) && self.overall.pairs() >= consecutive.into();
-        self.act(route, all_trip, route_trips, now)
+        self.overall.multiply(&factors);
+        self.act(route, now)
     }
 
     /// Stops everything, or a route, if the evidence says so.
-    fn act(
-        &mut self,
-        route: &str,
-        all_trip: bool,
-        route_trips: bool,
-        now: Moment,
-    ) -> Option<Transition> {
-        if all_trip {
-            let evidence = Evidence::of(&self.overall);
-            let trip =
-                self.explain(Rule::Evidence { evidence, whole: true }, route, String::new(), now);
-            return Some(self.trip(trip, now));
-        }
-        if !route_trips {
+    fn act(&mut self, route: &str, now: Moment) -> Option<Transition> {
+        let consecutive = self.config.consecutive;
+        let whole = self.overall.trips(consecutive);
+        if !whole && !self.route(route).trips(consecutive) {
             return None;
         }
-        let evidence = self.route(route).evidence();
-        let rule = Rule::Evidence { evidence, whole: false };
+        let evidence = if whole {
+            Evidence::of(self.overall.detector())
+        } else {
+            self.route(route).evidence()
+        };
+        let rule = Rule::Evidence { evidence, whole };
         let trip = self.explain(rule, route, String::new(), now);
-        let (config, state) = (self.config.clone(), self.route(route));
-        state.stop(&config, now);
-        // What the rest has to say must not be coloured by what this route said.
-        self.overall.reset();
-        self.last_trip = Some(trip.clone());
-        Some(Transition::RouteTripped { trip: Box::new(trip) })
+        Some(if whole { self.trip(trip, now) } else { self.trip_route(trip, now) })
     }
 
     fn explain(&mut self, rule: Rule, route: &str, reason: String, now: Moment) -> Trip {
-        let whole = !matches!(rule, Rule::Evidence { whole: false, .. });
+        let whole = rule.whole();
         let ramp = self.config.ramp.is_some();
         let base = self.config.cooldown;
         let cooldown = if whole {
@@ -315,7 +328,32 @@ impl Guardrail {
         trip
     }
 
+    /// A trip that is only told of: what led to it is forgotten, so that the next one has grounds of
+    /// its own, and for as long as mirroring would be off nothing is told.
+    fn would_trip(&mut self, trip: Trip, now: Moment) -> Transition {
+        self.quiet_until = Some(now.at + trip.cooldown);
+        self.forget();
+        self.last_trip = Some(trip.clone());
+        Transition::WouldTrip { trip: Box::new(trip) }
+    }
+
+    fn trip_route(&mut self, trip: Trip, now: Moment) -> Transition {
+        if self.config.observe_only {
+            return self.would_trip(trip, now);
+        }
+        let (config, state) = (self.config.clone(), self.route(&trip.route));
+        state.stop(&config, now);
+        // What the rest has to say must not be coloured by what this route said.
+        self.overall.reset();
+        self.run.reset();
+        self.last_trip = Some(trip.clone());
+        Transition::RouteTripped { trip: Box::new(trip) }
+    }
+
     fn trip(&mut self, trip: Trip, now: Moment) -> Transition {
+        if self.config.observe_only {
+            return self.would_trip(trip, now);
+        }
         let until = now.at + trip.cooldown;
         self.cooldown.tripped(self.config.cooldown, trip.cooldown);
         self.probation = None;
@@ -387,7 +425,7 @@ impl Guardrail {
 
     /// Forgets all that speaks against the candidate.
     fn forget(&mut self) {
-        self.streak = 0;
+        self.run.reset();
         self.overall.reset();
         self.routes.values_mut().for_each(RouteState::forget);
     }
@@ -423,7 +461,8 @@ impl Guardrail {
 
     /// What the status shows.
     pub fn snapshot(&self) -> Snapshot {
-        let longest_on_a_route = self.routes.values().map(RouteState::streak).max().unwrap_or(0);
+        let longest_on_a_route =
+            self.routes.values().map(|route| route.run().breaches()).max().unwrap_or(0);
         let mut routes: Vec<_> =
             self.routes.iter().map(|(route, state)| state.snapshot(route)).collect();
         routes.sort_by(|a, b| a.route.cmp(&b.route));
@@ -431,9 +470,9 @@ impl Guardrail {
             state: self.state,
             last_abort: self.last_abort.clone(),
             last_trip: self.last_trip.clone(),
-            breach_streak: self.streak.max(longest_on_a_route),
+            breach_streak: self.run.breaches().max(longest_on_a_route),
             config: self.config.clone(),
-            evidence: Evidence::of(&self.overall),
+            evidence: Evidence::of(self.overall.detector()),
             routes,
         }
     }

@@ -24,11 +24,15 @@ pub async fn check(config: &Config) -> Result<(), String> {
     let identity = config.tls.as_ref().filter(|_| config.admin.is_none());
     let trust = identity.map(|identity| Trust::Only(identity.certificate.clone()));
     let trust = trust.unwrap_or_default();
-    let target = Target::new(identity.is_some(), host, addr.port());
+    let mut target = Target::new(identity.is_some(), host, addr.port());
+    if config.admin.is_none() {
+        target.announced_from = config.proxy_protocol_from.clone();
+    }
     let itself = Upstream::new(Role::Baseline, target, &trust, TIMEOUT, Dns::default());
     let itself = itself.map_err(|error| error.to_string())?;
     let mut request = Request::new(empty_body());
-    *request.uri_mut() = Uri::from_static("/healthz");
+    let path = format!("{}/healthz", config.admin_prefix);
+    *request.uri_mut() = Uri::try_from(path).map_err(|error| error.to_string())?;
     let sent = Sent::default();
     match tokio::time::timeout(TIMEOUT, itself.send(request, &sent, false)).await {
         Ok(Ok(response)) if response.status() == StatusCode::OK => Ok(()),

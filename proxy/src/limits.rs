@@ -8,7 +8,11 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 
+pub mod clients;
+pub mod pace;
 pub mod timed;
+
+use pace::Pace;
 
 /// Header lines that hyper parses without an allocation.
 const HEADERS_ON_STACK: usize = 100;
@@ -19,6 +23,10 @@ pub const LEAST_HEADER_BYTES: usize = 8192;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a stream of HTTP/2 may hold for a client that reads slowly. hyper's own 400 KiB would be
+/// 80 MiB for one connection.
+const SEND_BUFFER: usize = 64 << 10;
 
 /// The limits, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +45,12 @@ pub struct Limits {
     pub streams: u32,
     /// Requests at once that are passed on.
     pub requests_in_flight: usize,
+    /// Requests of one client at once that are passed on.
+    pub requests_per_client: usize,
+    /// What a client must send of an upload that is waited for, until it is answered.
+    pub read: Pace,
+    /// What a client must take of an answer.
+    pub write: Pace,
     /// Bytes of a request body; `None` for no limit.
     pub request_bytes: Option<u64>,
 }
@@ -56,6 +70,7 @@ impl Limits {
         let list = u32::try_from(self.header_bytes).unwrap_or(u32::MAX);
         let mut http2 = builder.http2();
         http2.auto_date_header(false).timer(TokioTimer::new());
+        http2.max_send_buf_size(SEND_BUFFER);
         http2.max_concurrent_streams(self.streams).max_header_list_size(list);
         http2.keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
         builder

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+pub mod proxy_protocol;
 pub mod tls;
 
 /// Connections that may wait to be accepted.

@@ -4,12 +4,12 @@
 //! told to stop at once (unhealthy), 2 for bad settings or arguments. `report` has those of
 //! [`release`].
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use proxy::{app, config::Config, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 const USAGE: &str = "\
@@ -25,12 +25,12 @@ Usage: mirrorlab-proxy [--healthcheck | --help | --version]
 
   report         show the report of a running proxy, to gate a release on it; UPSTREAM_CA is heeded
     --url        where its admin endpoints are, such as http://localhost:8080
-    --require    pass: exit code 0 for a pass only; without it nothing is required
+    --require    pass: exit code 0 for a pass only; without it a fail is 0, too
     --min-pairs  with fewer pairs the exit code is 3, unless it is 1
     --route      the verdict of this route, such as 'GET /api/search', not that over all
     --format     text (default) or json
-  exit codes of report: 0 as required, 1 fail, 2 bad arguments or no
-  report to be had, 3 not enough data
+  exit codes of report: 0 as required, 1 fail, 2 bad arguments, no such
+  route or no report to be had, 3 not enough data
 
 All settings come from the environment; BASELINE_URL and CANDIDATE_URL are the first to set.
 ";
@@ -40,6 +40,9 @@ fn main() -> ExitCode {
     match argument.as_deref() {
         None | Some("--healthcheck") => {}
         Some("--help" | "-h") => return say(USAGE),
+        Some("report") if std::env::args().skip(2).any(|it| it == "--help" || it == "-h") => {
+            return say(USAGE);
+        }
         Some("report") => return report(std::env::args().skip(2)),
         Some("--version" | "-V") => {
             return say(concat!("mirrorlab-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -60,9 +63,11 @@ fn main() -> ExitCode {
             Err(why) => fail(1, &why),
         };
     }
-    if let Err(why) = proxy::logging::init(&config.log) {
-        return fail(2, &why);
-    }
+    // Dropped last, to write what is said until then.
+    let _flush = match proxy::logging::init(&config.log) {
+        Ok(flush) => flush,
+        Err(why) => return fail(2, &why),
+    };
     // Comparing has a runtime of its own: what it computes takes no turn from a client.
     let compare =
         Builder::new_multi_thread().worker_threads(1).thread_name("compare").enable_all().build();
@@ -102,15 +107,68 @@ fn report(arguments: impl Iterator<Item = String>) -> ExitCode {
     }
 }
 
+/// The signals that mean something. Others that would end a process are taken and left at that: they
+/// are sent by habit, or by mistake.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hangup: Signal,
+    _others: [Signal; 4],
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
+            _others: [
+                signal(SignalKind::user_defined1())?,
+                signal(SignalKind::user_defined2())?,
+                signal(SignalKind::alarm())?,
+                signal(SignalKind::io())?,
+            ],
+        })
+    }
+
+    /// Reloads at each SIGHUP until the proxy is to end; whether it is to drain before.
+    async fn wait(&mut self, app: &app::App) -> bool {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return true,
+                _ = self.interrupt.recv() => return true,
+                _ = self.quit.recv() => return false,
+                _ = self.hangup.recv() => {
+                    // Reading files takes as long as the disk does.
+                    let read = tokio::task::spawn_blocking(Config::from_process_env).await;
+                    if let Ok(read) = read {
+                        app.reload(read);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
+}
+
 async fn run(config: Config, compare: &Runtime) -> ExitCode {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let Ok(mut signals) = Signals::listen() else {
         return fail(1, "cannot listen for signals");
     };
+    raise_descriptors(&config);
     for name in Config::unknown_in_process_env() {
         warn!(name, "a setting of this name is not known; a typing error?");
     }
+    let (prefix, shared) = (config.admin_prefix.clone(), config.admin.is_none());
     let app = match app::start(config, compare.handle().clone()).await {
         Ok(app) => app,
         Err(why) => {
@@ -118,10 +176,16 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    info!(traffic = %app.traffic, admin = %app.admin.unwrap_or(app.traffic), "ready");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let admin = app.admin.unwrap_or(app.traffic);
+    info!(traffic = %app.traffic, %admin, admin_prefix = prefix, "ready");
+    if shared {
+        let hides =
+            format!("{prefix}/metrics, {prefix}/healthz, {prefix}/readyz, {prefix}/control/");
+        info!(hides, "these paths are the proxy's own; ADMIN_ADDR or ADMIN_PREFIX moves them");
+    }
+    if !signals.wait(&app).await {
+        warn!("SIGQUIT: stopped at once");
+        return ExitCode::from(1);
     }
     info!("draining: no new connections, requests in flight may finish");
     tokio::select! {
@@ -132,14 +196,34 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
             info!("stopped");
             ExitCode::SUCCESS
         }
-        _ = terminate.recv() => stopped_at_once(),
-        _ = interrupt.recv() => stopped_at_once(),
+        () = signals.again() => {
+            warn!("a second signal: stopped at once");
+            ExitCode::from(1)
+        }
     }
 }
 
-fn stopped_at_once() -> ExitCode {
-    warn!("a second signal: stopped at once");
-    ExitCode::from(1)
+/// Takes all file descriptors that the system allows, and says so where they are too few.
+fn raise_descriptors(config: &Config) {
+    // Logs, the runtimes, listeners, and names that are asked for.
+    const OTHERS: usize = 64;
+    let limits = &config.forward.limits;
+    let listeners = if config.admin.is_some() { 2 } else { 1 };
+    let clients = limits.connections.saturating_mul(listeners);
+    let upstreams = limits.requests_in_flight.saturating_add(config.mirror.concurrency);
+    let needed = clients.saturating_add(upstreams).saturating_add(OTHERS);
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(there) if there < needed as u64 => {
+            warn!(
+                there,
+                needed,
+                "fewer file descriptors than MAX_CONNECTIONS and \
+                MAX_REQUESTS_IN_FLIGHT may need: connections over that number wait or fail"
+            );
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "cannot raise the limit of file descriptors"),
+    }
 }
 
 fn say(text: &str) -> ExitCode {

@@ -22,6 +22,7 @@ const MISMATCHES: &str = "mirror_diff_mismatches_total";
 const FIELD_DIFFERENCES: &str = "mirror_field_differences_total";
 const ENABLED: &str = "mirror_enabled";
 const ABORTS: &str = "mirror_aborts_total";
+const WOULD_ABORTS: &str = "mirror_would_abort_total";
 const ROUTE_ENABLED: &str = "mirror_route_enabled";
 const ROUTE_ABORTS: &str = "mirror_route_aborts_total";
 const OUTCOMES: &str = "mirror_outcomes_total";
@@ -36,6 +37,8 @@ const VERDICT: &str = "mirror_verdict";
 const OVERALL_VERDICT: &str = "mirror_overall_verdict";
 const EVIDENCE: &str = "mirror_evidence";
 const OVERALL_EVIDENCE: &str = "mirror_overall_evidence";
+const RELOADS: &str = "mirror_reloads_total";
+const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 
 /// Upper bounds in seconds: fine where services answer, up to the default deadline of a copy.
 const LATENCY_BUCKETS: [f64; 18] = [
@@ -62,10 +65,20 @@ pub enum Refusal {
     RequestsInFlight,
     /// 413: a request body over the limit.
     BodyTooLarge,
+    /// 503: as many requests as one client may have were in flight.
+    ClientRequestsInFlight,
+    /// 408: an upload that was too slow.
+    ReadTimeout,
+    /// Closed: an answer was taken too slowly.
+    WriteTimeout,
+    /// Closed: too many requests were taken back.
+    Resets,
+    /// Closed: a balancer that did not say who its client is.
+    ProxyProtocol,
 }
 
 impl Refusal {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -74,6 +87,11 @@ impl Refusal {
         Self::Connections,
         Self::RequestsInFlight,
         Self::BodyTooLarge,
+        Self::ClientRequestsInFlight,
+        Self::ReadTimeout,
+        Self::WriteTimeout,
+        Self::Resets,
+        Self::ProxyProtocol,
     ];
 
     /// The word used as metric label.
@@ -87,6 +105,11 @@ impl Refusal {
             Self::Connections => "connections",
             Self::RequestsInFlight => "requests_in_flight",
             Self::BodyTooLarge => "body_too_large",
+            Self::ClientRequestsInFlight => "client_requests_in_flight",
+            Self::ReadTimeout => "read_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::Resets => "resets",
+            Self::ProxyProtocol => "proxy_protocol",
         }
     }
 }
@@ -148,6 +171,8 @@ pub struct Gauges {
     pub queue_length: usize,
     /// Bytes held by the mirror side, of `MIRROR_BUFFER_BYTES`.
     pub buffered_bytes: usize,
+    /// Log lines that nobody took, since the start.
+    pub log_lines_dropped: u64,
 }
 
 /// The registry of one proxy.
@@ -158,7 +183,10 @@ pub struct Metrics {
     process: Collector,
     enabled: Gauge,
     aborts: Counter,
+    would_aborts: Counter,
     refused: [Counter; Refusal::ALL.len()],
+    /// Failed, and done.
+    reloads: [Counter; 2],
 }
 
 impl std::fmt::Debug for Metrics {
@@ -178,18 +206,21 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         let process = Collector::default();
-        let (enabled, aborts, refused) = with_local_recorder(&recorder, || {
+        let (switches, refused, reloads) = with_local_recorder(&recorder, || {
             describe();
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
-            refused.iter().for_each(touch);
+            let reloads = ["failed", "done"].map(|result| counter!(RELOADS, "result" => result));
+            refused.iter().chain(&reloads).for_each(touch);
             show_verdict(None, Verdict::NotEnoughData);
             gauge!(OVERALL_EVIDENCE).set(0.0);
-            (gauge!(ENABLED), counter!(ABORTS), refused)
+            let switches = (gauge!(ENABLED), counter!(ABORTS), counter!(WOULD_ABORTS));
+            (switches, refused, reloads)
         });
+        let (enabled, aborts, would_aborts) = switches;
         enabled.set(1.0);
-        touch(&aborts);
-        Ok(Self { recorder, handle, process, enabled, aborts, refused })
+        [&aborts, &would_aborts].into_iter().for_each(touch);
+        Ok(Self { recorder, handle, process, enabled, aborts, would_aborts, refused, reloads })
     }
 
     /// Registers all series of a route, each with its value 0, so that rates see the first event.
@@ -243,6 +274,11 @@ impl Metrics {
         gauge.set(if enabled { 1.0 } else { 0.0 });
     }
 
+    /// Counts that the guardrail would have switched mirroring off, of all or of a route.
+    pub fn count_would_abort(&self) {
+        self.would_aborts.increment(1);
+    }
+
     /// Counts that a route alone was switched off.
     pub fn count_route_abort(&self, route: &str) {
         let (_, aborts) = with_local_recorder(&self.recorder, || route_switch(route));
@@ -265,6 +301,11 @@ impl Metrics {
     /// Counts a request that the proxy refused itself.
     pub fn count_refused(&self, reason: Refusal) {
         self.refused[reason as usize].increment(1);
+    }
+
+    /// Counts that certificates and rules were read anew, or could not be.
+    pub fn count_reload(&self, done: bool) {
+        self.reloads[usize::from(done)].increment(1);
     }
 
     /// Moves histogram samples out of their buffers, which would grow without a scrape.
@@ -290,6 +331,7 @@ impl Metrics {
                 )]
                 gauge!(name).set(value as f64);
             }
+            counter!(LOG_LINES_DROPPED).absolute(gauges.log_lines_dropped);
         });
         self.handle.render()
     }
@@ -339,6 +381,10 @@ fn describe() {
     );
     describe_gauge!(ENABLED, "1 while mirroring is allowed, else 0.");
     describe_counter!(ABORTS, "Times mirroring was switched off, by the guardrail or by hand.");
+    describe_counter!(
+        WOULD_ABORTS,
+        "Times the guardrail would have switched off mirroring, of all or of a route, and only observes."
+    );
     describe_gauge!(
         ROUTE_ENABLED,
         "1 while the route is mirrored as far as mirroring is allowed at all, else 0."
@@ -354,6 +400,11 @@ fn describe() {
         "Mirrored requests that were to go to the secondary, by result."
     );
     describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
+    describe_counter!(RELOADS, "Times certificates and rules were read anew, by result.");
+    describe_counter!(
+        LOG_LINES_DROPPED,
+        "Log lines that were dropped because nobody took them from standard error."
+    );
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
     describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");
     describe_gauge!(COPIES_LIMIT, "Copies that may be in flight, at most MIRROR_CONCURRENCY.");
@@ -386,6 +437,7 @@ mod tests {
         for line in [
             "mirror_enabled 1",
             "mirror_aborts_total 0",
+            "mirror_would_abort_total 0",
             "mirror_diff_mismatches_total{route=\"other\"} 0",
             "mirror_route_enabled{route=\"other\"} 1",
             "mirror_route_aborts_total{route=\"other\"} 0",

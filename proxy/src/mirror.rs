@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -110,7 +110,7 @@ pub struct Mirror {
     /// What the pairs told so far.
     pub report: Mutex<Report>,
     /// The rules of the comparison.
-    pub policy: Policy,
+    policy: RwLock<Arc<Policy>>,
     /// The byte budget.
     pub budget: Arc<Budget>,
     /// Copies sent and not yet answered.
@@ -125,6 +125,7 @@ pub struct Mirror {
     compare_runtime: Handle,
     dropped: LogLimit,
     lost: LogLimit,
+    found: LogLimit,
     probe: Option<Probe>,
 }
 
@@ -177,7 +178,7 @@ impl Mirror {
         let mirror = Self {
             guardrail,
             report: Mutex::default(),
-            policy,
+            policy: RwLock::new(Arc::new(policy)),
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
             slots: Slots::new(config.concurrency),
@@ -189,6 +190,7 @@ impl Mirror {
             compare_runtime,
             dropped: LogLimit::new(Duration::from_secs(5)),
             lost: LogLimit::new(Duration::from_secs(5)),
+            found: LogLimit::new(Duration::from_secs(5)),
             probe,
             config,
         };
@@ -290,6 +292,16 @@ impl Mirror {
         route.gate(|| self.guardrail().route_gate(&route.label))
     }
 
+    /// The rules of the comparison, for pairs that begin now.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Pairs that begin from now on are judged by these.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
     fn guardrail(&self) -> MutexGuard<'_, Guardrail> {
         self.guardrail.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -360,8 +372,10 @@ impl Mirror {
     /// Keeps in mind whether there was a connection to the candidate.
     fn note_reach(&self, connected: bool) {
         if connected {
-            if self.reach.connected() {
-                info!("the candidate takes connections again");
+            if self.reach.connected()
+                && let Some(before) = self.found.admit(std::time::Instant::now())
+            {
+                info!(not_logged_before = before, "the candidate takes connections again");
             }
         } else if self.reach.failed(std::time::Instant::now())
             && let Some(before) = self.lost.admit(std::time::Instant::now())
@@ -445,11 +459,19 @@ fn is_due(gate: &Gate) -> bool {
     matches!(gate.read(), Reading::Tripped { until } if until <= std::time::Instant::now())
 }
 
+/// Of all proxies in this process.
+static PANICS: LogLimit = LogLimit::new(Duration::from_secs(5));
+
 /// Runs a piece of the mirror side on the client path; a panic in it ends there.
 fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(work));
-    if result.is_err() {
-        error!("the mirror side panicked; the client's request goes on without a copy");
+    if result.is_err()
+        && let Some(before) = PANICS.admit(std::time::Instant::now())
+    {
+        error!(
+            not_logged_before = before,
+            "the mirror side panicked; the client's request goes on without a copy"
+        );
     }
     result.ok()
 }

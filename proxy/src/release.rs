@@ -13,6 +13,8 @@ use crate::report::summary::{RouteSummary, Scope};
 use crate::report::text::{Text, is_active, plain};
 use crate::upstream::{Sent, Target, Upstream, empty_body};
 
+/// The exit code where there is no report of what is asked for.
+const NO_REPORT: u8 = 2;
 /// For the whole of it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// A longer report is none of ours.
@@ -33,7 +35,7 @@ pub struct Request {
 pub struct Answer {
     /// The report, to be shown.
     pub text: String,
-    /// The exit code: 0 as required, 1 fail, 3 not enough data.
+    /// The exit code: 0 as required, 1 fail, 2 no such route, 3 not enough data.
     pub code: u8,
     /// Why it is not 0.
     pub reason: Option<String>,
@@ -121,11 +123,21 @@ fn answer(request: &Request, summary: &Summary) -> Answer {
     let text =
         if request.json { in_json(summary, route) } else { Text { summary, route }.to_string() };
     let (code, reason) = match (&request.route, route) {
-        (Some(name), None) => judge(request, None, &format!("route {name}")),
+        // Nobody has asked for anything yet: it may still come.
+        (Some(name), None) if summary.routes.is_empty() => {
+            judge(request, None, &format!("route {name}"))
+        }
+        (Some(name), None) => (NO_REPORT, Some(no_such_route(name, summary))),
         (Some(name), Some(route)) => judge(request, Some(&route.scope), &format!("route {name}")),
         (None, _) => judge(request, Some(&summary.overall), "all routes"),
     };
     Answer { text, code, reason: reason.map(|reason| plain(&reason)) }
+}
+
+fn no_such_route(name: &str, summary: &Summary) -> String {
+    let mut known: Vec<_> = summary.routes.iter().map(|route| route.route.as_str()).collect();
+    known.sort_unstable();
+    format!("no route {name}; there are: {}", known.join(", "))
 }
 
 /// The exit code for a scope, `None` for a route of which nothing is known, and why it is not 0.
@@ -139,7 +151,7 @@ fn judge(request: &Request, scope: Option<&Scope>, name: &str) -> (u8, Option<St
     } else if pairs < request.min_pairs {
         let why = format!("{pairs} pairs, fewer than {}", request.min_pairs);
         (NOT_ENOUGH, Some(format!("not enough data for {name}: {why}")))
-    } else if verdict != Verdict::Pass && request.require_pass {
+    } else if verdict == Verdict::NotEnoughData {
         (NOT_ENOUGH, Some(format!("not enough data for {name}")))
     } else {
         (0, None)

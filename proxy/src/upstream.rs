@@ -25,27 +25,37 @@ mod addresses;
 mod connect;
 pub mod dial;
 mod response;
+mod socket;
 mod streams;
 pub mod target;
 mod tls;
 
+pub use connect::HeadLimits;
 pub use dial::Dns;
 pub use response::UpstreamBody;
 pub use target::{HostHeader, Protocol, Target};
-pub use tls::Trust;
+pub use tls::{ClientIdentity, Trust};
 
 use connect::Connector;
 use dial::Peer;
 use response::Lease;
+use socket::Watch;
 use streams::Streams;
 
 use crate::exchange::Role;
 use crate::headers::is_grpc;
+use crate::limits::pace::TooSlow;
 
 /// Connections kept open without a request; more are closed when they become idle.
 const IDLE_MAX: usize = 512;
-/// A connection that was not used for this long is closed rather than used again.
+/// An HTTP/2 connection that was not used for this long is closed rather than used again; also the
+/// most that an HTTP/1.1 server's own word is believed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// As long as an HTTP/1.1 connection may wait where its server does not say: many close it after 5 s,
+/// and a request that meets the closing may be lost.
+pub const UNTOLD_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// A server that says how long it keeps a connection is left this much earlier.
+const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
 /// What a request to an upstream carries.
 pub type OutBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -79,6 +89,8 @@ pub enum Error {
     Upload,
     /// The client's upload went over its limit and was cut.
     UploadTooLarge,
+    /// The client's upload was too slow and was cut.
+    UploadTooSlow,
     /// No response head in time.
     HeadTimeout,
     /// It switches to another protocol, and nobody asked it to.
@@ -92,6 +104,7 @@ impl Error {
         }
         match std::error::Error::source(&error) {
             Some(cause) if cause.is::<LengthLimitError>() => Self::UploadTooLarge,
+            Some(cause) if cause.is::<TooSlow>() => Self::UploadTooSlow,
             _ => Self::Upload,
         }
     }
@@ -104,11 +117,13 @@ impl Error {
             }
             Self::Connect(_) => "cannot connect",
             Self::ConnectTimeout => "no connection in time",
+            Self::Broken(error) if error.is_parse_too_large() => "response header too large",
             Self::Broken(error) if error.is_parse() => "invalid response",
             Self::UnaskedUpgrade => "invalid response",
             Self::Broken(_) => "connection closed before a response",
             Self::Upload => "upload broken off",
             Self::UploadTooLarge => "upload too large",
+            Self::UploadTooSlow => "upload too slow",
             Self::HeadTimeout => "no response in time",
         }
     }
@@ -149,6 +164,7 @@ pub struct Upstream {
     host: HeaderValue,
     connector: Connector,
     connect_timeout: Duration,
+    idle_timeout: Duration,
     idle: Mutex<VecDeque<Idle>>,
     streams: Streams,
 }
@@ -157,7 +173,10 @@ pub struct Upstream {
 struct Idle {
     sender: SendRequest<OutBody>,
     peer: Peer,
-    since: Instant,
+    watch: Watch,
+    /// How long it may wait for its next request.
+    keep: Duration,
+    until: Instant,
 }
 
 impl Upstream {
@@ -172,10 +191,44 @@ impl Upstream {
         connect_timeout: Duration,
         dns: Dns,
     ) -> io::Result<Arc<Self>> {
+        Self::with_limits(role, target, trust, connect_timeout, dns, HeadLimits::default())
+    }
+
+    /// As [`Self::new`], with other limits for the heads of answers.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_limits(
+        role: Role,
+        target: Target,
+        trust: &Trust,
+        connect_timeout: Duration,
+        dns: Dns,
+        heads: HeadLimits,
+    ) -> io::Result<Arc<Self>> {
         let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
-        let connector = Connector::new(role, &target, trust, dns)?;
+        let connector = Connector::new(role, &target, trust, dns, heads)?;
         let (idle, streams) = (Mutex::default(), Streams::default());
-        Ok(Arc::new(Self { role, target, host, connector, connect_timeout, idle, streams }))
+        let idle_timeout = UNTOLD_IDLE_TIMEOUT;
+        Ok(Arc::new(Self {
+            role,
+            target,
+            host,
+            connector,
+            connect_timeout,
+            idle_timeout,
+            idle,
+            streams,
+        }))
+    }
+
+    /// What new connections trust and show from now on, certificates read anew for one; those that
+    /// are open stay as they are. Only the TLS side of `target` is looked at.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; what was in use then stays.
+    pub fn renew_tls(&self, target: &Target, trust: &Trust) -> io::Result<()> {
+        self.connector.renew_tls(target, trust)
     }
 
     /// Whether this request goes out over HTTP/2.
@@ -229,14 +282,15 @@ impl Upstream {
         let repeatable = !streams && is_repeatable(&request);
         let mut pooled = true;
         loop {
-            let Connection { mut sender, peer, reused } = self.connection(pooled).await?;
+            let Connection { mut sender, peer, watch, reused } =
+                self.connection(pooled, repeatable).await?;
             let repeats = reused && repeatable;
             let kept = (repeats && anew.is_none()).then(|| head_of(&request));
             if !streams {
                 sent.mark();
             }
             let mut failed = match sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.lease(response, sender, peer, sent)),
+                Ok(response) => return Ok(self.lease(response, (sender, peer, watch), sent)),
                 Err(failed) => failed,
             };
             let unsent = failed.take_message().filter(|_| reused);
@@ -341,67 +395,85 @@ impl Upstream {
     fn lease(
         self: &Arc<Self>,
         response: Response<Incoming>,
-        sender: SendRequest<OutBody>,
-        peer: Peer,
+        (sender, peer, watch): (SendRequest<OutBody>, Peer, Watch),
         sent: &Sent,
     ) -> Response<UpstreamBody> {
         // An answer before the request was whole leaves the connection in the middle of a request,
         // and one that switches protocols takes it away.
         let whole = sent.at().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS;
-        let lease = whole.then(|| Lease::Connection { upstream: Arc::clone(self), sender, peer });
+        let keep = told_idle(response.headers()).unwrap_or(self.idle_timeout);
+        let lease = whole.then(|| {
+            let idle = Idle { sender, peer, watch, keep, until: Instant::now() };
+            Lease::Connection { upstream: Arc::clone(self), idle }
+        });
         response.map(|inner| UpstreamBody::new(inner, lease))
     }
 
-    async fn connection(&self, pooled: bool) -> Result<Connection, Error> {
-        while pooled && let Some(Idle { mut sender, peer, .. }) = self.pop_idle() {
-            if sender.is_ready() {
-                return Ok(Connection { sender, peer, reused: true });
-            }
-            // Its own task has yet to see that the last exchange is over.
-            let ready = tokio::time::timeout(self.connect_timeout, sender.ready());
-            if matches!(Box::pin(ready).await, Ok(Ok(()))) {
-                return Ok(Connection { sender, peer, reused: true });
+    /// A request that is not `repeatable` is lost on a connection that was closed meanwhile, so that
+    /// it is worth a look.
+    async fn connection(&self, pooled: bool, repeatable: bool) -> Result<Connection, Error> {
+        while pooled && let Some(Idle { mut sender, peer, watch, .. }) = self.pop_idle() {
+            // Where its own task has yet to see that the last exchange is over, it is waited for.
+            let ready = sender.is_ready() || {
+                let ready = tokio::time::timeout(self.connect_timeout, sender.ready());
+                matches!(Box::pin(ready).await, Ok(Ok(())))
+            };
+            if ready && (repeatable || watch.is_quiet()) {
+                return Ok(Connection { sender, peer, watch, reused: true });
             }
         }
         let connecting = tokio::time::timeout(self.connect_timeout, self.connector.http1());
-        let (sender, peer) = Box::pin(connecting).await.map_err(|_| Error::ConnectTimeout)??;
-        Ok(Connection { sender, peer, reused: false })
+        let connected = Box::pin(connecting).await.map_err(|_| Error::ConnectTimeout)?;
+        let (sender, peer, watch) = connected?;
+        Ok(Connection { sender, peer, watch, reused: false })
     }
 
     fn pop_idle(&self) -> Option<Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(mut newest) = idle.pop_back() {
-            if newest.since.elapsed() > IDLE_TIMEOUT {
-                idle.clear();
-                return None;
-            }
-            if !newest.sender.is_closed() && self.connector.dialer.is_current(&mut newest.peer) {
+            let in_time = Instant::now() < newest.until;
+            if in_time
+                && !newest.sender.is_closed()
+                && self.connector.dialer.is_current(&mut newest.peer)
+            {
                 return Some(newest);
             }
         }
         None
     }
 
-    fn put_back(&self, sender: SendRequest<OutBody>, mut peer: Peer) {
-        let since = Instant::now();
-        self.connector.dialer.refresh_if_due(since);
-        if !self.connector.dialer.is_current(&mut peer) {
+    fn put_back(&self, mut one: Idle) {
+        let now = Instant::now();
+        self.connector.dialer.refresh_if_due(now);
+        if one.keep.is_zero() || !self.connector.dialer.is_current(&mut one.peer) {
             return;
         }
+        one.until = now + one.keep;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while idle.front().is_some_and(|oldest| oldest.since.elapsed() > IDLE_TIMEOUT) {
+        while idle.front().is_some_and(|oldest| oldest.until < now) {
             idle.pop_front();
         }
         if idle.len() < IDLE_MAX {
-            idle.push_back(Idle { sender, peer, since });
+            idle.push_back(one);
         }
     }
+}
+
+/// How long the server keeps the connection, by its `Keep-Alive`, less a margin: a request that
+/// leaves just before the end arrives after it.
+fn told_idle(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let mut parameters = value.split(',').filter_map(|one| one.split_once('='));
+    let (_, seconds) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
+    let told = Duration::from_secs(seconds.trim().trim_matches('"').parse().ok()?);
+    Some(told.saturating_sub(KEEP_ALIVE_MARGIN).max(told / 2).min(IDLE_TIMEOUT))
 }
 
 /// A connection for one request.
 struct Connection {
     sender: SendRequest<OutBody>,
     peer: Peer,
+    watch: Watch,
     /// It carried requests before, and may have died since without our knowing.
     reused: bool,
 }
@@ -437,8 +509,10 @@ pub async fn head_within<T>(
         if let Ok(done) = tokio::time::timeout_at(due, call.as_mut()).await {
             return done;
         }
-        due = sent.at().unwrap_or_else(Instant::now) + limit;
-        if due <= Instant::now() {
+        let now = Instant::now();
+        // Connecting has a limit of its own, and so has whoever feeds the upload.
+        due = sent.at().unwrap_or(now) + limit;
+        if due <= now {
             return Err(Error::HeadTimeout);
         }
     }

@@ -23,7 +23,8 @@ pub enum Scenario {
     Errors5,
     /// One route of the candidate fails, and stops alone; the others go on being mirrored.
     OneBadRoute,
-    /// Both services are the same for --duration (10m), and mirroring never stops.
+    /// Both services are the same for --duration (10m), mirroring never stops, and the report never
+    /// says fail.
     Twins,
 }
 

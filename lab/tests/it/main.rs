@@ -19,6 +19,7 @@ use reqwest::Client;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+mod apart;
 mod stories;
 
 /// The settings that the lab itself plays the story with, but for the cooldown.

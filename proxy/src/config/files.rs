@@ -2,30 +2,44 @@
 
 use super::Env;
 use crate::listen::tls::{Fault, Identity, certificates};
-use crate::upstream::Trust;
+use crate::upstream::{ClientIdentity, Trust};
 
-const CERT: &str = "the path of a PEM file with the certificate chain, together with TLS_KEY";
-const KEY: &str = "the path of a PEM file with the private key, together with TLS_CERT";
 const AUTHORITY: &str = "the path of a PEM file with one or more certificates";
 
 impl Env<'_> {
     /// `TLS_CERT` and `TLS_KEY`: both or none.
     pub(super) fn identity(&mut self) -> Option<Identity> {
-        let chain = self.file("TLS_CERT", CERT);
-        let key = self.file("TLS_KEY", KEY);
+        self.pair("TLS_CERT", "TLS_KEY", Identity::from_pem)
+    }
+
+    /// What is shown to an upstream that asks for it: both or none.
+    pub(super) fn client_identity(&mut self, cert: &str, key: &str) -> Option<ClientIdentity> {
+        self.pair(cert, key, ClientIdentity::from_pem)
+    }
+
+    /// A certificate chain and its key.
+    fn pair<T>(
+        &mut self,
+        cert_name: &str,
+        key_name: &str,
+        build: impl Fn(&[u8], &[u8]) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let of = |what, other| format!("the path of a PEM file with the {what}, with {other}");
+        let for_cert = of("certificate chain", key_name);
+        let for_key = of("private key", cert_name);
+        let chain = self.file(cert_name, &for_cert);
+        let key = self.file(key_name, &for_key);
         match (chain, key) {
-            (Given::Read(cert, chain), Given::Read(key, secret)) => {
-                match Identity::from_pem(&chain, &secret) {
-                    Ok(identity) => return Some(identity),
-                    Err(Fault::Certificate(why)) => self.bad("TLS_CERT", &cert, &why, CERT),
-                    Err(Fault::Key(why)) => self.bad("TLS_KEY", &key, &why, KEY),
-                }
-            }
+            (Given::Read(cert, chain), Given::Read(key, secret)) => match build(&chain, &secret) {
+                Ok(identity) => return Some(identity),
+                Err(Fault::Certificate(why)) => self.bad(cert_name, &cert, &why, &for_cert),
+                Err(Fault::Key(why)) => self.bad(key_name, &key, &why, &for_key),
+            },
             (Given::Read(cert, _), Given::Unset) => {
-                self.bad("TLS_CERT", &cert, "is set without TLS_KEY", CERT);
+                self.bad(cert_name, &cert, &format!("is set without {key_name}"), &for_cert);
             }
             (Given::Unset, Given::Read(key, _)) => {
-                self.bad("TLS_KEY", &key, "is set without TLS_CERT", KEY);
+                self.bad(key_name, &key, &format!("is set without {cert_name}"), &for_key);
             }
             // Unset, or told already.
             _ => {}

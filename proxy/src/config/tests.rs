@@ -26,7 +26,8 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.admin, None);
     assert_eq!(config.baseline, Target::parse("http://service-v1:4001").unwrap());
     assert_eq!(config.candidate, Target::parse("http://service-v2:4002").unwrap());
-    assert_eq!(config.forward.baseline_timeout, Duration::from_secs(5));
+    assert_eq!(config.forward.baseline_timeout, Duration::from_secs(60));
+    assert_eq!(config.connect_timeout, Duration::from_secs(5));
     let limits = Limits {
         header_bytes: 65_536,
         headers: 100,
@@ -35,6 +36,9 @@ fn the_defaults_are_those_of_the_documentation() {
         connections: 10_000,
         streams: 200,
         requests_in_flight: 4096,
+        requests_per_client: 3072,
+        read: Pace { period: Duration::from_secs(60), rate: 240 },
+        write: Pace { period: Duration::from_secs(60), rate: 240 },
         request_bytes: None,
     };
     assert_eq!(config.forward.limits, limits);
@@ -58,10 +62,14 @@ fn the_defaults_are_those_of_the_documentation() {
         cooldown: Duration::from_secs(10),
         mismatch_rate: None,
         ramp: None,
+        observe_only: false,
     };
     assert_eq!(config.guardrail, guardrail);
     assert_eq!(config.templates, []);
-    assert_eq!(config.drain_timeout, Duration::from_secs(25));
+    assert_eq!(
+        (config.drain_delay, config.drain_timeout),
+        (Duration::ZERO, Duration::from_secs(25))
+    );
     assert_eq!(config.control_token, None);
     assert_eq!(config.log, Log { json: false, filter: "info".to_owned() });
 }
@@ -77,6 +85,7 @@ fn times_are_whole_seconds_or_carry_a_unit() {
         "ABORT_COOLDOWN",
         "MIRROR_TIMEOUT",
         "BASELINE_TIMEOUT",
+        "CONNECT_TIMEOUT",
         "DRAIN_TIMEOUT",
         "HEAD_TIMEOUT",
         "IDLE_TIMEOUT",
@@ -95,6 +104,9 @@ fn times_are_whole_seconds_or_carry_a_unit() {
     assert_eq!(floor("3ms"), Duration::from_millis(3));
     bad("ABORT_LATENCY_FLOOR", "-1");
     bad("ABORT_LATENCY_FLOOR", "25h");
+    assert_eq!(good("DRAIN_DELAY", "0").drain_delay, Duration::ZERO);
+    assert_eq!(good("DRAIN_DELAY", "7").drain_delay, Duration::from_secs(7));
+    bad("DRAIN_DELAY", "25h");
 }
 
 #[test]
@@ -150,6 +162,8 @@ fn limits_are_whole_numbers_in_their_range() {
     assert_eq!(limits("MAX_REQUEST_BYTES", "0").request_bytes, Some(0));
     for (name, values) in [
         ("MAX_HEADER_BYTES", ["8191", "16777217", "64KiB", "-1"]),
+        ("MAX_RESPONSE_HEADERS", ["0", "10001", "1.5", "-1"]),
+        ("MAX_RESPONSE_HEADER_BYTES", ["8191", "16777217", "64k", "-1"]),
         ("MAX_HEADERS", ["0", "10001", "1.5", "-1"]),
         ("MAX_CONNECTIONS", ["0", "18446744073709551615", "1.5", "-1"]),
         ("MAX_STREAMS", ["0", "4294967296", "1.5", "-1"]),
@@ -234,6 +248,47 @@ fn certificates_come_from_files_and_the_two_of_the_listener_together() {
 }
 
 #[test]
+fn balancers_are_a_list_of_networks() {
+    assert_eq!(Config::default().proxy_protocol_from, Networks::default());
+    let networks = good("PROXY_PROTOCOL_FROM", "10.0.0.0/8,::1").proxy_protocol_from;
+    assert!(networks.contains("10.1.2.3".parse().unwrap()));
+    assert!(!networks.contains("11.1.2.3".parse().unwrap()));
+    for value in ["all", "10.0.0.0/99", ","] {
+        bad("PROXY_PROTOCOL_FROM", value);
+    }
+}
+
+#[test]
+fn what_is_shown_to_upstreams_is_read_for_each_and_needs_https() {
+    let pair = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
+    let folder = std::env::temp_dir().join(format!("mirrorlab-client-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    for role in ["BASELINE", "CANDIDATE", "SECONDARY"] {
+        let names =
+            ["URL", "TLS_NAME", "CLIENT_CERT", "CLIENT_KEY"].map(|end| format!("{role}_{end}"));
+        let [url, name, chain, secret] = names.each_ref().map(String::as_str);
+        let shown = [(name, "service.internal"), (chain, cert), (secret, key)];
+        let config = with(&[&[(url, "https://10.0.0.1")], &shown[..]].concat()).unwrap();
+        let target = match role {
+            "BASELINE" => config.baseline,
+            "CANDIDATE" => config.candidate,
+            _ => config.secondary.unwrap(),
+        };
+        assert!(target.client.is_some() && target.tls_name.is_some(), "{role}");
+        let message = with(&[&[(url, "http://a")], &shown[..]].concat()).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains(chain), "{message}");
+        bad(name, "no name");
+        bad(chain, cert);
+        bad(secret, key);
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn what_an_upstream_is_told_as_host_and_spoken_to_in_is_a_word_or_a_host() {
     for (name, pick) in [
         ("BASELINE_HOST", (|config| config.baseline.host_header) as fn(Config) -> HostHeader),
@@ -304,7 +359,7 @@ fn methods_and_templates_are_lists() {
 
 #[test]
 fn an_empty_setting_is_an_unset_one_but_an_empty_mark_turns_it_off() {
-    for name in NAMES {
+    for &name in NAMES {
         let config = good(name, "");
         assert_eq!(config.mirror.mark.is_none(), name == "MIRROR_MARK_HEADER", "{name}");
     }
@@ -361,7 +416,7 @@ fn all_bad_settings_are_listed_at_once() {
 #[test]
 fn a_value_that_is_not_utf_8_is_a_bad_setting() {
     use std::os::unix::ffi::OsStringExt;
-    for name in NAMES {
+    for &name in NAMES {
         let result =
             Config::from_env(&|asked| (asked == name).then(|| OsString::from_vec(vec![0xff])));
         let message = result.unwrap_err().to_string();
@@ -436,4 +491,14 @@ fn the_report_allows_what_the_guardrail_does_and_always_limits_mismatches() {
     let report::Allowed { error_delta, latency_ratio, latency_floor, .. } = config.report;
     let floor = Duration::from_millis(7);
     assert_eq!((error_delta, latency_ratio, latency_floor), (0.1, 1.5, floor));
+}
+
+#[test]
+fn the_admin_prefix_is_a_plain_path_without_a_slash_at_its_end() {
+    for text in ["/_mirrorlab", "/a/b-c.d~1"] {
+        assert_eq!(values::path_prefix(text).unwrap(), text);
+    }
+    for text in ["", "/", "mirrorlab", "/a/", "//a", "/a/../b", "/{a}", "/a b", "/a?b", "/:a"] {
+        assert!(values::path_prefix(text).is_err(), "{text}");
+    }
 }

@@ -51,6 +51,19 @@ pub(super) fn within(text: &str, range: std::ops::RangeInclusive<usize>) -> Pars
     if range.contains(&number) { Ok(number) } else { Err("out of range".to_owned()) }
 }
 
+/// A path of plain segments.
+pub(super) fn path_prefix(text: &str) -> Parsed<String> {
+    let segments = text.strip_prefix('/').ok_or("does not begin with a slash")?.split('/');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_plain = |segment: &str| !segment.is_empty() && segment.bytes().all(plain);
+    let dots = |segment: &str| segment == "." || segment == "..";
+    if segments.clone().all(|segment| is_plain(segment) && !dots(segment)) {
+        Ok(text.to_owned())
+    } else {
+        Err("has a segment that is empty or not plain".to_owned())
+    }
+}
+
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
     text.parse().map_err(|_| "neither".to_owned())
 }

@@ -77,6 +77,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         cooldown,
         mismatch_rate: None,
         ramp: None,
+        observe_only: false,
     };
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
@@ -134,7 +135,7 @@ impl Fixture {
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
-        let response = router(self.control.clone()).oneshot(request).await.unwrap();
+        let response = router(self.control.clone(), "").oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -154,6 +155,7 @@ impl Fixture {
             baseline_failed: false,
             candidate_latency: None,
             candidate_failed: true,
+            client_left: false,
         };
         let now = Moment { at: Instant::now(), wall: SystemTime::now() };
         for _ in 0..times {
@@ -416,7 +418,7 @@ fn a_token_is_never_shown() {
 async fn other_paths_get_404_in_json_and_are_no_admin_paths() {
     let fixture = fixture();
     for path in ["/", "/control", "/control/", "/metrics/", "/healthz2", "/Healthz", "//healthz"] {
-        assert!(!is_admin_path(path), "{path}");
+        assert!(!is_admin_path("", path), "{path}");
         let answer = fixture.ask("GET", path).await;
         assert_eq!(
             (answer.code, answer.json()),
@@ -424,7 +426,7 @@ async fn other_paths_get_404_in_json_and_are_no_admin_paths() {
         );
     }
     for path in PATHS {
-        assert!(is_admin_path(path));
+        assert!(is_admin_path("", path));
         assert_ne!(fixture.ask("GET", path).await.code, 404, "{path}");
     }
 }

@@ -11,26 +11,41 @@ use http_body_util::Full;
 
 use super::expect::Expected;
 use crate::body::Tapped;
+use crate::limits::Limits;
 use crate::limits::timed::Busy;
+use crate::metrics::Refusal;
 use crate::mirror::BaselineTap;
 use crate::upstream::{BoxError, UpstreamBody};
 
 /// Counts a request as in flight while it lives.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
+pub(super) struct InFlight([Arc<AtomicUsize>; 2]);
 
 impl InFlight {
-    /// `None` when `limit` are in flight already.
-    pub(super) fn new(count: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        let counted = Self(Arc::clone(count));
-        (before < limit).then_some(counted)
+    /// One more of all, and of this client, unless there are as many as allowed already.
+    pub(super) fn new(
+        all: &Arc<AtomicUsize>,
+        client: &Arc<AtomicUsize>,
+        limits: &Limits,
+    ) -> Result<Self, Refusal> {
+        let of_all = all.fetch_add(1, Ordering::Relaxed);
+        let of_client = client.fetch_add(1, Ordering::Relaxed);
+        let counted = Self([Arc::clone(all), Arc::clone(client)]);
+        if of_all >= limits.requests_in_flight {
+            Err(Refusal::RequestsInFlight)
+        } else if of_client >= limits.requests_per_client {
+            Err(Refusal::ClientRequestsInFlight)
+        } else {
+            Ok(counted)
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        for count in &self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -56,6 +71,7 @@ impl Downstream {
     /// The connection is busy with this until it is written.
     #[must_use]
     pub fn keeping(mut self, busy: Busy) -> Self {
+        busy.client_is_next(true);
         self.busy = Some(busy);
         self
     }
@@ -93,12 +109,16 @@ impl Body for Downstream {
         ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
             polled.map_err(Into::into)
         }
-        match &mut self.body {
+        let polled = match &mut self.body {
             DownstreamBody::Plain(body) => boxed(Pin::new(body).poll_frame(cx)),
             DownstreamBody::Watched(body) => boxed(Pin::new(body).poll_frame(cx)),
             DownstreamBody::Ready(body) => boxed(Pin::new(body).poll_frame(cx)),
             DownstreamBody::Admin(body) => boxed(Pin::new(body).poll_frame(cx)),
+        };
+        if let Some(busy) = &self.busy {
+            busy.client_is_next(polled.is_ready());
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -45,12 +45,21 @@ impl Expected {
         });
     }
 
-    /// Waits for the answer. A baseline that neither asks nor answers in time may not know
-    /// `Expect` and wait for the body.
-    pub(super) async fn within<T>(&self, limit: Duration, answer: impl Future<Output = T>) -> T {
+    /// Waits for the answer. A baseline that neither asks nor answers soon may not know `Expect`
+    /// and wait for the body; and a client may send it without having been asked (RFC 9110, section
+    /// 10.1.1), which `client_goes_on` tells.
+    pub(super) async fn within<T>(
+        &self,
+        patience: Duration,
+        client_goes_on: impl Future<Output = ()>,
+        answer: impl Future<Output = T>,
+    ) -> T {
         let mut answer = std::pin::pin!(answer);
-        if let Ok(answer) = tokio::time::timeout(limit, answer.as_mut()).await {
-            return answer;
+        tokio::select! {
+            biased;
+            answer = answer.as_mut() => return answer,
+            () = client_goes_on => {}
+            () = tokio::time::sleep(patience) => {}
         }
         self.start();
         answer.await

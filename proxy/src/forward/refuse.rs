@@ -37,7 +37,7 @@ pub(super) fn answer(refusal: Refusal) -> Response<Full<Bytes>> {
         Refusal::Malformed => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Refusal::RequestsInFlight => {
+        Refusal::RequestsInFlight | Refusal::ClientRequestsInFlight => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}
@@ -47,11 +47,17 @@ pub(super) fn answer(refusal: Refusal) -> Response<Full<Bytes>> {
 
 fn status(refusal: Refusal) -> StatusCode {
     match refusal {
-        Refusal::Malformed => StatusCode::BAD_REQUEST,
+        Refusal::Malformed | Refusal::ProxyProtocol => StatusCode::BAD_REQUEST,
         Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        Refusal::HeadTimeout | Refusal::IdleTimeout => StatusCode::REQUEST_TIMEOUT,
-        Refusal::Connections | Refusal::RequestsInFlight => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::HeadTimeout
+        | Refusal::IdleTimeout
+        | Refusal::ReadTimeout
+        | Refusal::WriteTimeout => StatusCode::REQUEST_TIMEOUT,
+        Refusal::Connections
+        | Refusal::RequestsInFlight
+        | Refusal::ClientRequestsInFlight
+        | Refusal::Resets => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
     }
 }

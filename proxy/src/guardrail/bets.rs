@@ -20,6 +20,10 @@ pub enum Signal {
     LatencyP90,
     /// Latency above the baseline's recent p99.
     LatencyP99,
+    /// Latency above the baseline's recent p99.9.
+    LatencyP999,
+    /// Latency far above the baseline's recent p99, now and then.
+    LatencyFar,
     /// Latency far above the usual, nearly pair after pair.
     LatencyExtreme,
     /// Failures of the candidate where the baseline did not fail.
@@ -37,6 +41,8 @@ impl Signal {
             Self::LatencyP50 => "latency_p50",
             Self::LatencyP90 => "latency_p90",
             Self::LatencyP99 => "latency_p99",
+            Self::LatencyP999 => "latency_p999",
+            Self::LatencyFar => "latency_far",
             Self::LatencyExtreme => "latency_extreme",
             Self::Errors => "errors",
             Self::Mismatches => "mismatches",
@@ -47,7 +53,7 @@ impl Signal {
 /// The bets that are linear in a score: what they are about, the place of the score in
 /// [`linear_scores`], the share that is bet, and the weight. The shares are a grid from what pays for
 /// a slight regression to what pays for a plain one; the weights were chosen by simulation.
-const LINEAR: [(Signal, usize, f64, f64); 18] = [
+const LINEAR: [(Signal, usize, f64, f64); LATENCY + 3] = [
     (Signal::LatencyRank, 0, 0.2, 4.0),
     (Signal::LatencyRank, 0, 0.5, 4.0),
     (Signal::LatencyRank, 0, 0.95, 4.0),
@@ -63,10 +69,20 @@ const LINEAR: [(Signal, usize, f64, f64); 18] = [
     (Signal::LatencyP90, 5, 0.7, 2.0),
     (Signal::LatencyP99, 6, 0.4, 1.0),
     (Signal::LatencyP99, 6, 0.9, 1.0),
-    (Signal::Errors, 7, 0.2, 1.0),
-    (Signal::Errors, 7, 0.5, 1.0),
-    (Signal::Errors, 7, 0.95, 4.0),
+    (Signal::LatencyP999, 7, 0.9, 1.0),
+    (Signal::LatencyFar, FAR, 0.5, 1.0),
+    (Signal::LatencyFar, FAR, 0.98, 8.0),
+    (Signal::Errors, 9, 0.2, 1.0),
+    (Signal::Errors, 9, 0.5, 1.0),
+    (Signal::Errors, 9, 0.95, 4.0),
 ];
+
+/// Of these, the first so many are about latency.
+const LATENCY: usize = 18;
+/// Scores that linear bets refer to; the last one is that of errors.
+pub const SCORES: usize = 10;
+/// The score for being far out.
+pub const FAR: usize = 8;
 
 /// Likelihood ratios for being above one of [`EXTREMES`]: which one, the probability if the candidate
 /// is that bad, and the weight.
@@ -126,20 +142,27 @@ pub fn signal(bet: usize) -> Signal {
     }
 }
 
-/// The factors of a pair's latencies and failures.
-pub fn factors(scores: &Scores, allowed: &Allowance) -> Factors {
-    let mut factors = [1.0; COUNT];
-    let linear = linear_scores(scores, allowed.error_delta);
-    for (factor, (_, score, share, _)) in factors.iter_mut().zip(&LINEAR) {
-        *factor = 1.0 + share * linear[*score];
+/// The factors of a block's mean scores of latency, and of the disasters of one of its pairs.
+pub fn latency_factors(means: &[f64; SCORES], latency: Option<&Latency>, factors: &mut Factors) {
+    for (factor, (_, score, share, _)) in factors.iter_mut().zip(&LINEAR[..LATENCY]) {
+        *factor = 1.0 + share * means[*score];
     }
-    if let Some(latency) = &scores.latency {
+    if let Some(latency) = latency {
         extreme(latency, &mut factors[EXTREME_AT..EXCESS_AT]);
     }
-    if allowed.error_delta < 1.0 {
-        excess(scores, allowed.error_delta, &mut factors[EXCESS_AT..MISMATCH_AT]);
+}
+
+/// The factors of a pair's failures.
+pub fn failure_factors(scores: &Scores, allowed: &Allowance, factors: &mut Factors) {
+    if allowed.error_delta >= 1.0 {
+        return;
     }
-    factors
+    // Not below -1, so that no share can be lost more than once.
+    let score = (scores.errors - allowed.error_delta) / (1.0 + allowed.error_delta);
+    for (factor, (.., share, _)) in factors[LATENCY..].iter_mut().zip(&LINEAR[LATENCY..]) {
+        *factor = 1.0 + share * score;
+    }
+    excess(scores, allowed.error_delta, &mut factors[EXCESS_AT..MISMATCH_AT]);
 }
 
 /// The factors of a comparison; `None` when differences are not judged.
@@ -153,17 +176,11 @@ pub fn mismatch_factors(differs: bool, allowed: &Allowance) -> Option<Factors> {
     Some(factors)
 }
 
-/// The scores that linear bets refer to.
-fn linear_scores(scores: &Scores, error_delta: f64) -> [f64; 8] {
-    let Latency { rank, sign, upper_sign, above: [p50, p75, p90, p99], .. } =
-        scores.latency.unwrap_or_default();
-    let errors = if error_delta < 1.0 {
-        // Not below -1, so that no share can be lost more than once.
-        (scores.errors - error_delta) / (1.0 + error_delta)
-    } else {
-        0.0
-    };
-    [rank, sign, upper_sign, p50, p75, p90, p99, errors]
+/// The scores of a pair that linear bets on latency refer to, but for [`FAR`], which has moments of its
+/// own.
+pub fn latency_scores(latency: &Latency) -> [f64; SCORES] {
+    let Latency { rank, sign, upper_sign, above: [p50, p75, p90, p99, p999], .. } = *latency;
+    [rank, sign, upper_sign, p50, p75, p90, p99, p999, 0.0, 0.0]
 }
 
 fn extreme(latency: &Latency, factors: &mut [f64]) {
@@ -215,7 +232,17 @@ mod tests {
     }
 
     fn scores(errors: f64, baseline_failure_bound: f64) -> Scores {
-        Scores { latency: None, errors, baseline_failure_bound }
+        let (candidate_failure_bound, slow) = (1.0, false);
+        Scores { latency: None, errors, baseline_failure_bound, candidate_failure_bound, slow }
+    }
+
+    fn factors(scores: &Scores, allowed: &Allowance) -> Factors {
+        let mut factors = [1.0; COUNT];
+        let mut means = scores.latency.as_ref().map(latency_scores).unwrap_or_default();
+        means[FAR] = scores.latency.map_or(0.0, |latency| latency.far);
+        latency_factors(&means, scores.latency.as_ref(), &mut factors);
+        failure_factors(scores, allowed, &mut factors);
+        factors
     }
 
     /// The mean of each factor when the baseline alone fails with probability `baseline` and the
@@ -307,7 +334,8 @@ mod tests {
             rank: -1.0,
             sign: -1.0,
             upper_sign: -1.0,
-            above: [-1.0; 4],
+            above: [-1.0; 5],
+            far: -1.0,
             ..Latency::default()
         };
         for delta in [0.0, 0.3, 0.99] {

@@ -13,7 +13,7 @@ use super::signals::Allowance;
 pub const THRESHOLD: f64 = 1e6;
 
 /// More is not told apart: evidence stays a finite number however long it is not acted on.
-const MOST: f64 = 1e12;
+const MOST: f64 = 1e140;
 
 /// Adds up the bets.
 #[derive(Clone, Debug)]
@@ -22,36 +22,48 @@ pub struct Detector {
     weights: Factors,
     pairs: u64,
     evidence: f64,
+    failures: f64,
 }
 
 impl Detector {
     /// No evidence.
     pub fn new(allowed: &Allowance) -> Self {
-        Self { values: [0.0; COUNT], weights: bets::weights(allowed), pairs: 0, evidence: 0.0 }
+        Self {
+            values: [0.0; COUNT],
+            weights: bets::weights(allowed),
+            pairs: 0,
+            evidence: 0.0,
+            failures: 0.0,
+        }
     }
 
     /// Back to no evidence.
     pub fn reset(&mut self) {
         self.values = [0.0; COUNT];
         self.pairs = 0;
-        self.evidence = 0.0;
+        (self.evidence, self.failures) = (0.0, 0.0);
     }
 
-    /// Takes in a pair; whether the evidence trips.
-    pub fn add(&mut self, factors: &Factors) -> bool {
+    /// Takes in a pair. What failures say is divided by `failures_by`.
+    pub fn add(&mut self, factors: &Factors, failures_by: f64) {
         self.pairs += 1;
-        self.multiply(factors)
+        self.multiply(factors, failures_by);
     }
 
-    /// Takes in what is known later about a pair that was counted; whether the evidence trips.
-    pub fn multiply(&mut self, factors: &Factors) -> bool {
-        let mut evidence = 0.0;
-        for ((value, factor), weight) in self.values.iter_mut().zip(factors).zip(&self.weights) {
+    /// Takes in what is known later about a pair that was counted.
+    pub fn multiply(&mut self, factors: &Factors, failures_by: f64) {
+        let (mut evidence, mut failures) = (0.0, 0.0);
+        let bets = self.values.iter_mut().zip(factors).zip(&self.weights).enumerate();
+        for (bet, ((value, factor), weight)) in bets {
             *value = (value.max(1.0) * factor).min(MOST);
-            evidence += *value * weight;
+            if bets::signal(bet) == Signal::Errors {
+                failures += *value * weight;
+            } else {
+                evidence += *value * weight;
+            }
         }
-        self.evidence = evidence;
-        self.trips()
+        self.failures = failures;
+        self.evidence = evidence + failures / failures_by;
     }
 
     /// Whether the evidence trips.
@@ -67,6 +79,11 @@ impl Detector {
     /// The evidence now; it trips at [`THRESHOLD`].
     pub fn evidence(&self) -> f64 {
         self.evidence
+    }
+
+    /// The part of failures, undivided.
+    pub fn failures(&self) -> f64 {
+        self.failures
     }
 
     /// The signal with the most evidence; `None` while there is none.
@@ -97,9 +114,10 @@ mod tests {
     fn evidence_against_starts_anew_at_1_whatever_came_before() {
         let mut detector = Detector::new(&ALLOWED);
         for _ in 0..1000 {
-            assert!(!detector.add(&[0.5; COUNT]));
+            detector.add(&[0.5; COUNT], 1.0);
+            assert!(!detector.trips());
         }
-        detector.add(&[2.0; COUNT]);
+        detector.add(&[2.0; COUNT], 1.0);
         assert!((detector.evidence() - 2.0).abs() < 1e-9, "{}", detector.evidence());
     }
 
@@ -107,11 +125,13 @@ mod tests {
     fn it_trips_at_the_threshold_and_not_before() {
         let mut detector = Detector::new(&ALLOWED);
         for pair in 1..=20 {
-            assert_eq!(detector.add(&[2.0; COUNT]), pair == 20, "2^{pair}");
+            detector.add(&[2.0; COUNT], 1.0);
+            assert_eq!(detector.trips(), pair == 20, "2^{pair}");
         }
         assert_eq!(detector.pairs(), 20);
         for _ in 0..10_000 {
-            assert!(detector.add(&[2.0; COUNT]));
+            detector.add(&[2.0; COUNT], 1.0);
+            assert!(detector.trips());
         }
         assert!(detector.evidence().is_finite());
         detector.reset();
@@ -125,7 +145,7 @@ mod tests {
         let mut factors = [1.0; COUNT];
         let bet = (0..COUNT).find(|bet| bets::signal(*bet) == Signal::LatencyP99).unwrap();
         factors[bet] = 100.0;
-        detector.add(&factors);
+        detector.add(&factors, 1.0);
         assert_eq!(detector.leading(), Some(Signal::LatencyP99));
     }
 }

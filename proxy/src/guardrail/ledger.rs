@@ -106,6 +106,7 @@ mod tests {
                 .then(|| Duration::from_millis(2 * millis)),
             baseline_failed: false,
             candidate_failed: millis.is_multiple_of(10),
+            client_left: false,
         }
     }
 

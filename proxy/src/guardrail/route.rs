@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::bets::{self, Factors};
-use super::detector::Detector;
+use super::bets::Factors;
+use super::evidence::Weighing;
 use super::gate::{self, Gate, Reading, Setter};
 use super::ledger::Ledger;
+use super::moments::Span;
 use super::probation::{Cooldown, Probation};
-use super::signals::{Allowance, Memory, Pair};
+use super::run::{Breach, Run};
+use super::signals::{Allowance, Memory, Pair, Scores};
 use super::{Config, Evidence, Moment, RouteSnapshot, State, Transition};
 
 /// One route.
@@ -18,10 +20,10 @@ pub(super) struct RouteState {
     epoch: u64,
     /// The end of the cooldown where the route was stopped alone.
     stopped: Option<Instant>,
-    streak: u32,
+    run: Run,
     memory: Memory,
     ledger: Ledger,
-    detector: Detector,
+    weighing: Weighing,
     cooldown: Cooldown,
     probation: Option<Probation>,
 }
@@ -34,10 +36,10 @@ impl RouteState {
             gate,
             epoch: 0,
             stopped: None,
-            streak: 0,
+            run: Run::default(),
             memory: Memory::default(),
             ledger: Ledger::default(),
-            detector: Detector::new(allowed),
+            weighing: Weighing::new(allowed),
             cooldown: Cooldown::default(),
             probation: None,
         }
@@ -51,8 +53,8 @@ impl RouteState {
         self.epoch
     }
 
-    pub(super) fn streak(&self) -> u32 {
-        self.streak
+    pub(super) fn run(&self) -> &Run {
+        &self.run
     }
 
     pub(super) fn ledger(&self) -> &Ledger {
@@ -69,27 +71,33 @@ impl RouteState {
         self.is_on() && self.probation.is_none()
     }
 
-    /// Takes in a pair; its factors.
-    pub(super) fn take(&mut self, pair: &Pair, allowed: &Allowance, breach: bool) -> Factors {
-        self.streak = if breach { self.streak + 1 } else { 0 };
+    /// Takes in a pair; its scores.
+    pub(super) fn take(
+        &mut self,
+        pair: &Pair,
+        breach: Option<&Breach>,
+        span: &Span,
+        allowed: &Allowance,
+    ) -> Scores {
+        self.run.record(breach, pair, span, self.weighing.length());
         self.ledger.record(*pair);
-        let factors = bets::factors(&self.memory.score(pair, allowed), allowed);
-        self.detector.add(&factors);
-        factors
+        let scores = self.memory.score(pair, allowed);
+        self.weighing.record(&scores, span, allowed);
+        scores
     }
 
     /// Takes in what is known later of a pair.
     pub(super) fn multiply(&mut self, factors: &Factors) {
-        self.detector.multiply(factors);
+        self.weighing.multiply(factors);
     }
 
-    /// Whether the evidence stops this route; never on fewer pairs than the run of breaches.
+    /// Whether the evidence stops this route.
     pub(super) fn trips(&self, least_pairs: u32) -> bool {
-        self.detector.trips() && self.detector.pairs() >= least_pairs.into()
+        self.weighing.trips(least_pairs)
     }
 
     pub(super) fn evidence(&self) -> Evidence {
-        Evidence::of(&self.detector)
+        Evidence::of(self.weighing.detector())
     }
 
     pub(super) fn cooldown_after_trip(&self, base: Duration, ramp: bool, now: Instant) -> Duration {
@@ -163,8 +171,8 @@ impl RouteState {
 
     /// Forgets what speaks against the candidate; what is known of the baseline stays.
     pub(super) fn forget(&mut self) {
-        self.streak = 0;
-        self.detector.reset();
+        self.run.reset();
+        self.weighing.reset();
         self.ledger.clear();
     }
 

@@ -15,9 +15,16 @@ use super::failures::Failures;
 use super::recent::{Recent, nanos};
 
 /// The quantiles of the recent baseline that a candidate is held against.
-pub const LEVELS: [f64; 4] = [0.5, 0.75, 0.9, 0.99];
+pub const LEVELS: [f64; 5] = [0.5, 0.75, 0.9, 0.99, 0.999];
 /// The same for the fast bets on disasters.
 pub const EXTREMES: [f64; 2] = [0.75, 0.95];
+
+/// So many times the baseline's recent p99 is far out, where a few requests in a hundred may get when
+/// something is wrong with just those.
+const FAR: f64 = 4.0;
+/// From so many times the baseline's recent median on, a pair is slow, and those that overlap it are the
+/// same moment.
+const SLOW: f64 = 4.0;
 
 /// The baseline's latest latencies that a disaster is checked against.
 const LATEST: usize = 16;
@@ -50,6 +57,8 @@ pub struct Pair {
     pub baseline_failed: bool,
     /// The candidate failed.
     pub candidate_failed: bool,
+    /// The client left before the baseline's answer: its latency is what it had taken by then.
+    pub client_left: bool,
 }
 
 /// What a pair says of latency; scores run from -1, the baseline was slower, to 1.
@@ -63,6 +72,8 @@ pub struct Latency {
     pub upper_sign: f64,
     /// Which alone was above each of [`LEVELS`].
     pub above: [f64; LEVELS.len()],
+    /// Which alone was far above the recent p99.
+    pub far: f64,
     /// Whether the candidate was slower than its partner and the latest, and above each of
     /// [`EXTREMES`].
     pub extreme: [bool; EXTREMES.len()],
@@ -79,6 +90,10 @@ pub struct Scores {
     pub errors: f64,
     /// Upper bound on the probability that the baseline fails.
     pub baseline_failure_bound: f64,
+    /// The same for the candidate, for bets with the sides exchanged.
+    pub candidate_failure_bound: f64,
+    /// Whether one side took so long that what overlaps it is the same moment.
+    pub slow: bool,
 }
 
 /// What is remembered of a route's baseline, to score pairs with.
@@ -86,6 +101,7 @@ pub struct Scores {
 pub struct Memory {
     recent: Recent,
     failures: Failures,
+    candidate_failures: Failures,
     latest: [f64; LATEST],
     next: usize,
     /// Which of the last 128 were above each of [`EXTREMES`].
@@ -106,16 +122,28 @@ impl Memory {
         let latency = pair.candidate_latency.filter(|_| !self.recent.is_empty()).map(|latency| {
             let latency = nanos(latency);
             let less_floor = latency - nanos(allowed.latency_floor);
-            self.latency(baseline, less_floor.min(latency / allowed.latency_ratio))
+            let candidate = less_floor.min(latency / allowed.latency_ratio);
+            // How long it would have taken is not known. Leaving such pairs out would take the slow
+            // ones from one side only; as slow as can be, they speak for the candidate at most.
+            self.latency(if pair.client_left { f64::MAX } else { baseline }, candidate)
         });
         let scores = Scores {
             latency,
             errors: f64::from(i8::from(pair.candidate_failed) - i8::from(pair.baseline_failed)),
             baseline_failure_bound: self.failures.bound(),
+            candidate_failure_bound: self.candidate_failures.bound(),
+            slow: self.is_slow(pair, allowed),
         };
         self.recent.record(baseline);
         self.failures.record(pair.baseline_failed);
+        self.candidate_failures.record(pair.candidate_failed);
         scores
+    }
+
+    fn is_slow(&self, pair: &Pair, allowed: &Allowance) -> bool {
+        let slower = pair.candidate_latency.unwrap_or_default().max(pair.baseline_latency);
+        let median = self.recent.quantile(0.5);
+        slower > median.mul_f64(SLOW).max(median + allowed.latency_floor)
     }
 
     /// Of the discounted latency of the candidate.
@@ -124,6 +152,7 @@ impl Memory {
         let one = |yes: bool| f64::from(u8::from(yes));
         let slower = candidate > baseline;
         let sign = one(slower) - one(candidate < baseline);
+        let far = FAR * nanos(self.recent.quantile(0.99));
         let latest = || self.latest.iter().filter(|latency| **latency >= candidate).count();
         let out_of_line = slower && theirs.below >= EXTREMES[0] && latest() <= LATEST_ABOVE;
         let count = self.recent.len() as f64;
@@ -135,6 +164,7 @@ impl Memory {
             sign,
             upper_sign: if ours.below.max(theirs.below) >= 0.5 { sign } else { 0.0 },
             above: LEVELS.map(|level| one(theirs.below >= level) - one(ours.below >= level)),
+            far: one(candidate > far) - one(baseline > far),
             extreme: EXTREMES.map(|level| out_of_line && theirs.below >= level),
             extreme_bound: [bound(0), bound(1)],
         };
@@ -182,6 +212,7 @@ mod tests {
             candidate_latency: Some(Duration::from_secs_f64(candidate / 1e3)),
             baseline_failed: false,
             candidate_failed: false,
+            client_left: false,
         }
     }
 
@@ -304,6 +335,20 @@ mod tests {
         }
         let late = extremes[10..].iter().filter(|extreme| **extreme).count();
         assert!(late <= 10, "{late} of 30");
+    }
+
+    #[test]
+    fn a_pair_whose_client_left_never_scores_against_the_candidate() {
+        let (mut memory, mut dice) = (Memory::default(), dice());
+        for _ in 0..3000 {
+            memory.score(&pair(dice(), dice()), &ALLOWED);
+        }
+        for candidate in [1.0, 50.0, 60_000.0] {
+            let left = Pair { client_left: true, ..pair(25.0, candidate) };
+            let latency = memory.score(&left, &ALLOWED).latency.unwrap();
+            assert!(all(&latency).iter().all(|score| *score <= 0.0), "{latency:?}");
+            assert_eq!((latency.extreme, latency.far <= 0.0), ([false; 2], true));
+        }
     }
 
     #[test]

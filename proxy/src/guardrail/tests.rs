@@ -16,6 +16,7 @@ fn config() -> Config {
         cooldown: Duration::from_secs(10),
         mismatch_rate: None,
         ramp: None,
+        observe_only: false,
     }
 }
 
@@ -42,6 +43,7 @@ fn healthy() -> Observation<'static> {
         baseline_failed: false,
         candidate_latency: Some(ms(10)),
         candidate_failed: false,
+        client_left: false,
     }
 }
 
@@ -82,7 +84,7 @@ fn one_pair_that_is_no_breach_starts_the_count_anew() {
 }
 
 #[test]
-fn a_route_trips_by_its_own_run_between_healthy_pairs_of_others() {
+fn a_run_on_one_route_between_healthy_pairs_of_others_stops_that_route_alone() {
     let (mut guardrail, _, now) = guardrail(config());
     let other = Observation { route: "GET /b", ..healthy() };
     for _ in 0..2 {
@@ -90,8 +92,81 @@ fn a_route_trips_by_its_own_run_between_healthy_pairs_of_others() {
         assert_eq!(guardrail.observe(&other, now), None);
     }
     let tripped = guardrail.observe(&failed(), now);
-    let Some(Transition::Tripped { reason, .. }) = tripped else { panic!("{tripped:?}") };
-    assert!(reason.contains("on GET /a"), "{reason}");
+    let Some(Transition::RouteTripped { trip }) = tripped else { panic!("{tripped:?}") };
+    assert!(trip.reason.contains("on GET /a"), "{}", trip.reason);
+    assert_eq!((trip.whole(), guardrail.snapshot().state), (false, State::Enabled));
+    assert!(matches!(guardrail.route_gate("GET /a").read(), Reading::Tripped { .. }));
+    assert!(matches!(guardrail.route_gate("GET /b").read(), Reading::Open { .. }));
+}
+
+fn slow() -> Observation<'static> {
+    Observation { candidate_latency: Some(ms(200)), ..healthy() }
+}
+
+#[test]
+fn slow_pairs_that_overlap_in_time_count_once() {
+    let (mut guardrail, _, now) = guardrail(config());
+    // Fifty copies of one pause.
+    for pair in 0..50 {
+        assert_eq!(guardrail.observe(&slow(), later(now, ms(200 + pair))), None);
+    }
+    assert_eq!(guardrail.snapshot().breach_streak, 1);
+}
+
+#[test]
+fn a_slow_candidate_trips_after_so_many_of_its_own_latencies_at_any_rate() {
+    for gap in [1, 10, 100, 1000] {
+        let (mut guardrail, _, now) = guardrail(config());
+        let ends = (0..).map(|pair| later(now, ms(200 + pair * gap)));
+        let end = ends.into_iter().find(|end| guardrail.observe(&slow(), *end).is_some()).unwrap();
+        let took = end.at - now.at;
+        assert!(took <= ms((200 + gap) * 3), "{took:?} at a pair each {gap} ms");
+    }
+}
+
+#[test]
+fn a_run_must_be_longer_than_the_baselines_own_runs_of_failures() {
+    let (mut guardrail, _, now) = guardrail(config());
+    let alone = Observation { baseline_failed: true, ..healthy() };
+    for pair in std::iter::repeat_n(alone, 4).chain(std::iter::repeat_n(failed(), 7)) {
+        assert_eq!(guardrail.observe(&pair, now), None);
+    }
+    assert!(matches!(guardrail.observe(&failed(), now), Some(Transition::Tripped { .. })));
+}
+
+#[test]
+fn a_pair_whose_client_left_is_no_breach_for_being_slow() {
+    assert!(is_breach(config(), &slow()));
+    assert!(!is_breach(config(), &Observation { client_left: true, ..slow() }));
+}
+
+#[test]
+fn a_guardrail_that_only_observes_tells_what_it_would_do_and_stops_nothing() {
+    let (mut guardrail, gate, now) = guardrail(Config { observe_only: true, ..config() });
+    let told: Vec<_> = (0..100).filter_map(|_| guardrail.observe(&failed(), now)).collect();
+    let [Transition::WouldTrip { trip }] = &told[..] else { panic!("{told:?}") };
+    assert!(trip.whole() && trip.reason.contains("3 breaches"), "{}", trip.reason);
+    let snapshot = guardrail.snapshot();
+    assert_eq!((snapshot.state, snapshot.last_abort), (State::Enabled, None));
+    assert_eq!(snapshot.last_trip.map(|trip| trip.reason), Some(trip.reason.clone()));
+    assert!(matches!(gate.read(), Reading::Open { epoch: 0 }));
+    // Told again, with grounds of its own, after the cooldown.
+    let due = later(now, config().cooldown);
+    let again = (0..3).map(|_| guardrail.observe(&failed(), due)).collect::<Vec<_>>();
+    assert!(matches!(again[..], [None, None, Some(Transition::WouldTrip { .. })]), "{again:?}");
+}
+
+#[test]
+fn a_guardrail_that_only_observes_stops_no_route_either() {
+    let (mut guardrail, _, now) = guardrail(Config { observe_only: true, ..config() });
+    let other = Observation { route: "GET /b", ..healthy() };
+    for _ in 0..2 {
+        guardrail.observe(&failed(), now);
+        guardrail.observe(&other, now);
+    }
+    let Some(Transition::WouldTrip { trip }) = guardrail.observe(&failed(), now) else { panic!() };
+    assert!(!trip.whole());
+    assert!(matches!(guardrail.route_gate("GET /a").read(), Reading::Open { .. }));
 }
 
 #[test]
@@ -316,7 +391,7 @@ proptest! {
     }
 
     #[test]
-    fn it_trips_exactly_when_the_last_pairs_of_all_or_of_the_route_are_breaches(
+    fn all_or_the_route_stop_exactly_when_the_last_pairs_there_are_breaches(
         pairs in proptest::collection::vec((prop_oneof![Just("a"), Just("b")], any::<bool>()), 0..60),
     ) {
         let (mut guardrail, _, now) = guardrail(config());

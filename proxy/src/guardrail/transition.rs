@@ -11,7 +11,10 @@ use super::{Evidence, THRESHOLD};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// Breaches in a row.
-    Run,
+    Run {
+        /// Over all routes, rather than on one.
+        whole: bool,
+    },
     /// Evidence.
     Evidence {
         /// The evidence.
@@ -22,10 +25,16 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Whether everything stops, rather than a route.
+    pub fn whole(self) -> bool {
+        let (Self::Run { whole } | Self::Evidence { whole, .. }) = self;
+        whole
+    }
+
     /// The word used in the status, the log and the events.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Run => "consecutive_breaches",
+            Self::Run { .. } => "consecutive_breaches",
             Self::Evidence { .. } => "evidence",
         }
     }
@@ -57,7 +66,7 @@ pub struct Trip {
 impl Trip {
     /// Whether everything stopped, rather than a route.
     pub fn whole(&self) -> bool {
-        !matches!(self.rule, Rule::Evidence { whole: false, .. })
+        self.rule.whole()
     }
 
     /// What happens next.
@@ -108,6 +117,11 @@ pub enum Transition {
     },
     /// The guardrail stopped one route.
     RouteTripped {
+        /// All about it.
+        trip: Box<Trip>,
+    },
+    /// The guardrail would have stopped everything, or a route, and only tells.
+    WouldTrip {
         /// All about it.
         trip: Box<Trip>,
     },

@@ -20,6 +20,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// The client's address.
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
     /// The client's address, and `http` or `https`.
     pub fn new(ip: IpAddr, scheme: &'static str) -> Self {
         let ip = ip.to_canonical();

@@ -6,14 +6,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::pace::{Clock, Pace};
 use crate::metrics::Refusal;
 
 const TIMED_OUT: &[u8] =
@@ -28,17 +30,101 @@ pub struct Activity {
     framed: AtomicBool,
     /// It speaks another protocol by now, whose pace is not ours to judge.
     tunnel: AtomicBool,
+    /// Answers over HTTP/2. A window that is not opened again holds up a single one of them, and the
+    /// connection does not show it.
+    streams: Mutex<Vec<Weak<Stream>>>,
+    abandoned: Mutex<Abandoned>,
+    /// Too many requests were taken back.
+    flooded: AtomicBool,
+    /// Somebody waits for bytes after a request head that nobody reads yet.
+    awaited: AtomicBool,
+    awaiting: Mutex<Option<oneshot::Sender<()>>>,
 }
 
+/// Since when the client must take something of an answer over HTTP/2; `None` while there is nothing.
+#[derive(Debug, Default)]
+struct Stream(Mutex<Option<Instant>>);
+
+#[derive(Debug)]
+struct Abandoned {
+    since: Instant,
+    count: usize,
+    /// Requests begun before.
+    begun: usize,
+}
+
+impl Default for Abandoned {
+    fn default() -> Self {
+        Self { since: Instant::now(), count: 0, begun: 0 }
+    }
+}
+
+/// Requests of a connection that may be taken back in [`ABANDONED_IN`], be they most of all or not. A
+/// gateway that speaks for many clients may take back many; it also lets many be answered.
+const ABANDONED_MAX: usize = 500;
+/// See [`ABANDONED_MAX`].
+const ABANDONED_IN: Duration = Duration::from_secs(10);
+
 impl Activity {
+    /// Waits until the client sends on after its request head, though nobody asked for it, or has
+    /// gone. For a connection of HTTP/1.1, whose requests come one at a time.
+    pub async fn client_goes_on(&self) {
+        let (came, when_it_came) = oneshot::channel();
+        *self.awaiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(came);
+        self.awaited.store(true, Ordering::Relaxed);
+        // The connection itself is gone only together with who waits here.
+        when_it_came.await.ok();
+    }
+
+    fn goes_on(&self) {
+        self.awaited.store(false, Ordering::Relaxed);
+        let awaiting = self.awaiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Who waited may have got an answer meanwhile.
+        awaiting.map(|came| came.send(()).ok());
+    }
+
     /// A request has come; it ends when this is dropped.
     pub fn begin(self: &Arc<Self>, version: http::Version) -> Busy {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
-        if version == http::Version::HTTP_2 {
+        let framed = version == http::Version::HTTP_2;
+        let stream = framed.then(|| {
             self.framed.store(true, Ordering::Relaxed);
+            self.stream()
+        });
+        Busy { activity: Arc::clone(self), stream, answered: AtomicBool::new(false) }
+    }
+
+    fn stream(&self) -> Arc<Stream> {
+        let stream = Arc::new(Stream::default());
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if streams.len() > 2 * self.open.load(Ordering::Relaxed) {
+            streams.retain(|stream| stream.strong_count() > 0);
         }
-        Busy(Arc::clone(self))
+        streams.push(Arc::downgrade(&stream));
+        stream
+    }
+
+    /// Whether an answer over HTTP/2 was not taken for so long.
+    fn is_stalled(&self, now: Instant, period: Duration) -> bool {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.iter().filter_map(Weak::upgrade).any(|stream| {
+            let since = *stream.0.lock().unwrap_or_else(PoisonError::into_inner);
+            since.is_some_and(|since| now.saturating_duration_since(since) >= period)
+        })
+    }
+
+    fn abandon(&self, now: Instant) {
+        let begun = self.begun.load(Ordering::Relaxed);
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(abandoned.since) > ABANDONED_IN {
+            *abandoned = Abandoned { since: now, count: 0, begun };
+        }
+        abandoned.count += 1;
+        let most = abandoned.count * 2 > begun.saturating_sub(abandoned.begun);
+        if abandoned.count > ABANDONED_MAX && most {
+            self.flooded.store(true, Ordering::Relaxed);
+        }
     }
 
     fn is_busy(&self) -> bool {
@@ -48,18 +134,33 @@ impl Activity {
 
 /// A request that is not answered in full yet.
 #[derive(Debug)]
-pub struct Busy(Arc<Activity>);
+pub struct Busy {
+    activity: Arc<Activity>,
+    stream: Option<Arc<Stream>>,
+    answered: AtomicBool,
+}
 
 impl Busy {
+    /// The answer has begun; whether it is the client's turn, to take what there is of it.
+    pub fn client_is_next(&self, is_next: bool) {
+        let Some(stream) = &self.stream else { return };
+        self.answered.store(true, Ordering::Relaxed);
+        let since = is_next.then(Instant::now);
+        *stream.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
     /// The connection is no longer one of requests.
     pub fn becomes_tunnel(&self) {
-        self.0.tunnel.store(true, Ordering::Relaxed);
+        self.activity.tunnel.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.activity.open.fetch_sub(1, Ordering::Relaxed);
+        if self.stream.is_some() && !self.answered.load(Ordering::Relaxed) {
+            self.activity.abandon(Instant::now());
+        }
     }
 }
 
@@ -70,6 +171,14 @@ pub struct Patience {
     pub head: Duration,
     /// Without a request.
     pub idle: Duration,
+    /// For an answer to be taken.
+    pub write: Pace,
+}
+
+impl Patience {
+    fn tick(self) -> Duration {
+        self.head.min(self.idle).min(self.write.period)
+    }
 }
 
 /// The stream of a connection; ends it when a limit is reached.
@@ -78,6 +187,7 @@ pub struct Timed<S, F> {
     activity: Arc<Activity>,
     patience: Patience,
     on_refusal: F,
+    writing: Clock,
     timer: Pin<Box<Sleep>>,
     /// When the head that is being read began.
     head_since: Option<Instant>,
@@ -91,6 +201,10 @@ pub struct Timed<S, F> {
     blocked: bool,
     /// Ended for being idle.
     ended: bool,
+    /// The last read brought more than the end of a head.
+    beyond_head: bool,
+    /// Read while looking whether the client goes on, and not handed out yet.
+    ahead: Vec<u8>,
 }
 
 impl<S, F> std::fmt::Debug for Timed<S, F> {
@@ -103,6 +217,7 @@ enum Due {
     Later(Instant),
     Head,
     Idle,
+    Stalled,
 }
 
 impl<S, F: Fn(Refusal)> Timed<S, F> {
@@ -114,7 +229,8 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
             activity,
             patience,
             on_refusal,
-            timer: Box::pin(sleep_until(now + patience.head.min(patience.idle))),
+            writing: Clock::new(patience.write),
+            timer: Box::pin(sleep_until(now + patience.tick())),
             head_since: None,
             head_after: 0,
             idle_since: now,
@@ -122,6 +238,8 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
             was_busy: false,
             blocked: false,
             ended: false,
+            beyond_head: false,
+            ahead: Vec::new(),
         }
     }
 
@@ -147,7 +265,10 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
         if self.head_after != begun || self.activity.framed.load(Ordering::Relaxed) {
             self.head_since = None;
         }
-        let tick = self.patience.head.min(self.patience.idle);
+        let tick = self.patience.tick();
+        if busy && self.activity.is_stalled(now, self.patience.write.period) {
+            return Due::Stalled;
+        }
         if busy {
             return Due::Later(now + tick);
         }
@@ -161,6 +282,21 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, F: Fn(Refusal) + Unpin> Timed<S, F> {
+    /// Looks whether the client goes on. hyper reads nothing of a body that nobody asked it for, but
+    /// flushes whenever the connection is looked at, and is looked at again when bytes come.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) {
+        if !self.beyond_head && self.ahead.is_empty() {
+            let mut bytes = [0; 1024];
+            let mut buf = ReadBuf::new(&mut bytes);
+            if Pin::new(&mut self.inner).poll_read(cx, &mut buf).is_pending() {
+                return;
+            }
+            self.ahead.extend_from_slice(buf.filled());
+        }
+        // An end, too, is for whoever reads on to see.
+        self.activity.goes_on();
+    }
+
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
@@ -169,6 +305,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Fn(Refusal) + Unpin> Timed<S, F> {
                 Due::Head => {
                     (self.on_refusal)(Refusal::HeadTimeout);
                     self.answer_408(cx);
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                Due::Stalled => {
+                    (self.on_refusal)(Refusal::WriteTimeout);
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
                 Due::Idle => {
@@ -205,11 +345,23 @@ where
         if self.ended {
             return Poll::Ready(Ok(()));
         }
+        if self.activity.flooded.swap(false, Ordering::Relaxed) {
+            (self.on_refusal)(Refusal::Resets);
+            self.ended = true;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if !self.ahead.is_empty() {
+            let taken = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..taken]);
+            self.ahead.drain(..taken);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(&mut self.inner).poll_read(cx, buf) {
             Poll::Pending => self.poll_timer(cx),
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
+                    self.beyond_head = !ends_a_head(&buf.filled()[before..]);
                     self.received();
                 }
                 Poll::Ready(result)
@@ -218,10 +370,38 @@ where
     }
 }
 
+impl<S, F: Fn(Refusal)> Timed<S, F> {
+    /// Looks how fast the client takes what is written.
+    fn paced<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        bytes: impl FnOnce(&T) -> usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        match &polled {
+            Poll::Ready(Ok(done)) => self.writing.passed(bytes(done)),
+            // What is left of a tunnel's pace is its own.
+            Poll::Pending if !self.activity.tunnel.load(Ordering::Relaxed) => {
+                ready!(self.writing.poll_waiting(cx));
+                (self.on_refusal)(Refusal::WriteTimeout);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            _ => {}
+        }
+        polled
+    }
+}
+
+/// Whether these bytes, the last that came, may be the end of a request head.
+fn ends_a_head(bytes: &[u8]) -> bool {
+    let blank_line = bytes.ends_with(b"\n\r\n") || bytes.ends_with(b"\n\n");
+    blank_line || matches!(bytes, b"\n" | b"\r\n")
+}
+
 impl<S, F> AsyncWrite for Timed<S, F>
 where
-    S: AsyncWrite + Unpin,
-    F: Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Fn(Refusal) + Unpin,
 {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -230,7 +410,7 @@ where
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.blocked = !matches!(polled, Poll::Ready(Ok(written)) if written == buf.len());
-        polled
+        self.paced(polled, |written| *written, cx)
     }
 
     fn poll_write_vectored(
@@ -241,7 +421,7 @@ where
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         let whole = bufs.iter().map(|buf| buf.len()).sum::<usize>();
         self.blocked = !matches!(polled, Poll::Ready(Ok(written)) if written == whole);
-        polled
+        self.paced(polled, |written| *written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -249,7 +429,11 @@ where
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        if self.activity.awaited.load(Ordering::Relaxed) {
+            self.look_ahead(cx);
+        }
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.paced(polled, |()| 0, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -259,8 +443,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use http::Version;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::advance;
@@ -269,6 +451,8 @@ mod tests {
 
     const HEAD: Duration = Duration::from_secs(10);
     const IDLE: Duration = Duration::from_secs(60);
+
+    const WRITE: Pace = Pace { period: Duration::from_secs(30), rate: 100 };
 
     struct Bench {
         client: DuplexStream,
@@ -283,7 +467,7 @@ mod tests {
         let activity = Arc::new(Activity::default());
         let refused = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&refused);
-        let patience = Patience { head: HEAD, idle: IDLE };
+        let patience = Patience { head: HEAD, idle: IDLE, write: WRITE };
         let mut timed = Timed::new(server, Arc::clone(&activity), patience, move |refusal| {
             heard.lock().unwrap().push(refusal);
         });

@@ -1,6 +1,6 @@
 //! What a TLS listener shows its clients: a certificate chain, the key to it, and the protocols.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -18,6 +18,32 @@ pub struct Identity {
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Identity")
+    }
+}
+
+/// The identity that is shown now; another one may take its place.
+pub struct Shown(RwLock<TlsAcceptor>);
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shown")
+    }
+}
+
+impl Shown {
+    /// Shows this one at first.
+    pub fn new(identity: &Identity) -> Self {
+        Self(RwLock::new(identity.acceptor()))
+    }
+
+    /// Takes the next connection.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Shows this one to connections that come from now on.
+    pub fn show(&self, identity: &Identity) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity.acceptor();
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -11,17 +11,28 @@ use tracing::{info, warn};
 
 use super::event::event;
 use crate::guardrail::{Transition, Trip};
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 
 /// Events kept.
 const EVENTS_MAX: usize = 100;
 
-/// Makes transitions known. They are rare by nature, so that no line needs a limit.
+/// Lines about transitions in [`LINES_EVERY`]: no line says what another does, and a hundred routes
+/// may stop at once; but who switches by hand in a loop must not fill a disk.
+const LINES_MAX: u32 = 128;
+/// See [`LINES_MAX`].
+const LINES_EVERY: Duration = Duration::from_secs(60);
+/// How often it is logged at most that events are not posted.
+const NOT_POSTED_EVERY: Duration = Duration::from_secs(10);
+
+/// Makes transitions known.
 #[derive(Debug)]
 pub struct Announcer {
     metrics: Arc<Metrics>,
     webhook: Option<mpsc::Sender<Value>>,
     known: Mutex<Known>,
+    lines: LogLimit,
+    not_posted: LogLimit,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +45,9 @@ struct Known {
 impl Announcer {
     /// With no events yet.
     pub fn new(metrics: Arc<Metrics>, webhook: Option<mpsc::Sender<Value>>) -> Self {
-        Self { metrics, webhook, known: Mutex::default() }
+        let lines = LogLimit::burst(LINES_MAX, LINES_EVERY);
+        let not_posted = LogLimit::new(NOT_POSTED_EVERY);
+        Self { metrics, webhook, known: Mutex::default(), lines, not_posted }
     }
 
     /// The last events, the oldest first.
@@ -47,12 +60,19 @@ impl Announcer {
     pub fn announce(&self, transition: &Transition, at: SystemTime) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         self.count(transition, &mut known.stopped);
-        log(transition);
+        if let Some(before) = self.lines.admit(Instant::now()) {
+            if before > 0 {
+                warn!(not_logged_before = before, "changes of the guardrail's state not logged");
+            }
+            log(transition);
+        }
         let event = event(transition, at);
         if let Some(webhook) = &self.webhook
             && webhook.try_send(event.clone()).is_err()
+            && let Some(before) = self.not_posted.admit(Instant::now())
         {
-            warn!("an event is not posted to the webhook: too many wait already");
+            let why = "too many wait already";
+            warn!(why, not_logged_before = before, "an event is not posted to the webhook");
         }
         if known.events.len() == EVENTS_MAX {
             known.events.pop_front();
@@ -78,6 +98,7 @@ impl Announcer {
                 self.metrics.set_route_enabled(route, true);
                 stopped.remove(route);
             }
+            Transition::WouldTrip { .. } => self.metrics.count_would_abort(),
             Transition::Passed { .. } => {}
             Transition::Enabled => {
                 self.metrics.set_enabled(true);
@@ -103,6 +124,7 @@ fn log(transition: &Transition) {
         Transition::RouteTripped { trip } => {
             log_trip(trip, "mirroring of one route stopped by the guardrail");
         }
+        Transition::WouldTrip { trip } => log_would_trip(trip),
         Transition::Resumed => info!("mirroring resumed after the cooldown"),
         Transition::RouteResumed { route } => {
             info!(route, "mirroring of the route resumed after the cooldown");
@@ -118,6 +140,17 @@ fn log(transition: &Transition) {
             info!("mirroring disabled by hand; it stays off until it is enabled by hand");
         }
     }
+}
+
+fn log_would_trip(trip: &Trip) {
+    warn!(
+        rule = trip.rule.name(),
+        route = trip.route,
+        reason = trip.reason,
+        scope = if trip.whole() { "all" } else { "route" },
+        "the guardrail would have stopped mirroring, and only observes; told again at the earliest \
+         after its cooldown"
+    );
 }
 
 fn log_trip(trip: &Trip, message: &str) {

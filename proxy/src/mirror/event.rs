@@ -16,6 +16,7 @@ pub fn event(transition: &Transition, at: SystemTime) -> Value {
     let (route, about) = match transition {
         Transition::Tripped { trip, .. } => (None, Some(trip)),
         Transition::RouteTripped { trip } => (Some(&trip.route), Some(trip)),
+        Transition::WouldTrip { trip } => ((!trip.whole()).then_some(&trip.route), Some(trip)),
         Transition::RouteResumed { route } => (Some(route), None),
         Transition::Probation { route } | Transition::Passed { route } => (route.as_ref(), None),
         Transition::Resumed | Transition::Enabled | Transition::Held { .. } => (None, None),
@@ -32,6 +33,7 @@ fn name(transition: &Transition) -> &'static str {
     match transition {
         Transition::Tripped { .. } => "tripped",
         Transition::RouteTripped { .. } => "route_tripped",
+        Transition::WouldTrip { .. } => "would_trip",
         Transition::Resumed => "resumed",
         Transition::RouteResumed { .. } => "route_resumed",
         Transition::Probation { .. } => "probation_started",
@@ -44,7 +46,7 @@ fn name(transition: &Transition) -> &'static str {
 /// Why mirroring stopped, and what happens next.
 pub fn trip(trip: &Trip) -> Value {
     let evidence = match trip.rule {
-        Rule::Run => Value::Null,
+        Rule::Run { .. } => Value::Null,
         Rule::Evidence { evidence, .. } => json!({
             "signal": evidence.signal.map(Signal::name),
             "pairs": evidence.pairs,

@@ -11,12 +11,14 @@ use tokio::sync::oneshot;
 
 use super::{Mirror, Stage, contained, ticket};
 use crate::body::{ReplyBody, Tap};
-use crate::compare::Headers;
+use crate::compare::{Headers, Policy};
 use crate::headers::{copied, is_grpc, says_grpc};
 
 /// What is kept of a response head.
 #[derive(Clone, Debug)]
 pub struct Head {
+    /// By which the answer is compared.
+    pub policy: Arc<Policy>,
     /// The status.
     pub status: StatusCode,
     /// From the request sent whole to the last byte of this head.
@@ -36,12 +38,14 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_FAILURES: [&[u8]; 6] = [b"2", b"4", b"12", b"13", b"14", b"15"];
 
 impl Head {
-    /// Keeps what the comparison needs: of the headers the default ones and these.
-    pub fn of<B>(response: &Response<B>, latency: Duration, names: &[HeaderName]) -> Self {
+    /// Keeps what the comparison needs: of the headers the default ones and those of the policy.
+    pub fn of<B>(response: &Response<B>, latency: Duration, policy: &Arc<Policy>) -> Self {
+        let names = policy.headers();
         let headers = response.headers();
         let grpc_status =
             if is_grpc(headers) { headers.get(GRPC_STATUS).map(copied) } else { None };
         Self {
+            policy: Arc::clone(policy),
             grpc_status,
             status: response.status(),
             latency,
@@ -83,8 +87,10 @@ pub(super) enum End {
 }
 
 /// How far the baseline's answer has come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
+    /// By which the pair is judged, whatever is reloaded meanwhile.
+    pub(super) policy: Arc<Policy>,
     head: OnceLock<Head>,
     /// From the trailers.
     grpc_status: OnceLock<HeaderValue>,
@@ -158,7 +164,12 @@ pub struct BaselineTap {
 }
 
 pub(super) fn new(mirror: Arc<Mirror>) -> (BaselineTap, BaselineSide) {
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(Progress {
+        policy: mirror.policy(),
+        head: OnceLock::new(),
+        grpc_status: OnceLock::new(),
+        length: AtomicU64::new(0),
+    });
     let (head_tx, head_seen) = oneshot::channel();
     let (end_tx, end) = oneshot::channel();
     let body = ReplyBody::new(mirror.config.max_body_bytes, &mirror.budget);
@@ -176,9 +187,9 @@ pub(super) fn new(mirror: Arc<Mirror>) -> (BaselineTap, BaselineSide) {
 impl BaselineTap {
     /// The response head is there, after this time.
     pub fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
-        let headers = self.mirror.policy.headers();
+        let policy = &self.progress.policy;
         // None where that panicked: the worker finds no head then.
-        let Some(head) = contained(|| Head::of(response, latency, headers)) else { return };
+        let Some(head) = contained(|| Head::of(response, latency, policy)) else { return };
         // Set once per call; a second head cannot come.
         drop(self.progress.head.set(head));
         if let Some(seen) = self.head_seen.take() {

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -15,12 +15,15 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use crate::exchange::Role;
+use crate::log_limit::LogLimit;
 use crate::upstream::{Dns, Sent, Target, Trust, Upstream, full_body};
 
 /// Events that may wait; more are not posted.
 const WAITING_MAX: usize = 32;
 /// To connect, and again for the whole of one try.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How often failures are logged at most.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 /// Pauses before the second try and those after it; after the last the event is given up.
 const PAUSES: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
@@ -67,15 +70,21 @@ pub fn start(
     let Webhook { target, path } = webhook;
     let (sender, mut events) = mpsc::channel::<Value>(WAITING_MAX);
     let receiver = Upstream::new(Role::Candidate, target, trust, TIMEOUT, dns)?;
+    let failures = LogLimit::new(LOG_EVERY);
     let work = async move {
         while let Some(event) = events.recv().await {
-            deliver(&receiver, &path, &Bytes::from(event.to_string())).await;
+            deliver(&receiver, &path, &Bytes::from(event.to_string()), &failures).await;
         }
     };
     Ok((sender, work))
 }
 
-async fn deliver(receiver: &Arc<Upstream>, path: &PathAndQuery, event: &Bytes) {
+async fn deliver(
+    receiver: &Arc<Upstream>,
+    path: &PathAndQuery,
+    event: &Bytes,
+    failures: &LogLimit,
+) {
     let mut pauses = PAUSES.into_iter();
     loop {
         let why = match timeout(TIMEOUT, post(receiver, path, event)).await {
@@ -84,7 +93,10 @@ async fn deliver(receiver: &Arc<Upstream>, path: &PathAndQuery, event: &Bytes) {
             Err(_) => "no answer in time".to_owned(),
         };
         let Some(pause) = pauses.next() else {
-            warn!(why, "an event could not be posted to the webhook");
+            if let Some(before) = failures.admit(Instant::now()) {
+                let not_logged_before = before;
+                warn!(why, not_logged_before, "an event could not be posted to the webhook");
+            }
             return;
         };
         sleep(pause).await;

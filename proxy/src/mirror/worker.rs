@@ -170,7 +170,7 @@ async fn call(
         mirror.note_reach(true);
         slot.answered(taken);
         route.metrics.candidate.latency.record(taken);
-        let mut head = Head::of(&response, taken, mirror.policy.headers());
+        let mut head = Head::of(&response, taken, &baseline.policy);
         match read_body(mirror, response.into_body(), &mut head, baseline).await {
             Some(body) => Called::Answered(head, body),
             None => Called::Failed(Some(taken)),
@@ -332,6 +332,7 @@ fn observe(
         baseline_failed: baseline.is_failure(),
         candidate_latency,
         candidate_failed,
+        client_left: false,
     };
     mirror.decide(|guardrail, now| guardrail.observe(&observation, now));
 }
@@ -368,7 +369,7 @@ async fn compared(
     theirs: Reply,
 ) -> Option<Looked> {
     mirror.probe(Stage::Compare);
-    let chosen = route.rules(|| mirror.policy.of(&route.label));
+    let chosen = route.rules(&ours.head.policy);
     let detail = chosen.wants_detail();
     if !detail && compare::same_bytes(&ours.side(), &theirs.side(), &chosen.rules) {
         return Some((Outcome::Matched, Some(Differences::default())));

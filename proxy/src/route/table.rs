@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::{LABELS_MAX, Template, label};
-use crate::compare::RouteRules;
+use crate::compare::{Policy, RouteRules};
 use crate::guardrail::gate::Gate;
 use crate::guardrail::window::Window;
 use crate::metrics::{Metrics, RouteMetrics};
@@ -24,7 +24,7 @@ pub struct Route {
     pub metrics: RouteMetrics,
     window: Mutex<Window>,
     gate: OnceLock<Gate>,
-    rules: OnceLock<RouteRules>,
+    rules: Mutex<Option<(Arc<Policy>, Arc<RouteRules>)>>,
 }
 
 impl Route {
@@ -34,7 +34,7 @@ impl Route {
             metrics: metrics.route(label),
             window: Mutex::new(Window::new()),
             gate: OnceLock::new(),
-            rules: OnceLock::new(),
+            rules: Mutex::default(),
         })
     }
 
@@ -43,10 +43,17 @@ impl Route {
         self.gate.get_or_init(ask)
     }
 
-    /// The rules that answers on this route are compared by, from `ask` where it was not asked for
-    /// before.
-    pub fn rules(&self, ask: impl FnOnce() -> RouteRules) -> &RouteRules {
-        self.rules.get_or_init(ask)
+    /// What this policy says of the route; kept, since it is nearly always the same one.
+    pub fn rules(&self, policy: &Arc<Policy>) -> Arc<RouteRules> {
+        let mut kept = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, rules)) = &*kept
+            && Arc::ptr_eq(of, policy)
+        {
+            return Arc::clone(rules);
+        }
+        let rules = Arc::new(policy.of(&self.label));
+        *kept = Some((Arc::clone(policy), Arc::clone(&rules)));
+        rules
     }
 
     /// Takes in the latency of a baseline call, mirrored or not.

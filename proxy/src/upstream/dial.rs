@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -19,6 +20,9 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a request whose connections all failed waits for other addresses.
 const ASK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A unix socket whose queue is full refuses at once, and is asked again after this.
+const QUEUE_FULL: Duration = Duration::from_millis(5);
 
 /// What a resolver answers.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
@@ -57,9 +61,16 @@ impl Default for Dns {
 /// Where a connection goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
-    addr: SocketAddr,
+    addr: Option<SocketAddr>,
     /// The dialer's when `addr` was last known to be current.
     generation: u64,
+}
+
+/// A connection, without TLS.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
 #[derive(Debug)]
@@ -69,6 +80,8 @@ pub(super) struct Dialer {
     dns: Dns,
     /// Set for a host that is an address itself and has no name to ask for.
     literal: Option<SocketAddr>,
+    /// Set for a unix socket, which stands for all of that.
+    socket: Option<PathBuf>,
     addresses: Mutex<Addresses>,
     /// Goes up when addresses are gone.
     generation: AtomicU64,
@@ -81,19 +94,39 @@ pub(super) struct Dialer {
 
 impl Dialer {
     pub(super) fn new(host: String, port: u16, dns: Dns) -> Arc<Self> {
+        Self::to(host, port, None, dns)
+    }
+
+    /// One that connects to a unix socket.
+    pub(super) fn local(path: PathBuf, dns: Dns) -> Arc<Self> {
+        Self::to(String::new(), 0, Some(path), dns)
+    }
+
+    fn to(host: String, port: u16, socket: Option<PathBuf>, dns: Dns) -> Arc<Self> {
         let literal = host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
         let asking = tokio::sync::Mutex::default();
         let (generation, due) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
         let addresses = Mutex::default();
         let started = Instant::now();
-        Arc::new(Self { host, port, dns, literal, addresses, generation, started, due, asking })
+        Arc::new(Self {
+            host,
+            port,
+            dns,
+            literal,
+            socket,
+            addresses,
+            generation,
+            started,
+            due,
+            asking,
+        })
     }
 
     /// Whether a connection may still be used, or goes where the name no longer points.
     pub(super) fn is_current(&self, peer: &mut Peer) -> bool {
         let generation = self.generation.load(Ordering::Acquire);
         if peer.generation != generation {
-            if !self.addresses().is_known(peer.addr) {
+            if !peer.addr.is_some_and(|addr| self.addresses().is_known(addr)) {
                 return false;
             }
             peer.generation = generation;
@@ -117,12 +150,30 @@ impl Dialer {
         }
     }
 
-    /// A connection to one of the addresses.
-    pub(super) async fn connect(self: &Arc<Self>) -> io::Result<(TcpStream, Peer)> {
+    /// A connection to the socket, or to one of the addresses.
+    pub(super) async fn connect(self: &Arc<Self>) -> io::Result<(Transport, Peer)> {
+        if let Some(path) = &self.socket {
+            let generation = self.generation.load(Ordering::Acquire);
+            let peer = Peer { addr: None, generation };
+            loop {
+                match UnixStream::connect(path).await {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        tokio::time::sleep(QUEUE_FULL).await;
+                    }
+                    connected => return Ok((Transport::Unix(connected?), peer)),
+                }
+            }
+        }
+        let (stream, peer) = self.connect_tcp().await?;
+        stream.set_nodelay(true)?;
+        Ok((Transport::Tcp(stream), peer))
+    }
+
+    async fn connect_tcp(self: &Arc<Self>) -> io::Result<(TcpStream, Peer)> {
         let generation = self.generation.load(Ordering::Acquire);
         if let Some(addr) = self.literal {
             let stream = TcpStream::connect(addr).await?;
-            return Ok((stream, Peer { addr, generation }));
+            return Ok((stream, Peer { addr: Some(addr), generation }));
         }
         let start = Instant::now();
         self.refresh_if_due(start);
@@ -146,7 +197,7 @@ impl Dialer {
             dialed => dialed,
         };
         let (stream, addr) = dialed?;
-        Ok((stream, Peer { addr, generation }))
+        Ok((stream, Peer { addr: Some(addr), generation }))
     }
 
     /// Tries addresses in their order, the next one when one fails or takes long.

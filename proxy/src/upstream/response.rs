@@ -7,17 +7,15 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 
-use super::dial::Peer;
 use super::streams::Slot;
-use super::{OutBody, Upstream};
+use super::{Idle, Upstream};
 
 /// What a response holds until its body is whole.
 #[derive(Debug)]
 pub(super) enum Lease {
     /// A connection of its own, which goes back to the pool.
-    Connection { upstream: Arc<Upstream>, sender: SendRequest<OutBody>, peer: Peer },
+    Connection { upstream: Arc<Upstream>, idle: Idle },
     /// A place on an HTTP/2 connection, which is free again when this is dropped.
     Stream { _slot: Slot },
 }
@@ -44,8 +42,8 @@ impl UpstreamBody {
     }
 
     fn put_back(&mut self) {
-        if let Some(Lease::Connection { upstream, sender, peer }) = self.lease.take() {
-            upstream.put_back(sender, peer);
+        if let Some(Lease::Connection { upstream, idle }) = self.lease.take() {
+            upstream.put_back(idle);
         }
     }
 }

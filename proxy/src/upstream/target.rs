@@ -1,11 +1,18 @@
-//! The address of an upstream, checked: scheme, host, port, path prefix.
+//! The address of an upstream, checked: scheme, host and port or unix socket, path prefix.
 
 use std::net::Ipv6Addr;
+use std::path::PathBuf;
 
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
+use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::ClientIdentity;
 use crate::compare::Origin;
+use crate::listen::proxy_protocol::Networks;
+
+/// The longest path that fits into a unix address on Linux, its end aside.
+const SOCKET_PATH_MAX: usize = 107;
 
 /// Where an upstream is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +23,14 @@ pub struct Target {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Connected to instead of host and port, which then only name it.
+    pub socket: Option<PathBuf>,
+    /// Asked for and expected in the certificate, unless it is the host.
+    pub tls_name: Option<ServerName<'static>>,
+    /// Told with the PROXY protocol that we speak for ourselves, from our addresses in these.
+    pub announced_from: Networks,
+    /// Shown where it asks for a client certificate.
+    pub client: Option<ClientIdentity>,
     /// Put before every path; empty, or with a leading and without a trailing slash.
     pub prefix: String,
     /// What `Host` says to it.
@@ -89,16 +104,41 @@ impl Target {
     /// A target without a prefix, with the defaults of how it is spoken to.
     pub fn new(tls: bool, host: String, port: u16) -> Self {
         let (host_header, protocol) = (HostHeader::default(), Protocol::default());
-        Self { tls, host, port, prefix: String::new(), host_header, protocol }
+        Self {
+            tls,
+            host,
+            port,
+            socket: None,
+            tls_name: None,
+            announced_from: Networks::default(),
+            client: None,
+            prefix: String::new(),
+            host_header,
+            protocol,
+        }
     }
 
-    /// Reads an http or https URL; a path is a prefix.
+    /// Reads an http or https URL; a path is a prefix. `http://unix:/run/app.sock:/prefix` is that of
+    /// a unix socket, as NGINX writes it: it needs no escapes, keeps the scheme, and could be no other
+    /// URL, since the port would be empty.
     ///
     /// # Errors
     /// What is wrong with it; the text never repeats user info.
     pub fn parse(url: &str) -> Result<Self, String> {
         if url.contains('#') {
             return Err("has a fragment".to_owned());
+        }
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        if let Some(place) = rest.strip_prefix("unix:").filter(|place| place.starts_with('/')) {
+            let (path, prefix) = place.split_once(':').unwrap_or((place, ""));
+            if !prefix.is_empty() && !prefix.starts_with('/') {
+                return Err("has a prefix without a leading slash".to_owned());
+            }
+            if path.len() > SOCKET_PATH_MAX {
+                return Err(format!("has a socket's path of over {SOCKET_PATH_MAX} bytes"));
+            }
+            let named = Self::parse(&format!("{scheme}://localhost{prefix}"))?;
+            return Ok(Self { socket: Some(PathBuf::from(path)), ..named });
         }
         let uri: Uri = url.parse().map_err(|error| format!("is no URL ({error})"))?;
         let tls = match uri.scheme_str() {
@@ -189,6 +229,21 @@ mod tests {
     }
 
     #[test]
+    fn a_unix_socket_stands_for_host_and_port_and_may_have_a_prefix() {
+        for (url, tls, path, prefix) in [
+            ("http://unix:/run/app.sock", false, "/run/app.sock", ""),
+            ("http://unix:/run/app.sock:/", false, "/run/app.sock", ""),
+            ("https://unix:/run/app.sock:/x/y/", true, "/run/app.sock", "/x/y"),
+        ] {
+            let target = Target::parse(url).unwrap();
+            assert_eq!(target.socket.as_deref(), Some(std::path::Path::new(path)), "{url}");
+            assert_eq!((target.tls, target.prefix.as_str()), (tls, prefix), "{url}");
+            assert_eq!(target.authority(), "localhost");
+        }
+        assert_eq!(Target::parse("http://unix:80/x").unwrap().socket, None);
+    }
+
+    #[test]
     fn what_is_no_base_url_is_refused_with_the_reason() {
         for (url, why) in [
             ("ftp://a", "scheme"),
@@ -206,6 +261,10 @@ mod tests {
             ("http://[a]:80", "host"),
             ("http://:80", "host"),
             ("http://", "URL"),
+            ("ftp://unix:/a", "scheme"),
+            ("http://unix:/a:b", "slash"),
+            ("http://unix:/a:/b?x=1", "query"),
+            ("http://unix:a", "port"),
             ("http://a b", "URL"),
             ("", "URL"),
         ] {

@@ -21,6 +21,11 @@ pub(crate) struct Certificates {
 }
 
 pub(crate) fn certificates() -> Certificates {
+    certificates_for("localhost")
+}
+
+/// Of a server of this name, or a client.
+pub(crate) fn certificates_for(name: &str) -> Certificates {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     // Its own name, or OpenSSL takes what it signs for self-signed.
@@ -28,7 +33,7 @@ pub(crate) fn certificates() -> Certificates {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = authority.self_signed(&authority_key).unwrap().pem();
     let key = KeyPair::generate().unwrap();
-    let chain = CertificateParams::new(vec!["localhost".to_owned()])
+    let chain = CertificateParams::new(vec![name.to_owned()])
         .unwrap()
         .signed_by(&key, &Issuer::new(authority, authority_key))
         .unwrap();

@@ -119,6 +119,44 @@ async fn with_an_address_of_their_own_the_traffic_port_forwards_every_path() {
 }
 
 #[tokio::test]
+async fn with_a_prefix_the_baselines_own_metrics_and_health_are_traffic() {
+    let baseline = fixed("{}").await;
+    let mut proxy = proxy(baseline.addr, refusing().await, |config| {
+        config.admin_prefix = "/_mirrorlab".to_owned();
+    })
+    .await;
+    let paths = ["/metrics", "/healthz", "/readyz", "/control/status", "/_mirrorlab"];
+    for path in paths {
+        assert_eq!(proxy.get(path).await.text().await.unwrap(), "{}", "{path}");
+    }
+    assert_eq!(baseline.count(), paths.len());
+    for path in ["/metrics", "/healthz", "/readyz", "/control/status", "/control/report"] {
+        let answer = proxy.get(&format!("/_mirrorlab{path}")).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_ne!(answer.text().await.unwrap(), "{}", "{path}");
+    }
+    let disabled = proxy.client.post(proxy.url("/_mirrorlab/control/disable")).send().await;
+    let disabled = disabled.unwrap();
+    assert_eq!(disabled.status(), 200);
+    assert_eq!(baseline.count(), paths.len());
+    let own = own(baseline.addr).await;
+    proxy.app.traffic = own.app.admin.unwrap();
+    assert_eq!(proxy.get("/_mirrorlab/healthz").await.status(), 200);
+    for path in ["/healthz", "/_mirrorlab/other"] {
+        assert_eq!(proxy.get(path).await.status(), 404, "{path}");
+    }
+}
+
+/// With an address for the admin endpoints and a prefix.
+async fn own(baseline: std::net::SocketAddr) -> crate::support::Proxy {
+    proxy(baseline, refusing().await, |config| {
+        config.admin = Some(config.listen);
+        config.admin_prefix = "/_mirrorlab".to_owned();
+    })
+    .await
+}
+
+#[tokio::test]
 async fn other_paths_on_a_shared_port_are_traffic() {
     let baseline = fixed("{}").await;
     let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;

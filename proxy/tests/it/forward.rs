@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use proxy::upstream::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use crate::eventually;
 use crate::support::{
-    fixed, hung, in_time, json, proxy, raw, read_head, refusing, status, text, upstream, writes,
+    fixed, hung, in_time, json, proxy, raw, read_head, refusing, silent, status, text, upstream,
+    writes,
 };
 
 #[tokio::test]
@@ -205,6 +207,36 @@ async fn a_baseline_without_an_answer_in_time_is_a_504() {
 }
 
 #[tokio::test]
+async fn a_baseline_may_take_its_time_to_answer_and_not_to_connect() {
+    let slow = upstream(|_| async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        text("at last")
+    })
+    .await;
+    let short = Duration::from_millis(50);
+    let patient = proxy(slow.addr, refusing().await, |config| config.connect_timeout = short).await;
+    assert_eq!(in_time(patient.get("/")).await.status(), 200);
+
+    let (silent, _queued) = silent().await;
+    let proxy = proxy(silent, refusing().await, |config| config.connect_timeout = short).await;
+    let response = in_time(proxy.get("/")).await;
+    assert_eq!(response.status(), 504);
+    let body: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(body["reason"], "no connection in time");
+}
+
+#[tokio::test]
+async fn a_candidate_that_takes_no_connection_is_given_up_after_the_same_time() {
+    let (silent, _queued) = silent().await;
+    let proxy = proxy(fixed("{}").await.addr, silent, |config| {
+        config.connect_timeout = Duration::from_millis(50);
+        config.mirror.timeout = Duration::from_secs(3600);
+    })
+    .await;
+    in_time(proxy.expect_outcome("/", "candidate_failed")).await;
+}
+
+#[tokio::test]
 async fn a_slow_upload_is_not_a_slow_baseline() {
     let baseline = fixed("{}").await;
     let limit = Duration::from_millis(200);
@@ -346,4 +378,63 @@ async fn a_head_request_has_its_headers_and_no_body() {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-length"], "7");
     assert!(in_time(response.bytes()).await.unwrap().is_empty());
+}
+
+/// An upstream whose answers have heads of different sizes.
+async fn large_heads() -> crate::support::Upstream {
+    upstream(|seen| async move {
+        let mut answer = text("ok");
+        let headers = answer.headers_mut();
+        // Over HTTP/2 the target is a whole URL.
+        let (name, lines, length) = match seen.target.rsplit('/').next().unwrap() {
+            "lines" => ("x-line", 101, 1),
+            "cookies" => ("set-cookie", 160, 20),
+            "large" => ("x-large", 50, 4000),
+            _ => ("x-huge", 50, 20_000),
+        };
+        for number in 0..lines {
+            let value = format!("c{number}={}", "v".repeat(length));
+            headers.append(name, value.parse().unwrap());
+        }
+        answer
+    })
+    .await
+}
+
+#[tokio::test]
+async fn answers_with_many_or_large_header_lines_pass_from_baseline_and_candidate_alike() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let (baseline, candidate) = (large_heads().await, large_heads().await);
+        let proxy = proxy(baseline.addr, candidate.addr, |config| {
+            config.baseline.protocol = protocol;
+            config.candidate.protocol = protocol;
+        })
+        .await;
+        for (path, name, lines) in
+            [("/lines", "x-line", 101), ("/cookies", "set-cookie", 160), ("/large", "x-large", 50)]
+        {
+            // By hand: the usual client takes no more than 100 lines itself.
+            let mut client = proxy.connect().await;
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let head = in_time(read_head(&mut client)).await;
+            assert!(head.starts_with("HTTP/1.1 200"), "{path} over {protocol:?}");
+            let found = head.lines().filter(|line| line.to_lowercase().starts_with(name)).count();
+            assert_eq!(found, lines, "{path} over {protocol:?}");
+        }
+        eventually!(proxy.outcomes().await == [("matched".to_owned(), 3.0)]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_head_is_over_the_limit_is_a_502_and_a_failed_copy() {
+    let (large, small) = (large_heads().await, fixed("{}").await);
+    let limit = |config: &mut proxy::config::Config| config.answer_heads.bytes = 100_000;
+    let proxy = proxy(large.addr, small.addr, limit).await;
+    let response = proxy.get("/large").await;
+    assert_eq!(response.status(), 502);
+    let body: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(body["reason"], "response header too large");
+    let proxy = crate::support::proxy(small.addr, large.addr, limit).await;
+    proxy.expect_outcome("/large", "candidate_failed").await;
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::limits::Limits;
+use proxy::limits::pace::Pace;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -246,6 +247,145 @@ async fn without_a_limit_a_body_may_be_of_any_size() {
     let baseline = upstream(|_| async { status(204) }).await;
     let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
     assert_eq!(in_time(proxy.post("/", vec![1; 3 << 20])).await.status(), 204);
+}
+
+#[tokio::test]
+async fn an_upload_that_trickles_is_408_and_its_place_is_free_again() {
+    let proxy = limited(|limits| {
+        limits.read = Pace { period: Duration::from_millis(300), rate: 1000 };
+        limits.requests_in_flight = 1;
+    })
+    .await;
+    let mut stream = proxy.connect().await;
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let (mut reading, mut writing) = stream.into_split();
+    let trickle = tokio::spawn(async move {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let mut answer = vec![0; 12];
+    in_time(reading.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 408");
+    assert_eq!(refused(&proxy, "read_timeout").await, 1.0);
+    drop(reading);
+    in_time(trickle).await.unwrap();
+    assert_eq!(in_time(proxy.post("/", vec![1; 10])).await.status(), 200);
+    eventually!(all_outcomes(&proxy).await == 2.0);
+}
+
+#[tokio::test]
+async fn an_upload_over_http_2_that_never_ends_is_408() {
+    let proxy = limited(|limits| {
+        limits.read = Pace { period: Duration::from_millis(200), rate: 1 };
+    })
+    .await;
+    let (sender, connection) = h2::client::handshake(proxy.connect().await).await.unwrap();
+    tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = http::Request::post("http://x/").body(()).unwrap();
+    let (answer, _never_ended) = sender.send_request(request, false).unwrap();
+    assert_eq!(in_time(answer).await.unwrap().status(), 408);
+    assert_eq!(refused(&proxy, "read_timeout").await, 1.0);
+}
+
+/// A baseline with an answer that fills all buffers.
+async fn large() -> Proxy {
+    let baseline = upstream(|_| async { text("x".repeat(32 << 20)) }).await;
+    proxy(baseline.addr, refusing().await, |config| {
+        config.mirror.fraction = 0.0;
+        config.forward.limits.write = Pace { period: Duration::from_millis(300), rate: 1000 };
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_ends_its_connection() {
+    let proxy = large().await;
+    let mut stream = proxy.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    eventually!(refused(&proxy, "write_timeout").await == 1.0);
+    eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 0.0);
+    drop(stream);
+}
+
+#[tokio::test]
+async fn an_answer_over_http_2_whose_window_stays_shut_ends_its_connection() {
+    let proxy = large().await;
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let io = proxy.connect().await;
+    let (sender, connection) = builder.handshake::<_, bytes::Bytes>(io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = http::Request::get("http://x/").body(()).unwrap();
+    let (answer, _) = sender.send_request(request, true).unwrap();
+    let answer = in_time(answer).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    in_time(connection).await.unwrap().ok();
+    assert_eq!(refused(&proxy, "write_timeout").await, 1.0);
+    eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 0.0);
+}
+
+#[tokio::test]
+async fn one_client_cannot_take_all_places() {
+    let baseline = hung().await;
+    let proxy = proxy(baseline.addr, refusing().await, |config| {
+        config.forward.limits.requests_in_flight = 3;
+        config.forward.limits.requests_per_client = 2;
+        config.forward.baseline_timeout = Duration::from_secs(3600);
+    })
+    .await;
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut stream = proxy.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        waiting.push(stream);
+    }
+    eventually!(baseline.count() == 2);
+    let response = in_time(proxy.get("/")).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(refused(&proxy, "client_requests_in_flight").await, 1.0);
+    // Another address of this machine.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    if socket.bind("127.0.0.2:0".parse().unwrap()).is_ok() {
+        let mut other = socket.connect(proxy.app.traffic).await.unwrap();
+        other.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        eventually!(baseline.count() == 3);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_back_request_after_request_is_closed() {
+    const BATCH: usize = 20;
+    let baseline = hung().await;
+    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let (mut sender, connection) = h2::client::handshake(proxy.connect().await).await.unwrap();
+    let connection = tokio::spawn(connection);
+    while !connection.is_finished() {
+        let before = baseline.count();
+        assert!(before < 1000, "not closed");
+        let mut batch = Vec::new();
+        for _ in 0..BATCH {
+            let Ok(ready) = in_time(sender.clone().ready()).await else { break };
+            sender = ready;
+            let request = http::Request::get("http://x/").body(()).unwrap();
+            batch.extend(sender.send_request(request, true));
+        }
+        // Handed over before they are taken back: of others the library itself has a limit.
+        eventually!(connection.is_finished() || baseline.count() == before + batch.len());
+        for (_, stream) in &mut batch {
+            stream.send_reset(h2::Reason::CANCEL);
+        }
+        drop(batch);
+        eventually!(
+            connection.is_finished() || proxy.metric("mirror_requests_in_flight", &[]).await == 0.0
+        );
+    }
+    in_time(connection).await.unwrap().ok();
+    assert_eq!(refused(&proxy, "resets").await, 1.0);
 }
 
 type Http2 = hyper::client::conn::http2::SendRequest<http_body_util::Empty<bytes::Bytes>>;

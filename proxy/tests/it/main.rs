@@ -4,6 +4,7 @@
 mod certificates;
 mod support;
 
+mod answers;
 mod capacity;
 mod control;
 mod evidence;
@@ -23,6 +24,7 @@ mod process;
 mod protocols;
 mod report;
 mod rules;
+mod servers;
 mod shutdown;
 mod streaming;
 mod tidy;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::certificates::{TempFile, certificates};
 use crate::support::{fixed, hung, in_time, read_head, refusing};
 
 pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
@@ -133,6 +134,146 @@ async fn a_log_that_nobody_takes_costs_no_client_an_answer() {
     assert_eq!(process.exit_code().await, Some(0));
 }
 
+#[tokio::test]
+async fn a_full_pipe_for_the_log_delays_no_client_and_no_end_and_what_is_dropped_is_counted() {
+    let baseline = fixed("{}").await;
+    let url = format!("http://{}", baseline.addr);
+    let settings = [
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("BASELINE_URL", url.as_str()),
+        ("CANDIDATE_URL", url.as_str()),
+        ("LOG_FORMAT", "json"),
+        ("LOG_LEVEL", "trace"),
+        // Of each frame it has something to say.
+        ("BASELINE_HTTP", "2"),
+        ("CANDIDATE_HTTP", "2"),
+    ];
+    let mut child = command(&settings).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let ready = lines.find_map(|line| line.ok().filter(|line| line.contains("\"ready\""))).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let addr = ready["fields"]["traffic"].as_str().unwrap().parse().unwrap();
+    let mut process = Process { child, addr, log: std::sync::Arc::default() };
+    // From here on nobody reads, and nobody closes: `lines` lives until the end.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = async |path: &str| {
+        let answer = in_time(client.get(format!("http://{addr}{path}")).send()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    };
+    crate::eventually!({
+        get("/").await;
+        let metrics = get("/metrics").await;
+        crate::support::sum(&metrics, "mirror_log_lines_dropped_total", &[]) > 0.0
+    });
+    get("/readyz").await;
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(0));
+    drop(lines);
+}
+
+#[tokio::test]
+async fn sighup_shows_the_renewed_certificate_and_keeps_the_old_one_where_the_new_is_bad() {
+    let (old, new) = (certificates(), certificates());
+    let (chain, key) = (TempFile::new(&old.chain), TempFile::new(&old.key));
+    let settings = [("TLS_CERT", chain.path()), ("TLS_KEY", key.path())];
+    let baseline = fixed("{}").await;
+    let process = start(baseline.addr, refusing().await, &settings).await;
+    let get = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut kept = old.connect(process.addr, &[]).await;
+    std::fs::write(chain.path(), &new.chain).unwrap();
+    process.signal("HUP");
+    crate::eventually!(process.log().contains("not reloaded"));
+    assert!(process.log().contains("TLS_KEY"), "{}", process.log());
+    old.connect(process.addr, &[]).await;
+    std::fs::write(key.path(), &new.key).unwrap();
+    process.signal("HUP");
+    crate::eventually!(process.log().contains("\"reloaded"));
+    let mut renewed = new.connect(process.addr, &[]).await;
+    renewed.write_all(get).await.unwrap();
+    in_time(async {
+        let (mut metrics, mut part) = (String::new(), [0; 4096]);
+        while !metrics.contains("mirror_reloads_total{result=\"done\"} 1") {
+            let read = renewed.read(&mut part).await.unwrap();
+            metrics.push_str(std::str::from_utf8(&part[..read]).unwrap());
+        }
+        assert!(metrics.contains("mirror_reloads_total{result=\"failed\"} 1"), "{metrics}");
+    })
+    .await;
+    // A connection from before goes on.
+    kept.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut begin = [0; 12];
+    in_time(kept.read_exact(&mut begin)).await.unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn sighup_reads_the_file_of_rules_anew() {
+    let rules = TempFile::new("");
+    let (baseline, candidate) = (fixed(r#"{"x":1}"#).await, fixed(r#"{"x":2}"#).await);
+    let settings = [("MIRROR_CONFIG", rules.path())];
+    let process = start(baseline.addr, candidate.addr, &settings).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = async |path: &str| {
+        let answer = client.get(format!("http://{}{path}", process.addr)).send();
+        in_time(answer).await.unwrap().text().await.unwrap()
+    };
+    let outcomes = async |outcome: &str| {
+        let label = format!("outcome=\"{outcome}\"");
+        crate::support::sum(&get("/metrics").await, "mirror_outcomes_total", &[&label])
+    };
+    get("/").await;
+    crate::eventually!(outcomes("mismatched").await == 1.0);
+    std::fs::write(rules.path(), "[compare]\nignore = [\"$.x\"]\n").unwrap();
+    process.signal("HUP");
+    crate::eventually!(process.log().contains("\"reloaded"));
+    get("/").await;
+    crate::eventually!(outcomes("matched").await == 1.0);
+    assert_eq!(outcomes("mismatched").await, 1.0);
+}
+
+#[tokio::test]
+async fn signals_without_a_meaning_do_nothing_and_sigquit_ends_it_at_once() {
+    let baseline = hung().await;
+    let settings = [("DRAIN_TIMEOUT", "1h"), ("BASELINE_TIMEOUT", "1h")];
+    let mut process = start(baseline.addr, refusing().await, &settings).await;
+    for name in ["USR1", "USR2", "ALRM", "IO", "HUP"] {
+        process.signal(name);
+    }
+    // The last of them has left its line, so that the others were taken too.
+    crate::eventually!(process.log().contains("\"reloaded"));
+    let _client = process.request().await;
+    crate::eventually!(baseline.count() == 1);
+    process.signal("QUIT");
+    assert_eq!(process.exit_code().await, Some(1));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_takes_all_descriptors_there_are_and_says_when_they_are_few() {
+    for (limit, warns) in [("ulimit -Sn 200; ulimit -Hn 20000", false), ("ulimit -n 200", true)] {
+        let script = format!("{limit}; exec {}", env!("CARGO_BIN_EXE_mirrorlab-proxy"));
+        let mut child = Command::new("sh");
+        child.args(["-c", &script]).env_clear().env("LISTEN_ADDR", "127.0.0.1:0");
+        let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut log = String::new();
+        for line in lines {
+            log.push_str(&line.unwrap());
+            if log.contains("ready") {
+                break;
+            }
+        }
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let [soft, hard] = [3, 4].map(|at| files.split_whitespace().nth(at));
+        assert_eq!(soft, hard, "{files}");
+        assert_eq!(log.contains("fewer file descriptors"), warns, "{log}");
+    }
+}
+
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -160,6 +301,11 @@ fn unknown_arguments_are_code_2_and_help_is_0() {
     let help = command(&[]).arg("--help").output().unwrap();
     assert_eq!(help.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&help.stdout).contains("--healthcheck"));
+    for help in ["--help", "-h"] {
+        let help = command(&[]).args(["report", help]).output().unwrap();
+        assert_eq!(help.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&help.stdout).contains("--min-pairs"));
+    }
 }
 
 #[tokio::test]

@@ -199,7 +199,7 @@ async fn a_report_is_had_over_https_too() {
     let url = format!("https://localhost:{}", proxy.app.traffic.port());
     let authority = TempFile::new(&certificates.authority);
     let (code, said) = ask(&url, &[("UPSTREAM_CA", authority.path())], &[]).await;
-    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("all routes: not enough data, 0 pairs"), "{said}");
     let (code, said) = ask(&url, &[], &[]).await;
     assert_eq!(code, Some(2), "nobody vouches for it: {said}");

@@ -76,3 +76,32 @@ async fn idle_connections_do_not_hold_it_up() {
     let _idle = proxy.connect().await;
     assert_eq!(in_time(proxy.app.shutdown()).await.cut, 0);
 }
+
+#[tokio::test]
+async fn for_the_drain_delay_it_is_not_ready_and_serves_all_the_same() {
+    let delay = Duration::from_millis(500);
+    let proxy = proxy(fixed("{}").await.addr, refusing().await, |config| {
+        config.drain_delay = delay;
+        config.drain_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let url = |path: &str| format!("http://{}{path}", proxy.app.traffic);
+    let (ready, traffic) = (url("/readyz"), url("/"));
+    assert_eq!(crate::support::client().get(&ready).send().await.unwrap().status(), 200);
+    let begun = std::time::Instant::now();
+    let shutdown = tokio::spawn(proxy.app.shutdown());
+    let mut served = 0;
+    loop {
+        // A new client each time, and with it a new connection.
+        let ask = |url: &str| crate::support::client().get(url).send();
+        let Ok(answer) = ask(&ready).await else { break };
+        let Ok(traffic) = ask(&traffic).await else { break };
+        if answer.status() == 503 {
+            assert_eq!(traffic.status(), 200);
+            served += 1;
+        }
+    }
+    assert!(served > 0, "nothing was served while it was not ready");
+    assert!(begun.elapsed() >= delay, "it stopped before its time");
+    assert_eq!(in_time(shutdown).await.unwrap().cut, 0);
+}

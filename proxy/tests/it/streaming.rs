@@ -112,7 +112,10 @@ async fn a_client_is_asked_for_its_body_when_the_baseline_asks() {
         }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing().await, |config| {
+        config.forward.continue_patience = Duration::from_secs(3600);
+    })
+    .await;
     let mut client = proxy.connect().await;
     client.write_all(EXPECTING).await.unwrap();
     let head = in_time(heads.recv()).await.unwrap().to_lowercase();
@@ -154,17 +157,22 @@ async fn a_baseline_that_wants_no_body_gets_none_and_the_client_is_not_asked() {
     eventually!(proxy.outcome("body_incomplete").await == 1.0);
 }
 
-#[tokio::test]
-async fn a_baseline_that_does_not_know_expect_gets_the_body_after_its_time() {
-    let baseline = raw(|mut stream| async move {
+/// A baseline that reads a body of five bytes and never sends a 100.
+async fn unasking() -> std::net::SocketAddr {
+    raw(|mut stream| async move {
         read_head(&mut stream).await;
         let mut body = [0; 5];
         stream.read_exact(&mut body).await.unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     })
-    .await;
-    let proxy = proxy(baseline, refusing().await, |config| {
-        config.forward.baseline_timeout = Duration::from_millis(100);
+    .await
+}
+
+#[tokio::test]
+async fn a_baseline_that_does_not_know_expect_gets_the_body_after_a_while() {
+    let proxy = proxy(unasking().await, refusing().await, |config| {
+        config.forward.continue_patience = Duration::from_millis(100);
+        config.forward.baseline_timeout = Duration::from_secs(3600);
     })
     .await;
     let mut client = proxy.connect().await;
@@ -172,6 +180,42 @@ async fn a_baseline_that_does_not_know_expect_gets_the_body_after_its_time() {
     assert_eq!(in_time(read_head(&mut client)).await, "HTTP/1.1 100 Continue\r\n\r\n");
     client.write_all(b"hello").await.unwrap();
     assert!(in_time(read_head(&mut client)).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn a_body_that_the_client_sends_without_being_asked_goes_on_at_once() {
+    let baseline = unasking().await;
+    let proxy = proxy(baseline, refusing().await, |config| {
+        config.forward.continue_patience = Duration::from_secs(3600);
+        config.forward.baseline_timeout = Duration::from_secs(3600);
+    })
+    .await;
+    let with_the_head = [EXPECTING, b"hello"].concat();
+    for parts in [[with_the_head.as_slice(), b""], [EXPECTING, b"hello"]] {
+        let mut client = proxy.connect().await;
+        client.write_all(parts[0]).await.unwrap();
+        if !parts[1].is_empty() {
+            eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 1.0);
+            client.write_all(parts[1]).await.unwrap();
+        }
+        assert_eq!(in_time(read_head(&mut client)).await, "HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(in_time(read_head(&mut client)).await.starts_with("HTTP/1.1 200 OK"));
+        drop(client);
+        eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_it_was_asked_for_its_body_is_noticed_at_once() {
+    let proxy = proxy(unasking().await, refusing().await, |config| {
+        config.forward.continue_patience = Duration::from_secs(3600);
+    })
+    .await;
+    let mut client = proxy.connect().await;
+    client.write_all(EXPECTING).await.unwrap();
+    eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 1.0);
+    drop(client);
+    eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 0.0);
 }
 
 #[tokio::test]

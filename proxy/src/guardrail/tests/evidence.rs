@@ -265,7 +265,9 @@ fn delay(seed: u64, times: f64, errors: f64, most: usize) -> Option<usize> {
         Duration::from_secs_f64(0.01 * (0.5 * normal).exp() * times)
     };
     let mut fails = self::dice(seed + 99);
-    (1..=most).find(|_| {
+    (1..=most).find(|pair| {
+        // Far enough apart that none overlaps another.
+        let now = later(now, Duration::from_secs(*pair as u64));
         let pair = Observation {
             baseline_latency: latency(1.0),
             baseline_p99: Duration::from_secs(1),

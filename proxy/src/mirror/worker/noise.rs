@@ -153,7 +153,7 @@ impl Probe {
         let response = self.noise.secondary.send(copy, &sent, false).await;
         let response = response.map_err(|error| error.reason())?;
         let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
-        let mut head = Head::of(&response, latency, self.mirror.policy.headers());
+        let mut head = Head::of(&response, latency, &progress.policy);
         let body = read_body(&self.mirror, response.into_body(), &mut head, progress).await;
         Ok(Reply { head, body: body.ok_or("answer broken off")? })
     }
