@@ -177,17 +177,15 @@ impl Report {
         samples.is_some_and(|samples| samples >= noise::ENOUGH)
     }
 
-    /// Whether a pair that is not taken in yet differs in anything that is not noise. What was not
-    /// listed counts as what was.
-    pub fn net_differs(&self, route: &str, differences: &Differences) -> bool {
-        let found = &differences.found;
-        match self.routes.get(route) {
-            _ if found.is_empty() => differences.more,
-            Some(Route { fields, numbers, .. }) => {
-                fields.is_net_found(differences, numbers.compared)
-            }
-            None => true,
-        }
+    /// The fields in which a pair that is not taken in yet differs beyond noise; `None` for none. What
+    /// was not listed counts as what was.
+    pub fn net_fields<'d>(&self, route: &str, found: &'d Differences) -> Option<Vec<&'d str>> {
+        let fields = match self.routes.get(route) {
+            Some(Route { fields, numbers, .. }) => fields.net_fields(found, numbers.compared),
+            None => found.found.iter().map(|difference| difference.field.as_str()).collect(),
+        };
+        let unlisted = found.found.is_empty() && found.more;
+        (unlisted || !fields.is_empty()).then_some(fields)
     }
 
     /// Pairs taken in.

@@ -320,13 +320,18 @@ impl Fields {
         index.is_some_and(|index| self.is_noise_at(*index, compared))
     }
 
-    /// Whether any of these differences says something of the candidate, before they are recorded.
-    pub fn is_net_found(&self, differences: &Differences, compared: u64) -> bool {
+    /// The fields in which these differences say something of the candidate, before they are recorded.
+    pub fn net_fields<'d>(&self, differences: &'d Differences, compared: u64) -> Vec<&'d str> {
         let repeating = self.repeating(Stream::Raw, differences);
-        differences.found.iter().any(|difference| {
-            let repeats = repeating.contains(&difference.field.as_str());
-            !self.is_noise_like(difference, repeats, compared)
-        })
+        let mut fields = Vec::new();
+        for difference in &differences.found {
+            let field = difference.field.as_str();
+            let repeats = repeating.contains(&field);
+            if !fields.contains(&field) && !self.is_noise_like(difference, repeats, compared) {
+                fields.push(field);
+            }
+        }
+        fields
     }
 
     fn is_noise_at(&self, index: u16, compared: u64) -> bool {
