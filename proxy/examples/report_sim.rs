@@ -24,6 +24,7 @@ const LIMIT: u64 = 100_000;
 /// The defaults of the settings.
 const ALLOWED: Allowed = Allowed {
     mismatch_rate: 0.01,
+    status_rate: 0.0025,
     error_delta: 0.005,
     latency_ratio: 1.15,
     latency_floor: Duration::from_millis(2),

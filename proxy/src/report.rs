@@ -73,6 +73,9 @@ pub struct Numbers {
     pub without_content: u64,
     /// Those with content that nobody could compare: too large, or no memory for it.
     pub unknown: u64,
+    /// Those with statuses of different classes and no failure (5xx), which counts as an error; a
+    /// snapshot has them net of noise.
+    pub other_class: u64,
     /// Those whose answers differ.
     pub mismatched: u64,
     /// Those that differ in a field that is not noise.
@@ -216,6 +219,7 @@ impl Report {
         let Route { rank, numbers, fields } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
+        let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
         let field = |field: &Arc<Field>| FieldSnapshot {
             net: samples.net(field, compared),
             is_noise: field.name.as_ref() != fields::OTHER && fields.is_noise(field, compared),
@@ -225,7 +229,11 @@ impl Report {
             route: Arc::clone(label),
             rank: *rank,
             mirroring: None,
-            numbers: Numbers { net_mismatched: fields.net_pairs(compared), ..numbers.clone() },
+            numbers: Numbers {
+                net_mismatched: fields.net_pairs(compared),
+                other_class,
+                ..numbers.clone()
+            },
             fields: fields.all().map(field).collect(),
             noise_pairs: samples.all,
         })
@@ -274,6 +282,8 @@ impl Numbers {
             self.without_content += 1;
         }
         self.mismatched += u64::from(differs);
+        let other_class = differences.found.iter().any(fields::is_other_class);
+        self.other_class += u64::from(other_class);
         differs
     }
 
@@ -283,6 +293,7 @@ impl Numbers {
         self.compared += other.compared;
         self.without_content += other.without_content;
         self.unknown += other.unknown;
+        self.other_class += other.other_class;
         self.mismatched += other.mismatched;
         self.net_mismatched += other.net_mismatched;
         self.baseline_alone_failed += other.baseline_alone_failed;

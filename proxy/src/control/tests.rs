@@ -57,6 +57,7 @@ fn report_of_one_pair() -> Summary {
     snapshot.routes = report.snapshot(&route).into_iter().collect();
     let allowed = Allowed {
         mismatch_rate: 0.01,
+        status_rate: 0.0025,
         error_delta: 0.005,
         latency_ratio: 1.15,
         latency_floor: Duration::from_millis(2),

@@ -94,6 +94,8 @@ pub struct Field {
     pub seen: Option<(SystemTime, SystemTime)>,
     /// The first ones that are not alike.
     pub examples: Vec<Arc<Example>>,
+    /// Pairs with a status of another class, of the baseline's or the candidate's failures none.
+    other_class: u64,
     kinds: u32,
 }
 
@@ -109,6 +111,7 @@ impl Field {
             raw_in_samples: 0,
             seen: None,
             examples: Vec::new(),
+            other_class: 0,
             kinds: 0,
         }
     }
@@ -120,6 +123,7 @@ impl Field {
             return;
         }
         self.raw += 1;
+        self.other_class += u64::from(is_other_class(difference));
         let since = self.seen.map_or(now, |(since, _)| since);
         self.seen = Some((since, now));
         if !self.wants(difference) {
@@ -355,6 +359,12 @@ impl Fields {
         self.samples.may_be_chance(field, noise, compared)
     }
 
+    /// Pairs with a status of another class where that is noise.
+    pub fn noisy_classes(&self, compared: u64) -> u64 {
+        let noisy = self.kept.iter().filter(|field| self.is_noise(field, compared));
+        noisy.map(|field| field.other_class).sum()
+    }
+
     fn is_net(&self, set: &[u16], compared: u64) -> bool {
         set.iter().any(|index| !self.is_noise_at(*index, compared))
     }
@@ -366,6 +376,16 @@ impl Fields {
         let net = self.sets.iter().filter(|(set, _)| !set.iter().all(is_noise));
         net.map(|(_, pairs)| pairs).sum::<u64>() + self.without_set[1]
     }
+}
+
+/// Whether one status is of another class than the other, and neither of them a failure.
+pub fn is_other_class(difference: &Difference) -> bool {
+    let class = |status: &Option<String>| status.as_ref().and_then(|it| it.bytes().next());
+    let (ours, theirs) = (class(&difference.baseline), class(&difference.candidate));
+    difference.kind == Kind::Status
+        && difference.field == "status"
+        && ours != theirs
+        && ![ours, theirs].contains(&Some(b'5'))
 }
 
 /// What is judged together: a path, the kind of difference, and what the candidate's value is like.

@@ -50,6 +50,9 @@ impl Summary {
 pub struct Thresholds {
     /// `REPORT_MISMATCH_RATE`.
     pub mismatch_rate: f64,
+    /// `REPORT_STATUS_RATE`.
+    #[serde(default)]
+    pub status_rate: f64,
     /// `ABORT_ERROR_DELTA`.
     pub error_delta: f64,
     /// `ABORT_P99_RATIO`.
@@ -95,6 +98,12 @@ pub struct Mismatches {
     /// Their share of all pairs with content.
     #[serde(default)]
     pub unknown_share: f64,
+    /// Pairs with a status of another class, net of noise, failures aside.
+    #[serde(default)]
+    pub other_class: u64,
+    /// Their share is not above this.
+    #[serde(default)]
+    pub other_class_upper: f64,
     /// Pairs that differ.
     pub raw: u64,
     /// Pairs that differ in a field that is not noise.

@@ -6,6 +6,7 @@ use crate::compare::{Difference, Kind, Traits};
 pub(super) const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 pub(super) const ALLOWED: Allowed = Allowed {
     mismatch_rate: 0.01,
+    status_rate: 0.0025,
     error_delta: 0.005,
     latency_ratio: 1.15,
     latency_floor: Duration::from_millis(2),

@@ -98,6 +98,13 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
         100.0 * allowed.mismatch_rate,
         mark(scope.mismatches.verdict)
     )?;
+    let Mismatches { other_class, other_class_upper, .. } = scope.mismatches;
+    writeln!(
+        out,
+        "  statuses     {other_class} of another class, up to {:.2} %; allowed {:.2} %",
+        100.0 * other_class_upper,
+        100.0 * allowed.status_rate,
+    )?;
     let Mismatches { unknown, unknown_share, .. } = scope.mismatches;
     if unknown > 0 {
         let share = 100.0 * unknown_share;

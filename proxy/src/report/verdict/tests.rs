@@ -216,3 +216,15 @@ fn pairs_that_nobody_could_compare_count_against_a_pass_and_are_named() {
     numbers.net_mismatched = 1_000;
     assert_eq!(judge(&numbers, &ALLOWED, ALPHA).mismatches.verdict, Verdict::Fail);
 }
+
+#[test]
+fn a_candidate_that_answers_404_now_and_then_does_not_pass() {
+    let mut numbers = Numbers { pairs: 100_000, compared: 100_000, ..Numbers::default() };
+    assert_eq!(judge(&numbers, &ALLOWED, ALPHA).mismatches.verdict, Verdict::Pass);
+    numbers.net_mismatched = 400;
+    assert_eq!(judge(&numbers, &ALLOWED, ALPHA).mismatches.verdict, Verdict::Pass);
+    numbers.other_class = 400;
+    let scope = judge(&numbers, &ALLOWED, ALPHA);
+    assert_eq!(scope.mismatches.verdict, Verdict::Fail);
+    assert!(scope.reasons.iter().any(|reason| reason.starts_with("statuses of another class")));
+}
