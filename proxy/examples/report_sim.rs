@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use proxy::compare::{Difference, Differences, Kind};
+use proxy::compare::{Difference, Differences, Kind, Traits};
 use proxy::exchange::Verdict;
 use proxy::report::{Allowed, Pair, Report, Snapshot, summarize, verdicts};
 use rand::rngs::SmallRng;
@@ -24,6 +24,7 @@ const LIMIT: u64 = 100_000;
 /// The defaults of the settings.
 const ALLOWED: Allowed = Allowed {
     mismatch_rate: 0.01,
+    status_rate: 0.0025,
     error_delta: 0.005,
     latency_ratio: 1.15,
     latency_floor: Duration::from_millis(2),
@@ -106,6 +107,7 @@ fn differing(fields: &[&str]) -> Differences {
         kind: Kind::Value,
         baseline: Some("1".to_owned()),
         candidate: Some("2".to_owned()),
+        traits: Traits::default(),
     });
     Differences { found: found.collect(), more: false }
 }

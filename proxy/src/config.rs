@@ -140,6 +140,7 @@ pub const NAMES: &[&str] = &[
     "ABORT_WEBHOOK",
     "GUARDRAIL",
     "REPORT_MISMATCH_RATE",
+    "REPORT_STATUS_RATE",
     "MIRROR_TIMEOUT",
     "MIRROR_MAX_BODY_BYTES",
     "MIRROR_QUEUE_SIZE",
@@ -566,7 +567,11 @@ impl Env<'_> {
         let mismatch_rate = self.read_optional("REPORT_MISMATCH_RATE", allowed, |text| {
             values::number(text, |number| number > 0.0 && number < 1.0)
         });
+        let status_rate = self.read("REPORT_STATUS_RATE", "0.0025", allowed, |text| {
+            values::number(text, |number| number > 0.0 && number < 1.0)
+        });
         report::Allowed {
+            status_rate,
             mismatch_rate: mismatch_rate.or(guardrail.mismatch_rate).unwrap_or(0.01),
             error_delta: guardrail.error_delta,
             latency_ratio: guardrail.latency_ratio,

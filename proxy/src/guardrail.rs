@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub mod bets;
 pub mod dependence;
 pub mod detector;
+pub mod differing;
 pub mod evidence;
 pub mod failures;
 pub mod gate;
@@ -268,15 +269,16 @@ impl Guardrail {
         if whole { self.trip(trip, now) } else { self.trip_route(trip, now) }
     }
 
-    /// Takes in whether the answers of a pair differ, which was observed before.
+    /// Takes in the fields in which the answers of a pair differ, `None` where they do not; the pair
+    /// was observed before.
     pub fn compared(
         &mut self,
         route: &str,
         epoch: Epoch,
-        differs: bool,
+        differs: Option<&[&str]>,
         now: Moment,
     ) -> Option<Transition> {
-        let factors = bets::mismatch_factors(differs, &self.config.allowance())?;
+        let factors = bets::mismatch_factors(differs.is_some(), &self.config.allowance())?;
         if !self.judges(epoch, now) {
             return None;
         }
@@ -284,6 +286,7 @@ impl Guardrail {
         if !state.is_on() || epoch.route != state.epoch() {
             return None;
         }
+        state.differing_mut().record(differs, now.wall);
         state.multiply(&factors);
         self.overall.multiply(&factors);
         self.act(route, now)
@@ -316,12 +319,23 @@ impl Guardrail {
             self.route(route).cooldown_after_trip(base, ramp, now.at)
         };
         let allowed = self.config.clone();
+        let differing = self.route(route).differing().clone();
         let ledger = self.route(route).ledger();
         let examples = ledger.examples(|pair| run::is_worse(pair, &allowed));
         let (route, numbers) = (route.to_owned(), ledger.numbers());
         let (at, resumes) = (now.wall, now.wall + cooldown);
-        let mut trip =
-            Trip { rule, route, reason, numbers, examples, at, resumes, cooldown, probation: ramp };
+        let mut trip = Trip {
+            rule,
+            route,
+            reason,
+            numbers,
+            examples,
+            differing,
+            at,
+            resumes,
+            cooldown,
+            probation: ramp,
+        };
         if trip.reason.is_empty() {
             trip.reason = trip.evidence_text();
         }

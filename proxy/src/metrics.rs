@@ -510,7 +510,14 @@ mod tests {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, at);
             let (place, field) = ("$".to_owned(), "$".to_owned());
-            let difference = Difference { place, field, kind, baseline: None, candidate: None };
+            let difference = Difference {
+                place,
+                field,
+                kind,
+                baseline: None,
+                candidate: None,
+                traits: crate::compare::Traits::default(),
+            };
             route.count_differences(&Differences { found: vec![difference; at + 1], more: false });
         }
         let text = metrics.render(Gauges::default());

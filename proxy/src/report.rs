@@ -13,6 +13,7 @@ pub mod confidence;
 pub mod fields;
 pub mod latency;
 pub mod noise;
+mod repeats;
 pub mod summary;
 pub mod text;
 pub mod verdict;
@@ -70,6 +71,11 @@ pub struct Numbers {
     pub compared: u64,
     /// Those that agree without content: two empty 304 do not say that contents are equal.
     pub without_content: u64,
+    /// Those with content that nobody could compare: too large, or no memory for it.
+    pub unknown: u64,
+    /// Those with statuses of different classes and no failure (5xx), which counts as an error; a
+    /// snapshot has them net of noise.
+    pub other_class: u64,
     /// Those whose answers differ.
     pub mismatched: u64,
     /// Those that differ in a field that is not noise.
@@ -168,24 +174,21 @@ impl Report {
         route.fields.record_noise(Some(raw), noise, room);
     }
 
-    /// Whether a field differs between two baselines as much as between baseline and candidate.
-    /// `false` where no second baseline was asked.
-    pub fn is_noise(&self, route: &str, field: &str) -> bool {
-        let route = self.routes.get(route);
-        route.is_some_and(|route| route.fields.is_noise(field, route.numbers.compared))
-    }
-
     /// Whether enough answers of two baselines were compared on a route to tell what is noise there.
     pub fn knows_noise(&self, route: &str) -> bool {
         let samples = self.routes.get(route).map(|route| route.fields.samples().all);
         samples.is_some_and(|samples| samples >= noise::ENOUGH)
     }
 
-    /// Whether a pair differs in any field that is not noise. What was not listed counts as what was.
-    pub fn net_differs(&self, route: &str, differences: &Differences) -> bool {
-        let found = &differences.found;
-        found.iter().any(|difference| !self.is_noise(route, &difference.field))
-            || (found.is_empty() && differences.more)
+    /// The fields in which a pair that is not taken in yet differs beyond noise; `None` for none. What
+    /// was not listed counts as what was.
+    pub fn net_fields<'d>(&self, route: &str, found: &'d Differences) -> Option<Vec<&'d str>> {
+        let fields = match self.routes.get(route) {
+            Some(Route { fields, numbers, .. }) => fields.net_fields(found, numbers.compared),
+            None => found.found.iter().map(|difference| difference.field.as_str()).collect(),
+        };
+        let unlisted = found.found.is_empty() && found.more;
+        (unlisted || !fields.is_empty()).then_some(fields)
     }
 
     /// Pairs taken in.
@@ -216,16 +219,21 @@ impl Report {
         let Route { rank, numbers, fields } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
+        let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
         let field = |field: &Arc<Field>| FieldSnapshot {
             net: samples.net(field, compared),
-            is_noise: field.name.as_ref() != fields::OTHER && samples.is_noise(field, compared),
+            is_noise: field.name.as_ref() != fields::OTHER && fields.is_noise(field, compared),
             field: Arc::clone(field),
         };
         Some(RouteSnapshot {
             route: Arc::clone(label),
             rank: *rank,
             mirroring: None,
-            numbers: Numbers { net_mismatched: fields.net_pairs(compared), ..numbers.clone() },
+            numbers: Numbers {
+                net_mismatched: fields.net_pairs(compared),
+                other_class,
+                ..numbers.clone()
+            },
             fields: fields.all().map(field).collect(),
             noise_pairs: samples.all,
         })
@@ -262,7 +270,11 @@ impl Numbers {
         }
         self.baseline.record(Some(pair.baseline.0));
         self.candidate.record(pair.candidate.0);
-        let Some(differences) = pair.differences else { return false };
+        let Some(differences) = pair.differences else {
+            let answered = pair.candidate.0.is_some() && !pair.candidate.1;
+            self.unknown += u64::from(pair.content && answered);
+            return false;
+        };
         let differs = !differences.found.is_empty() || differences.more;
         if differs || pair.content {
             self.compared += 1;
@@ -270,6 +282,8 @@ impl Numbers {
             self.without_content += 1;
         }
         self.mismatched += u64::from(differs);
+        let other_class = differences.found.iter().any(fields::is_other_class);
+        self.other_class += u64::from(other_class);
         differs
     }
 
@@ -278,6 +292,8 @@ impl Numbers {
         self.pairs += other.pairs;
         self.compared += other.compared;
         self.without_content += other.without_content;
+        self.unknown += other.unknown;
+        self.other_class += other.other_class;
         self.mismatched += other.mismatched;
         self.net_mismatched += other.net_mismatched;
         self.baseline_alone_failed += other.baseline_alone_failed;

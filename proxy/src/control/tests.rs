@@ -8,7 +8,7 @@ use tower::ServiceExt;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::compare::{Difference, Differences, Kind};
+use crate::compare::{Difference, Differences, Kind, Traits};
 use crate::guardrail::gate::gate;
 use crate::guardrail::{Config, Epoch, Observation};
 use crate::report::{self, Allowed, Pair, summarize};
@@ -41,6 +41,7 @@ fn report_of_one_pair() -> Summary {
         kind: Kind::Missing,
         baseline: Some("\u{1b}[31m".to_owned()),
         candidate: None,
+        traits: Traits::default(),
     };
     let differences = Differences { found: vec![found], more: false };
     let latency = Duration::from_millis(3);
@@ -56,6 +57,7 @@ fn report_of_one_pair() -> Summary {
     snapshot.routes = report.snapshot(&route).into_iter().collect();
     let allowed = Allowed {
         mismatch_rate: 0.01,
+        status_rate: 0.0025,
         error_delta: 0.005,
         latency_ratio: 1.15,
         latency_floor: Duration::from_millis(2),

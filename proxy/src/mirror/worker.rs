@@ -255,15 +255,18 @@ async fn judge(
             if let Some(differences) = differences {
                 route.metrics.count_differences(differences);
             }
+            // Before it is taken in: a value is held against those that came before.
+            let net = net_fields(mirror, route, differences);
             record(mirror, route, &Pair { baseline, candidate, content, differences });
             if let Some(asked) = asked {
                 asked.judged(ours, differences);
             }
             if mirror.judges_mismatches
-                && let Some(differs) = net_differs(mirror, route, differences)
+                && let Some(differs) = net
             {
-                mirror
-                    .decide(|guardrail, now| guardrail.compared(&route.label, epoch, differs, now));
+                mirror.decide(|guardrail, now| {
+                    guardrail.compared(&route.label, epoch, differs.as_deref(), now)
+                });
             }
             outcome
         }
@@ -337,13 +340,18 @@ fn record(mirror: &Mirror, route: &Route, pair: &Pair<'_>) {
     mirror.report().record(&route.label, pair, SystemTime::now());
 }
 
-/// Whether anything differs where the service does not differ from itself; `None` where that is not
+/// Where the answers differ and the service does not differ from itself; `None` where that is not
 /// known, or not yet.
-fn net_differs(mirror: &Mirror, route: &Route, found: Option<&Differences>) -> Option<bool> {
+fn net_fields<'d>(
+    mirror: &Mirror,
+    route: &Route,
+    found: Option<&'d Differences>,
+) -> Option<Option<Vec<&'d str>>> {
+    let found = found.filter(|_| mirror.judges_mismatches)?;
     let report = mirror.report();
     let asks = mirror.config.noise_fraction > 0.0;
     let is_known = !asks || report.knows_noise(&route.label);
-    is_known.then_some(found?).map(|found| report.net_differs(&route.label, found))
+    is_known.then(|| report.net_fields(&route.label, found))
 }
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.

@@ -27,6 +27,7 @@ fn summary(pairs: u64, failed: u64) -> Summary {
     snapshot.routes.extend(report.snapshot(&route));
     let allowed = Allowed {
         mismatch_rate: 0.01,
+        status_rate: 0.0025,
         error_delta: 0.005,
         latency_ratio: 1.15,
         latency_floor: Duration::from_millis(2),

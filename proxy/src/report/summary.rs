@@ -50,6 +50,9 @@ impl Summary {
 pub struct Thresholds {
     /// `REPORT_MISMATCH_RATE`.
     pub mismatch_rate: f64,
+    /// `REPORT_STATUS_RATE`.
+    #[serde(default)]
+    pub status_rate: f64,
     /// `ABORT_ERROR_DELTA`.
     pub error_delta: f64,
     /// `ABORT_P99_RATIO`.
@@ -88,6 +91,19 @@ pub struct Mismatches {
     pub compared: u64,
     /// Further pairs that agree without content (HEAD, 304).
     pub without_content: u64,
+    /// Pairs that nobody could compare, too large for one: they may differ or not, so that they count
+    /// against a pass and against a fail.
+    #[serde(default)]
+    pub unknown: u64,
+    /// Their share of all pairs with content.
+    #[serde(default)]
+    pub unknown_share: f64,
+    /// Pairs with a status of another class, net of noise, failures aside.
+    #[serde(default)]
+    pub other_class: u64,
+    /// Their share is not above this.
+    #[serde(default)]
+    pub other_class_upper: f64,
     /// Pairs that differ.
     pub raw: u64,
     /// Pairs that differ in a field that is not noise.
@@ -179,6 +195,13 @@ pub struct FieldSummary {
     pub field: String,
     /// What is wrong there: `missing`, `added`, `type`, …
     pub kinds: Vec<String>,
+    /// What the candidate's values are like here; `null` where the kind says all. Noise is told for
+    /// each kind and shape.
+    #[serde(default)]
+    pub shape: Option<String>,
+    /// Whether the candidate repeats its values here while the baseline does not.
+    #[serde(default)]
+    pub repeats: bool,
     /// `high`, `medium` or `low`.
     pub risk: String,
     /// Pairs compared on this route.

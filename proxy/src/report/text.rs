@@ -98,6 +98,7 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
         100.0 * allowed.mismatch_rate,
         mark(scope.mismatches.verdict)
     )?;
+    apart(out, summary, scope)?;
     writeln!(
         out,
         "  errors       baseline {:.2} %, candidate {:.2} %, difference {:.2} to {:.2} %; allowed {:.2} %{}",
@@ -127,10 +128,37 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
     Ok(())
 }
 
+/// What stands beside the rate of mismatches.
+fn apart(out: &mut Formatter<'_>, summary: &Summary, scope: &Scope) -> Result {
+    let allowed = summary.allowed;
+    let Mismatches { other_class, other_class_upper, .. } = scope.mismatches;
+    writeln!(
+        out,
+        "  statuses     {other_class} of another class, up to {:.2} %; allowed {:.2} %",
+        100.0 * other_class_upper,
+        100.0 * allowed.status_rate,
+    )?;
+    let Mismatches { unknown, unknown_share, .. } = scope.mismatches;
+    if unknown > 0 {
+        let share = 100.0 * unknown_share;
+        writeln!(
+            out,
+            "  not compared {share:.2} % ({unknown} pairs): too large, or no memory for it"
+        )?;
+    }
+    Ok(())
+}
+
 fn field(out: &mut Formatter<'_>, field: &FieldSummary) -> Result {
     let kinds = field.kinds.join(", ");
     write!(out, "  {} ({}; risk {}): ", plain(&field.field), plain(&kinds), plain(&field.risk))?;
     write!(out, "{} of {} pairs", field.raw, field.pairs)?;
+    if let Some(shape) = &field.shape {
+        write!(out, ", candidate: {}", plain(shape))?;
+    }
+    if field.repeats {
+        write!(out, ", always the same")?;
+    }
     if field.noise_pairs > 0 {
         write!(out, ", {} of {} between baselines", field.noise, field.noise_pairs)?;
         write!(out, ", net {:.0}", field.net)?;

@@ -39,6 +39,8 @@ const METHOD: &str = "All bounds hold at every moment, however often the report 
 pub struct Allowed {
     /// Share of pairs with different answers, net of noise.
     pub mismatch_rate: f64,
+    /// Share of pairs with a status of another class, net of noise; failures (5xx) aside.
+    pub status_rate: f64,
     /// Excess of the candidate's share of failures over the baseline's; from 1 on, not judged.
     pub error_delta: f64,
     /// Ratio of the candidate's latency quantiles to the baseline's.
@@ -65,6 +67,7 @@ pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
         method: METHOD.to_owned(),
         allowed: Thresholds {
             mismatch_rate: allowed.mismatch_rate,
+            status_rate: allowed.status_rate,
             error_delta: allowed.error_delta,
             latency_ratio: allowed.latency_ratio,
             latency_floor_seconds: allowed.latency_floor.as_secs_f64(),
@@ -171,11 +174,31 @@ fn mismatches(
     alpha: f64,
     reasons: &mut Reasons,
 ) -> Mismatches {
-    let Numbers { compared, mismatched: raw, net_mismatched: net, .. } = *numbers;
-    let found = confidence::rate(net, compared, alpha);
+    // The other half is for the share of other statuses among them.
+    let alpha = alpha / 2.0;
+    let Numbers { compared, mismatched: raw, net_mismatched: net, unknown, .. } = *numbers;
+    // What nobody could compare may differ or not: it counts against a pass and against a fail.
+    let all = compared + unknown;
+    let found = Interval {
+        lower: confidence::rate(net, all, alpha).lower,
+        upper: confidence::rate(net + unknown, all, alpha).upper,
+    };
+    let status = confidence::rate(numbers.other_class, compared, alpha);
+    let verdict = Verdict::all([
+        explain("mismatches", found, allowed.mismatch_rate, reasons),
+        explain("statuses of another class", status, allowed.status_rate, reasons),
+    ]);
+    if unknown > 0 && verdict == Verdict::NotEnoughData {
+        let share = 100.0 * share(unknown, all);
+        reasons.push((verdict, format!("{unknown} pairs ({share:.2} %) could not be compared")));
+    }
     Mismatches {
-        verdict: explain("mismatches", found, allowed.mismatch_rate, reasons),
+        verdict,
         compared,
+        unknown,
+        unknown_share: share(unknown, all),
+        other_class: numbers.other_class,
+        other_class_upper: status.upper,
         without_content: numbers.without_content,
         raw,
         net,
@@ -269,6 +292,8 @@ fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
         route: route.route.to_string(),
         field: field.name.to_string(),
         kinds: field.kinds().map(|kind| kind.name().to_owned()).collect(),
+        shape: field.shape.as_deref().map(str::to_owned),
+        repeats: field.repeats,
         risk: field.risk().name().to_owned(),
         pairs: route.numbers.compared,
         raw: field.raw,

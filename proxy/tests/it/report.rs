@@ -14,6 +14,7 @@ use crate::support::{Proxy, Upstream, fixed, json, proxy, refusing, upstream};
 fn easy(config: &mut Config) {
     config.report.error_delta = 0.2;
     config.report.mismatch_rate = 0.2;
+    config.report.status_rate = 0.2;
     config.report.latency_floor = Duration::from_secs(3600);
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::compare::{Difference, Differences, Kind};
+use crate::compare::{Difference, Differences, Kind, Traits};
 use crate::report::tests::ALLOWED;
 use crate::report::{Pair, Report, summarize};
 
@@ -34,6 +34,7 @@ fn difference() -> Difference {
         kind: Kind::Value,
         baseline: Some("1".to_owned()),
         candidate: None,
+        traits: Traits::default(),
     }
 }
 
@@ -69,6 +70,7 @@ fn nothing_from_outside_reaches_the_terminal_unescaped() {
         field: evil.to_owned(),
         baseline: Some(evil.to_owned()),
         candidate: Some(evil.to_owned()),
+        traits: Traits::default(),
         ..difference()
     };
     let summary = summary(&format!("GET /{evil}"), found);

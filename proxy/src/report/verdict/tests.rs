@@ -199,3 +199,32 @@ fn times_that_have_no_text_do_not_panic() {
         "1970-01-01T00:00:00.000Z"
     );
 }
+
+#[test]
+fn pairs_that_nobody_could_compare_count_against_a_pass_and_are_named() {
+    let mut numbers = Numbers { pairs: 20_000, compared: 20_000, ..Numbers::default() };
+    let mut scope = judge(&numbers, &ALLOWED, ALPHA);
+    assert_eq!(scope.mismatches.verdict, Verdict::Pass);
+    numbers = Numbers { compared: 18_000, unknown: 2_000, ..numbers };
+    scope = judge(&numbers, &ALLOWED, ALPHA);
+    assert_eq!(scope.mismatches.verdict, Verdict::NotEnoughData);
+    assert!((scope.mismatches.unknown_share - 0.1).abs() < 1e-9);
+    assert!(scope.reasons.iter().any(|reason| reason.contains("2000 pairs (10.00 %)")));
+    // Nor is it settled that they differ.
+    numbers.net_mismatched = 100;
+    assert_ne!(judge(&numbers, &ALLOWED, ALPHA).mismatches.verdict, Verdict::Fail);
+    numbers.net_mismatched = 1_000;
+    assert_eq!(judge(&numbers, &ALLOWED, ALPHA).mismatches.verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_candidate_that_answers_404_now_and_then_does_not_pass() {
+    let mut numbers = Numbers { pairs: 100_000, compared: 100_000, ..Numbers::default() };
+    assert_eq!(judge(&numbers, &ALLOWED, ALPHA).mismatches.verdict, Verdict::Pass);
+    numbers.net_mismatched = 400;
+    assert_eq!(judge(&numbers, &ALLOWED, ALPHA).mismatches.verdict, Verdict::Pass);
+    numbers.other_class = 400;
+    let scope = judge(&numbers, &ALLOWED, ALPHA);
+    assert_eq!(scope.mismatches.verdict, Verdict::Fail);
+    assert!(scope.reasons.iter().any(|reason| reason.starts_with("statuses of another class")));
+}
