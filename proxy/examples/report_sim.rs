@@ -138,8 +138,9 @@ fn how_long_things_take() {
             let latency = Duration::from_micros(u64::from(index % 5000));
             let candidate = (Some(latency), false);
             let pair = Pair {
-                baseline: (latency, false),
+                baseline: (Some(latency), false),
                 candidate,
+                censored: false,
                 content: true,
                 differences: Some(&differences),
             };
@@ -157,8 +158,9 @@ fn how_long_things_take() {
         let same = Duration::from_millis(1);
         let candidate = (Some(same), false);
         let pair = Pair {
-            baseline: (same, false),
+            baseline: (Some(same), false),
             candidate,
+            censored: false,
             content: true,
             differences: Some(&differences),
         };

@@ -196,6 +196,9 @@ impl Forward {
         may_switch: bool,
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
+        if let Some(tap) = tap {
+            tap.called(&sent);
+        }
         let streams = !request.body().is_end_stream();
         let most = self.config.limits.request_bytes;
         let Upload { tap: request_tap, expected, snapshot } = upload;

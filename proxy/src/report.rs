@@ -33,10 +33,12 @@ const ROOM: usize = 4 << 20;
 /// One pair, as the report wants it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    /// The baseline's latency and whether it failed.
-    pub baseline: (Duration, bool),
+    /// The baseline's latency, where a head came, and whether it failed.
+    pub baseline: (Option<Duration>, bool),
     /// The candidate's latency, where a head came, and whether it failed.
     pub candidate: (Option<Duration>, bool),
+    /// The client left before the baseline's head: both latencies are cut off at that moment.
+    pub censored: bool,
     /// Whether there was content to compare, be it empty: answers to HEAD and 304 are about a content
     /// that they do not have, and their agreement says nothing of it.
     pub content: bool,
@@ -260,7 +262,7 @@ impl Numbers {
             (false, true) => self.candidate_alone_failed += 1,
             (true, true) => self.both_failed += 1,
         }
-        self.baseline.record(Some(pair.baseline.0));
+        self.baseline.record(pair.baseline.0);
         self.candidate.record(pair.candidate.0);
         let Some(differences) = pair.differences else { return false };
         let differs = !differences.found.is_empty() || differences.more;

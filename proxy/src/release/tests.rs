@@ -16,8 +16,9 @@ fn summary(pairs: u64, failed: u64) -> Summary {
     let route = std::sync::Arc::from("GET /a\u{9b}");
     for index in 0..pairs {
         let pair = Pair {
-            baseline: (latency, false),
+            baseline: (Some(latency), false),
             candidate: (Some(latency), index < failed),
+            censored: false,
             content: true,
             differences: Some(&crate::compare::Differences::default()),
         };

@@ -6,6 +6,7 @@ mod support;
 
 mod capacity;
 mod control;
+mod dropped;
 mod evidence;
 mod forward;
 mod grpc;
