@@ -118,7 +118,11 @@ pub async fn start_probed(
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
     let share = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
-    let settings = crate::mirror::Config { noise_fraction: share, ..config.mirror.clone() };
+    let settings = crate::mirror::Config {
+        noise_fraction: share,
+        allowed: config.report,
+        ..config.mirror.clone()
+    };
     let noise = secondary.map(|secondary| Noise::new(secondary, share));
     let policy = policy(&config);
     let (setter, gate) = gate::gate();

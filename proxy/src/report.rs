@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub mod blocks;
 pub mod confidence;
 pub mod fields;
 pub mod latency;
 pub mod noise;
+pub mod paired;
 pub mod summary;
 pub mod text;
 pub mod verdict;
@@ -20,6 +22,7 @@ pub mod verdict;
 use crate::compare::Differences;
 use fields::{Field, Fields, Room};
 use latency::Latencies;
+use paired::{Paired, Places, Scores};
 pub use summary::Summary;
 pub use verdict::{Allowed, summarize, verdicts};
 
@@ -52,6 +55,10 @@ pub struct Report {
     routes: HashMap<Arc<str>, Route>,
     room: Room,
     since: Option<SystemTime>,
+    last: Option<SystemTime>,
+    allowed: Allowed,
+    /// Of all routes, in the order in which the pairs came.
+    paired: Paired,
 }
 
 /// What is kept for one route.
@@ -60,6 +67,7 @@ struct Route {
     /// The how many-th route it is.
     rank: u64,
     numbers: Numbers,
+    places: Places,
     fields: Fields,
 }
 
@@ -86,6 +94,10 @@ pub struct Numbers {
     pub baseline: Latencies,
     /// Latencies of the candidate.
     pub candidate: Latencies,
+    /// The moments at which clients left before the baseline's head, if any did.
+    pub left: Option<Box<Latencies>>,
+    /// What the pairs said, and how long that is remembered.
+    pub paired: Box<Paired>,
 }
 
 /// All that was known at one moment.
@@ -93,6 +105,10 @@ pub struct Numbers {
 pub struct Snapshot {
     /// When the first pair came.
     pub since: Option<SystemTime>,
+    /// When the last one came.
+    pub last: Option<SystemTime>,
+    /// What the pairs of all routes said.
+    pub paired: Box<Paired>,
     /// The guardrail's state, where it is known: no pairs come while it is off.
     pub mirroring: Option<&'static str>,
     /// In the order in which they were seen first.
@@ -133,19 +149,33 @@ pub struct FieldSnapshot {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { routes: HashMap::new(), room: Room::new(ROOM), since: None }
+        Self::new(Allowed::default())
     }
 }
 
 impl Report {
+    /// Nothing is known yet; latencies are held against what is allowed as they come.
+    pub fn new(allowed: Allowed) -> Self {
+        let (routes, room, paired) = (HashMap::new(), Room::new(ROOM), Paired::default());
+        Self { routes, room, since: None, last: None, allowed, paired }
+    }
+
+    /// What it holds latencies against.
+    pub fn allowed(&self) -> Allowed {
+        self.allowed
+    }
+
     /// Takes in a pair.
     pub fn record(&mut self, route: &Arc<str>, pair: &Pair<'_>, now: SystemTime) {
         self.since.get_or_insert(now);
+        self.last = Some(now);
+        let allowed = self.allowed;
         let (route, room) = self.route(route);
-        let differs = route.numbers.record(pair);
+        let (scores, differs) = route.record(pair, &allowed);
         if let (Some(differences), true) = (pair.differences, differs) {
             route.fields.record(differences, route.numbers.compared, now, room);
         }
+        self.paired.record(&scores);
     }
 
     /// Takes in what two baselines differ in, for a request of a sample.
@@ -206,6 +236,8 @@ impl Report {
     pub fn frame(&self) -> Snapshot {
         Snapshot {
             since: self.since,
+            last: self.last,
+            paired: Box::new(self.paired.clone()),
             mirroring: None,
             routes: Vec::new(),
             differences_left_out: self.room.differences_left_out,
@@ -215,7 +247,7 @@ impl Report {
 
     /// What is known of a route.
     pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
-        let Route { rank, numbers, fields } = self.routes.get(label)?;
+        let Route { rank, numbers, fields, .. } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
         let field = |field: &Arc<Field>| FieldSnapshot {
@@ -252,6 +284,18 @@ impl Report {
     }
 }
 
+impl Route {
+    /// Takes in a pair, all but where it differs; what it says, and whether it differs.
+    fn record(&mut self, pair: &Pair<'_>, allowed: &Allowed) -> (Scores, bool) {
+        let differs = pair.differences.map(|it| !it.found.is_empty() || it.more);
+        let scores = self.places.score(pair, differs, allowed);
+        self.numbers.paired.record(&scores);
+        let differs = self.numbers.record(pair);
+        self.places.learn(&self.numbers.baseline, self.numbers.left.as_deref());
+        (scores, differs)
+    }
+}
+
 impl Numbers {
     /// Takes in a pair; whether it differs.
     fn record(&mut self, pair: &Pair<'_>) -> bool {
@@ -264,6 +308,9 @@ impl Numbers {
         }
         self.baseline.record(pair.baseline.0);
         self.candidate.record(pair.candidate.0);
+        if pair.censored {
+            self.left.get_or_insert_default().record(pair.baseline.0);
+        }
         let Some(differences) = pair.differences else { return false };
         let differs = !differences.found.is_empty() || differences.more;
         if differs || pair.content {
@@ -275,7 +322,7 @@ impl Numbers {
         differs
     }
 
-    /// Takes in those of another route.
+    /// Takes in those of another route; what the pairs of both said is not a sum.
     pub fn add(&mut self, other: &Self) {
         self.pairs += other.pairs;
         self.compared += other.compared;

@@ -47,6 +47,9 @@ fn the_exit_code_tells_whether_the_verdict_is_as_required() {
         (&["--require", "pass", "--route", "GET /a\u{9b}"][..], [0, 1, 3]),
         (&["--require", "pass", "--route", "GET /none"][..], [3, 3, 3]),
         (&["--route", "GET /none"][..], [0, 0, 0]),
+        (&["--require", "pass", "--cover", "p99"][..], [0, 1, 3]),
+        (&["--require", "pass", "--cover", "p99.9"][..], [3, 1, 3]),
+        (&["--cover=p99.9"][..], [0, 0, 0]),
     ] {
         let codes = [&pass, &fail, &unknown].map(|summary| answer(&request(more), summary));
         let why = codes.clone().map(|answer| answer.reason.is_some());
@@ -88,6 +91,7 @@ fn bad_arguments_are_named_with_what_is_allowed() {
         (&["--url", "http://a", "--min-pairs", "-1"], &["--min-pairs", "\"-1\"", "whole number"]),
         (&["--url", "http://a", "--format", "xml"], &["--format", "\"xml\"", "json"]),
         (&["--url", "http://a", "--url=http://b"], &["--url", "twice"]),
+        (&["--url", "http://a", "--cover", "p50"], &["--cover", "\"p50\"", "p99 or p99.9"]),
         (&["--url", "http://a", "--what"], &["--what", "unknown"]),
         (&["http://a"], &["unknown"]),
     ] {
