@@ -173,7 +173,7 @@ async fn the_exit_code_gates_a_release() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(&format!("all routes: pass, {count} pairs")), "{said}");
     let more = (count + 1).to_string();
-    let few = ["--require", "pass", "--min-pairs", &more];
+    let few = ["--require", "pass", "--min-pairs", more.as_str()];
     let (code, said) = ask(&url, &[], &few).await;
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains(&format!("{count} pairs, fewer than {more}")), "{said}");
