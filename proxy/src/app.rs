@@ -128,6 +128,7 @@ pub async fn start_probed(
     let (baseline, candidate, secondary) = upstreams(&config)?;
     let all = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
     let (settings, noise) = noise(&config.mirror, secondary);
+    let settings = crate::mirror::Config { allowed: config.report, ..settings };
     let origins = [config.baseline.origin(), config.candidate.origin()];
     // The key of its hashes is never known to anybody.
     let policy = Policy::new(&config.mirror.rules, &origins, rand::random());

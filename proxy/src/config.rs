@@ -504,6 +504,7 @@ impl Env<'_> {
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
             noise_fraction: self.share("NOISE_FRACTION", "0.05"),
+            allowed: report::Allowed::default(),
             rules: self.rules(),
         }
     }

@@ -215,6 +215,9 @@ impl Forward {
         may_switch: bool,
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
+        if let Some(tap) = tap {
+            tap.called(&sent);
+        }
         let streams = declared(request.body()) != Some(0);
         let answered = Arc::new(AtomicBool::new(false));
         let limits = &self.config.limits;

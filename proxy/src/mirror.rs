@@ -69,6 +69,8 @@ pub struct Config {
     pub unreachable_after: u32,
     /// Share of mirrored requests that go to the secondary too, 0.0 to 1.0; 0.0 without one.
     pub noise_fraction: f64,
+    /// What the report holds pairs against.
+    pub allowed: report::Allowed,
     /// What the comparison is told to relax.
     pub rules: RuleBook,
 }
@@ -187,7 +189,7 @@ impl Mirror {
         let mirror = Self {
             own: HeaderValue::try_from(own).expect("hex digits are a header value"),
             guardrail,
-            report: Mutex::default(),
+            report: Mutex::new(Report::new(config.allowed)),
             policy: RwLock::new(Arc::new(policy)),
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
@@ -232,7 +234,11 @@ impl Mirror {
     /// Forgets what the pairs told so far.
     pub fn reset_report(&self) {
         // Letting go of it takes time, and is done without the lock.
-        let _before = std::mem::take(&mut *self.report());
+        let mut report = self.report();
+        let fresh = Report::new(report.allowed());
+        let before = std::mem::replace(&mut *report, fresh);
+        drop(report);
+        drop(before);
     }
 
     fn report(&self) -> MutexGuard<'_, Report> {

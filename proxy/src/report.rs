@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub mod blocks;
 pub mod confidence;
 pub mod fields;
 pub mod latency;
 pub mod noise;
 mod repeats;
+pub mod paired;
 pub mod summary;
 pub mod text;
 pub mod verdict;
@@ -21,6 +23,7 @@ pub mod verdict;
 use crate::compare::Differences;
 use fields::{Field, Fields, Room};
 use latency::Latencies;
+use paired::{Paired, Places, Scores};
 pub use summary::Summary;
 pub use verdict::{Allowed, summarize, verdicts};
 
@@ -34,10 +37,12 @@ const ROOM: usize = 4 << 20;
 /// One pair, as the report wants it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    /// The baseline's latency and whether it failed.
-    pub baseline: (Duration, bool),
+    /// The baseline's latency, where a head came, and whether it failed.
+    pub baseline: (Option<Duration>, bool),
     /// The candidate's latency, where a head came, and whether it failed.
     pub candidate: (Option<Duration>, bool),
+    /// The client left before the baseline's head: both latencies are cut off at that moment.
+    pub censored: bool,
     /// Whether there was content to compare, be it empty: answers to HEAD and 304 are about a content
     /// that they do not have, and their agreement says nothing of it.
     pub content: bool,
@@ -51,6 +56,10 @@ pub struct Report {
     routes: HashMap<Arc<str>, Route>,
     room: Room,
     since: Option<SystemTime>,
+    last: Option<SystemTime>,
+    allowed: Allowed,
+    /// Of all routes, in the order in which the pairs came.
+    paired: Paired,
 }
 
 /// What is kept for one route.
@@ -59,6 +68,7 @@ struct Route {
     /// The how many-th route it is.
     rank: u64,
     numbers: Numbers,
+    places: Places,
     fields: Fields,
 }
 
@@ -90,6 +100,10 @@ pub struct Numbers {
     pub baseline: Latencies,
     /// Latencies of the candidate.
     pub candidate: Latencies,
+    /// The moments at which clients left before the baseline's head, if any did.
+    pub left: Option<Box<Latencies>>,
+    /// What the pairs said, and how long that is remembered.
+    pub paired: Box<Paired>,
 }
 
 /// All that was known at one moment.
@@ -97,6 +111,10 @@ pub struct Numbers {
 pub struct Snapshot {
     /// When the first pair came.
     pub since: Option<SystemTime>,
+    /// When the last one came.
+    pub last: Option<SystemTime>,
+    /// What the pairs of all routes said.
+    pub paired: Box<Paired>,
     /// The guardrail's state, where it is known: no pairs come while it is off.
     pub mirroring: Option<&'static str>,
     /// In the order in which they were seen first.
@@ -137,19 +155,33 @@ pub struct FieldSnapshot {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { routes: HashMap::new(), room: Room::new(ROOM), since: None }
+        Self::new(Allowed::default())
     }
 }
 
 impl Report {
+    /// Nothing is known yet; latencies are held against what is allowed as they come.
+    pub fn new(allowed: Allowed) -> Self {
+        let (routes, room, paired) = (HashMap::new(), Room::new(ROOM), Paired::default());
+        Self { routes, room, since: None, last: None, allowed, paired }
+    }
+
+    /// What it holds latencies against.
+    pub fn allowed(&self) -> Allowed {
+        self.allowed
+    }
+
     /// Takes in a pair.
     pub fn record(&mut self, route: &Arc<str>, pair: &Pair<'_>, now: SystemTime) {
         self.since.get_or_insert(now);
+        self.last = Some(now);
+        let allowed = self.allowed;
         let (route, room) = self.route(route);
-        let differs = route.numbers.record(pair);
+        let (scores, differs) = route.record(pair, &allowed);
         if let (Some(differences), true) = (pair.differences, differs) {
             route.fields.record(differences, route.numbers.compared, now, room);
         }
+        self.paired.record(&scores);
     }
 
     /// Takes in what two baselines differ in, for a request of a sample.
@@ -207,6 +239,8 @@ impl Report {
     pub fn frame(&self) -> Snapshot {
         Snapshot {
             since: self.since,
+            last: self.last,
+            paired: Box::new(self.paired.clone()),
             mirroring: None,
             routes: Vec::new(),
             differences_left_out: self.room.differences_left_out,
@@ -216,7 +250,7 @@ impl Report {
 
     /// What is known of a route.
     pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
-        let Route { rank, numbers, fields } = self.routes.get(label)?;
+        let Route { rank, numbers, fields, .. } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
         let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
@@ -258,6 +292,18 @@ impl Report {
     }
 }
 
+impl Route {
+    /// Takes in a pair, all but where it differs; what it says, and whether it differs.
+    fn record(&mut self, pair: &Pair<'_>, allowed: &Allowed) -> (Scores, bool) {
+        let differs = pair.differences.map(|it| !it.found.is_empty() || it.more);
+        let scores = self.places.score(pair, differs, allowed);
+        self.numbers.paired.record(&scores);
+        let differs = self.numbers.record(pair);
+        self.places.learn(&self.numbers.baseline, self.numbers.left.as_deref());
+        (scores, differs)
+    }
+}
+
 impl Numbers {
     /// Takes in a pair; whether it differs.
     fn record(&mut self, pair: &Pair<'_>) -> bool {
@@ -268,8 +314,11 @@ impl Numbers {
             (false, true) => self.candidate_alone_failed += 1,
             (true, true) => self.both_failed += 1,
         }
-        self.baseline.record(Some(pair.baseline.0));
+        self.baseline.record(pair.baseline.0);
         self.candidate.record(pair.candidate.0);
+        if pair.censored {
+            self.left.get_or_insert_default().record(pair.baseline.0);
+        }
         let Some(differences) = pair.differences else {
             let answered = pair.candidate.0.is_some() && !pair.candidate.1;
             self.unknown += u64::from(pair.content && answered);
@@ -287,7 +336,7 @@ impl Numbers {
         differs
     }
 
-    /// Takes in those of another route.
+    /// Takes in those of another route; what the pairs of both said is not a sum.
     pub fn add(&mut self, other: &Self) {
         self.pairs += other.pairs;
         self.compared += other.compared;

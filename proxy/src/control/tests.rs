@@ -46,8 +46,9 @@ fn report_of_one_pair() -> Summary {
     let differences = Differences { found: vec![found], more: false };
     let latency = Duration::from_millis(3);
     let pair = Pair {
-        baseline: (latency, false),
+        baseline: (Some(latency), false),
         candidate: (Some(latency), false),
+        censored: false,
         content: true,
         differences: Some(&differences),
     };

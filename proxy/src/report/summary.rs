@@ -69,7 +69,9 @@ pub struct Scope {
     pub verdict: Verdict,
     /// What failed, or what is not settled yet; empty for a pass.
     pub reasons: Vec<String>,
-    /// All bounds here together are wrong with at most this probability.
+    /// What a pass does not cover, and what is missing for it.
+    pub not_covered: Vec<String>,
+    /// The verdict is wrong with at most this probability.
     pub alpha: f64,
     /// Pairs taken in.
     pub pairs: u64,
@@ -141,29 +143,46 @@ pub struct Latency {
     /// Of this part.
     pub verdict: Verdict,
     /// The median.
-    pub p50: Quantiles,
+    pub p50: Quantile,
     /// The 90th percentile.
-    pub p90: Quantiles,
-    /// The 99th percentile; it can fail, and a pass does not wait for it.
-    pub p99: Quantiles,
+    pub p90: Quantile,
+    /// The 99th percentile; it can fail, and a pass asks for a part of it only.
+    pub p99: Quantile,
+    /// The 99.9th percentile; it can fail, and a pass does not wait for it.
+    pub p999: Quantile,
+    /// Answers that took more than four times the baseline's p99.
+    pub far: Excess,
 }
 
 /// One quantile of both sides. `null` in JSON is above all that came.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Quantiles {
-    /// Of this quantile.
-    pub verdict: Verdict,
+pub struct Quantile {
     /// The baseline's.
     pub baseline_seconds: Option<f64>,
     /// The candidate's.
     pub candidate_seconds: Option<f64>,
     /// The candidate's over the baseline's.
     pub ratio: Option<f64>,
-    /// The ratio is not below this,
-    pub lower: Option<f64>,
+    /// Of this quantile.
+    #[serde(flatten)]
+    pub excess: Excess,
+}
+
+/// The share of the candidate's latencies, less what is allowed, that are beyond a place, less the share
+/// of the baseline's that are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Excess {
+    /// Of this place.
+    pub verdict: Verdict,
+    /// As it was seen.
+    #[serde(rename = "excess")]
+    pub difference: f64,
+    /// It is not below this,
+    pub lower: f64,
     /// and not above this.
-    pub upper: Option<f64>,
+    pub upper: f64,
 }
 
 /// One route.

@@ -31,8 +31,9 @@ pub(super) fn differing(fields: &[&str]) -> Differences {
 
 fn pair(differences: Option<&Differences>) -> Pair<'_> {
     Pair {
-        baseline: (LATENCY, false),
+        baseline: (Some(LATENCY), false),
         candidate: (Some(LATENCY), false),
+        censored: false,
         content: true,
         differences,
     }
@@ -74,8 +75,9 @@ fn failures_count_by_who_failed() {
         [(false, false), (true, false), (true, false), (false, true), (true, true)]
     {
         let pair = Pair {
-            baseline: (LATENCY, baseline),
+            baseline: (Some(LATENCY), baseline),
             candidate: (Some(LATENCY), candidate),
+            censored: false,
             content: true,
             differences: None,
         };
@@ -245,8 +247,9 @@ proptest! {
         for (route, differences, failed, noise) in &told {
             let route = label(&format!("GET /{route}\u{1b}[31m"));
             let pair = Pair {
-                baseline: (LATENCY, *failed),
+                baseline: (Some(LATENCY), *failed),
                 candidate: ((!failed).then_some(LATENCY), *failed),
+                censored: false,
                 content: true,
                 differences: (!failed).then_some(differences),
             };

@@ -8,6 +8,7 @@ mod answers;
 mod capacity;
 mod clients;
 mod control;
+mod dropped;
 mod evidence;
 mod forward;
 mod framing;
