@@ -354,6 +354,7 @@ fn config(floor: Duration) -> Config {
         mismatch_rate: None,
         ramp: None,
         observe_only: false,
+        warmup: Duration::ZERO,
     }
 }
 

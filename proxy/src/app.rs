@@ -127,8 +127,7 @@ pub async fn start_probed(
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
     let all = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
-    let (settings, noise) = noise(&config.mirror, secondary);
-    let settings = crate::mirror::Config { allowed: config.report, ..settings };
+    let (settings, noise) = noise(&config, secondary);
     let origins = [config.baseline.origin(), config.candidate.origin()];
     // The key of its hashes is never known to anybody.
     let policy = Policy::new(&config.mirror.rules, &origins, rand::random());
@@ -139,18 +138,16 @@ pub async fn start_probed(
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
     let told = Arc::clone(&announcer);
     let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
-    let background = vec![
-        tokio::spawn(posts),
-        tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)),
-        tokio::spawn(upkeep(Arc::clone(&metrics))),
-    ];
+    let working = worker::run(Arc::clone(&mirror), jobs, candidate, noise);
+    let upkeep = upkeep(Arc::clone(&metrics));
+    let background = vec![tokio::spawn(posts), tokio::spawn(working), tokio::spawn(upkeep)];
     let routes = Routes::new(config.templates, Arc::clone(&metrics));
     let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
     let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
     let (judging, counting) = (Arc::clone(&mirror), Arc::clone(&metrics));
     let reloader = Reloader::new(shown.clone(), judging, origins, all, counting);
-    let draining = Arc::new(AtomicBool::new(false));
+    let draining = Arc::default();
     let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
@@ -166,8 +163,7 @@ pub async fn start_probed(
     let (forwarding, counting) = (Arc::clone(&forward), Arc::clone(&metrics));
     let traffic = Traffic { forward: forwarding, admin: beside, metrics: counting };
     let serve = |listener, service, tls, balancers| {
-        let serving = Serving::new(service, tls, limits.clone(), Arc::clone(&metrics));
-        Server::start(listener, Arc::new(Serving { balancers, ..serving }))
+        Server::start(listener, Serving::new(service, tls, balancers, limits.clone(), &metrics))
     };
     let traffic_server =
         serve(listener, Service::Traffic(traffic), shown, config.proxy_protocol_from);
@@ -199,11 +195,12 @@ fn announce(announcer: Arc<Announcer>) -> Arc<dyn Fn(&Transition) + Send + Sync>
 
 /// Who asks the second baseline; without one no copy is chosen for it.
 fn noise(
-    config: &crate::mirror::Config,
+    config: &Config,
     secondary: Option<Arc<Upstream>>,
 ) -> (crate::mirror::Config, Option<Arc<Noise>>) {
-    let noise_fraction = if secondary.is_some() { config.noise_fraction } else { 0.0 };
-    let settings = crate::mirror::Config { noise_fraction, ..config.clone() };
+    let noise_fraction = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
+    let (allowed, mirror) = (config.report, config.mirror.clone());
+    let settings = crate::mirror::Config { noise_fraction, allowed, ..mirror };
     (settings, secondary.map(|secondary| Noise::new(secondary, noise_fraction)))
 }
 
@@ -318,7 +315,10 @@ impl App {
         let fresh = |config: Config| Fresh {
             identity: config.tls,
             rules: config.mirror.rules,
-            targets: [config.baseline, config.candidate].into_iter().chain(config.secondary).collect(),
+            targets: [config.baseline, config.candidate]
+                .into_iter()
+                .chain(config.secondary)
+                .collect(),
             trust: config.trust,
         };
         self.reloader.reload(read.map(fresh));
@@ -487,12 +487,13 @@ impl Serving {
     fn new(
         service: Service,
         tls: Option<Arc<Shown>>,
+        balancers: Networks,
         limits: Limits,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Self> {
         let (builder, clients) = (limits.builder(), Clients::default());
-        let balancers = Networks::default();
-        Self { service, tls, builder, limits, clients, metrics, balancers }
+        let metrics = Arc::clone(metrics);
+        Arc::new(Self { service, tls, builder, limits, clients, metrics, balancers })
     }
 
     /// The address of the client, which a balancer names; `None` where it does not.

@@ -103,6 +103,9 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
+/// What a time may be that may be none.
+const LEAST_TIME: &str = "0, or whole seconds, or a number with a unit such as 2ms, at most 24h";
+
 /// The names of all settings.
 pub const NAMES: &[&str] = &[
     "BASELINE_URL",
@@ -137,6 +140,7 @@ pub const NAMES: &[&str] = &[
     "ABORT_COOLDOWN",
     "ABORT_MISMATCH_RATE",
     "ABORT_RAMP",
+    "WARMUP",
     "ABORT_WEBHOOK",
     "GUARDRAIL",
     "REPORT_MISMATCH_RATE",
@@ -534,12 +538,7 @@ impl Env<'_> {
                 "a whole number of at least 1",
                 |text| values::whole(text, 1),
             ),
-            latency_floor: self.read(
-                "ABORT_LATENCY_FLOOR",
-                "2ms",
-                "0, or whole seconds, or a number with a unit such as 2ms, at most 24h",
-                values::duration,
-            ),
+            latency_floor: self.read("ABORT_LATENCY_FLOOR", "2ms", LEAST_TIME, values::duration),
             cooldown: self.time("ABORT_COOLDOWN", "10"),
             mismatch_rate: self.read(
                 "ABORT_MISMATCH_RATE",
@@ -554,6 +553,7 @@ impl Env<'_> {
             ramp: self.read("ABORT_RAMP", "off", &format!("off, or {TIME}"), |text| {
                 values::unless_off(text, values::duration_above_zero)
             }),
+            warmup: self.read("WARMUP", "0", LEAST_TIME, values::duration),
             observe_only: self.read("GUARDRAIL", "on", "on or observe", |text| match text {
                 "on" => Ok(false),
                 "observe" => Ok(true),

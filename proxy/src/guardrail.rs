@@ -60,6 +60,8 @@ pub struct Config {
     pub ramp: Option<Duration>,
     /// Everything is judged, and nothing is switched off.
     pub observe_only: bool,
+    /// From the first pair after a start, or after mirroring came back: pairs are shown and not judged.
+    pub warmup: Duration,
 }
 
 impl Config {
@@ -173,6 +175,8 @@ pub struct Guardrail {
     last_trip: Option<Trip>,
     /// Where nothing is switched off: pairs before this are those of a trip that was told.
     quiet_until: Option<Instant>,
+    /// The first pair since the start, or since mirroring came back.
+    first_pair: Option<Instant>,
 }
 
 impl Guardrail {
@@ -191,6 +195,7 @@ impl Guardrail {
             last_abort: None,
             last_trip: None,
             quiet_until: None,
+            first_pair: None,
             config,
         }
     }
@@ -248,9 +253,22 @@ impl Guardrail {
     }
 
     /// Whether pairs of this epoch are evidence now.
-    fn judges(&self, epoch: Epoch, now: Moment) -> bool {
+    fn judges(&mut self, epoch: Epoch, now: Moment) -> bool {
         let quiet = self.quiet_until.is_some_and(|until| now.at < until);
-        self.state.is_on() && epoch.whole == self.epoch && !quiet
+        self.state.is_on() && epoch.whole == self.epoch && !quiet && !self.warms_up(now)
+    }
+
+    /// Whether pairs are not judged yet, since caches are cold and pools empty.
+    pub fn warms_up(&mut self, now: Moment) -> bool {
+        if self.config.warmup.is_zero() {
+            return false;
+        }
+        now.at < *self.first_pair.get_or_insert(now.at) + self.config.warmup
+    }
+
+    /// Begins the warm-up anew: another candidate was deployed.
+    pub fn warm_up(&mut self) {
+        self.first_pair = None;
     }
 
     /// Stops everything, or the route alone where other routes are healthy.
@@ -425,6 +443,7 @@ impl Guardrail {
 
     fn open(&mut self, probation: Option<Probation>) {
         self.epoch += 1;
+        self.warm_up();
         self.forget();
         self.probation = probation;
         let epoch = self.epoch;
@@ -484,6 +503,7 @@ impl Guardrail {
             state: self.state,
             last_abort: self.last_abort.clone(),
             last_trip: self.last_trip.clone(),
+            first_pair: self.first_pair,
             breach_streak: self.run.breaches().max(longest_on_a_route),
             config: self.config.clone(),
             evidence: Evidence::of(self.overall.detector()),

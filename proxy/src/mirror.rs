@@ -238,7 +238,13 @@ impl Mirror {
         let fresh = Report::new(report.allowed());
         let before = std::mem::replace(&mut *report, fresh);
         drop(report);
+        self.guardrail().warm_up();
         drop(before);
+    }
+
+    /// Whether pairs are not judged yet.
+    fn warms_up(&self) -> bool {
+        self.guardrail().warms_up(now())
     }
 
     fn report(&self) -> MutexGuard<'_, Report> {

@@ -80,6 +80,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         mismatch_rate: None,
         ramp: None,
         observe_only: false,
+        warmup: Duration::ZERO,
     };
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
@@ -202,6 +203,7 @@ async fn the_status_before_the_first_abort_is_all_there_with_nulls() {
         "breachConsecutive": 2,
         "cooldownSeconds": 10,
         "cooldownRemainingSeconds": null,
+        "warmupRemainingSeconds": null,
         "lastTrip": null,
         "evidence": {
             "verdict": "not enough data",

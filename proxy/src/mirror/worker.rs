@@ -360,6 +360,9 @@ fn record(
     content: bool,
     differences: Option<&Differences>,
 ) {
+    if mirror.warms_up() {
+        return;
+    }
     let [baseline, candidate] =
         [sides.baseline, sides.candidate].map(|side| (side.latency, side.failed));
     let pair = Pair { baseline, candidate, censored: sides.censored, content, differences };

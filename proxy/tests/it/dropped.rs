@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::eventually;
-use crate::support::{Proxy, fixed, hung, json, proxy, refusing, status, upstream, writes};
+use crate::support::{Proxy, fixed, hung, json, proxy, status, upstream, writes};
 
 async fn report(proxy: &Proxy) -> Value {
     proxy.get("/control/report").await.json().await.unwrap()
@@ -30,7 +30,7 @@ async fn leave(proxy: &Proxy, asked: impl Fn() -> bool) {
 async fn a_baseline_that_gives_no_answer_is_a_pair_and_its_own_failure() {
     let candidate = fixed("{}").await;
     for baseline in
-        [refusing().await, writes(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await]
+        [writes(b"").await, writes(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await]
     {
         let proxy = proxy(baseline, candidate.addr, |_| {}).await;
         drop(proxy.get("/").await.bytes().await);
