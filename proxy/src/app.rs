@@ -317,7 +317,10 @@ impl App {
         let fresh = |config: Config| Fresh {
             identity: config.tls,
             rules: config.mirror.rules,
-            targets: [config.baseline, config.candidate].into_iter().chain(config.secondary).collect(),
+            targets: [config.baseline, config.candidate]
+                .into_iter()
+                .chain(config.secondary)
+                .collect(),
             trust: config.trust,
         };
         self.reloader.reload(read.map(fresh));

@@ -27,6 +27,7 @@ pub mod rules;
 mod show;
 mod step;
 mod text;
+mod tolerance;
 mod walk;
 
 pub use difference::{Difference, Differences, Kind, Risk};
