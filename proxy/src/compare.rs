@@ -27,6 +27,7 @@ pub mod rules;
 mod show;
 mod step;
 mod text;
+mod tolerance;
 mod traits;
 mod walk;
 
@@ -341,8 +342,11 @@ fn in_detail(
     if [ours, theirs].into_iter().any(Side::is_grpc) {
         return whole(!same_body(ours, theirs));
     }
-    let our_bytes = plain(&ours.content_encoding, our_bytes, limits)?;
-    let their_bytes = plain(&theirs.content_encoding, their_bytes, limits)?;
+    let (our_bytes, our_label) = plain(&ours.content_encoding, our_bytes, limits)?;
+    let (their_bytes, their_label) = plain(&theirs.content_encoding, their_bytes, limits)?;
+    if !alike(ours, our_label, theirs, their_label) {
+        return Ok((vec![other_label(our_label, their_label)], false));
+    }
     let same = our_bytes.trim_ascii() == their_bytes.trim_ascii();
     let (our_json, their_json) =
         (json::parse(&our_bytes, limits.grant)?, json::parse(&their_bytes, limits.grant)?);
@@ -435,7 +439,9 @@ fn by_hash(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
     let (our_length, our_hash, our_cause) = sum(ours.body);
     let (their_length, their_hash, their_cause) = sum(theirs.body);
     if (our_length, our_hash) == (their_length, their_hash) {
-        Verdict::Matched
+        // Clients do not make the same of the same bytes under another label.
+        let same = our_length == 0 || same_label(ours, theirs);
+        if same { Verdict::Matched } else { Verdict::Mismatched }
     } else if [our_cause, their_cause].contains(&Some(Cause::NoBudget)) {
         Verdict::BufferFull
     } else {
@@ -477,8 +483,11 @@ fn by_content(
     rules: &Rules,
     limits: &mut Limits<'_>,
 ) -> Result<bool, Obstacle> {
-    let our_bytes = plain(&ours.content_encoding, our_bytes, limits)?;
-    let their_bytes = plain(&theirs.content_encoding, their_bytes, limits)?;
+    let (our_bytes, our_label) = plain(&ours.content_encoding, our_bytes, limits)?;
+    let (their_bytes, their_label) = plain(&theirs.content_encoding, their_bytes, limits)?;
+    if !alike(ours, our_label, theirs, their_label) {
+        return Ok(false);
+    }
     if our_bytes.trim_ascii() == their_bytes.trim_ascii() {
         return Ok(true);
     }
@@ -491,18 +500,53 @@ fn by_content(
     walk::equal(&our_json, &their_json, &rules.keys, limits.grant)
 }
 
-/// The body without its content encodings; as sent, when they cannot be undone.
+/// Whether a body is what its `Content-Encoding` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Label {
+    Fits,
+    /// Clients fail, or print what they should have decoded.
+    Wrong,
+}
+
+/// The body without its content encodings; as sent, when they cannot be undone. Nothing at all fits
+/// any label: clients do not try to decode it.
 fn plain<'a>(
     encodings: &[&[u8]],
     bytes: &'a [u8],
     limits: &mut Limits<'_>,
-) -> Result<Cow<'a, [u8]>, Obstacle> {
+) -> Result<(Cow<'a, [u8]>, Label), Obstacle> {
+    if bytes.is_empty() {
+        return Ok((Cow::Borrowed(bytes), Label::Fits));
+    }
     match decode::decode(encodings, bytes, limits) {
-        Ok(plain) => Ok(plain),
-        Err(decode::Error::Unreadable) => Ok(Cow::Borrowed(bytes)),
+        Ok(plain) => Ok((plain, Label::Fits)),
+        Err(decode::Error::Unreadable) => Ok((Cow::Borrowed(bytes), Label::Wrong)),
         Err(decode::Error::TooLarge) => Err(Obstacle::TooLarge),
         Err(decode::Error::NoBudget) => Err(Obstacle::NoBudget),
     }
+}
+
+/// Whether clients can make the same of both: they can read both, or fail at both in the same way.
+fn alike(ours: &Side<'_>, our_label: Label, theirs: &Side<'_>, their_label: Label) -> bool {
+    match (our_label, their_label) {
+        (Label::Fits, Label::Fits) => true,
+        (Label::Wrong, Label::Wrong) => same_label(ours, theirs),
+        _ => false,
+    }
+}
+
+fn same_label(ours: &Side<'_>, theirs: &Side<'_>) -> bool {
+    decode::same(&ours.content_encoding, &theirs.content_encoding)
+}
+
+fn other_label(ours: Label, theirs: Label) -> Difference {
+    let shown = |label| {
+        Some(match label {
+            Label::Fits => "readable".to_owned(),
+            Label::Wrong => "not what its content-encoding says".to_owned(),
+        })
+    };
+    body(Kind::Type, shown(ours), shown(theirs))
 }
 
 #[cfg(test)]

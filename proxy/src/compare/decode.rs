@@ -35,13 +35,7 @@ pub(super) fn decode<'a>(
     bytes: &'a [u8],
     limits: &mut Limits<'_>,
 ) -> Result<Cow<'a, [u8]>, Error> {
-    let names: Vec<_> = lines
-        .iter()
-        .flat_map(|line| line.split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"))
-        .take(MOST_LAYERS + 1)
-        .collect();
+    let names: Vec<_> = names(lines).take(MOST_LAYERS + 1).collect();
     if names.len() > MOST_LAYERS {
         return Err(Error::Unreadable);
     }
@@ -50,6 +44,24 @@ pub(super) fn decode<'a>(
         plain = Cow::Owned(undo(name, &plain, limits)?);
     }
     Ok(plain)
+}
+
+/// The names of all encodings, in the order in which they were applied.
+fn names<'n>(lines: &'n [&'n [u8]]) -> impl Iterator<Item = &'n [u8]> {
+    lines
+        .iter()
+        .flat_map(|line| line.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether two labels say the same (RFC 9110 section 8.4.1).
+pub(super) fn same(ours: &[&[u8]], theirs: &[&[u8]]) -> bool {
+    let plain = |name: &[u8]| {
+        let name = name.to_ascii_lowercase();
+        if name == b"x-gzip" { b"gzip".to_vec() } else { name }
+    };
+    names(ours).map(plain).eq(names(theirs).map(plain))
 }
 
 fn undo(name: &[u8], bytes: &[u8], limits: &mut Limits<'_>) -> Result<Vec<u8>, Error> {

@@ -209,7 +209,8 @@ fn shown(name: &HeaderName, value: &[u8], mask: Option<MaskAs>) -> String {
     }
 }
 
-/// Type and parameters (RFC 9110 section 8.3.1), without regard to case, order, space and quotes.
+/// Type and parameters (RFC 9110 section 8.3.1), without regard to case, order, space and quotes,
+/// and to a charset that is the default.
 fn media_type(value: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut parts = split(value, b';');
     let essence = parts.next().unwrap_or_default();
@@ -221,6 +222,10 @@ fn media_type(value: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
             let inside = value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\""));
             *parameter = [name, b"=", inside.unwrap_or(value)].concat();
         }
+    }
+    // JSON is UTF-8, said or not (RFC 8259 section 8.1).
+    if essence.ends_with(b"/json") || essence.ends_with(b"+json") {
+        parameters.retain(|it| !matches!(it.as_slice(), b"charset=utf-8" | b"charset=utf8"));
     }
     parameters.sort_unstable();
     (essence, parameters)
@@ -309,7 +314,19 @@ mod tests {
         let json = "application/json; charset=utf-8; v=1";
         judged("content-type", json, "Application/JSON;V=1;Charset=\"UTF-8\"", true);
         judged("content-type", json, "application/json; charset=utf-8", false);
+        judged("content-type", json, "application/json; v=1", true);
         judged("content-type", json, "application/json; charset=latin1; v=1", false);
+        for utf8 in ["Application/JSON;charset=UTF-8", "application/json; Charset=\"utf8\""] {
+            judged("content-type", "application/json", utf8, true);
+        }
+        judged(
+            "content-type",
+            "application/problem+json",
+            "application/problem+json;charset=utf-8",
+            true,
+        );
+        judged("content-type", "application/json", "application/json; charset=latin1", false);
+        judged("content-type", "text/html", "text/html; charset=utf-8", false);
         judged("content-type", "text/html", "text/plain", false);
         judged("cache-control", "no-store, max-age=0", "Max-Age=0,no-store", true);
         judged("cache-control", "max-age=0", "max-age=1", false);

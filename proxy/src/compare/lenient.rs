@@ -2,8 +2,9 @@
 //! be of the same class.
 
 use super::json::{Kind, Tape};
+use super::number::Decimal;
 use super::policy::Lenience;
-use super::rules::{Class, Tolerance};
+use super::rules::Class;
 
 /// Longest text or number that is looked at; none of the forms below is longer.
 const LENGTH_MAX: usize = 4096;
@@ -35,9 +36,7 @@ pub(super) fn equal(
 
 fn numbers(rule: &Lenience, a: &[u8], b: &[u8]) -> bool {
     match rule {
-        Lenience::Number(tolerance) => {
-            number(a).zip(number(b)).is_some_and(|(a, b)| tolerance.covers(a, b))
-        }
+        Lenience::Number(tolerance) => tolerance.covers(a, b),
         Lenience::Time(within) => {
             let times = epoch(a).zip(epoch(b));
             times.is_some_and(|((a, unit), (b, other))| unit == other && a.abs_diff(b) <= *within)
@@ -62,18 +61,7 @@ fn texts(rule: &Lenience, a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-impl Tolerance {
-    /// Whether two numbers are near enough. What the numbers' own precision leaves open counts for
-    /// them where the tolerance is larger than that, and against them where it is not.
-    fn covers(&self, a: f64, b: f64) -> bool {
-        let larger = a.abs().max(b.abs());
-        let (allowed, rounding) =
-            (self.absolute.max(self.relative * larger), 4.0 * f64::EPSILON * larger);
-        allowed >= rounding && (a - b).abs() <= allowed + rounding
-    }
-}
-
-/// The number as a double, where it is one.
+/// The number as a double, where it is one: good enough for an order.
 fn number(text: &[u8]) -> Option<f64> {
     let number = std::str::from_utf8(text).ok()?.parse::<f64>().ok()?;
     number.is_finite().then_some(number)
@@ -89,16 +77,21 @@ enum Unit {
 /// A number that is a time between 1973 and 5138, in nanoseconds since 1970, and its unit: the
 /// ranges of both do not meet.
 fn epoch(text: &[u8]) -> Option<(i128, Unit)> {
-    let number = number(text)?;
-    let (unit, nanos) = match number {
-        1e8..1e11 => (Unit::Seconds, 1e9),
-        1e11..1e14 => (Unit::Millis, 1e6),
+    let decimal = Decimal::of(text);
+    // Digits before the decimal point.
+    let whole = i128::from(decimal.point) + decimal.exponent.value(15)?;
+    let (unit, places) = match whole {
+        9..=11 => (Unit::Seconds, whole + 9),
+        12..=14 => (Unit::Millis, whole + 6),
         _ => return None,
     };
-    // Rounded to microseconds, beyond which such a double tells nothing.
-    #[expect(clippy::cast_possible_truncation, reason = "at most 1e17")]
-    let micros = (number * (nanos / 1e3)).round() as i64;
-    Some((i128::from(micros) * 1000, unit))
+    if decimal.negative || decimal.digits.is_empty() {
+        return None;
+    }
+    let digits =
+        decimal.digits.iter().filter(|byte| **byte != b'.').chain(std::iter::repeat(&b'0'));
+    let digits = digits.take(usize::try_from(places).ok()?);
+    Some((digits.fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0')), unit))
 }
 
 /// A time of RFC 3339 section 5.6 in nanoseconds since 1970.
@@ -120,7 +113,7 @@ fn rfc3339(text: &[u8]) -> Option<i128> {
     };
     let (fraction, zone) = rest.split_at(length);
     let offset = offset_minutes(zone)?;
-    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day);
+    let in_range = (1..=12).contains(&month) && (1..=month_days(year, month)).contains(&day);
     if !in_range || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -163,6 +156,15 @@ fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |sum, digit| {
         digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
     })
+}
+
+fn month_days(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// Days since 1970 in the proleptic Gregorian calendar, with years that begin in March so that a
@@ -209,6 +211,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::json::parse;
+    use super::super::rules::Tolerance;
     use super::*;
 
     #[track_caller]
@@ -238,6 +241,23 @@ mod tests {
     }
 
     #[test]
+    fn tolerances_are_exact_decimals() {
+        let by = |absolute, relative| Lenience::Number(Tolerance { absolute, relative });
+        judged(by(1.0, 0.0), "1000000000000000", "1000000000000001.5", false);
+        judged(by(1.5, 0.0), "1000000000000000", "1000000000000001.5", true);
+        judged(by(1000.0, 0.0), "1700000000123456789", "1700000000123457789", true);
+        judged(by(1000.0, 0.0), "1700000000123456789", "1700000000123457790", false);
+        judged(by(0.0, 0.01), "1e400", "1.01e400", true);
+        judged(by(0.0, 0.01), "1e400", "1.02e400", false);
+        judged(by(0.1, 0.0), "0.2", "0.3", true);
+        judged(by(0.1, 0.0), "0.2", "0.30000000000000000001", false);
+        judged(by(0.1, 0.0), "1e-999999999999999999999", "0", true);
+        judged(by(0.1, 0.0), "-0.05", "5e-2", true);
+        judged(by(0.1, 0.5), "1e99999999999999999999", "-1e99999999999999999999", false);
+        judged(by(0.0, 0.5), "-1", "0", false);
+    }
+
+    #[test]
     fn times_may_be_apart_in_any_zone_and_in_seconds_or_milliseconds() {
         let within = |millis| Lenience::Time(Duration::from_millis(millis).as_nanos());
         let noon = "\"2024-02-29T12:00:00Z\"";
@@ -254,6 +274,12 @@ mod tests {
         judged(within(u64::MAX), "1700000000", "1700000000000", false);
         judged(within(u64::MAX), "17", "18", false);
         for bad in [
+            "2024-02-30T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2024-04-31T00:00:00Z",
+            "2024-00-01T00:00:00Z",
+            "2024-01-00T00:00:00Z",
             "2024-13-01T00:00:00Z",
             "2024-01-01T00:00:00",
             "2024-01-01",

@@ -40,17 +40,17 @@ pub(super) fn digest(text: &[u8], seed: u64) -> u64 {
 
 /// The value is `±0.digits × 10^(point + exponent)`.
 #[derive(Debug)]
-struct Decimal<'a> {
-    negative: bool,
+pub(super) struct Decimal<'a> {
+    pub(super) negative: bool,
     /// From the first digit that is not 0 to the last such one, perhaps with the decimal point
     /// among them; empty for zero.
-    digits: &'a [u8],
-    point: i64,
-    exponent: Exponent<'a>,
+    pub(super) digits: &'a [u8],
+    pub(super) point: i64,
+    pub(super) exponent: Exponent<'a>,
 }
 
 impl<'a> Decimal<'a> {
-    fn of(text: &'a [u8]) -> Self {
+    pub(super) fn of(text: &'a [u8]) -> Self {
         let (negative, text) = match text {
             [b'-', rest @ ..] => (true, rest),
             _ => (false, text),
@@ -81,7 +81,7 @@ fn only_digits(text: &[u8]) -> impl Iterator<Item = &u8> {
 
 /// An integer of any length.
 #[derive(Debug)]
-struct Exponent<'a> {
+pub(super) struct Exponent<'a> {
     sign: i64,
     digits: &'a [u8],
 }
@@ -98,10 +98,15 @@ impl<'a> Exponent<'a> {
 
     /// Its value, unless that is far.
     fn near(&self) -> Option<i64> {
+        self.value(15).and_then(|value| i64::try_from(value).ok())
+    }
+
+    /// Its value, unless it has more digits than that, which must be below 38.
+    pub(super) fn value(&self, most: usize) -> Option<i128> {
         let zeros = self.digits.iter().take_while(|digit| **digit == b'0').count();
         let digits = &self.digits[zeros..];
-        let add = |sum: i64, digit: &u8| sum * 10 + i64::from(digit - b'0');
-        (digits.len() <= 15).then(|| self.sign * digits.iter().fold(0, add))
+        let add = |sum: i128, digit: &u8| sum * 10 + i128::from(digit - b'0');
+        (digits.len() <= most).then(|| i128::from(self.sign) * digits.iter().fold(0, add))
     }
 
     /// The signed digit at a place, 0 being that of the ones.

@@ -8,6 +8,8 @@
 const STEPS_MAX: usize = 32;
 /// Longest path, in bytes.
 const TEXT_MAX: usize = 512;
+/// Largest index (RFC 9535 section 2.1: integers that every implementation holds exactly).
+const INDEX_MAX: usize = (1 << 53) - 1;
 
 /// What a rule's path may be, for messages.
 pub const ALLOWED: &str = "a JSON path of `$`, `.name`, `['name']`, `[0]`, `[*]`, `.*` and \
@@ -54,6 +56,17 @@ impl Path {
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > TEXT_MAX {
             return Err(format!("has {} bytes", text.len()));
+        }
+        if text.trim_start().starts_with('$') && !text.starts_with('$') {
+            return Err("has a space before $, at byte 1".to_owned());
+        }
+        // Names in quotes write some of them as escapes; nothing else may have any.
+        if let Some((at, c)) = text.char_indices().find(|(_, c)| *c < ' ') {
+            return Err(format!(
+                "has the control character U+{:04X} at byte {}",
+                u32::from(c),
+                at + 1
+            ));
         }
         let mut rest = text.strip_prefix('$').ok_or("does not start with $")?;
         let mut steps = Vec::new();
@@ -156,9 +169,13 @@ fn index(text: &str) -> Parsed<'_, Selector> {
     if digits.len() > 1 && digits.starts_with('0') {
         return Err(format!("has an index with a leading zero: {digits}"));
     }
-    let index = digits.parse().map_err(|_| {
-        format!("has no index, name in quotes or * at {text:?}; nothing else can be in brackets")
-    })?;
+    if digits.is_empty() {
+        return Err(format!(
+            "has no index, name in quotes or * at {text:?}; nothing else can be in brackets"
+        ));
+    }
+    let index = digits.parse().ok().filter(|index| *index <= INDEX_MAX);
+    let index = index.ok_or_else(|| format!("has an index above 2^53 - 1 at {text:?}"))?;
     Ok((Selector::Index(index), rest))
 }
 
@@ -253,11 +270,17 @@ mod tests {
             ("$['a','b']", "no ]"),
             ("$['a", "closing quote"),
             (r"$['\u0061']", "escape"),
-            ("$[99999999999999999999999]", "nothing else"),
+            ("$[99999999999999999999999]", "2^53 - 1"),
+            ("$[9007199254740992]", "2^53 - 1"),
+            ("$['a\tb']", "control character U+0009 at byte 5"),
+            ("$[\"\u{1f}\"]", "control character U+001F at byte 4"),
+            (" $.a", "space before $"),
+            ("$.a ", "where a segment should begin"),
         ] {
             let message = Path::parse(path).expect_err(path);
             assert!(message.contains(why), "{path}: {message}");
         }
+        assert!(Path::parse("$[9007199254740991]").is_ok());
         assert!(Path::parse(&format!("${}", ".a".repeat(32))).is_ok());
         assert!(Path::parse(&format!("${}", ".a".repeat(33))).is_err());
         assert!(Path::parse(&format!("$.{}", "a".repeat(600))).is_err());

@@ -372,3 +372,31 @@ fn what_cannot_be_decoded_is_compared_as_sent() {
     let unknown = Side { content_encoding: vec![b"sdch"], ..side(b"xyz") };
     assert_eq!(verdict_of(&unknown, &side(b"abc")), Verdict::Mismatched);
 }
+
+#[test]
+fn a_label_that_does_not_fit_its_body_differs_from_one_that_does() {
+    let (text, packed) = (&b"{\"a\":1,\"b\":2}"[..], gzip(b"{\"a\":1,\"b\":2}"));
+    let plain = side(text);
+    let right = Side { content_encoding: vec![b"gzip"], ..side(&packed) };
+    for name in [&b"gzip"[..], b"deflate", b"br", b"zstd", b"sdch"] {
+        let wrong = Side { content_encoding: vec![name], ..side(text) };
+        for good in [&plain, &right] {
+            assert_eq!(verdict_of(&wrong, good), Verdict::Mismatched);
+            assert_eq!(verdict_of(good, &wrong), Verdict::Mismatched);
+        }
+        let mut grant = |_| true;
+        let mut limits = Limits { max_decoded: 1 << 20, grant: &mut grant };
+        let looked = look_closer(&plain, &wrong, &Rules::default(), true, &mut limits);
+        let found = &looked.differences.found[0];
+        assert_eq!((found.place.as_str(), found.kind), ("body", Kind::Type));
+        assert_eq!(found.baseline.as_deref(), Some("readable"));
+    }
+    assert_eq!(verdict_of(&right, &side(&packed)), Verdict::Mismatched, "no label");
+    let cut = |content_encoding| Side {
+        content_encoding,
+        body: Body::Hashed { length: 9, hash: 7, cause: Cause::TooLarge },
+        ..side(b"")
+    };
+    assert_eq!(verdict_of(&cut(vec![b"gzip"]), &cut(Vec::new())), Verdict::Mismatched);
+    assert_eq!(verdict_of(&cut(vec![b"gzip"]), &cut(vec![b"X-Gzip"])), Verdict::Matched);
+}

@@ -280,7 +280,8 @@ impl Reader<'_> {
     /// A path where it starts like one, else a key.
     fn select(&mut self, text: &Spanned<String>, table: &str, name: &str) -> Option<Select> {
         let field = format!("{table}.{name}");
-        if text.get_ref().starts_with('$') {
+        // With a space in front it is a path that is written wrong, and no key that anybody has.
+        if text.get_ref().trim_start().starts_with('$') {
             self.path(text, &field).map(Select::Path)
         } else {
             self.key(text, &field).map(Select::Key)
