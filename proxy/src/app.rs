@@ -143,7 +143,8 @@ pub async fn start_probed(
         tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)),
         tokio::spawn(upkeep(Arc::clone(&metrics))),
     ];
-    let routes = Routes::new(config.templates, Arc::clone(&metrics));
+    let routes = Routes::new(config.templates, Arc::clone(&metrics))
+        .with_templates_alone(config.templates_alone);
     let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
     let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
