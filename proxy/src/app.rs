@@ -51,6 +51,9 @@ use crate::upstream::{Dns, Target, Trust, Upstream};
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often it is looked for rules that never applied, and after how many pairs that says something.
+const UNUSED_EVERY: Duration = Duration::from_secs(30);
+const UNUSED_PAIRS: u64 = 64;
 /// How often the same failure is logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
@@ -142,6 +145,7 @@ pub async fn start_probed(
         tokio::spawn(posts),
         tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)),
         tokio::spawn(upkeep(Arc::clone(&metrics))),
+        tokio::spawn(tell_unused(Arc::clone(&mirror))),
     ];
     let routes = Routes::new(config.templates, Arc::clone(&metrics))
         .with_templates_alone(config.templates_alone);
@@ -303,6 +307,28 @@ fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed
 fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
     let mirror = Arc::clone(mirror);
     Arc::new(move || mirror.policy().unused())
+}
+
+/// Says once of each rule that it never applied, when so many pairs were looked at that it should
+/// have: the names in it are likely misspelt.
+async fn tell_unused(mirror: Arc<Mirror>) {
+    let mut told: Vec<Unused> = Vec::new();
+    loop {
+        tokio::time::sleep(UNUSED_EVERY).await;
+        let unused = mirror.policy().unused();
+        let same =
+            |a: &Unused, b: &Unused| (&a.text, &a.place, &a.route) == (&b.text, &b.place, &b.route);
+        // Rules that are gone may come back, and are told of again then.
+        told.retain(|known| unused.iter().any(|rule| same(rule, known)));
+        for rule in unused.into_iter().filter(|rule| rule.pairs >= UNUSED_PAIRS) {
+            if !told.iter().any(|known| same(&rule, known)) {
+                let (place, pairs) = (&rule.place, rule.pairs);
+                let route = rule.route.as_deref().unwrap_or("all");
+                warn!(rule = rule.text, place, route, pairs, "rule never applied");
+                told.push(rule);
+            }
+        }
+    }
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {
