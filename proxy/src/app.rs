@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use crate::compare::{Policy, Unused};
+use crate::compare::{Origin, Policy, Unused};
 use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
@@ -51,6 +51,9 @@ use crate::upstream::{Dns, Target, Trust, Upstream};
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often it is looked for rules that never applied, and after how many pairs that says something.
+const UNUSED_EVERY: Duration = Duration::from_secs(30);
+const UNUSED_PAIRS: u64 = 64;
 /// How often the same failure is logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
@@ -123,30 +126,29 @@ pub async fn start_probed(
 ) -> Result<App, StartError> {
     let listener = listener(config.listen)?;
     let admin_listener = config.admin.map(self::listener).transpose()?;
-    let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?);
+    let metrics = metrics()?;
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
     let all = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
     let (settings, noise) = noise(&config, secondary);
     let origins = [config.baseline.origin(), config.candidate.origin()];
-    // The key of its hashes is never known to anybody.
-    let policy = Policy::new(&config.mirror.rules, &origins, rand::random());
+    let policy = policy(&config, &origins);
     let (setter, gate) = gate::gate();
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
-
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
-    let told = Arc::clone(&announcer);
-    let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
-    let working = worker::run(Arc::clone(&mirror), jobs, candidate, noise);
-    let upkeep = upkeep(Arc::clone(&metrics));
-    let background = vec![tokio::spawn(posts), tokio::spawn(working), tokio::spawn(upkeep)];
-    let routes = Routes::new(config.templates, Arc::clone(&metrics));
-    let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
-    let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
+    let (to, on) = (Arc::clone(&announcer), compare_runtime);
+    let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, to, on, probe);
+    let mut background = vec![tokio::spawn(posts), tokio::spawn(upkeep(Arc::clone(&metrics)))];
+    background.push(tokio::spawn(tell_unused(Arc::clone(&mirror))));
+    background.push(tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)));
+    let routes = Routes::new(config.templates, Arc::clone(&metrics))
+        .with_templates_alone(config.templates_alone);
+    let beside = (Arc::clone(&mirror), Arc::clone(&metrics));
+    let forward = Arc::new(Forward::new(config.forward, routes, baseline, beside.0, beside.1));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
-    let (judging, counting) = (Arc::clone(&mirror), Arc::clone(&metrics));
-    let reloader = Reloader::new(shown.clone(), judging, origins, all, counting);
+    let counting = Arc::clone(&metrics);
+    let reloader = Reloader::new(shown.clone(), Arc::clone(&mirror), origins, all, counting);
     let draining = Arc::default();
     let control = Control {
         guardrail,
@@ -182,6 +184,15 @@ pub async fn start_probed(
         background,
         reloader,
     })
+}
+
+/// The rules of the comparison; the key of its hashes is never known to anybody.
+fn policy(config: &Config, origins: &[Origin; 2]) -> Policy {
+    Policy::new(&config.mirror.rules, origins, rand::random())
+}
+
+fn metrics() -> Result<Arc<Metrics>, StartError> {
+    Metrics::new().map(Arc::new).map_err(|error| StartError::Metrics(error.to_string()))
 }
 
 fn events(announcer: &Arc<Announcer>) -> Arc<dyn Fn() -> Vec<serde_json::Value> + Send + Sync> {
@@ -300,6 +311,28 @@ fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed
 fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
     let mirror = Arc::clone(mirror);
     Arc::new(move || mirror.policy().unused())
+}
+
+/// Says once of each rule that it never applied, when so many pairs were looked at that it should
+/// have: the names in it are likely misspelt.
+async fn tell_unused(mirror: Arc<Mirror>) {
+    let mut told: Vec<Unused> = Vec::new();
+    loop {
+        tokio::time::sleep(UNUSED_EVERY).await;
+        let unused = mirror.policy().unused();
+        let same =
+            |a: &Unused, b: &Unused| (&a.text, &a.place, &a.route) == (&b.text, &b.place, &b.route);
+        // Rules that are gone may come back, and are told of again then.
+        told.retain(|known| unused.iter().any(|rule| same(rule, known)));
+        for rule in unused.into_iter().filter(|rule| rule.pairs >= UNUSED_PAIRS) {
+            if !told.iter().any(|known| same(&rule, known)) {
+                let (place, pairs) = (&rule.place, rule.pairs);
+                let route = rule.route.as_deref().unwrap_or("all");
+                warn!(rule = rule.text, place, route, pairs, "rule never applied");
+                told.push(rule);
+            }
+        }
+    }
 }
 
 async fn upkeep(metrics: Arc<Metrics>) {

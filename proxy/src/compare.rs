@@ -24,6 +24,7 @@ mod objects;
 pub mod path;
 mod policy;
 pub mod rules;
+mod secrets;
 mod show;
 mod step;
 mod text;

@@ -65,6 +65,8 @@ pub struct Config {
     pub webhook: Option<Webhook>,
     /// For route labels.
     pub templates: Vec<Template>,
+    /// Whether route labels are made of templates alone.
+    pub templates_alone: bool,
     /// How long it is not ready but takes connections, once it is told to stop.
     pub drain_delay: Duration,
     /// How long requests in flight may take after that.
@@ -158,6 +160,7 @@ pub const NAMES: &[&str] = &[
     "CONNECT_TIMEOUT",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
+    "ROUTE_LABELS",
     "X_FORWARDED_HEADERS",
     "FORWARDED_HEADER",
     "VIA_HEADER",
@@ -267,6 +270,7 @@ impl Config {
             guardrail,
             webhook: env.webhook(),
             templates: env.templates(),
+            templates_alone: env.templates_alone(),
             drain_delay: env.read(
                 "DRAIN_DELAY",
                 "0",
@@ -600,6 +604,14 @@ impl Env<'_> {
             values::items(text).map(parse).collect()
         };
         self.read_optional("ROUTE_TEMPLATES", allowed, parse).unwrap_or_default()
+    }
+
+    fn templates_alone(&mut self) -> bool {
+        self.read("ROUTE_LABELS", "paths", "paths or templates", |text| match text {
+            "paths" => Ok(false),
+            "templates" => Ok(true),
+            _ => Err("is unknown".to_owned()),
+        })
     }
 
     fn admin_prefix(&mut self) -> String {

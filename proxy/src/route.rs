@@ -66,7 +66,7 @@ pub fn label(method: &Method, path: &str, templates: &[Template]) -> String {
         | "PATCH") => known,
         _ => "OTHER",
     };
-    if let Some(template) = templates.iter().find(|template| template.fits(path)) {
+    if let Some(template) = fitting(path, templates) {
         return format!("{method} {}", template.text);
     }
     let mut label = String::with_capacity(method.len() + 1 + path.len());
@@ -84,8 +84,16 @@ pub fn label(method: &Method, path: &str, templates: &[Template]) -> String {
     label
 }
 
+/// The first template that fits.
+fn fitting<'t>(path: &str, templates: &'t [Template]) -> Option<&'t Template> {
+    templates.iter().find(|template| template.fits(path))
+}
+
 /// Whether a segment looks like one of many: a number, a UUID, hex, a token, `p-100`.
 fn is_id(segment: &str) -> bool {
+    if is_personal(segment) {
+        return true;
+    }
     let bytes = segment.as_bytes();
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     if digits == 0 {
@@ -97,6 +105,33 @@ fn is_id(segment: &str) -> bool {
         || is_uuid(bytes)
         || is_token(bytes)
         || is_word_and_number(segment)
+}
+
+/// Whether a segment holds an address, a telephone number, or what cannot be printed and may disguise
+/// what is around it; as it is, or percent-encoded.
+fn is_personal(segment: &str) -> bool {
+    let suspicious =
+        |byte: u8| matches!(byte, b'@' | b'+' | b'%') || !(b' '..=b'~').contains(&byte);
+    if !segment.bytes().any(suspicious) {
+        return false;
+    }
+    let text = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+    let phone = text.strip_prefix('+').is_some_and(|number| {
+        number.starts_with(|c: char| c.is_ascii_digit() || c == '(')
+            && number.chars().all(|c| c.is_ascii_digit() || " -.()".contains(c))
+    });
+    phone || text.contains('@') || text.chars().any(is_unprintable)
+}
+
+/// Controls (C1 among them), marks of direction and other characters without a shape, and what stands
+/// for bytes that are no text.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{10ffff}')
 }
 
 fn is_uuid(bytes: &[u8]) -> bool {
@@ -149,6 +184,30 @@ mod tests {
             "order_42",
         ] {
             assert_eq!(plain(&format!("/api/x/{id}")), "GET /api/x/{id}", "{id}");
+        }
+    }
+
+    #[test]
+    fn segments_with_personal_data_or_without_a_shape_read_id() {
+        for id in [
+            "alice@example.com",
+            "alice%40example.com",
+            "+4911",
+            "%2B49-11",
+            "+(49) 11",
+            "a\u{202e}b",
+            "a%E2%80%AEb",
+            "a\u{85}b",
+            "a%C2%85b",
+            "a%00b",
+            "a%0Ab",
+            "%FF",
+            "a\u{200b}",
+        ] {
+            assert_eq!(plain(&format!("/u/{id}/orders")), "GET /u/{id}/orders", "{id:?}");
+        }
+        for word in ["caf\u{e9}", "caf%C3%A9", "a+b", "a%20b"] {
+            assert_eq!(plain(&format!("/{word}")), format!("GET /{word}"));
         }
     }
 

@@ -21,6 +21,8 @@ use super::{Grant, Obstacle};
 pub(super) struct Mark {
     pub(super) ignored: bool,
     pub(super) mask: Option<MaskAs>,
+    /// Compared and not shown, as is all that is in it.
+    pub(super) hidden: bool,
     /// Of an array, which of [`Rules::pairings`] holds.
     pub(super) pairing: Option<u16>,
     /// Which of [`Rules::leniences`] hold, a bit each.
@@ -77,6 +79,7 @@ struct Open {
     /// The node behind it.
     end: usize,
     object: bool,
+    hidden: bool,
     /// Elements in any order are the same.
     any_order: bool,
     /// Of an element, the next one's index.
@@ -162,6 +165,7 @@ impl<'a> Pass<'_, 'a> {
             node: at,
             end: behind,
             object,
+            hidden: mark.hidden,
             any_order,
             index: 0,
             key: 0,
@@ -185,6 +189,7 @@ impl<'a> Pass<'_, 'a> {
             return Ok(mark);
         };
         let key = parent.object.then(|| tape.text(parent.key));
+        mark.hidden = parent.hidden || key.as_ref().is_some_and(|key| rules.keys.hides(key));
         if let Some(key) = &key {
             mark.treat(rules.keys.noted(key));
         }
@@ -299,6 +304,7 @@ impl Mark {
     pub(super) fn with(self, other: Self) -> Self {
         let mut both = self;
         both.ignored |= other.ignored;
+        both.hidden |= other.hidden;
         if let Some(mask) = other.mask {
             both.hide(mask);
         }

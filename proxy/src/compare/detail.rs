@@ -270,6 +270,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 let (place, field) = show::place(self.steps(parent, at));
                 let shown = |document: &Document<'_>, node| match mark.mask {
                     Some(_) => MASK.to_owned(),
+                    None if mark.hidden => MASK.to_owned(),
                     None => show::value(&document.tape, node),
                 };
                 let (baseline, candidate) =

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::policy::Used;
 use super::rules::MaskAs;
+use super::secrets;
 use super::text::Text;
 
 type Names = &'static [&'static str];
@@ -18,6 +19,8 @@ const MASKED: Names = &["email", "phone", "name", "cc_last4"];
 pub(super) struct Keys {
     ignored: Names,
     masked: Names,
+    /// Whether values whose keys name secrets are not shown.
+    secrets: bool,
     more: Vec<KeyRule>,
     outlines: Outlines,
 }
@@ -33,7 +36,7 @@ pub(super) struct KeyRule {
 
 impl Default for Keys {
     fn default() -> Self {
-        const KEYS: Keys = Keys::of(IGNORED, MASKED);
+        const KEYS: Keys = Keys::of(IGNORED, MASKED, true);
         KEYS
     }
 }
@@ -89,11 +92,11 @@ pub(super) enum Treatment<'r> {
 
 impl Keys {
     /// Everything is compared.
-    pub(super) const NONE: Self = Self::of(&[], &[]);
+    pub(super) const NONE: Self = Self::of(&[], &[], false);
 
-    const fn of(ignored: Names, masked: Names) -> Self {
+    const fn of(ignored: Names, masked: Names, secrets: bool) -> Self {
         let outlines = Outlines([0; 16]).add(ignored).add(masked);
-        Self { ignored, masked, more: Vec::new(), outlines }
+        Self { ignored, masked, secrets, more: Vec::new(), outlines }
     }
 
     /// Those that are always special, unless not wanted, and more.
@@ -107,6 +110,11 @@ impl Keys {
     #[inline]
     pub(super) fn treatment(&self, key: &Text<'_>) -> Treatment<'_> {
         if self.outlines.may_have(key) { self.looked_up(key) } else { Treatment::Compared }
+    }
+
+    /// Whether a value is not shown, however it is compared.
+    pub(super) fn hides(&self, key: &Text<'_>) -> bool {
+        self.secrets && secrets::is_named(key)
     }
 
     /// As [`Self::treatment`], and notes which rules applied.

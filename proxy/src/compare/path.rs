@@ -86,6 +86,15 @@ impl Path {
         &self.text
     }
 
+    /// Whether it selects the document, or all that is in it: nothing would be left to compare.
+    pub fn is_everything(&self) -> bool {
+        match self.steps.as_slice() {
+            [] => true,
+            [step] => step.selector == Selector::Any,
+            _ => false,
+        }
+    }
+
     /// At the document itself; whether that is selected.
     pub(super) fn start(&self) -> (Taken, bool) {
         if self.steps.is_empty() { (0, true) } else { (1, false) }

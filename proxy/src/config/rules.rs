@@ -163,7 +163,7 @@ impl Reader<'_> {
     fn keys_and_headers(&mut self, written: &Section, table: &str, rules: &mut Vec<Rule>) {
         let mask = self.mask_as(written, table);
         for it in &written.ignore {
-            let what = self.select(it, table, "ignore").map(What::Ignore);
+            let what = self.part(it, table, "ignore").map(What::Ignore);
             rules.extend(self.rule(it, "ignore", what));
         }
         for it in &written.ignore_headers {
@@ -171,7 +171,11 @@ impl Reader<'_> {
             rules.extend(self.rule(it, "ignore_headers", what));
         }
         for it in &written.mask {
-            let what = self.select(it, table, "mask").map(|select| What::Mask(select, mask));
+            let select = match mask {
+                MaskAs::Equal => self.part(it, table, "mask"),
+                MaskAs::Hash => self.select(it, table, "mask"),
+            };
+            let what = select.map(|select| What::Mask(select, mask));
             rules.extend(self.rule(it, "mask", what));
         }
         for it in &written.mask_headers {
@@ -286,6 +290,17 @@ impl Reader<'_> {
         } else {
             self.key(text, &field).map(Select::Key)
         }
+    }
+
+    /// The same for what may not select everything: such a rule has every answer pass.
+    fn part(&mut self, text: &Spanned<String>, table: &str, name: &str) -> Option<Select> {
+        let select = self.select(text, table, name)?;
+        if matches!(&select, Select::Path(path) if path.is_everything()) {
+            let allowed = "a key, or a path to a part of the document";
+            self.bad(text, &format!("{table}.{name}"), "leaves nothing to compare", allowed);
+            return None;
+        }
+        Some(select)
     }
 
     fn path(&mut self, text: &Spanned<String>, field: &str) -> Option<Path> {

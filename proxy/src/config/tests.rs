@@ -353,6 +353,9 @@ fn methods_and_templates_are_lists() {
         bad("MIRROR_METHODS", value);
     }
     assert_eq!(good("ROUTE_TEMPLATES", "/a/{b}, /c").templates.len(), 2);
+    assert!(good("ROUTE_LABELS", "templates").templates_alone);
+    assert!(!good("ROUTE_LABELS", "paths").templates_alone);
+    bad("ROUTE_LABELS", "none");
     for value in ["a", "/a,", "/{"] {
         bad("ROUTE_TEMPLATES", value);
     }

@@ -49,7 +49,7 @@ fn the_exit_code_tells_whether_the_verdict_is_as_required() {
         (&["--require", "pass", "--route", "GET /none"][..], [2, 2, 2]),
         (&["--route", "GET /none"][..], [2, 2, 2]),
         (&["--require", "pass", "--cover", "p99"][..], [0, 1, 3]),
-        (&["--require", "pass", "--cover", "p99.9"][..], [3, 1, 3]),
+        (&["--require", "pass", "--cover", "p99.9"][..], [0, 1, 3]),
         (&["--cover=p99.9"][..], [0, 0, 3]),
     ] {
         let codes = [&pass, &fail, &unknown].map(|summary| answer(&request(more), summary));
@@ -57,6 +57,15 @@ fn the_exit_code_tells_whether_the_verdict_is_as_required() {
         assert_eq!(why, codes.clone().map(|answer| answer.code != 0), "{more:?}");
         assert_eq!(codes.map(|answer| answer.code), expected, "{more:?}");
     }
+}
+
+#[test]
+fn a_pass_that_does_not_cover_the_tail_is_not_enough_where_the_tail_is_asked_for() {
+    let mut summary = summary(5000, 0);
+    summary.overall.latency.p999.excess.verdict = Verdict::NotEnoughData;
+    let code =
+        |cover: &[&str]| answer(&request(&[&["--require", "pass"], cover].concat()), &summary).code;
+    assert_eq!([code(&[]), code(&["--cover", "p99"]), code(&["--cover", "p99.9"])], [0, 0, 3]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::{LABELS_MAX, Template, label};
+use super::{LABELS_MAX, Template, fitting, label};
 use crate::compare::{Policy, RouteRules};
 use crate::guardrail::gate::Gate;
 use crate::guardrail::window::Window;
@@ -72,6 +72,8 @@ impl Route {
 #[derive(Debug)]
 pub struct Routes {
     templates: Vec<Template>,
+    /// Whether a path that no template fits has the label `other`.
+    templates_alone: bool,
     metrics: Arc<Metrics>,
     table: RwLock<HashMap<Box<str>, Arc<Route>>>,
     other: Arc<Route>,
@@ -81,11 +83,20 @@ impl Routes {
     /// An empty table; the route `other` exists from the start.
     pub fn new(templates: Vec<Template>, metrics: Arc<Metrics>) -> Self {
         let other = Route::new(OTHER, &metrics);
-        Self { templates, metrics, table: RwLock::default(), other }
+        Self { templates, templates_alone: false, metrics, table: RwLock::default(), other }
+    }
+
+    /// Whether labels are made of templates alone, and never of what clients ask for.
+    #[must_use]
+    pub fn with_templates_alone(self, templates_alone: bool) -> Self {
+        Self { templates_alone, ..self }
     }
 
     /// The route of a request.
     pub fn of(&self, method: &Method, path: &str) -> Arc<Route> {
+        if self.templates_alone && fitting(path, &self.templates).is_none() {
+            return Arc::clone(&self.other);
+        }
         let label = label(method, path, &self.templates);
         if label == OTHER {
             return Arc::clone(&self.other);
@@ -116,6 +127,15 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_may_be_of_templates_alone() {
+        let templates = vec![Template::parse("/a/{b}").unwrap()];
+        let routes = Routes::new(templates, Arc::new(Metrics::new().unwrap()));
+        let routes = routes.with_templates_alone(true);
+        assert_eq!(&*routes.of(&Method::GET, "/a/x").label, "GET /a/{b}");
+        assert_eq!(&*routes.of(&Method::GET, "/private").label, OTHER);
+    }
 
     #[test]
     fn at_most_100_labels_exist_besides_other() {

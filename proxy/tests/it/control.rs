@@ -30,6 +30,7 @@ async fn the_status_has_the_documented_fields() {
         "breachConsecutive": 1_000_000,
         "cooldownSeconds": 10,
         "cooldownRemainingSeconds": null,
+            "warmupRemainingSeconds": null,
         "lastTrip": null,
         "evidence": {
             "verdict": "not enough data",

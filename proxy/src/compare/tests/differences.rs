@@ -373,3 +373,33 @@ fn many_elements_that_nearly_fit_do_not_stall() {
     look_closer(&side(ours.as_bytes()), &side(theirs.as_bytes()), &given, true, &mut limits);
     assert!(granted < 64 * (ours.len() + theirs.len()), "{granted} for {}", ours.len());
 }
+
+#[test]
+fn secrets_are_compared_and_not_shown_with_all_that_is_in_them() {
+    for key in ["token", "password", "apiKey", "API_KEY", "credit-card", "iban", "ssn"] {
+        let json = |value: &str| format!("{{\"{key}\":{value},\"x\":1}}");
+        let judge = |ours: &str, theirs: &str| {
+            let (ours, theirs) = (json(ours), json(theirs));
+            let mut grant = |_| true;
+            let mut limits = Limits { max_decoded: 1 << 20, grant: &mut grant };
+            let (ours, theirs) = (side(ours.as_bytes()), side(theirs.as_bytes()));
+            look_closer(&ours, &theirs, &Rules::default(), true, &mut limits)
+        };
+        assert_eq!(judge("\"s3cret\"", "\"s3cret\"").verdict, Verdict::Matched);
+        for (ours, theirs) in [
+            ("\"s3cret\"", "\"other\""),
+            ("4111", "4112"),
+            ("{\"value\":\"s3cret\"}", "{\"value\":\"other\"}"),
+            ("[\"s3cret\"]", "[\"other\"]"),
+            ("{\"value\":\"s3cret\"}", "{}"),
+            ("[]", "[\"other\"]"),
+        ] {
+            let looked = judge(ours, theirs);
+            assert_eq!(looked.verdict, Verdict::Mismatched, "{key}");
+            for found in &looked.differences.found {
+                let shown = [&found.baseline, &found.candidate].into_iter().flatten();
+                shown.for_each(|shown| assert_eq!(shown, "***", "{key} {ours}"));
+            }
+        }
+    }
+}

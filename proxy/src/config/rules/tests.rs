@@ -128,6 +128,23 @@ fn what_is_no_such_file_is_told_with_its_line() {
 }
 
 #[test]
+fn rules_that_leave_nothing_to_compare_are_refused() {
+    for list in ["ignore", "mask"] {
+        for path in ["$", "$.*", "$[*]", "$..*"] {
+            let errors = errors(&format!("[compare]\n{list} = [\"{path}\"]"));
+            assert_eq!(errors.len(), 1, "{path}: {errors:?}");
+            let start =
+                format!("MIRROR_CONFIG=\"rules.toml\": line 2: compare.{list} = \"{path}\"");
+            assert!(errors[0].starts_with(&start), "{errors:?}");
+            assert!(errors[0].contains("leaves nothing to compare"), "{errors:?}");
+        }
+    }
+    good("[compare]\nmask = [\"$\"]\nmask_as = \"hash\"");
+    let errors = errors("[compare]\nignore = [\" $.a\"]");
+    assert!(errors[0].contains("space before $"), "{errors:?}");
+}
+
+#[test]
 fn rules_have_a_bound_for_each_route() {
     let many = |count: usize| vec!["\"a\""; count].join(",");
     let one = vec![r#"{ path = "$.c", class = "uuid" }"#; 65].join(",");
