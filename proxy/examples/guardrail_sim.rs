@@ -141,17 +141,22 @@ impl Dice {
         self.log_normal(median, sigma) * tail
     }
 
+    /// Both latencies in milliseconds, of whose logarithms this share is kept from pair to pair.
+    fn autoregressive(&mut self, keep: f64) -> [f64; 2] {
+        let fresh = [self.normal(), self.normal()];
+        let last = self.kept.unwrap_or(fresh);
+        let step = (1.0 - keep * keep).sqrt();
+        let now = [0, 1].map(|side| keep * last[side] + step * fresh[side]);
+        self.kept = Some(now);
+        now.map(|value| 10.0 * (0.5 * value).exp())
+    }
+
     /// Route and both latencies in milliseconds.
     fn pair(&mut self, law: Law) -> (&'static str, f64, f64) {
         self.pair += 1;
         let pair = self.pair;
         if let Law::Autoregressive(keep) = law {
-            let fresh = [self.normal(), self.normal()];
-            let last = self.kept.unwrap_or(fresh);
-            let step = (1.0 - keep * keep).sqrt();
-            let now = [0, 1].map(|side| keep * last[side] + step * fresh[side]);
-            self.kept = Some(now);
-            let [baseline, candidate] = now.map(|value| 10.0 * (0.5 * value).exp());
+            let [baseline, candidate] = self.autoregressive(keep);
             return ("GET /a", baseline, candidate);
         }
         let mut one = || match law {
@@ -354,6 +359,7 @@ fn config(floor: Duration) -> Config {
         mismatch_rate: None,
         ramp: None,
         observe_only: false,
+        warmup: Duration::ZERO,
     }
 }
 

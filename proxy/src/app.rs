@@ -28,10 +28,10 @@ use crate::compare::{Policy, Unused};
 use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::{Role, Verdict};
-use crate::forward::{Downstream, DownstreamBody, Forward};
+use crate::forward::{self, Downstream, DownstreamBody, Forward};
 use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Guardrail, Transition, gate};
-use crate::headers::Peer;
+use crate::headers::{self, Peer};
 use crate::limits::Limits;
 use crate::limits::clients::Clients;
 use crate::limits::timed::{Activity, Patience, Timed};
@@ -130,7 +130,7 @@ pub async fn start_probed(
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
     let all = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
-    let (settings, noise) = noise(&config.mirror, secondary);
+    let (settings, noise) = noise(&config, secondary);
     let origins = [config.baseline.origin(), config.candidate.origin()];
     // The key of its hashes is never known to anybody.
     let policy = Policy::new(&config.mirror.rules, &origins, rand::random());
@@ -141,12 +141,9 @@ pub async fn start_probed(
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
     let told = Arc::clone(&announcer);
     let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
-    let background = vec![
-        tokio::spawn(posts),
-        tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)),
-        tokio::spawn(upkeep(Arc::clone(&metrics))),
-        tokio::spawn(tell_unused(Arc::clone(&mirror))),
-    ];
+    let working = worker::run(Arc::clone(&mirror), jobs, candidate, noise);
+    let upkeep = upkeep(Arc::clone(&metrics), Arc::clone(&mirror));
+    let background = vec![tokio::spawn(posts), tokio::spawn(working), tokio::spawn(upkeep)];
     let routes = Routes::new(config.templates, Arc::clone(&metrics))
         .with_templates_alone(config.templates_alone);
     let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
@@ -154,7 +151,7 @@ pub async fn start_probed(
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
     let (judging, counting) = (Arc::clone(&mirror), Arc::clone(&metrics));
     let reloader = Reloader::new(shown.clone(), judging, origins, all, counting);
-    let draining = Arc::new(AtomicBool::new(false));
+    let draining = Arc::default();
     let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
@@ -170,8 +167,7 @@ pub async fn start_probed(
     let (forwarding, counting) = (Arc::clone(&forward), Arc::clone(&metrics));
     let traffic = Traffic { forward: forwarding, admin: beside, metrics: counting };
     let serve = |listener, service, tls, balancers| {
-        let serving = Serving::new(service, tls, limits.clone(), Arc::clone(&metrics));
-        Server::start(listener, Arc::new(Serving { balancers, ..serving }))
+        Server::start(listener, Serving::new(service, tls, balancers, limits.clone(), &metrics))
     };
     let traffic_server =
         serve(listener, Service::Traffic(traffic), shown, config.proxy_protocol_from);
@@ -203,11 +199,12 @@ fn announce(announcer: Arc<Announcer>) -> Arc<dyn Fn(&Transition) + Send + Sync>
 
 /// Who asks the second baseline; without one no copy is chosen for it.
 fn noise(
-    config: &crate::mirror::Config,
+    config: &Config,
     secondary: Option<Arc<Upstream>>,
 ) -> (crate::mirror::Config, Option<Arc<Noise>>) {
-    let noise_fraction = if secondary.is_some() { config.noise_fraction } else { 0.0 };
-    let settings = crate::mirror::Config { noise_fraction, ..config.clone() };
+    let noise_fraction = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
+    let (allowed, mirror) = (config.report, config.mirror.clone());
+    let settings = crate::mirror::Config { noise_fraction, allowed, ..mirror };
     (settings, secondary.map(|secondary| Noise::new(secondary, noise_fraction)))
 }
 
@@ -331,7 +328,11 @@ async fn tell_unused(mirror: Arc<Mirror>) {
     }
 }
 
-async fn upkeep(metrics: Arc<Metrics>) {
+async fn upkeep(metrics: Arc<Metrics>, mirror: Arc<Mirror>) {
+    tokio::join!(tell_unused(mirror), drain_histograms(metrics));
+}
+
+async fn drain_histograms(metrics: Arc<Metrics>) {
     loop {
         tokio::time::sleep(UPKEEP).await;
         metrics.run_upkeep();
@@ -516,12 +517,13 @@ impl Serving {
     fn new(
         service: Service,
         tls: Option<Arc<Shown>>,
+        balancers: Networks,
         limits: Limits,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Self> {
         let (builder, clients) = (limits.builder(), Clients::default());
-        let balancers = Networks::default();
-        Self { service, tls, builder, limits, clients, metrics, balancers }
+        let metrics = Arc::clone(metrics);
+        Arc::new(Self { service, tls, builder, limits, clients, metrics, balancers })
     }
 
     /// The address of the client, which a balancer names; `None` where it does not.
@@ -583,8 +585,12 @@ where
         let answering = Arc::clone(&answering);
         async move {
             let (serving, peer, client, activity) = &*answering;
-            let answered = serving.service.answer(request, peer, &client.requests, activity);
-            let response = answered.await;
+            let response = if headers::is_malformed(&request) {
+                serving.metrics.count_refused(Refusal::Malformed);
+                forward::malformed()
+            } else {
+                serving.service.answer(request, peer, &client.requests, activity).await
+            };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

@@ -176,30 +176,52 @@ pub trait Tap: Send + Unpin + 'static {
     fn end(&mut self);
     /// The body's source broke.
     fn failed(&mut self);
+    /// Whether trailers may tell more than the body, so that its last byte is not the end.
+    fn waits_for_trailers(&self) -> bool {
+        false
+    }
 }
 
 /// A body that passes through unchanged while a [`Tap`] watches.
 #[derive(Debug)]
-pub struct Tapped<B, T> {
+pub struct Tapped<B: Body, T: Tap> {
     inner: B,
     tap: Option<T>,
+    /// Bytes of the declared length that have not gone by.
+    left: Option<u64>,
 }
 
 impl<B: Body, T: Tap> Tapped<B, T> {
     /// Wraps `inner`; an empty body ends at once, since nobody may ever poll it.
     pub fn new(inner: B, tap: T) -> Self {
-        let mut tapped = Self { inner, tap: Some(tap) };
+        let left = inner.size_hint().exact();
+        let mut tapped = Self { inner, tap: Some(tap), left };
         tapped.end_if_whole();
         tapped
     }
 
     // A sender that knows the length does not poll past the last byte, so that the end must be
-    // seen with the last frame.
+    // seen with the last frame. Over HTTP/2 the source may not know yet: the end of its stream can
+    // come in a frame of its own, but no byte over the declared length can (RFC 9113 section 8.1.1).
     fn end_if_whole(&mut self) {
-        if self.inner.is_end_stream()
-            && let Some(mut tap) = self.tap.take()
-        {
+        let waits = self.tap.as_ref().is_some_and(T::waits_for_trailers);
+        if self.inner.is_end_stream() || (self.left == Some(0) && !waits) {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(mut tap) = self.tap.take() {
             tap.end();
+        }
+    }
+}
+
+impl<B: Body, T: Tap> Drop for Tapped<B, T> {
+    fn drop(&mut self) {
+        // Nobody asked for the trailers that were waited for.
+        if self.left == Some(0) {
+            self.end();
         }
     }
 }
@@ -219,8 +241,11 @@ where
         let polled = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &polled {
             Some(Ok(frame)) => {
-                if let (Some(tap), Some(data)) = (&mut self.tap, frame.data_ref()) {
-                    tap.data(data);
+                if let Some(data) = frame.data_ref() {
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    if let Some(tap) = &mut self.tap {
+                        tap.data(data);
+                    }
                 }
                 // Nothing comes after trailers, and a sender may not ask.
                 if let Some(trailers) = frame.trailers_ref()
@@ -236,11 +261,7 @@ where
                     tap.failed();
                 }
             }
-            None => {
-                if let Some(mut tap) = self.tap.take() {
-                    tap.end();
-                }
-            }
+            None => self.end(),
         }
         Poll::Ready(polled)
     }

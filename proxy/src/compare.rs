@@ -29,11 +29,13 @@ mod show;
 mod step;
 mod text;
 mod tolerance;
+mod traits;
 mod walk;
 
 pub use difference::{Difference, Differences, Kind, Risk};
 pub use header::{Headers, Origin};
 pub use policy::{Policy, RouteRules, Rules, Unused};
+pub use traits::Traits;
 
 use crate::headers::says_grpc;
 
@@ -225,7 +227,9 @@ fn known(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> Option<Looked> {
 fn by_status(ours: &Side<'_>, theirs: &Side<'_>) -> Option<Difference> {
     let shown = |place: &str, baseline, candidate| {
         let (place, field) = (place.to_owned(), place.to_owned());
-        Some(Difference { place, field, kind: Kind::Status, baseline, candidate })
+        let candidate: Option<String> = candidate;
+        let traits = Traits::known(candidate.as_deref().unwrap_or("none"));
+        Some(Difference { place, field, kind: Kind::Status, baseline, candidate, traits })
     };
     if ours.status != theirs.status {
         let [baseline, candidate] = [ours, theirs].map(|side| Some(side.status.to_string()));
@@ -350,7 +354,9 @@ fn in_detail(
     let (our_json, their_json) = match (our_json, their_json) {
         (Some(ours), Some(theirs)) => (ours, theirs),
         _ if same => return whole(false),
-        (None, None) => return whole(true),
+        (None, None) => {
+            return Ok((vec![two_texts(ours, theirs, &our_bytes, &their_bytes)], false));
+        }
         (one, _) => return Ok((vec![one_is_json(one.is_some(), &our_bytes, &their_bytes)], false)),
     };
     let our_json = annotate::Document::new(our_json, rules, limits.grant)?;
@@ -376,6 +382,22 @@ fn whole_body(ours: &Side<'_>, theirs: &Side<'_>) -> Difference {
     body(kind, shown(ours), shown(theirs))
 }
 
+/// Two bodies whose text is there: one without any is gone, whatever it was sent as.
+fn two_texts(
+    ours: &Side<'_>,
+    theirs: &Side<'_>,
+    our_bytes: &[u8],
+    their_bytes: &[u8],
+) -> Difference {
+    let mut found = whole_body(ours, theirs);
+    match [our_bytes, their_bytes].map(|bytes| bytes.trim_ascii().is_empty()) {
+        [false, true] => found.kind = Kind::Missing,
+        [true, false] => found.kind = Kind::Added,
+        _ => found.traits = Traits::of_texts(our_bytes, their_bytes),
+    }
+    found
+}
+
 fn one_is_json(ours: bool, our_bytes: &[u8], their_bytes: &[u8]) -> Difference {
     let (one, other) = ("JSON", "no JSON");
     let (ours, theirs) = if ours { (one, other) } else { (other, one) };
@@ -388,7 +410,11 @@ fn one_is_json(ours: bool, our_bytes: &[u8], their_bytes: &[u8]) -> Difference {
 
 fn body(kind: Kind, baseline: Option<String>, candidate: Option<String>) -> Difference {
     let (place, field) = ("body".to_owned(), "body".to_owned());
-    Difference { place, field, kind, baseline, candidate }
+    let traits = match (kind, &candidate) {
+        (Kind::Type, Some(candidate)) => Traits::known(candidate),
+        _ => Traits::default(),
+    };
+    Difference { place, field, kind, baseline, candidate, traits }
 }
 
 /// Whether two replies are equal without a look into their bodies.
@@ -425,11 +451,21 @@ fn by_hash(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
 }
 
 fn too_large(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
-    if says_json(ours.content_type) || says_json(theirs.content_type) {
+    // White space may explain another length of JSON; nothing explains a side that is none.
+    let is_other = [ours, theirs].into_iter().any(is_no_json);
+    if !is_other && (says_json(ours.content_type) || says_json(theirs.content_type)) {
         Verdict::ResponseTooLarge
     } else {
         Verdict::Mismatched
     }
+}
+
+/// Whether the whole body is there, as it is, and is empty or begins like no JSON.
+fn is_no_json(side: &Side<'_>) -> bool {
+    let Body::Whole(bytes) = side.body else { return false };
+    let first = bytes.trim_ascii().first();
+    side.content_encoding.is_empty()
+        && first.is_none_or(|first| !b"{[\"-0123456789tfn\xEF".contains(first))
 }
 
 /// Whether a content type has the subtype `json` or ends in `+json` (RFC 6839 section 3.1).

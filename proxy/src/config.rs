@@ -105,6 +105,9 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
+/// What a time may be that may be none.
+const LEAST_TIME: &str = "0, or whole seconds, or a number with a unit such as 2ms, at most 24h";
+
 /// The names of all settings.
 pub const NAMES: &[&str] = &[
     "BASELINE_URL",
@@ -139,9 +142,11 @@ pub const NAMES: &[&str] = &[
     "ABORT_COOLDOWN",
     "ABORT_MISMATCH_RATE",
     "ABORT_RAMP",
+    "WARMUP",
     "ABORT_WEBHOOK",
     "GUARDRAIL",
     "REPORT_MISMATCH_RATE",
+    "REPORT_STATUS_RATE",
     "MIRROR_TIMEOUT",
     "MIRROR_MAX_BODY_BYTES",
     "MIRROR_QUEUE_SIZE",
@@ -150,6 +155,7 @@ pub const NAMES: &[&str] = &[
     "MIRROR_BODY",
     "MIRROR_METHODS",
     "MIRROR_MARK_HEADER",
+    "MIRROR_TRUST_MARK",
     "MIRROR_CONFIG",
     "CONNECT_TIMEOUT",
     "BASELINE_TIMEOUT",
@@ -502,9 +508,11 @@ impl Env<'_> {
                 |text| values::whole(text, 0),
             ),
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
+            trust_mark: self.read("MIRROR_TRUST_MARK", "false", "true or false", values::boolean),
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
             noise_fraction: self.share("NOISE_FRACTION", "0.05"),
+            allowed: report::Allowed::default(),
             rules: self.rules(),
         }
     }
@@ -534,12 +542,7 @@ impl Env<'_> {
                 "a whole number of at least 1",
                 |text| values::whole(text, 1),
             ),
-            latency_floor: self.read(
-                "ABORT_LATENCY_FLOOR",
-                "2ms",
-                "0, or whole seconds, or a number with a unit such as 2ms, at most 24h",
-                values::duration,
-            ),
+            latency_floor: self.read("ABORT_LATENCY_FLOOR", "2ms", LEAST_TIME, values::duration),
             cooldown: self.time("ABORT_COOLDOWN", "10"),
             mismatch_rate: self.read(
                 "ABORT_MISMATCH_RATE",
@@ -554,6 +557,7 @@ impl Env<'_> {
             ramp: self.read("ABORT_RAMP", "off", &format!("off, or {TIME}"), |text| {
                 values::unless_off(text, values::duration_above_zero)
             }),
+            warmup: self.read("WARMUP", "0", LEAST_TIME, values::duration),
             observe_only: self.read("GUARDRAIL", "on", "on or observe", |text| match text {
                 "on" => Ok(false),
                 "observe" => Ok(true),
@@ -568,7 +572,11 @@ impl Env<'_> {
         let mismatch_rate = self.read_optional("REPORT_MISMATCH_RATE", allowed, |text| {
             values::number(text, |number| number > 0.0 && number < 1.0)
         });
+        let status_rate = self.read("REPORT_STATUS_RATE", "0.0025", allowed, |text| {
+            values::number(text, |number| number > 0.0 && number < 1.0)
+        });
         report::Allowed {
+            status_rate,
             mismatch_rate: mismatch_rate.or(guardrail.mismatch_rate).unwrap_or(0.01),
             error_delta: guardrail.error_delta,
             latency_ratio: guardrail.latency_ratio,

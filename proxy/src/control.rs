@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq;
 use crate::compare::Unused;
 use crate::guardrail::bets::Signal;
 use crate::guardrail::detector::THRESHOLD;
-use crate::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, State, Transition};
+use crate::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, Snapshot, State, Transition};
 use crate::mirror::event;
 use crate::report::Summary;
 use crate::report::text::Text;
@@ -227,6 +227,7 @@ struct Status {
     breach_consecutive: u32,
     cooldown_seconds: Number,
     cooldown_remaining_seconds: Option<Number>,
+    warmup_remaining_seconds: Option<Number>,
     last_trip: Option<Value>,
     evidence: Value,
     routes: Vec<Value>,
@@ -235,6 +236,7 @@ struct Status {
 
 async fn status(Shared(control): Shared<Control>) -> Response {
     let now = control.guardrail().snapshot();
+    let warmup = warmup(&now);
     let (time, reason) = now.last_abort.unzip();
     Json(Status {
         enabled: now.state.is_on(),
@@ -247,6 +249,7 @@ async fn status(Shared(control): Shared<Control>) -> Response {
         breach_consecutive: now.config.consecutive,
         cooldown_seconds: seconds(now.config.cooldown),
         cooldown_remaining_seconds: remaining(now.state),
+        warmup_remaining_seconds: warmup,
         last_trip: now.last_trip.as_ref().map(event::trip),
         evidence: evidence(&now.evidence),
         routes: now.routes.iter().map(route).collect(),
@@ -289,6 +292,14 @@ fn route(route: &RouteSnapshot) -> Value {
         "cooldownRemainingSeconds": remaining(route.state),
         "evidence": evidence(&route.evidence),
     })
+}
+
+/// How long pairs are still not judged; `None` where they are.
+fn warmup(now: &Snapshot) -> Option<Number> {
+    let warmup = now.config.warmup;
+    let since = now.first_pair.map_or(Duration::ZERO, |first| first.elapsed());
+    let left = warmup.saturating_sub(since);
+    (!left.is_zero()).then(|| seconds(left))
 }
 
 async fn events(Shared(control): Shared<Control>) -> Response {

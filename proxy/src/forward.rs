@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, EXPECT, HOST, TRAILER};
+use http::header::{CONTENT_TYPE, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,14 +17,18 @@ use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use tracing::warn;
 
+mod checked;
 mod downstream;
 mod expect;
+mod nobody;
 mod tunnel;
 
 pub use downstream::{Downstream, DownstreamBody};
 
+use checked::Checked;
 use downstream::InFlight;
 use expect::{Expected, HeldBack};
+use nobody::NoBody;
 use tunnel::Tunnels;
 
 use crate::body::{Tap, Tapped};
@@ -106,6 +110,9 @@ impl Forward {
         if let Some(refusal) = refuse::by_head(&request, limits) {
             return self.refuse(refusal).map(Into::into);
         }
+        if self.mirror.is_own_copy(request.headers()) {
+            return self.refuse(Refusal::Loop).map(Into::into);
+        }
         let in_flight = match InFlight::new(&self.in_flight, client, limits) {
             Ok(in_flight) => in_flight,
             Err(refusal) => return self.refuse(refusal).map(Into::into),
@@ -114,14 +121,17 @@ impl Forward {
         let upgrade = Upgrade::asked_for(&mut request);
         // hyper's server can send a 100 over HTTP/1.1 only, and HTTP/1.0 has none.
         let may_wait = request.version() == Version::HTTP_11;
+        let chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let (request, admitted) = self.admit(request, peer, &route, upgrade.as_ref());
         let (tap, mut baseline_tap, snapshot) = match admitted {
-            Some(Admitted { request, baseline, snapshot }) => (request, Some(baseline), snapshot),
+            Some(Admitted { request, baseline, snapshot }) => {
+                (Some(request), Some(baseline), snapshot)
+            }
             None => (None, None, None),
         };
         let expected = may_wait.then(|| self.expected(&request)).flatten();
         let waiting = expected.as_ref().map(|expected| (expected, connection));
-        let upload = Upload { tap, expected: waiting, snapshot };
+        let upload = Upload { tap, expected: waiting, snapshot, chunked };
         let answer =
             self.call_baseline(request, upload, &route, &mut baseline_tap, upgrade.is_some());
         match answer.await {
@@ -139,7 +149,7 @@ impl Forward {
     /// An upload that waits for the baseline to ask for it.
     fn expected(&self, request: &Request<Incoming>) -> Option<Expected> {
         let waits = headers::expects_continue(request.headers())
-            && !request.body().is_end_stream()
+            && declared(request.body()) != Some(0)
             // hyper tells of a 100 over HTTP/1.1 only; without one the upload would never start.
             && !self.baseline.speaks_http2(request);
         waits.then(Expected::default)
@@ -179,11 +189,10 @@ impl Forward {
         upgrade: Option<&Upgrade>,
     ) -> (Request<Incoming>, Option<Admitted>) {
         let marked = self.mirror.is_marked(request.headers());
-        let length = if request.body().is_end_stream() {
-            Some(0)
-        } else {
-            request.body().size_hint().exact()
-        };
+        if marked {
+            self.mirror.strip_mark(request.headers_mut());
+        }
+        let length = declared(request.body());
         prepare(&mut request, peer, self.config.forwarding);
         let upgrades = upgrade.is_some();
         let arrived = Arrived { method: request.method(), marked, upgrade: upgrades, length };
@@ -206,17 +215,22 @@ impl Forward {
         may_switch: bool,
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
-        let streams = !request.body().is_end_stream();
+        if let Some(tap) = tap {
+            tap.called(&sent);
+        }
+        let streams = declared(request.body()) != Some(0);
         let answered = Arc::new(AtomicBool::new(false));
-        let Upload { tap: request_tap, expected, snapshot } = upload;
-        let mut request = request.map(|body| {
-            if !streams {
-                return empty_body();
+        let limits = &self.config.limits;
+        let Upload { tap: request_tap, expected, snapshot, chunked } = upload;
+        let mut request = request.map(|body| match request_tap {
+            tap if streams => {
+                let expected = expected.map(|(expected, _)| expected);
+                let body = Checked::new(body, &sent, chunked);
+                let body = Paced::new(body, limits.read, Arc::clone(&answered));
+                stream(body, &sent, limits.request_bytes, tap, expected)
             }
-            let expected = expected.map(|(expected, _)| expected);
-            let limits = &self.config.limits;
-            let body = Paced::new(body, limits.read, Arc::clone(&answered));
-            stream(body, &sent, limits.request_bytes, request_tap, expected)
+            Some(tap) => NoBody::new(Arc::clone(&sent), tap).boxed_unsync(),
+            None => empty_body(),
         });
         let limit = self.config.baseline_timeout;
         if let Some((expected, _)) = expected {
@@ -228,12 +242,17 @@ impl Forward {
         let anew = anew.as_ref().map(|anew| anew as Anew<'_>);
         let call = self.baseline.send_anew(request, &sent, streams, anew);
         let call = head_within(limit, &sent, call);
-        let response = match expected {
-            None => call.await?,
+        let answer = match expected {
+            None => call.await,
             Some((expected, connection)) => {
                 let patience = self.config.continue_patience;
-                Box::pin(expected.within(patience, connection.client_goes_on(), call)).await?
+                Box::pin(expected.within(patience, connection.client_goes_on(), call)).await
             }
+        };
+        let response = match answer {
+            // Over HTTP/2 what breaks an upload off is not told with the error.
+            Err(_) if sent.is_malformed() => return Err(Error::UploadMalformed),
+            answer => answer?,
         };
         answered.store(true, Ordering::Relaxed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
@@ -267,11 +286,11 @@ impl Forward {
         route: &Route,
         tap: Option<BaselineTap>,
     ) -> Response<DownstreamBody> {
-        if matches!(error, Error::UploadTooLarge) {
-            return self.refuse(Refusal::BodyTooLarge);
-        }
-        if matches!(error, Error::UploadTooSlow) {
-            return self.refuse(Refusal::ReadTimeout);
+        match error {
+            Error::UploadTooLarge => return self.refuse(Refusal::BodyTooLarge),
+            Error::UploadMalformed => return self.refuse(Refusal::Malformed),
+            Error::UploadTooSlow => return self.refuse(Refusal::ReadTimeout),
+            _ => {}
         }
         // Of a broken upload the client itself is the cause; dropping the tap says so.
         if !matches!(error, Error::Upload) {
@@ -282,6 +301,11 @@ impl Forward {
         }
         failure(error, self.baseline.role.name())
     }
+}
+
+/// The answer to a request that [`headers::is_malformed`].
+pub fn malformed() -> Response<Downstream> {
+    refuse::answer(Refusal::Malformed).map(|body| DownstreamBody::Ready(body).into())
 }
 
 /// Rewrites the head for the next hop.
@@ -300,10 +324,17 @@ fn prepare(request: &mut Request<Incoming>, peer: &Peer, forwarding: Forwarding)
     }
     let takes_trailers = headers::takes_trailers(headers);
     headers::strip_connection_level(headers);
+    headers::join_lengths(headers);
     if takes_trailers {
         headers::ask_trailers(headers);
     }
     forwarding.tell(headers, peer, version);
+}
+
+/// Length of a body, 0 for none; `None` when only its end will tell. Over HTTP/2 the end of a body of
+/// no bytes may be still to come.
+fn declared(body: &Incoming) -> Option<u64> {
+    if body.is_end_stream() { Some(0) } else { body.size_hint().exact() }
 }
 
 /// `Host` stays, for a candidate that is told the client's.
@@ -322,15 +353,16 @@ fn snapshot(request: &Request<Incoming>, length: Option<u64>) -> RequestSnapshot
     }
 }
 
-/// Who watches an upload, and who holds it back; or what a request without one can be made of again.
+/// Who watches a request, and who holds its upload back; or what it can be made of again.
 struct Upload<'a> {
     tap: Option<RequestTap>,
     expected: Option<(&'a Expected, &'a Activity)>,
     snapshot: Option<Arc<RequestSnapshot>>,
+    chunked: bool,
 }
 
 fn stream(
-    body: Paced<Incoming>,
+    body: Paced<Checked>,
     sent: &Arc<Sent>,
     limit: Option<u64>,
     mirror: Option<RequestTap>,

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub mod bets;
 pub mod dependence;
 pub mod detector;
+pub mod differing;
 pub mod evidence;
 pub mod failures;
 pub mod gate;
@@ -59,6 +60,8 @@ pub struct Config {
     pub ramp: Option<Duration>,
     /// Everything is judged, and nothing is switched off.
     pub observe_only: bool,
+    /// From the first pair after a start, or after mirroring came back: pairs are shown and not judged.
+    pub warmup: Duration,
 }
 
 impl Config {
@@ -172,6 +175,8 @@ pub struct Guardrail {
     last_trip: Option<Trip>,
     /// Where nothing is switched off: pairs before this are those of a trip that was told.
     quiet_until: Option<Instant>,
+    /// The first pair since the start, or since mirroring came back.
+    first_pair: Option<Instant>,
 }
 
 impl Guardrail {
@@ -190,6 +195,7 @@ impl Guardrail {
             last_abort: None,
             last_trip: None,
             quiet_until: None,
+            first_pair: None,
             config,
         }
     }
@@ -247,9 +253,22 @@ impl Guardrail {
     }
 
     /// Whether pairs of this epoch are evidence now.
-    fn judges(&self, epoch: Epoch, now: Moment) -> bool {
+    fn judges(&mut self, epoch: Epoch, now: Moment) -> bool {
         let quiet = self.quiet_until.is_some_and(|until| now.at < until);
-        self.state.is_on() && epoch.whole == self.epoch && !quiet
+        self.state.is_on() && epoch.whole == self.epoch && !quiet && !self.warms_up(now)
+    }
+
+    /// Whether pairs are not judged yet, since caches are cold and pools empty.
+    pub fn warms_up(&mut self, now: Moment) -> bool {
+        if self.config.warmup.is_zero() {
+            return false;
+        }
+        now.at < *self.first_pair.get_or_insert(now.at) + self.config.warmup
+    }
+
+    /// Begins the warm-up anew: another candidate was deployed.
+    pub fn warm_up(&mut self) {
+        self.first_pair = None;
     }
 
     /// Stops everything, or the route alone where other routes are healthy.
@@ -268,15 +287,16 @@ impl Guardrail {
         if whole { self.trip(trip, now) } else { self.trip_route(trip, now) }
     }
 
-    /// Takes in whether the answers of a pair differ, which was observed before.
+    /// Takes in the fields in which the answers of a pair differ, `None` where they do not; the pair
+    /// was observed before.
     pub fn compared(
         &mut self,
         route: &str,
         epoch: Epoch,
-        differs: bool,
+        differs: Option<&[&str]>,
         now: Moment,
     ) -> Option<Transition> {
-        let factors = bets::mismatch_factors(differs, &self.config.allowance())?;
+        let factors = bets::mismatch_factors(differs.is_some(), &self.config.allowance())?;
         if !self.judges(epoch, now) {
             return None;
         }
@@ -284,6 +304,7 @@ impl Guardrail {
         if !state.is_on() || epoch.route != state.epoch() {
             return None;
         }
+        state.differing_mut().record(differs, now.wall);
         state.multiply(&factors);
         self.overall.multiply(&factors);
         self.act(route, now)
@@ -316,12 +337,23 @@ impl Guardrail {
             self.route(route).cooldown_after_trip(base, ramp, now.at)
         };
         let allowed = self.config.clone();
+        let differing = self.route(route).differing().clone();
         let ledger = self.route(route).ledger();
         let examples = ledger.examples(|pair| run::is_worse(pair, &allowed));
         let (route, numbers) = (route.to_owned(), ledger.numbers());
         let (at, resumes) = (now.wall, now.wall + cooldown);
-        let mut trip =
-            Trip { rule, route, reason, numbers, examples, at, resumes, cooldown, probation: ramp };
+        let mut trip = Trip {
+            rule,
+            route,
+            reason,
+            numbers,
+            examples,
+            differing,
+            at,
+            resumes,
+            cooldown,
+            probation: ramp,
+        };
         if trip.reason.is_empty() {
             trip.reason = trip.evidence_text();
         }
@@ -411,6 +443,7 @@ impl Guardrail {
 
     fn open(&mut self, probation: Option<Probation>) {
         self.epoch += 1;
+        self.warm_up();
         self.forget();
         self.probation = probation;
         let epoch = self.epoch;
@@ -470,6 +503,7 @@ impl Guardrail {
             state: self.state,
             last_abort: self.last_abort.clone(),
             last_trip: self.last_trip.clone(),
+            first_pair: self.first_pair,
             breach_streak: self.run.breaches().max(longest_on_a_route),
             config: self.config.clone(),
             evidence: Evidence::of(self.overall.detector()),

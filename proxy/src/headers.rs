@@ -1,13 +1,15 @@
 //! What a proxy does to header lines: drops the connection-level ones and says who asked.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 mod forwarded;
+mod strict;
 
 pub use forwarded::{Chain, Forwarding, Peer};
+pub use strict::{is_malformed, join_lengths};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -54,20 +56,6 @@ fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 
 fn members(list: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
-}
-
-/// Whether there is more than one `Host`, so that a cache or a filter before us may have believed
-/// the other (RFC 9112 section 3.2).
-pub fn has_two_hosts(headers: &HeaderMap) -> bool {
-    headers.get_all(HOST).iter().nth(1).is_some()
-}
-
-/// Whether `Host` is missing where the protocol asks for it, so that nobody knows whose request this
-/// is (RFC 9112 section 3.2). HTTP/1.0 and HTTP/2 do without.
-pub fn lacks_host<B>(request: &Request<B>) -> bool {
-    request.version() == Version::HTTP_11
-        && request.uri().authority().is_none()
-        && !request.headers().contains_key(HOST)
 }
 
 /// Whether this is gRPC.

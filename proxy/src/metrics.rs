@@ -75,10 +75,12 @@ pub enum Refusal {
     Resets,
     /// Closed: a balancer that did not say who its client is.
     ProxyProtocol,
+    /// 508: a copy of this process that came back to it.
+    Loop,
 }
 
 impl Refusal {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -92,6 +94,7 @@ impl Refusal {
         Self::WriteTimeout,
         Self::Resets,
         Self::ProxyProtocol,
+        Self::Loop,
     ];
 
     /// The word used as metric label.
@@ -110,6 +113,7 @@ impl Refusal {
             Self::WriteTimeout => "write_timeout",
             Self::Resets => "resets",
             Self::ProxyProtocol => "proxy_protocol",
+            Self::Loop => "loop",
         }
     }
 }
@@ -506,7 +510,14 @@ mod tests {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, at);
             let (place, field) = ("$".to_owned(), "$".to_owned());
-            let difference = Difference { place, field, kind, baseline: None, candidate: None };
+            let difference = Difference {
+                place,
+                field,
+                kind,
+                baseline: None,
+                candidate: None,
+                traits: crate::compare::Traits::default(),
+            };
             route.count_differences(&Differences { found: vec![difference; at + 1], more: false });
         }
         let text = metrics.render(Gauges::default());

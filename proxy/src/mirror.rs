@@ -61,15 +61,23 @@ pub struct Config {
     pub concurrency: usize,
     /// Bytes that the mirror side may hold at once.
     pub buffer_bytes: usize,
+    /// Whether marks that come in are passed on: another mirror stands before.
+    pub trust_mark: bool,
     /// Whether copies carry a body.
     pub body: bool,
     /// Failed connections in a row after which only probes are tried.
     pub unreachable_after: u32,
     /// Share of mirrored requests that go to the secondary too, 0.0 to 1.0; 0.0 without one.
     pub noise_fraction: f64,
+    /// What the report holds pairs against.
+    pub allowed: report::Allowed,
     /// What the comparison is told to relax.
     pub rules: RuleBook,
 }
+
+/// Tells this process' copies from all other requests, so that one that comes back ends there.
+/// Mirrors one after the other each add a line.
+const LOOP: HeaderName = HeaderName::from_static("x-mirrorlab-loop");
 
 /// Points of the mirror side where a test may make it fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +113,8 @@ pub type Probe = Arc<dyn Fn(Stage) + Send + Sync>;
 pub struct Mirror {
     /// The settings.
     pub config: Config,
+    /// The value of [`LOOP`] in this process' copies, which nobody else knows.
+    own: HeaderValue,
     /// Decides; told of each pair.
     pub guardrail: Arc<Mutex<Guardrail>>,
     /// What the pairs told so far.
@@ -151,8 +161,8 @@ pub struct Job {
 /// An admitted request: the watchers of its body and of the baseline's answer.
 #[derive(Debug)]
 pub struct Admitted {
-    /// Watches the request body; `None` when there is none and the copy is on its way already.
-    pub request: Option<RequestTap>,
+    /// Watches the request; its end is the moment for the copy.
+    pub request: RequestTap,
     /// Watches the baseline's answer.
     pub baseline: BaselineTap,
     /// What the copy is made of; `None` where there is a body, of which it is only a part.
@@ -175,9 +185,11 @@ impl Mirror {
             let guardrail = guardrail.lock().unwrap_or_else(PoisonError::into_inner);
             guardrail.judges_mismatches()
         };
+        let own = format!("{:032x}", rand::random::<u128>());
         let mirror = Self {
+            own: HeaderValue::try_from(own).expect("hex digits are a header value"),
             guardrail,
-            report: Mutex::default(),
+            report: Mutex::new(Report::new(config.allowed)),
             policy: RwLock::new(Arc::new(policy)),
             budget: Budget::new(config.buffer_bytes),
             in_flight: AtomicUsize::new(0),
@@ -222,7 +234,17 @@ impl Mirror {
     /// Forgets what the pairs told so far.
     pub fn reset_report(&self) {
         // Letting go of it takes time, and is done without the lock.
-        let _before = std::mem::take(&mut *self.report());
+        let mut report = self.report();
+        let fresh = Report::new(report.allowed());
+        let before = std::mem::replace(&mut *report, fresh);
+        drop(report);
+        self.guardrail().warm_up();
+        drop(before);
+    }
+
+    /// Whether pairs are not judged yet.
+    fn warms_up(&self) -> bool {
+        self.guardrail().warms_up(now())
     }
 
     fn report(&self) -> MutexGuard<'_, Report> {
@@ -320,6 +342,27 @@ impl Mirror {
         self.config.mark.as_ref().is_some_and(|(name, _)| headers.contains_key(name))
     }
 
+    /// Takes the mark off a request that is not a copy of a mirror before this one: it is an order
+    /// to skip side effects, which clients may not give.
+    pub fn strip_mark(&self, headers: &mut HeaderMap) {
+        if let Some((name, _)) = self.config.mark.as_ref().filter(|_| !self.config.trust_mark) {
+            headers.remove(name);
+        }
+    }
+
+    /// Whether a request is a copy of this very process.
+    pub fn is_own_copy(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(LOOP).iter().any(|value| *value == self.own)
+    }
+
+    /// Makes a request a copy that is known as one.
+    fn mark_copy(&self, headers: &mut HeaderMap) {
+        if let Some((name, value)) = &self.config.mark {
+            headers.insert(name, value.clone());
+        }
+        headers.append(LOOP, self.own.clone());
+    }
+
     fn open_ticket(
         self: &Arc<Self>,
         tally: Tally,
@@ -332,7 +375,7 @@ impl Mirror {
             return tally.count(Outcome::BodyTooLarge);
         }
         if length == Some(0) && self.queue.capacity() == 0 {
-            // It would be handed over at once: nothing needs to be kept to see that it cannot be.
+            // It would be handed over in a moment: nothing needs to be kept to see that it cannot be.
             self.note_drop(Outcome::DroppedQueueFull);
             return tally.count(Outcome::DroppedQueueFull);
         }
@@ -346,12 +389,8 @@ impl Mirror {
         let complete_since = Instant::now();
         let shared = (length == Some(0)).then(|| Arc::clone(&snapshot));
         let job = Job { tally, epoch, snapshot, body, held, complete_since, baseline };
-        if shared.is_some() {
-            self.submit(job);
-            return Some(Admitted { request: None, baseline: tap, snapshot: shared });
-        }
-        let (request, tap) = ticket::new(Arc::clone(self), job, tap);
-        Some(Admitted { request: Some(request), baseline: tap, snapshot: None })
+        let (request, baseline) = ticket::new(Arc::clone(self), job, tap);
+        Some(Admitted { request, baseline, snapshot: shared })
     }
 
     /// Puts a copy into the queue; drops and counts it when the queue is full.

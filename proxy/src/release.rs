@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use crate::config::Config;
 use crate::exchange::{Role, Verdict};
 use crate::report::Summary;
-use crate::report::summary::{RouteSummary, Scope};
+use crate::report::summary::{Quantile, RouteSummary, Scope};
 use crate::report::text::{Text, is_active, plain};
 use crate::upstream::{Sent, Target, Upstream, empty_body};
 
@@ -25,9 +25,26 @@ const LONGEST: usize = 64 << 20;
 pub struct Request {
     url: Target,
     require_pass: bool,
+    /// What a pass must cover.
+    cover: Option<Cover>,
     min_pairs: u64,
     route: Option<String>,
     json: bool,
+}
+
+/// A quantile of the tail; the one before is covered with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cover {
+    P99,
+    P999,
+}
+
+impl Cover {
+    fn is_in(self, scope: &Scope) -> bool {
+        let settled = |found: Quantile| found.excess.verdict == Verdict::Pass;
+        let Scope { latency, .. } = scope;
+        settled(latency.p99) && (self == Self::P99 || settled(latency.p999))
+    }
 }
 
 /// What came of it.
@@ -47,7 +64,8 @@ impl Request {
     /// # Errors
     /// The argument that is wrong, and what is allowed.
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        const NAMES: [&str; 5] = ["--url", "--require", "--min-pairs", "--route", "--format"];
+        const NAMES: [&str; 6] =
+            ["--url", "--require", "--min-pairs", "--route", "--format", "--cover"];
         let mut values = [const { None }; NAMES.len()];
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
@@ -64,7 +82,7 @@ impl Request {
                 return Err(format!("{name} is there twice"));
             }
         }
-        let [url, require, min_pairs, route, format] = values;
+        let [url, require, min_pairs, route, format, cover] = values;
         let url = url.ok_or("report needs --url, such as --url http://localhost:8080")?;
         Ok(Self {
             // What is wrong may be a password in the wrong place.
@@ -73,6 +91,14 @@ impl Request {
                 None => false,
                 Some("pass") => true,
                 Some(other) => return Err(format!("--require {other:?}: allowed is pass")),
+            },
+            cover: match cover.as_deref() {
+                None => None,
+                Some("p99") => Some(Cover::P99),
+                Some("p99.9") => Some(Cover::P999),
+                Some(other) => {
+                    return Err(format!("--cover {other:?}: allowed is p99 or p99.9"));
+                }
             },
             min_pairs: min_pairs.map_or(Ok(0), |text| {
                 let number = text.parse();
@@ -153,6 +179,12 @@ fn judge(request: &Request, scope: Option<&Scope>, name: &str) -> (u8, Option<St
         (NOT_ENOUGH, Some(format!("not enough data for {name}: {why}")))
     } else if verdict == Verdict::NotEnoughData {
         (NOT_ENOUGH, Some(format!("not enough data for {name}")))
+    } else if let Some((cover, scope)) = request.cover.zip(scope)
+        && request.require_pass
+        && !cover.is_in(scope)
+    {
+        let missing = scope.not_covered.join("; ");
+        (NOT_ENOUGH, Some(format!("not enough data for {name}: {missing}")))
     } else {
         (0, None)
     }

@@ -9,10 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub mod blocks;
 pub mod confidence;
 pub mod fields;
 pub mod latency;
 pub mod noise;
+pub mod paired;
+mod repeats;
 pub mod summary;
 pub mod text;
 pub mod verdict;
@@ -20,6 +23,7 @@ pub mod verdict;
 use crate::compare::Differences;
 use fields::{Field, Fields, Room};
 use latency::Latencies;
+use paired::{Paired, Places, Scores};
 pub use summary::Summary;
 pub use verdict::{Allowed, summarize, verdicts};
 
@@ -33,10 +37,12 @@ const ROOM: usize = 4 << 20;
 /// One pair, as the report wants it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    /// The baseline's latency and whether it failed.
-    pub baseline: (Duration, bool),
+    /// The baseline's latency, where a head came, and whether it failed.
+    pub baseline: (Option<Duration>, bool),
     /// The candidate's latency, where a head came, and whether it failed.
     pub candidate: (Option<Duration>, bool),
+    /// The client left before the baseline's head: both latencies are cut off at that moment.
+    pub censored: bool,
     /// Whether there was content to compare, be it empty: answers to HEAD and 304 are about a content
     /// that they do not have, and their agreement says nothing of it.
     pub content: bool,
@@ -50,6 +56,10 @@ pub struct Report {
     routes: HashMap<Arc<str>, Route>,
     room: Room,
     since: Option<SystemTime>,
+    last: Option<SystemTime>,
+    allowed: Allowed,
+    /// Of all routes, in the order in which the pairs came.
+    paired: Paired,
 }
 
 /// What is kept for one route.
@@ -58,6 +68,7 @@ struct Route {
     /// The how many-th route it is.
     rank: u64,
     numbers: Numbers,
+    places: Places,
     fields: Fields,
 }
 
@@ -70,6 +81,11 @@ pub struct Numbers {
     pub compared: u64,
     /// Those that agree without content: two empty 304 do not say that contents are equal.
     pub without_content: u64,
+    /// Those with content that nobody could compare: too large, or no memory for it.
+    pub unknown: u64,
+    /// Those with statuses of different classes and no failure (5xx), which counts as an error; a
+    /// snapshot has them net of noise.
+    pub other_class: u64,
     /// Those whose answers differ.
     pub mismatched: u64,
     /// Those that differ in a field that is not noise.
@@ -84,6 +100,10 @@ pub struct Numbers {
     pub baseline: Latencies,
     /// Latencies of the candidate.
     pub candidate: Latencies,
+    /// The moments at which clients left before the baseline's head, if any did.
+    pub left: Option<Box<Latencies>>,
+    /// What the pairs said, and how long that is remembered.
+    pub paired: Box<Paired>,
 }
 
 /// All that was known at one moment.
@@ -91,6 +111,10 @@ pub struct Numbers {
 pub struct Snapshot {
     /// When the first pair came.
     pub since: Option<SystemTime>,
+    /// When the last one came.
+    pub last: Option<SystemTime>,
+    /// What the pairs of all routes said.
+    pub paired: Box<Paired>,
     /// The guardrail's state, where it is known: no pairs come while it is off.
     pub mirroring: Option<&'static str>,
     /// In the order in which they were seen first.
@@ -131,19 +155,33 @@ pub struct FieldSnapshot {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { routes: HashMap::new(), room: Room::new(ROOM), since: None }
+        Self::new(Allowed::default())
     }
 }
 
 impl Report {
+    /// Nothing is known yet; latencies are held against what is allowed as they come.
+    pub fn new(allowed: Allowed) -> Self {
+        let (routes, room, paired) = (HashMap::new(), Room::new(ROOM), Paired::default());
+        Self { routes, room, since: None, last: None, allowed, paired }
+    }
+
+    /// What it holds latencies against.
+    pub fn allowed(&self) -> Allowed {
+        self.allowed
+    }
+
     /// Takes in a pair.
     pub fn record(&mut self, route: &Arc<str>, pair: &Pair<'_>, now: SystemTime) {
         self.since.get_or_insert(now);
+        self.last = Some(now);
+        let allowed = self.allowed;
         let (route, room) = self.route(route);
-        let differs = route.numbers.record(pair);
+        let (scores, differs) = route.record(pair, &allowed);
         if let (Some(differences), true) = (pair.differences, differs) {
             route.fields.record(differences, route.numbers.compared, now, room);
         }
+        self.paired.record(&scores);
     }
 
     /// Takes in what two baselines differ in, for a request of a sample.
@@ -168,24 +206,21 @@ impl Report {
         route.fields.record_noise(Some(raw), noise, room);
     }
 
-    /// Whether a field differs between two baselines as much as between baseline and candidate.
-    /// `false` where no second baseline was asked.
-    pub fn is_noise(&self, route: &str, field: &str) -> bool {
-        let route = self.routes.get(route);
-        route.is_some_and(|route| route.fields.is_noise(field, route.numbers.compared))
-    }
-
     /// Whether enough answers of two baselines were compared on a route to tell what is noise there.
     pub fn knows_noise(&self, route: &str) -> bool {
         let samples = self.routes.get(route).map(|route| route.fields.samples().all);
         samples.is_some_and(|samples| samples >= noise::ENOUGH)
     }
 
-    /// Whether a pair differs in any field that is not noise. What was not listed counts as what was.
-    pub fn net_differs(&self, route: &str, differences: &Differences) -> bool {
-        let found = &differences.found;
-        found.iter().any(|difference| !self.is_noise(route, &difference.field))
-            || (found.is_empty() && differences.more)
+    /// The fields in which a pair that is not taken in yet differs beyond noise; `None` for none. What
+    /// was not listed counts as what was.
+    pub fn net_fields<'d>(&self, route: &str, found: &'d Differences) -> Option<Vec<&'d str>> {
+        let fields = match self.routes.get(route) {
+            Some(Route { fields, numbers, .. }) => fields.net_fields(found, numbers.compared),
+            None => found.found.iter().map(|difference| difference.field.as_str()).collect(),
+        };
+        let unlisted = found.found.is_empty() && found.more;
+        (unlisted || !fields.is_empty()).then_some(fields)
     }
 
     /// Pairs taken in.
@@ -204,6 +239,8 @@ impl Report {
     pub fn frame(&self) -> Snapshot {
         Snapshot {
             since: self.since,
+            last: self.last,
+            paired: Box::new(self.paired.clone()),
             mirroring: None,
             routes: Vec::new(),
             differences_left_out: self.room.differences_left_out,
@@ -213,19 +250,24 @@ impl Report {
 
     /// What is known of a route.
     pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
-        let Route { rank, numbers, fields } = self.routes.get(label)?;
+        let Route { rank, numbers, fields, .. } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
+        let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
         let field = |field: &Arc<Field>| FieldSnapshot {
             net: samples.net(field, compared),
-            is_noise: field.name.as_ref() != fields::OTHER && samples.is_noise(field, compared),
+            is_noise: field.name.as_ref() != fields::OTHER && fields.is_noise(field, compared),
             field: Arc::clone(field),
         };
         Some(RouteSnapshot {
             route: Arc::clone(label),
             rank: *rank,
             mirroring: None,
-            numbers: Numbers { net_mismatched: fields.net_pairs(compared), ..numbers.clone() },
+            numbers: Numbers {
+                net_mismatched: fields.net_pairs(compared),
+                other_class,
+                ..numbers.clone()
+            },
             fields: fields.all().map(field).collect(),
             noise_pairs: samples.all,
         })
@@ -250,6 +292,18 @@ impl Report {
     }
 }
 
+impl Route {
+    /// Takes in a pair, all but where it differs; what it says, and whether it differs.
+    fn record(&mut self, pair: &Pair<'_>, allowed: &Allowed) -> (Scores, bool) {
+        let differs = pair.differences.map(|it| !it.found.is_empty() || it.more);
+        let scores = self.places.score(pair, differs, allowed);
+        self.numbers.paired.record(&scores);
+        let differs = self.numbers.record(pair);
+        self.places.learn(&self.numbers.baseline, self.numbers.left.as_deref());
+        (scores, differs)
+    }
+}
+
 impl Numbers {
     /// Takes in a pair; whether it differs.
     fn record(&mut self, pair: &Pair<'_>) -> bool {
@@ -260,9 +314,16 @@ impl Numbers {
             (false, true) => self.candidate_alone_failed += 1,
             (true, true) => self.both_failed += 1,
         }
-        self.baseline.record(Some(pair.baseline.0));
+        self.baseline.record(pair.baseline.0);
         self.candidate.record(pair.candidate.0);
-        let Some(differences) = pair.differences else { return false };
+        if pair.censored {
+            self.left.get_or_insert_default().record(pair.baseline.0);
+        }
+        let Some(differences) = pair.differences else {
+            let answered = pair.candidate.0.is_some() && !pair.candidate.1;
+            self.unknown += u64::from(pair.content && answered);
+            return false;
+        };
         let differs = !differences.found.is_empty() || differences.more;
         if differs || pair.content {
             self.compared += 1;
@@ -270,14 +331,18 @@ impl Numbers {
             self.without_content += 1;
         }
         self.mismatched += u64::from(differs);
+        let other_class = differences.found.iter().any(fields::is_other_class);
+        self.other_class += u64::from(other_class);
         differs
     }
 
-    /// Takes in those of another route.
+    /// Takes in those of another route; what the pairs of both said is not a sum.
     pub fn add(&mut self, other: &Self) {
         self.pairs += other.pairs;
         self.compared += other.compared;
         self.without_content += other.without_content;
+        self.unknown += other.unknown;
+        self.other_class += other.other_class;
         self.mismatched += other.mismatched;
         self.net_mismatched += other.net_mismatched;
         self.baseline_alone_failed += other.baseline_alone_failed;

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub enum Error {
     Broken(hyper::Error),
     /// The client's upload broke off; the upstream is not to blame.
     Upload,
+    /// The client's upload is no HTTP.
+    UploadMalformed,
     /// The client's upload went over its limit and was cut.
     UploadTooLarge,
     /// The client's upload was too slow and was cut.
@@ -122,6 +125,7 @@ impl Error {
             Self::UnaskedUpgrade => "invalid response",
             Self::Broken(_) => "connection closed before a response",
             Self::Upload => "upload broken off",
+            Self::UploadMalformed => "malformed upload",
             Self::UploadTooLarge => "upload too large",
             Self::UploadTooSlow => "upload too slow",
             Self::HeadTimeout => "no response in time",
@@ -141,17 +145,30 @@ impl Error {
 
 /// When a request was sent whole; the zero of latency and of the time for the response head.
 #[derive(Debug, Default)]
-pub struct Sent(Mutex<Option<Instant>>);
+pub struct Sent {
+    at: Mutex<Option<Instant>>,
+    malformed: AtomicBool,
+}
 
 impl Sent {
     /// Notes that the request is sent whole now.
     pub fn mark(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// When it was, or `None` while it is still being sent.
     pub fn at(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that it never will be: what its client sends is no HTTP.
+    pub fn note_malformed(&self) {
+        self.malformed.store(true, Ordering::Relaxed);
+    }
+
+    /// See [`Self::note_malformed`].
+    pub fn is_malformed(&self) -> bool {
+        self.malformed.load(Ordering::Relaxed)
     }
 }
 

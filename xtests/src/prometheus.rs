@@ -182,24 +182,45 @@ impl Prometheus {
 pub struct Asked {
     /// Which panel, variable or annotation.
     pub by: String,
+    /// As it stands in the dashboard.
+    pub text: String,
     /// With all variables filled in.
     pub query: String,
     /// What the values are, in Grafana's words; empty where there are none.
     pub unit: String,
 }
 
-/// All queries of all dashboards.
+impl Asked {
+    fn new(by: String, text: &str, unit: &str) -> Self {
+        Self { by, text: text.to_owned(), query: String::new(), unit: unit.to_owned() }
+    }
+}
+
+/// All queries of all dashboards, with what their text boxes hold at first.
 ///
 /// # Errors
 /// When a dashboard is no JSON.
 pub fn dashboard_queries() -> Result<Vec<Asked>> {
+    dashboard_queries_with(&[])
+}
+
+/// All queries of all dashboards, with these names and values written into the text boxes.
+///
+/// # Errors
+/// When a dashboard is no JSON.
+pub fn dashboard_queries_with(written: &[(&str, &str)]) -> Result<Vec<Asked>> {
     let mut asked = Vec::new();
     for file in std::fs::read_dir(workspace().join("dashboards"))? {
         let path = file?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
             let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+            let boxes = text_boxes(&dashboard, written);
+            let from = asked.len();
             panels(&dashboard["panels"], &mut asked);
             others(&dashboard, &mut asked);
+            for one in &mut asked[from..] {
+                one.query = filled_in(&one.text, &boxes);
+            }
         }
     }
     Ok(asked)
@@ -211,8 +232,8 @@ fn panels(list: &Value, asked: &mut Vec<Asked>) {
         let title = panel["title"].as_str().unwrap_or("without a title");
         let unit = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default();
         for target in panel["targets"].as_array().into_iter().flatten() {
-            let query = filled_in(target["expr"].as_str().unwrap_or_default());
-            asked.push(Asked { by: format!("panel {title:?}"), query, unit: unit.to_owned() });
+            let text = target["expr"].as_str().unwrap_or_default();
+            asked.push(Asked::new(format!("panel {title:?}"), text, unit));
         }
     }
 }
@@ -221,7 +242,7 @@ fn others(dashboard: &Value, asked: &mut Vec<Asked>) {
     for annotation in dashboard["annotations"]["list"].as_array().into_iter().flatten() {
         if let Some(query) = annotation["expr"].as_str() {
             let by = format!("annotation {}", annotation["name"]);
-            asked.push(Asked { by, query: filled_in(query), unit: String::new() });
+            asked.push(Asked::new(by, query, ""));
         }
     }
     for variable in dashboard["templating"]["list"].as_array().into_iter().flatten() {
@@ -231,19 +252,34 @@ fn others(dashboard: &Value, asked: &mut Vec<Asked>) {
         if let Some((metric, label)) =
             inner.and_then(|inner| inner.trim_end_matches(')').rsplit_once(','))
         {
-            let query = format!("count by ({}) ({})", label.trim(), filled_in(metric));
-            let by = format!("variable {}", variable["name"]);
-            asked.push(Asked { by, query, unit: String::new() });
+            let query = format!("count by ({}) ({metric})", label.trim());
+            asked.push(Asked::new(format!("variable {}", variable["name"]), &query, ""));
         }
     }
 }
 
+/// The variables that are typed in: names, and what is written into them or they hold at first.
+fn text_boxes(dashboard: &Value, written: &[(&str, &str)]) -> Vec<(String, String)> {
+    let list = dashboard["templating"]["list"].as_array().into_iter().flatten();
+    list.filter(|variable| variable["type"] == "textbox")
+        .filter_map(|variable| {
+            let name = variable["name"].as_str()?;
+            let written = written.iter().find(|(written, _)| *written == name);
+            let value = written.map_or(variable["query"].as_str(), |(_, value)| Some(value))?;
+            Some((name.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
 /// A query as Grafana would send it, over a short while.
-fn filled_in(query: &str) -> String {
-    [("$__rate_interval", "15s"), ("$__interval", "5s"), ("$__range", "1m")]
+fn filled_in(query: &str, boxes: &[(String, String)]) -> String {
+    let query = [("$__rate_interval", "15s"), ("$__interval", "5s"), ("$__range", "1m")]
         .into_iter()
         .chain([("${route:regex}", ".*"), ("$route", ".*"), ("${route}", ".*")])
-        .fold(query.to_owned(), |query, (name, value)| query.replace(name, value))
+        .fold(query.to_owned(), |query, (name, value)| query.replace(name, value));
+    boxes.iter().fold(query, |query, (name, value)| {
+        query.replace(&format!("${{{name}:raw}}"), value).replace(&format!("${name}"), value)
+    })
 }
 
 /// The selectors of a query (`metric` or `metric{…}`): what must be there for an answer at all, also

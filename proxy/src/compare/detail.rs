@@ -10,6 +10,7 @@ use super::number;
 use super::policy::Rules;
 use super::rules::MaskAs;
 use super::show::{self, MASK, Step};
+use super::traits::Traits;
 use super::{Grant, Obstacle};
 
 /// Most differences that are listed of one pair.
@@ -95,6 +96,8 @@ pub(super) struct Walk<'w, 'a> {
     pub(super) sides: Sides<'w, 'a>,
     find: Find,
     scratch: Scratch,
+    /// Whether theirs of the two arrays that are being compared has no elements.
+    emptied: bool,
     /// How many walks are tried around this one.
     pub(super) depth: u8,
     /// How many values may still be looked at to try how elements fit.
@@ -110,7 +113,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         work: &'w mut usize,
         grant: Grant<'w>,
     ) -> Self {
-        Self { sides, find, scratch: Scratch::default(), depth, work, grant }
+        Self { sides, find, scratch: Scratch::default(), emptied: false, depth, work, grant }
     }
 
     /// Compares two values and all that is in them.
@@ -121,7 +124,10 @@ impl<'w, 'a> Walk<'w, 'a> {
             // What is behind it belonged to containers that are done.
             self.scratch.trail.truncate(crumb as usize + 1);
             match self.sides.ours.tape.kind(a) {
-                Node::Array => self.arrays(a, b, crumb)?,
+                Node::Array => {
+                    self.emptied = self.sides.theirs.tape.children(b).next().is_none();
+                    self.arrays(a, b, crumb)?;
+                }
                 _ => self.objects(a, b, crumb)?,
             }
         }
@@ -269,11 +275,33 @@ impl<'w, 'a> Walk<'w, 'a> {
                 };
                 let (baseline, candidate) =
                     (a.map(|node| shown(ours, node)), b.map(|node| shown(theirs, node)));
-                Difference { place, field, kind, baseline, candidate }
+                let traits = self.traits(kind, at, (a, b), mark);
+                Difference { place, field, kind, baseline, candidate, traits }
             }
         };
         if let Find::All(found) = &mut self.find {
             found.list.push((order, listed));
+        }
+    }
+
+    /// What is still to be judged where the values differ by themselves.
+    fn traits(
+        &self,
+        kind: Kind,
+        at: At,
+        (a, b): (Option<usize>, Option<usize>),
+        mark: Mark,
+    ) -> Traits {
+        let Sides { ours, theirs, .. } = self.sides;
+        match (kind, a, b) {
+            (Kind::Type, _, Some(b)) => Traits::of_type(&theirs.tape, b),
+            (Kind::Value, Some(a), Some(b)) if mark.mask.is_none() => {
+                Traits::of_values((&ours.tape, a), (&theirs.tape, b))
+            }
+            (Kind::Missing, ..) if matches!(at, At::Index(_)) && self.emptied => {
+                Traits::known("the list is empty")
+            }
+            _ => Traits::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What differs, where, and how much it matters.
 
+use super::traits::Traits;
+
 /// What is wrong at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -97,6 +99,8 @@ pub struct Difference {
     pub baseline: Option<String>,
     /// The candidate's value as text, bounded and masked; `None` where it has none.
     pub candidate: Option<String>,
+    /// What the candidate's value is like.
+    pub traits: Traits,
 }
 
 /// What differs in a pair, as far as it was listed.

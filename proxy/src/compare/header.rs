@@ -11,6 +11,7 @@ use super::difference::{Difference, Kind};
 use super::policy::Used;
 use super::rules::MaskAs;
 use super::show::{MASK, bounded};
+use super::traits::Traits;
 use crate::headers::copied;
 
 const USUAL: usize = 3;
@@ -152,10 +153,23 @@ impl HeaderRules {
         if equal {
             return None;
         }
+        let traits = match mask {
+            Some(_) => Traits::default(),
+            None => {
+                let here = |value: &'_ Option<Cow<'_, [u8]>>, side: usize| {
+                    let value = value.as_deref()?;
+                    let here = (*name == LOCATION).then(|| self.origins[side].without(value));
+                    Some(here.map_or_else(|| value.to_vec(), Cow::into_owned))
+                };
+                let (ours, theirs) = (here(&ours, 0), here(&theirs, 1));
+                Traits::of_header(name, ours.as_deref(), theirs.as_deref())
+            }
+        };
         let shown = |value: Option<Cow<'_, [u8]>>| value.map(|value| shown(name, &value, mask));
         let place = format!("header {name}");
         let (baseline, candidate) = (shown(ours), shown(theirs));
-        Some(Difference { field: place.clone(), place, kind: Kind::Header, baseline, candidate })
+        let (field, kind) = (place.clone(), Kind::Header);
+        Some(Difference { place, field, kind, baseline, candidate, traits })
     }
 
     /// Cookies are somebody's business alone, whatever the rules say.
@@ -346,6 +360,7 @@ mod tests {
             kind: Kind::Header,
             baseline: Some("text/html".to_owned()),
             candidate: None,
+            traits: Traits::known("absent"),
         };
         assert_eq!(found_here, [expected]);
         judged("content-range", "bytes 0-1/5", "bytes 0-1/6", false);

@@ -208,6 +208,17 @@ fn json_over_the_cap_that_differs_is_too_large_to_tell() {
 }
 
 #[test]
+fn an_empty_side_or_one_that_is_no_json_differs_from_json_over_the_cap_for_certain() {
+    let content_type = Some(&b"application/json"[..]);
+    let big = Side { body: hashed(b"[1]", Cause::TooLarge), content_type, ..side(b"") };
+    for other in [&b""[..], b"  \n", b"<html>", b"Internal error"] {
+        let other = Side { content_type, ..side(other) };
+        assert_eq!(verdict_of(&big, &other), Verdict::Mismatched);
+        assert_eq!(verdict_of(&other, &big), Verdict::Mismatched);
+    }
+}
+
+#[test]
 fn what_did_not_fit_into_the_budget_is_matched_by_hash_or_not_judged() {
     let unkept = Side { body: hashed(b"[1]", Cause::NoBudget), ..side(b"") };
     assert_eq!(verdict_of(&unkept, &side(b"[1]")), Verdict::Matched);

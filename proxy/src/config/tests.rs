@@ -63,6 +63,7 @@ fn the_defaults_are_those_of_the_documentation() {
         mismatch_rate: None,
         ramp: None,
         observe_only: false,
+        warmup: Duration::ZERO,
     };
     assert_eq!(config.guardrail, guardrail);
     assert_eq!(config.templates, []);

@@ -8,7 +8,7 @@ use tower::ServiceExt;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::compare::{Difference, Differences, Kind};
+use crate::compare::{Difference, Differences, Kind, Traits};
 use crate::guardrail::gate::gate;
 use crate::guardrail::{Config, Epoch, Observation};
 use crate::report::{self, Allowed, Pair, summarize};
@@ -41,12 +41,14 @@ fn report_of_one_pair() -> Summary {
         kind: Kind::Missing,
         baseline: Some("\u{1b}[31m".to_owned()),
         candidate: None,
+        traits: Traits::default(),
     };
     let differences = Differences { found: vec![found], more: false };
     let latency = Duration::from_millis(3);
     let pair = Pair {
-        baseline: (latency, false),
+        baseline: (Some(latency), false),
         candidate: (Some(latency), false),
+        censored: false,
         content: true,
         differences: Some(&differences),
     };
@@ -56,6 +58,7 @@ fn report_of_one_pair() -> Summary {
     snapshot.routes = report.snapshot(&route).into_iter().collect();
     let allowed = Allowed {
         mismatch_rate: 0.01,
+        status_rate: 0.0025,
         error_delta: 0.005,
         latency_ratio: 1.15,
         latency_floor: Duration::from_millis(2),
@@ -77,6 +80,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
         mismatch_rate: None,
         ramp: None,
         observe_only: false,
+        warmup: Duration::ZERO,
     };
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
@@ -199,6 +203,7 @@ async fn the_status_before_the_first_abort_is_all_there_with_nulls() {
         "breachConsecutive": 2,
         "cooldownSeconds": 10,
         "cooldownRemainingSeconds": null,
+        "warmupRemainingSeconds": null,
         "lastTrip": null,
         "evidence": {
             "verdict": "not enough data",

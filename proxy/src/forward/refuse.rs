@@ -6,7 +6,6 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 
-use crate::headers::{has_two_hosts, lacks_host};
 use crate::limits::Limits;
 use crate::metrics::Refusal;
 
@@ -14,9 +13,6 @@ use crate::metrics::Refusal;
 pub(super) fn by_head<B: Body>(request: &Request<B>, limits: &Limits) -> Option<Refusal> {
     if request.method() == Method::CONNECT {
         return Some(Refusal::Method);
-    }
-    if has_two_hosts(request.headers()) || lacks_host(request) {
-        return Some(Refusal::Malformed);
     }
     if request.headers().len() > limits.headers {
         return Some(Refusal::HeadersTooLarge);
@@ -33,6 +29,8 @@ pub(super) fn answer(refusal: Refusal) -> Response<Full<Bytes>> {
         Refusal::Method => {
             let allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+            // What follows a `CONNECT` was meant for somebody else, and is no request.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Refusal::Malformed => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -59,5 +57,6 @@ fn status(refusal: Refusal) -> StatusCode {
         | Refusal::ClientRequestsInFlight
         | Refusal::Resets => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Loop => StatusCode::LOOP_DETECTED,
     }
 }

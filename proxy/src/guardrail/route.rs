@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::bets::Factors;
+use super::differing::Differing;
 use super::evidence::Weighing;
 use super::gate::{self, Gate, Reading, Setter};
 use super::ledger::Ledger;
@@ -23,6 +24,7 @@ pub(super) struct RouteState {
     run: Run,
     memory: Memory,
     ledger: Ledger,
+    differing: Differing,
     weighing: Weighing,
     cooldown: Cooldown,
     probation: Option<Probation>,
@@ -39,6 +41,7 @@ impl RouteState {
             run: Run::default(),
             memory: Memory::default(),
             ledger: Ledger::default(),
+            differing: Differing::default(),
             weighing: Weighing::new(allowed),
             cooldown: Cooldown::default(),
             probation: None,
@@ -55,6 +58,14 @@ impl RouteState {
 
     pub(super) fn run(&self) -> &Run {
         &self.run
+    }
+
+    pub(super) fn differing(&self) -> &Differing {
+        &self.differing
+    }
+
+    pub(super) fn differing_mut(&mut self) -> &mut Differing {
+        &mut self.differing
     }
 
     pub(super) fn ledger(&self) -> &Ledger {
@@ -174,6 +185,7 @@ impl RouteState {
         self.run.reset();
         self.weighing.reset();
         self.ledger.clear();
+        self.differing.clear();
     }
 
     pub(super) fn snapshot(&self, route: &str) -> RouteSnapshot {

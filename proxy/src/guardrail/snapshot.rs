@@ -1,6 +1,6 @@
 //! What is shown of the guardrail.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::bets::Signal;
 use super::detector::Detector;
@@ -59,6 +59,8 @@ pub struct Snapshot {
     pub last_abort: Option<(SystemTime, String)>,
     /// The last trip, of all or of a route.
     pub last_trip: Option<Trip>,
+    /// The first pair since the start or since mirroring came back, where there is a warm-up.
+    pub first_pair: Option<Instant>,
     /// The longest running streak of breaches.
     pub breach_streak: u32,
     /// The thresholds.

@@ -17,6 +17,7 @@ fn config() -> Config {
         mismatch_rate: None,
         ramp: None,
         observe_only: false,
+        warmup: Duration::ZERO,
     }
 }
 
@@ -154,6 +155,25 @@ fn a_guardrail_that_only_observes_tells_what_it_would_do_and_stops_nothing() {
     let due = later(now, config().cooldown);
     let again = (0..3).map(|_| guardrail.observe(&failed(), due)).collect::<Vec<_>>();
     assert!(matches!(again[..], [None, None, Some(Transition::WouldTrip { .. })]), "{again:?}");
+}
+
+#[test]
+fn pairs_of_the_warm_up_are_not_judged_after_a_start_and_after_it_came_back() {
+    let warmup = Duration::from_secs(30);
+    let (mut guardrail, _, mut now) = guardrail(Config { warmup, ..config() });
+    for epoch in 0..2 {
+        let pair = Observation { epoch: Epoch { whole: epoch, route: 0 }, ..failed() };
+        let almost = later(now, warmup - Duration::from_nanos(1));
+        for at in [now, now, now, almost] {
+            assert_eq!(guardrail.observe(&pair, at), None);
+            assert_eq!(guardrail.snapshot().breach_streak, 0);
+        }
+        let warm = later(now, warmup);
+        let told = (0..3).filter_map(|_| guardrail.observe(&pair, warm)).count();
+        assert_eq!(told, 1);
+        now = later(warm, config().cooldown);
+        assert_eq!(guardrail.resume_if_due(now), Some(Transition::Resumed));
+    }
 }
 
 #[test]

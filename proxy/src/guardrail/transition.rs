@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::bets::Signal;
+use super::differing::Differing;
 use super::ledger::Numbers;
 use super::run::millis;
 use super::signals::Pair;
@@ -53,6 +55,8 @@ pub struct Trip {
     pub numbers: Numbers,
     /// Pairs of that route where the candidate did worse, the newest first.
     pub examples: Vec<Pair>,
+    /// Different answers among the last pairs of that route.
+    pub differing: Differing,
     /// When.
     pub at: SystemTime,
     /// The first request after this resumes mirroring.
@@ -82,6 +86,15 @@ impl Trip {
     pub(super) fn evidence_text(&self) -> String {
         let Rule::Evidence { evidence, whole } = self.rule else { return String::new() };
         let over = if whole { "over all routes, the last on" } else { "on" };
+        if evidence.signal == Some(Signal::Mismatches) {
+            return format!(
+                "evidence {:.3e} of {THRESHOLD:e} after {} pairs {over} {} by mismatches: {}",
+                evidence.value,
+                evidence.pairs,
+                self.route,
+                self.differing.text(),
+            );
+        }
         let Numbers { pairs, baseline, candidate } = &self.numbers;
         format!(
             "evidence {:.3e} of {THRESHOLD:e} after {} pairs {over} {} by {}: in its last {pairs} \

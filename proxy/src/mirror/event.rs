@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::guardrail::bets::Signal;
 use crate::guardrail::detector::THRESHOLD;
+use crate::guardrail::differing::Different;
 use crate::guardrail::ledger::Side;
 use crate::guardrail::run::millis;
 use crate::guardrail::signals::Pair;
@@ -64,7 +65,9 @@ pub fn trip(trip: &Trip) -> Value {
         "pairs": trip.numbers.pairs,
         "baseline": side(&trip.numbers.baseline),
         "candidate": side(&trip.numbers.candidate),
-        "examples": trip.examples.iter().map(example).collect::<Vec<_>>(),
+        "compared": trip.differing.compared(),
+        "different": trip.differing.different(),
+        "examples": examples(trip),
         "cooldownSeconds": trip.cooldown.as_secs_f64(),
         "next": trip.next(),
         "nextTime": time(trip.resumes),
@@ -78,6 +81,20 @@ fn side(side: &Side) -> Value {
         "p99Ms": rounded(side.p99),
         "failureRate": side.failure_rate,
     })
+}
+
+/// Of what tripped.
+fn examples(trip: &Trip) -> Vec<Value> {
+    let by_mismatches = matches!(
+        trip.rule,
+        Rule::Evidence { evidence, .. } if evidence.signal == Some(Signal::Mismatches)
+    );
+    if !by_mismatches {
+        return trip.examples.iter().map(example).collect();
+    }
+    let example =
+        |it: &Different| json!({ "time": time(it.at), "route": trip.route, "fields": it.fields });
+    trip.differing.examples().map(example).collect()
 }
 
 fn example(pair: &Pair) -> Value {

@@ -13,6 +13,7 @@ use super::{Mirror, Stage, contained, ticket};
 use crate::body::{ReplyBody, Tap};
 use crate::compare::{Headers, Policy};
 use crate::headers::{copied, is_grpc, says_grpc};
+use crate::upstream::Sent;
 
 /// What is kept of a response head.
 #[derive(Clone, Debug)]
@@ -62,8 +63,11 @@ impl Head {
     }
 
     fn grpc_status_of(&self, trailers: &HeaderMap) -> Option<HeaderValue> {
-        let is_grpc = self.headers.content_type().is_some_and(says_grpc);
-        trailers.get(GRPC_STATUS).filter(|_| is_grpc).cloned()
+        trailers.get(GRPC_STATUS).filter(|_| self.is_grpc()).cloned()
+    }
+
+    fn is_grpc(&self) -> bool {
+        self.headers.content_type().is_some_and(says_grpc)
     }
 
     /// Whether the server failed.
@@ -78,10 +82,10 @@ impl Head {
 pub(super) enum End {
     /// Its answer is whole.
     Answered(ReplyBody),
-    /// There is none, or it broke off.
-    Failed,
-    /// The client left before it was whole.
-    Aborted,
+    /// There is none, or it broke off, after this time; `None` where the request was not sent whole.
+    Failed(Option<Duration>),
+    /// The client left before it was whole, after this time; `None` as above.
+    Aborted(Option<Duration>),
     /// The mirror side failed while keeping it.
     Broken,
 }
@@ -132,6 +136,11 @@ impl BaselineSide {
         (&mut self.end).await.unwrap_or(End::Broken)
     }
 
+    /// The head, if it has come.
+    pub(super) fn head_so_far(&self) -> Option<&Head> {
+        self.progress.head.get()
+    }
+
     /// Waits for the head; `None` when there will be none.
     pub(super) async fn head(&mut self) -> Option<&Head> {
         if self.progress.head.get().is_none() {
@@ -159,6 +168,8 @@ pub struct BaselineTap {
     body: Option<ReplyBody>,
     head_seen: Option<oneshot::Sender<()>>,
     end: Option<oneshot::Sender<End>>,
+    /// The clock of the call.
+    sent: Option<Arc<Sent>>,
     /// Of a request whose body is still on its way: decides with this side what becomes of it.
     pub(super) ticket: Option<Arc<ticket::Ticket>>,
 }
@@ -179,12 +190,22 @@ pub(super) fn new(mirror: Arc<Mirror>) -> (BaselineTap, BaselineSide) {
         body: Some(body),
         head_seen: Some(head_tx),
         end: Some(end_tx),
+        sent: None,
         ticket: None,
     };
     (tap, BaselineSide { progress, head_seen, end })
 }
 
 impl BaselineTap {
+    /// The baseline is being called by this clock.
+    pub fn called(&mut self, sent: &Arc<Sent>) {
+        self.sent = Some(Arc::clone(sent));
+    }
+
+    fn after(&self) -> Option<Duration> {
+        self.sent.as_ref()?.at().map(|sent| sent.elapsed())
+    }
+
     /// The response head is there, after this time.
     pub fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
         let policy = &self.progress.policy;
@@ -200,7 +221,7 @@ impl BaselineTap {
 
     /// There will be no answer.
     pub fn no_answer(mut self) {
-        self.finish(End::Failed);
+        self.finish(End::Failed(self.after()));
     }
 
     fn finish(&mut self, end: End) {
@@ -248,14 +269,18 @@ impl Tap for BaselineTap {
     }
 
     fn failed(&mut self) {
-        self.finish(End::Failed);
+        self.finish(End::Failed(self.after()));
+    }
+
+    fn waits_for_trailers(&self) -> bool {
+        self.progress.head.get().is_some_and(Head::is_grpc)
     }
 }
 
 impl Drop for BaselineTap {
     fn drop(&mut self) {
         if self.end.is_some() {
-            self.finish(End::Aborted);
+            self.finish(End::Aborted(self.after()));
         }
     }
 }

@@ -67,8 +67,8 @@ impl Ticket {
     pub(super) fn baseline_ended(&self, end: &End) {
         self.state().baseline = Some(match end {
             End::Answered(_) => Ended::Answered,
-            End::Failed => Ended::Failed,
-            End::Aborted => Ended::Aborted,
+            End::Failed(_) => Ended::Failed,
+            End::Aborted(_) => Ended::Aborted,
             End::Broken => Ended::Broken,
         });
         self.settle();

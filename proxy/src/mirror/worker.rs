@@ -30,8 +30,10 @@ use crate::route::table::Route;
 use crate::upstream::{Anew, OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
 
 pub mod noise;
+mod sides;
 
 use noise::{Asked, Noise};
+use sides::{Known, Sides};
 
 /// How far a candidate's body may be ahead of the baseline's before it is read with pauses.
 const AHEAD: u64 = 64 * 1024;
@@ -190,9 +192,7 @@ async fn call(
 fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Bytes>) -> Request<OutBody> {
     let mut request = snapshot.into_request(empty_body());
     let headers = request.headers_mut();
-    if let Some((name, value)) = &mirror.config.mark {
-        headers.insert(name, value.clone());
-    }
+    mirror.mark_copy(headers);
     match body {
         None => drop(headers.remove(CONTENT_LENGTH)),
         Some(bytes) if bytes.is_empty() => {}
@@ -240,13 +240,14 @@ async fn judge(
         Called::Answered(head, body) => {
             let theirs = match baseline.end().await {
                 End::Answered(body) => body,
-                other => return without_answer(&other),
+                other => {
+                    let candidate = Known::of(&head);
+                    return without_answer(mirror, route, epoch, &other, baseline, candidate);
+                }
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
-            let failed = head.is_failure();
-            observe(mirror, route, epoch, &ours.head, (Some(head.latency), failed));
-            let baseline = (ours.head.latency, ours.head.is_failure());
-            let candidate = (Some(head.latency), failed);
+            let sides = Sides::new(Known::of(&ours.head), Known::of(&head));
+            observe(mirror, route, epoch, &sides);
             let theirs = Reply { head, body };
             let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
             let bodiless = only_head || (not_modified(&ours) && not_modified(&theirs));
@@ -257,15 +258,18 @@ async fn judge(
             if let Some(differences) = differences {
                 route.metrics.count_differences(differences);
             }
-            record(mirror, route, &Pair { baseline, candidate, content, differences });
+            // Before it is taken in: a value is held against those that came before.
+            let net = net_fields(mirror, route, differences);
+            record(mirror, route, &sides, content, differences);
             if let Some(asked) = asked {
                 asked.judged(ours, differences);
             }
             if mirror.judges_mismatches
-                && let Some(differs) = net_differs(mirror, route, differences)
+                && let Some(differs) = net
             {
-                mirror
-                    .decide(|guardrail, now| guardrail.compared(&route.label, epoch, differs, now));
+                mirror.decide(|guardrail, now| {
+                    guardrail.compared(&route.label, epoch, differs.as_deref(), now)
+                });
             }
             outcome
         }
@@ -291,61 +295,92 @@ async fn unanswered(
     outcome: Outcome,
 ) -> Option<Outcome> {
     let end = baseline.end_so_far();
-    if let Some(End::Failed | End::Aborted | End::Broken) = &end {
-        return end.as_ref().and_then(without_answer);
+    if let Some(end @ (End::Failed(_) | End::Aborted(_) | End::Broken)) = &end {
+        // What became of the baseline's body nobody knows then, so the candidate's does not count either.
+        let failed = latency.is_none() || !matches!(end, End::Aborted(_));
+        return without_answer(mirror, route, epoch, end, baseline, Known { latency, failed });
     }
     // Both bodies were on their way at the deadline, an endless stream for one: nobody failed.
     let both_unfinished = !broke && latency.is_some() && end.is_none();
+    let candidate = Known { latency, failed: !both_unfinished };
     let Some(head) = baseline.head().await.cloned() else {
-        return without_answer(&baseline.end().await);
+        let end = baseline.end().await;
+        return without_answer(mirror, route, epoch, &end, baseline, candidate);
     };
-    let candidate = (latency, !both_unfinished);
-    observe(mirror, route, epoch, &head, candidate);
-    let baseline = (head.latency, head.is_failure());
-    record(mirror, route, &Pair { baseline, candidate, content: false, differences: None });
+    let sides = Sides::new(Known::of(&head), candidate);
+    observe(mirror, route, epoch, &sides);
+    record(mirror, route, &sides, false, None);
     Some(outcome)
 }
 
-fn without_answer(end: &End) -> Option<Outcome> {
-    match end {
-        End::Failed => Some(Outcome::BaselineFailed),
-        End::Aborted => Some(Outcome::ClientAborted),
-        End::Broken | End::Answered(_) => None,
-    }
-}
-
-fn observe(
+/// The baseline gave no whole answer, or its client did not wait for it: there is nothing to compare,
+/// but what is known of both sides counts. Leaving such pairs out would leave out the failures and
+/// the slow answers of one side only, and make a twin look bad.
+fn without_answer(
     mirror: &Mirror,
     route: &Route,
     epoch: Epoch,
-    baseline: &Head,
-    (candidate_latency, candidate_failed): (Option<Duration>, bool),
-) {
+    end: &End,
+    baseline: &BaselineSide,
+    candidate: Known,
+) -> Option<Outcome> {
+    let outcome = match end {
+        End::Failed(_) => Outcome::BaselineFailed,
+        End::Aborted(_) => Outcome::ClientAborted,
+        End::Broken | End::Answered(_) => return None,
+    };
+    if let Some(sides) = Sides::cut_short(end, baseline.head_so_far(), candidate) {
+        observe(mirror, route, epoch, &sides);
+        record(mirror, route, &sides, false, None);
+    }
+    Some(outcome)
+}
+
+fn observe(mirror: &Mirror, route: &Route, epoch: Epoch, sides: &Sides) {
     mirror.probe(Stage::Observe);
+    let Sides { baseline, candidate, baseline_until, censored: client_left } = *sides;
     let observation = Observation {
         route: &route.label,
         epoch,
-        baseline_latency: baseline.latency,
+        baseline_latency: baseline.latency.unwrap_or(baseline_until),
         baseline_p99: route.baseline_p99(),
-        baseline_failed: baseline.is_failure(),
-        candidate_latency,
-        candidate_failed,
-        client_left: false,
+        baseline_failed: baseline.failed,
+        // Without a latency on one side there is none to hold against the other's, unless its client left.
+        candidate_latency: candidate.latency.filter(|_| baseline.latency.is_some() || client_left),
+        candidate_failed: candidate.failed,
+        client_left,
     };
     mirror.decide(|guardrail, now| guardrail.observe(&observation, now));
 }
 
-fn record(mirror: &Mirror, route: &Route, pair: &Pair<'_>) {
-    mirror.report().record(&route.label, pair, SystemTime::now());
+fn record(
+    mirror: &Mirror,
+    route: &Route,
+    sides: &Sides,
+    content: bool,
+    differences: Option<&Differences>,
+) {
+    if mirror.warms_up() {
+        return;
+    }
+    let [baseline, candidate] =
+        [sides.baseline, sides.candidate].map(|side| (side.latency, side.failed));
+    let pair = Pair { baseline, candidate, censored: sides.censored, content, differences };
+    mirror.report().record(&route.label, &pair, SystemTime::now());
 }
 
-/// Whether anything differs where the service does not differ from itself; `None` where that is not
+/// Where the answers differ and the service does not differ from itself; `None` where that is not
 /// known, or not yet.
-fn net_differs(mirror: &Mirror, route: &Route, found: Option<&Differences>) -> Option<bool> {
+fn net_fields<'d>(
+    mirror: &Mirror,
+    route: &Route,
+    found: Option<&'d Differences>,
+) -> Option<Option<Vec<&'d str>>> {
+    let found = found.filter(|_| mirror.judges_mismatches)?;
     let report = mirror.report();
     let asks = mirror.config.noise_fraction > 0.0;
     let is_known = !asks || report.knows_noise(&route.label);
-    is_known.then_some(found?).map(|found| report.net_differs(&route.label, found))
+    is_known.then(|| report.net_fields(&route.label, found))
 }
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.

@@ -16,8 +16,9 @@ fn summary(pairs: u64, failed: u64) -> Summary {
     let route = std::sync::Arc::from("GET /a\u{9b}");
     for index in 0..pairs {
         let pair = Pair {
-            baseline: (latency, false),
+            baseline: (Some(latency), false),
             candidate: (Some(latency), index < failed),
+            censored: false,
             content: true,
             differences: Some(&crate::compare::Differences::default()),
         };
@@ -27,6 +28,7 @@ fn summary(pairs: u64, failed: u64) -> Summary {
     snapshot.routes.extend(report.snapshot(&route));
     let allowed = Allowed {
         mismatch_rate: 0.01,
+        status_rate: 0.0025,
         error_delta: 0.005,
         latency_ratio: 1.15,
         latency_floor: Duration::from_millis(2),
@@ -36,7 +38,7 @@ fn summary(pairs: u64, failed: u64) -> Summary {
 
 #[test]
 fn the_exit_code_tells_whether_the_verdict_is_as_required() {
-    let (pass, fail, unknown) = (summary(5000, 0), summary(300, 100), summary(10, 0));
+    let (pass, fail, unknown) = (summary(5000, 0), summary(300, 300), summary(10, 0));
     for (more, expected) in [
         (&[][..], [0, 0, 3]),
         (&["--require", "pass"][..], [0, 1, 3]),
@@ -46,6 +48,9 @@ fn the_exit_code_tells_whether_the_verdict_is_as_required() {
         (&["--require", "pass", "--route", "GET /a\u{9b}"][..], [0, 1, 3]),
         (&["--require", "pass", "--route", "GET /none"][..], [2, 2, 2]),
         (&["--route", "GET /none"][..], [2, 2, 2]),
+        (&["--require", "pass", "--cover", "p99"][..], [0, 1, 3]),
+        (&["--require", "pass", "--cover", "p99.9"][..], [3, 1, 3]),
+        (&["--cover=p99.9"][..], [0, 0, 3]),
     ] {
         let codes = [&pass, &fail, &unknown].map(|summary| answer(&request(more), summary));
         let why = codes.clone().map(|answer| answer.reason.is_some());
@@ -96,6 +101,7 @@ fn bad_arguments_are_named_with_what_is_allowed() {
         (&["--url", "http://a", "--min-pairs", "-1"], &["--min-pairs", "\"-1\"", "whole number"]),
         (&["--url", "http://a", "--format", "xml"], &["--format", "\"xml\"", "json"]),
         (&["--url", "http://a", "--url=http://b"], &["--url", "twice"]),
+        (&["--url", "http://a", "--cover", "p50"], &["--cover", "\"p50\"", "p99 or p99.9"]),
         (&["--url", "http://a", "--what"], &["--what", "unknown"]),
         (&["http://a"], &["unknown"]),
     ] {

@@ -9,17 +9,15 @@
 //! left are the means against which he did not win that much. A fixed mixture of bets depends on
 //! the counts of the outcomes alone, so that a few counters are all there is to keep.
 //!
-//! Quantiles follow from that (Howard and Ramdas, "Sequential estimation of quantiles with
-//! applications to A/B testing and best-arm identification", Bernoulli 28(3), 2022, theorem 1): the
-//! share of values up to a quantile is known, and the ranks at which the counts contradict it
-//! enclose the quantile.
+//! Counts need not be whole: those of pairs that remember each other are divided by the length of a
+//! block ([`super::blocks`]).
 //!
 //! Where the rate changes over time, "above `m`" still says that it was not at most `m` all the time.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use super::float;
-use std::sync::LazyLock;
 
 /// How much of what he has is put on each pair, from all of it down. In steps of two: half a step
 /// beside the best costs an eighth of the growth. The small ones are for differences that show
@@ -56,11 +54,11 @@ static LOSSES: LazyLock<[f64; BETS.len()]> = LazyLock::new(|| BETS.map(|bet| (-b
 const STEPS: u32 = 30;
 
 /// How often each of the three values 0, 1/2 and 1 came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counts {
-    zero: u64,
-    half: u64,
-    one: u64,
+    zero: f64,
+    half: f64,
+    one: f64,
 }
 
 /// Where a value lies.
@@ -72,51 +70,31 @@ pub struct Interval {
     pub upper: f64,
 }
 
-/// A share of all pairs, from how many it are: the two ends are wrong with a probability of at most
-/// `alpha` together, at any time.
-pub fn rate(hits: u64, of: u64, alpha: f64) -> Interval {
+/// How often each end may be wrong, at any time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alpha {
+    /// What it is not below.
+    pub lower: f64,
+    /// What it is not above.
+    pub upper: f64,
+}
+
+/// A share of all pairs, from how many it are: each end is wrong with a probability of at most its
+/// `alpha`, at any time.
+pub fn rate(hits: f64, of: f64, alpha: Alpha) -> Interval {
     let hits = hits.min(of);
-    let counts = Counts { zero: of - hits, half: 0, one: hits };
-    let (lower, upper) = (counts.lower(alpha / 2.0), counts.mirrored().lower(alpha / 2.0));
+    let counts = Counts { zero: of - hits, half: 0.0, one: hits };
+    let (lower, upper) = (counts.lower(alpha.lower), counts.mirrored().lower(alpha.upper));
     Interval { lower, upper: 1.0 - upper }
 }
 
 /// The share of pairs that went up less the share that went down, as [`rate`].
-pub fn difference(up: u64, down: u64, of: u64, alpha: f64) -> Interval {
+pub fn difference(up: f64, down: f64, of: f64, alpha: Alpha) -> Interval {
     let down = down.min(of);
     let up = up.min(of - down);
     let counts = Counts { zero: down, half: of - up - down, one: up };
-    let (lower, upper) = (counts.lower(alpha / 2.0), counts.mirrored().lower(alpha / 2.0));
+    let (lower, upper) = (counts.lower(alpha.lower), counts.mirrored().lower(alpha.upper));
     Interval { lower: 2.0 * lower - 1.0, upper: 1.0 - 2.0 * upper }
-}
-
-/// The ranks, counted from 1, of the values that a quantile lies between, out of `of`, as [`rate`];
-/// `None` where there are not enough values to bound it on that side.
-pub fn ranks(quantile: f64, of: u64, alpha: f64) -> (Option<u64>, Option<u64>) {
-    let above =
-        |hits: u64| Counts { zero: of - hits, half: 0, one: hits }.is_above(quantile, alpha / 2.0);
-    let below = |hits: u64| {
-        Counts { zero: hits, half: 0, one: of - hits }.is_above(1.0 - quantile, alpha / 2.0)
-    };
-    // The more values lie below a place, the less the quantile can lie above it.
-    let lower = first(of, |hits| !below(hits));
-    let upper = first(of, above);
-    // With `lower - 1` values up to a place the quantile is above it.
-    (Some(lower).filter(|rank| (1..=of).contains(rank)), Some(upper).filter(|rank| *rank <= of))
-}
-
-/// The first of `0..=of` for which `holds`, which holds from there on; `of + 1` for none.
-fn first(of: u64, holds: impl Fn(u64) -> bool) -> u64 {
-    let (mut low, mut high) = (0, of + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if holds(middle) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    low
 }
 
 impl Counts {
@@ -126,7 +104,7 @@ impl Counts {
 
     fn mean(self) -> f64 {
         let of = self.zero + self.half + self.one;
-        if of == 0 { 0.0 } else { (float(self.one) + 0.5 * float(self.half)) / float(of) }
+        if of > 0.0 { (self.one + 0.5 * self.half) / of } else { 0.0 }
     }
 
     /// The largest mean that is settled to be too low; never above the mean of what came.
@@ -169,9 +147,9 @@ impl Counts {
     /// What a bet has become: each value `y` multiplies it by `1 - bet + bet * y / mean`, which is 1
     /// in the mean, and is never negative.
     fn log_wealth(self, bet: f64, loss: f64, mean: f64) -> f64 {
-        let part = |count: u64, log: &dyn Fn() -> f64| {
+        let part = |count: f64, log: &dyn Fn() -> f64| {
             // Nothing came, nothing changed, be the factor 0.
-            if count == 0 { 0.0 } else { float(count) * log() }
+            if count > 0.0 { count * log() } else { 0.0 }
         };
         let factor = |value: f64| (bet * (value / mean - 1.0)).ln_1p();
         part(self.zero, &|| loss)

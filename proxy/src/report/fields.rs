@@ -5,12 +5,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::noise;
+use super::repeats::{Last, Stream};
 use crate::compare::{Difference, Differences, Kind, Risk};
 
 /// Fields kept for a route.
 pub const FIELDS_MAX: usize = 200;
 /// Examples kept for a field.
 pub const EXAMPLES_MAX: usize = 5;
+/// Shapes told apart in one field and kind; what is more counts as one.
+const SHAPES_MAX: usize = 8;
+/// Stands for the shapes that found no room.
+const OTHER_SHAPE: &str = "another shape";
 /// Combinations of fields kept for a route.
 const SETS_MAX: usize = 256;
 /// Fields told apart in one pair; what is more counts as [`OTHER`].
@@ -26,6 +31,7 @@ const NO_ROOM: u16 = u16::MAX;
 const FIELD_BYTES: usize = 320;
 const EXAMPLE_BYTES: usize = 160;
 const SET_BYTES: usize = 96;
+const LAST_BYTES: usize = 320;
 
 /// What all routes together may take for fields and examples, and what found no room.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +78,12 @@ pub struct Example {
 pub struct Field {
     /// Its path, see [`Difference::field`].
     pub name: Arc<str>,
+    /// What the candidate's values here are like; `None` where the kind says all.
+    pub shape: Option<Arc<str>>,
+    /// Whether the candidate repeats its values here, and the baseline does not.
+    pub repeats: bool,
+    /// What is wrong here; `None` for what found no room.
+    kind: Option<Kind>,
     /// Pairs that differ here.
     pub raw: u64,
     /// Samples in which two baselines differ here.
@@ -82,18 +94,24 @@ pub struct Field {
     pub seen: Option<(SystemTime, SystemTime)>,
     /// The first ones that are not alike.
     pub examples: Vec<Arc<Example>>,
+    /// Pairs with a status of another class, of the baseline's or the candidate's failures none.
+    other_class: u64,
     kinds: u32,
 }
 
 impl Field {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, kind: Option<Kind>, shape: Option<&str>, repeats: bool) -> Self {
         Self {
             name: name.into(),
+            shape: shape.map(Into::into),
+            repeats,
+            kind,
             raw: 0,
             noise: 0,
             raw_in_samples: 0,
             seen: None,
             examples: Vec::new(),
+            other_class: 0,
             kinds: 0,
         }
     }
@@ -105,6 +123,7 @@ impl Field {
             return;
         }
         self.raw += 1;
+        self.other_class += u64::from(is_other_class(difference));
         let since = self.seen.map_or(now, |(since, _)| since);
         self.seen = Some((since, now));
         if !self.wants(difference) {
@@ -145,7 +164,10 @@ fn bit(kind: Kind) -> u32 {
 /// The fields of a route.
 #[derive(Debug, Default)]
 pub struct Fields {
-    by_name: HashMap<Arc<str>, u16>,
+    /// By path, kind and shape, see [`key`].
+    by_key: HashMap<Box<str>, u16>,
+    /// The last values of a field, by its path.
+    last: HashMap<Box<str>, Last>,
     /// Shared with snapshots, so that these are quickly taken.
     kept: Vec<Arc<Field>>,
     other: Option<Arc<Field>>,
@@ -160,7 +182,7 @@ pub struct Fields {
 impl Fields {
     /// Takes in a pair that differs, the `compared`-th one compared on this route.
     pub fn record(&mut self, found: &Differences, compared: u64, now: SystemTime, room: &mut Room) {
-        let set = self.visit(found, room, |field, difference, first, room| {
+        let set = self.visit(Stream::Raw, found, room, |field, difference, first, room| {
             field.differ(difference, first, now, room);
         });
         if let Some(pairs) = self.sets.get_mut(set.as_slice()) {
@@ -182,9 +204,13 @@ impl Fields {
         room: &mut Room,
     ) {
         self.samples.count(raw.is_some());
-        self.visit(noise, room, |field, _, first, _| field.noise += u64::from(first));
+        self.visit(Stream::Noise, noise, room, |field, _, first, _| {
+            field.noise += u64::from(first)
+        });
         if let Some(raw) = raw {
-            self.visit(raw, room, |field, _, first, _| field.raw_in_samples += u64::from(first));
+            self.visit(Stream::Sampled, raw, room, |field, _, first, _| {
+                field.raw_in_samples += u64::from(first)
+            });
         }
     }
 
@@ -192,13 +218,17 @@ impl Fields {
     /// these fields, in order.
     fn visit(
         &mut self,
+        stream: Stream,
         found: &Differences,
         room: &mut Room,
         mut touch: impl FnMut(&mut Field, &Difference, bool, &mut Room),
     ) -> Vec<u16> {
         let mut set = Vec::new();
+        let repeating = self.repeating(stream, found);
+        self.note_last(stream, found, room);
         for difference in &found.found {
-            let index = self.index(difference, room);
+            let repeats = repeating.contains(&difference.field.as_str());
+            let index = self.index(difference, repeats, room);
             let index =
                 if set.len() < IN_A_PAIR_MAX || set.contains(&index) { index } else { NO_ROOM };
             if index == NO_ROOM {
@@ -206,7 +236,9 @@ impl Fields {
             }
             let field = match self.kept.get_mut(usize::from(index)) {
                 Some(field) => field,
-                None => self.other.get_or_insert_with(|| Arc::new(Field::new(OTHER))),
+                None => {
+                    self.other.get_or_insert_with(|| Arc::new(Field::new(OTHER, None, None, false)))
+                }
             };
             let field = Arc::make_mut(field);
             let first = !set.contains(&index);
@@ -223,18 +255,53 @@ impl Fields {
         set
     }
 
-    fn index(&mut self, difference: &Difference, room: &mut Room) -> u16 {
-        if let Some(index) = self.by_name.get(difference.field.as_str()) {
+    /// The fields in which the second side repeats itself and the first does not. The first value of
+    /// a pair in a field stands for all of them.
+    fn repeating<'f>(&self, stream: Stream, found: &'f Differences) -> Vec<&'f str> {
+        let mut repeating = Vec::new();
+        for (field, values) in first_values(found) {
+            if self.last.get(field).is_some_and(|last| last.repeats(stream, values)) {
+                repeating.push(field);
+            }
+        }
+        repeating
+    }
+
+    fn note_last(&mut self, stream: Stream, found: &Differences, room: &mut Room) {
+        for (field, values) in first_values(found) {
+            if let Some(last) = self.last.get_mut(field) {
+                last.note(stream, values);
+            } else if self.last.len() < FIELDS_MAX && room.take(LAST_BYTES + field.len()) {
+                let mut last = Last::default();
+                last.note(stream, values);
+                self.last.insert(field.into(), last);
+            }
+        }
+    }
+
+    fn index(&mut self, difference: &Difference, repeats: bool, room: &mut Room) -> u16 {
+        let Difference { field, kind, traits, .. } = difference;
+        let mut shape = traits.shape.as_deref();
+        if let Some(index) = self.by_key.get(key(field, *kind, shape, repeats).as_str()) {
+            return *index;
+        }
+        if shape.is_some() {
+            let alike = |it: &&Arc<Field>| it.name.as_ref() == field && it.kind == Some(*kind);
+            if self.kept.iter().filter(alike).count() >= SHAPES_MAX {
+                shape = Some(OTHER_SHAPE);
+            }
+        }
+        let key = key(field, *kind, shape, repeats);
+        if let Some(index) = self.by_key.get(key.as_str()) {
             return *index;
         }
         let index = u16::try_from(self.kept.len()).unwrap_or(NO_ROOM);
-        let bytes = FIELD_BYTES + difference.field.len();
+        let bytes = FIELD_BYTES + field.len() + key.len();
         if self.kept.len() >= FIELDS_MAX || !room.take(bytes) {
             return NO_ROOM;
         }
-        let field = Field::new(&difference.field);
-        self.by_name.insert(Arc::clone(&field.name), index);
-        self.kept.push(Arc::new(field));
+        self.by_key.insert(key.into(), index);
+        self.kept.push(Arc::new(Field::new(field, Some(*kind), shape, repeats)));
         index
     }
 
@@ -248,14 +315,54 @@ impl Fields {
         self.samples
     }
 
-    /// Whether a field differs between two baselines as it does between baseline and candidate.
-    pub fn is_noise(&self, field: &str, compared: u64) -> bool {
-        self.by_name.get(field).is_some_and(|index| self.is_noise_at(*index, compared))
+    /// Whether a difference like this one says nothing of the candidate.
+    pub fn is_noise_like(&self, difference: &Difference, repeats: bool, compared: u64) -> bool {
+        let Difference { field, kind, traits, .. } = difference;
+        let shapes = [traits.shape.as_deref(), Some(OTHER_SHAPE)];
+        let keys = shapes.map(|shape| key(field, *kind, shape, repeats));
+        let index = keys.iter().find_map(|key| self.by_key.get(key.as_str()));
+        index.is_some_and(|index| self.is_noise_at(*index, compared))
+    }
+
+    /// The fields in which these differences say something of the candidate, before they are recorded.
+    pub fn net_fields<'d>(&self, differences: &'d Differences, compared: u64) -> Vec<&'d str> {
+        let repeating = self.repeating(Stream::Raw, differences);
+        let mut fields = Vec::new();
+        for difference in &differences.found {
+            let field = difference.field.as_str();
+            let repeats = repeating.contains(&field);
+            if !fields.contains(&field) && !self.is_noise_like(difference, repeats, compared) {
+                fields.push(field);
+            }
+        }
+        fields
     }
 
     fn is_noise_at(&self, index: u16, compared: u64) -> bool {
         let field = self.kept.get(usize::from(index));
-        field.is_some_and(|field| self.samples.is_noise(field, compared))
+        field.is_some_and(|field| self.is_noise(field, compared))
+    }
+
+    /// Whether a field differs between two baselines as it does between baseline and candidate, in
+    /// this kind and shape.
+    pub fn is_noise(&self, field: &Field, compared: u64) -> bool {
+        if self.samples.is_noise(field, compared) {
+            return true;
+        }
+        // Chance gives a noisy value a rare shape now and then: it is held against the candidate
+        // only where it is more frequent than it can be by itself.
+        if field.shape.is_none() && !field.repeats {
+            return false;
+        }
+        let alike = self.kept.iter().filter(|it| it.name == field.name && it.kind == field.kind);
+        let noise = alike.map(|it| it.noise).sum();
+        self.samples.may_be_chance(field, noise, compared)
+    }
+
+    /// Pairs with a status of another class where that is noise.
+    pub fn noisy_classes(&self, compared: u64) -> u64 {
+        let noisy = self.kept.iter().filter(|field| self.is_noise(field, compared));
+        noisy.map(|field| field.other_class).sum()
     }
 
     fn is_net(&self, set: &[u16], compared: u64) -> bool {
@@ -264,9 +371,38 @@ impl Fields {
 
     /// Pairs that differ in a field that is not noise.
     pub fn net_pairs(&self, compared: u64) -> u64 {
-        let net = self.sets.iter().filter(|(set, _)| self.is_net(set, compared));
+        let noise: Vec<_> = self.kept.iter().map(|field| self.is_noise(field, compared)).collect();
+        let is_noise = |index: &u16| noise.get(usize::from(*index)).is_some_and(|noise| *noise);
+        let net = self.sets.iter().filter(|(set, _)| !set.iter().all(is_noise));
         net.map(|(_, pairs)| pairs).sum::<u64>() + self.without_set[1]
     }
+}
+
+/// Whether one status is of another class than the other, and neither of them a failure.
+pub fn is_other_class(difference: &Difference) -> bool {
+    let class = |status: &Option<String>| status.as_ref().and_then(|it| it.bytes().next());
+    let (ours, theirs) = (class(&difference.baseline), class(&difference.candidate));
+    difference.kind == Kind::Status
+        && difference.field == "status"
+        && ours != theirs
+        && ![ours, theirs].contains(&Some(b'5'))
+}
+
+/// What is judged together: a path, the kind of difference, and what the candidate's value is like.
+fn key(field: &str, kind: Kind, shape: Option<&str>, repeats: bool) -> String {
+    format!("{field}\0{}\0{}\0{}", kind.name(), shape.unwrap_or_default(), u8::from(repeats))
+}
+
+/// The first values of each field of a pair.
+fn first_values(found: &Differences) -> Vec<(&str, [u32; 2])> {
+    let mut first: Vec<(&str, [u32; 2])> = Vec::new();
+    for difference in &found.found {
+        let Some(values) = difference.traits.values else { continue };
+        if !first.iter().any(|(field, _)| *field == difference.field) {
+            first.push((&difference.field, values));
+        }
+    }
+    first
 }
 
 impl Example {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::confidence;
+use super::float;
 
 /// A longer one than any deadline allows counts as this; it bounds the histogram to some 60 KB.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -16,17 +16,6 @@ const DIGITS: u8 = 2;
 pub struct Latencies {
     micros: Histogram<u64>,
     missing: u64,
-}
-
-/// Where a quantile lies, in seconds; infinite where it is above all that came.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quantile {
-    /// Of what came, nearest rank.
-    pub value: f64,
-    /// Not below.
-    pub lower: f64,
-    /// Not above.
-    pub upper: f64,
 }
 
 impl Default for Latencies {
@@ -60,24 +49,39 @@ impl Latencies {
         self.micros.len() + self.missing
     }
 
-    /// Where quantiles lie. The ends of all of them are wrong with a probability of at most `alpha`
-    /// together, at any time.
-    pub fn quantiles<const N: usize>(&self, wanted: [f64; N], alpha: f64) -> [Quantile; N] {
+    /// Quantiles, nearest rank, in seconds; infinite where they are above all that came.
+    pub fn quantiles<const N: usize>(&self, wanted: [f64; N]) -> [f64; N] {
         let steps = self.steps();
         let count = self.count();
         wanted.map(|quantile| {
-            let (lower, upper) = confidence::ranks(quantile, count, alpha / wanted.len() as f64);
-            let value = at(&steps, nearest_rank(quantile, count));
-            Quantile {
-                value: value.map_or(f64::INFINITY, |step| step.middle),
-                // Nothing is known to be below.
-                lower: lower
-                    .map_or(0.0, |rank| at(&steps, rank).map_or(f64::INFINITY, |step| step.lowest)),
-                upper: upper
-                    .and_then(|rank| at(&steps, rank))
-                    .map_or(f64::INFINITY, |step| step.highest),
-            }
+            at(&steps, nearest_rank(quantile, count)).map_or(f64::INFINITY, |step| step.middle)
         })
+    }
+
+    /// The two ends of the bucket that a quantile is in, in seconds.
+    pub fn bucket(&self, quantile: f64) -> Option<(f64, f64)> {
+        let steps = self.steps();
+        let step = at(&steps, nearest_rank(quantile, self.count()))?;
+        Some((step.lowest, step.highest))
+    }
+
+    /// Where these are the moments at which clients left, and `all` are how long the baseline took or
+    /// the client waited: the share of clients that wait for so long (Kaplan and Meier, Journal of the
+    /// American Statistical Association 53, 1958).
+    pub fn waiting(&self, all: &Self, seconds: f64) -> f64 {
+        let (left, all_steps) = (self.steps(), all.steps());
+        let mut before = 0;
+        let mut share = 1.0;
+        for step in left.iter().take_while(|step| step.lowest < seconds) {
+            // Of those in the same bucket the answered ones came first: the safe side.
+            let up_to = all_steps.partition_point(|other| other.lowest <= step.lowest);
+            let up_to = if up_to == 0 { 0 } else { all_steps[up_to - 1].up_to };
+            let leave = step.up_to - before;
+            let at_risk = (all.count() - up_to + leave).max(1);
+            share *= 1.0 - float(leave) / float(at_risk);
+            before = step.up_to;
+        }
+        share.clamp(0.0, 1.0)
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -140,14 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_lie_between_their_bounds_and_within_a_bucket_of_the_truth() {
+    fn quantiles_lie_within_a_bucket_of_the_truth() {
         let latencies = of((0..10_000).map(|n| n % 1000 + 1));
-        for (found, exact) in
-            latencies.quantiles([0.5, 0.9, 0.99], 0.05).into_iter().zip([0.5, 0.9, 0.99])
-        {
-            assert!((found.value - exact).abs() < 0.008, "{found:?}");
-            assert!(found.lower < found.value && found.value < found.upper, "{found:?}");
-            assert!(found.upper - found.lower < 0.1, "{found:?}");
+        let levels = [0.5, 0.9, 0.99];
+        for (found, exact) in latencies.quantiles(levels).into_iter().zip(levels) {
+            assert!((found - exact).abs() < 0.008, "{found}");
+            let (from, above) = latencies.bucket(exact).unwrap();
+            assert!(from <= found && found <= above && above - from < 0.01, "{from} {above}");
         }
     }
 
@@ -157,18 +160,21 @@ mod tests {
         for _ in 0..100 {
             latencies.record(None);
         }
-        let [p50, p99] = latencies.quantiles([0.5, 0.99], 0.05);
-        assert!((p50.value - 0.01).abs() < 1e-4, "{p50:?}");
-        assert_eq!(
-            (p99.value, p99.lower, p99.upper),
-            (f64::INFINITY, f64::INFINITY, f64::INFINITY)
-        );
+        let [p50, p99] = latencies.quantiles([0.5, 0.99]);
+        assert!((p50 - 0.01).abs() < 1e-4, "{p50}");
+        assert!(p99.is_infinite() && latencies.bucket(0.99).is_none());
+        assert!(Latencies::default().quantiles([0.5])[0].is_infinite());
     }
 
     #[test]
-    fn nothing_bounds_nothing() {
-        let [p50] = Latencies::default().quantiles([0.5], 0.05);
-        assert_eq!((p50.value, p50.lower, p50.upper), (f64::INFINITY, 0.0, f64::INFINITY));
+    fn the_share_of_clients_that_wait_is_told_from_those_who_left() {
+        // Half of the answers take 10 ms; of the clients that had to wait longer, half left at 20 ms.
+        let left = of([20; 250]);
+        let all = of([[10; 500].to_vec(), [20; 250].to_vec(), [30; 250].to_vec()].concat());
+        assert!((left.waiting(&all, 0.015) - 1.0).abs() < 1e-9);
+        assert!((left.waiting(&all, 0.025) - 0.5).abs() < 1e-9);
+        let all = of([[10; 500].to_vec(), [20; 250].to_vec()].concat());
+        assert!(left.waiting(&all, 0.025) < 1e-9, "nobody waits so long");
     }
 
     #[test]
@@ -189,7 +195,7 @@ mod tests {
         sum.add(&other);
         let mut together = of([1, 2, 3, 5000, 7]);
         together.record(None);
-        assert_eq!(sum.quantiles([0.5, 0.9], 0.5), together.quantiles([0.5, 0.9], 0.5));
+        assert_eq!(sum.bucket(0.9), together.bucket(0.9));
         assert_eq!(sum.count(), 6);
     }
 }

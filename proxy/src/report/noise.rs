@@ -42,12 +42,25 @@ impl Samples {
             return false;
         }
         let noise = share(field.noise, self.all);
-        let raw = if self.paired == self.all {
+        let raw = self.raw(field, compared);
+        !differs(raw, noise)
+    }
+
+    /// Whether a value that is noisy in general, in so many samples, may be like this as often as it
+    /// is by chance: three standard deviations (for none at all, the rule of three). What is usual
+    /// there is not judged by this.
+    pub fn may_be_chance(self, field: &Field, noise_of_all: u64, compared: u64) -> bool {
+        let seen = float(field.noise);
+        let chance = (seen + 3.0 * (seen + 1.0).sqrt()) / float(self.all.max(1));
+        noise_of_all > 2 * field.noise && self.raw(field, compared) <= chance
+    }
+
+    fn raw(self, field: &Field, compared: u64) -> f64 {
+        if self.paired == self.all {
             share(field.raw_in_samples, self.paired)
         } else {
             share(field.raw, compared)
-        };
-        !differs(raw, noise)
+        }
     }
 
     /// Pairs that differ in a field beyond what noise explains: an estimate, at least 0.

@@ -50,6 +50,9 @@ impl Summary {
 pub struct Thresholds {
     /// `REPORT_MISMATCH_RATE`.
     pub mismatch_rate: f64,
+    /// `REPORT_STATUS_RATE`.
+    #[serde(default)]
+    pub status_rate: f64,
     /// `ABORT_ERROR_DELTA`.
     pub error_delta: f64,
     /// `ABORT_P99_RATIO`.
@@ -66,7 +69,9 @@ pub struct Scope {
     pub verdict: Verdict,
     /// What failed, or what is not settled yet; empty for a pass.
     pub reasons: Vec<String>,
-    /// All bounds here together are wrong with at most this probability.
+    /// What a pass does not cover, and what is missing for it.
+    pub not_covered: Vec<String>,
+    /// The verdict is wrong with at most this probability.
     pub alpha: f64,
     /// Pairs taken in.
     pub pairs: u64,
@@ -88,6 +93,19 @@ pub struct Mismatches {
     pub compared: u64,
     /// Further pairs that agree without content (HEAD, 304).
     pub without_content: u64,
+    /// Pairs that nobody could compare, too large for one: they may differ or not, so that they count
+    /// against a pass and against a fail.
+    #[serde(default)]
+    pub unknown: u64,
+    /// Their share of all pairs with content.
+    #[serde(default)]
+    pub unknown_share: f64,
+    /// Pairs with a status of another class, net of noise, failures aside.
+    #[serde(default)]
+    pub other_class: u64,
+    /// Their share is not above this.
+    #[serde(default)]
+    pub other_class_upper: f64,
     /// Pairs that differ.
     pub raw: u64,
     /// Pairs that differ in a field that is not noise.
@@ -125,29 +143,46 @@ pub struct Latency {
     /// Of this part.
     pub verdict: Verdict,
     /// The median.
-    pub p50: Quantiles,
+    pub p50: Quantile,
     /// The 90th percentile.
-    pub p90: Quantiles,
-    /// The 99th percentile; it can fail, and a pass does not wait for it.
-    pub p99: Quantiles,
+    pub p90: Quantile,
+    /// The 99th percentile; it can fail, and a pass asks for a part of it only.
+    pub p99: Quantile,
+    /// The 99.9th percentile; it can fail, and a pass does not wait for it.
+    pub p999: Quantile,
+    /// Answers that took more than four times the baseline's p99.
+    pub far: Excess,
 }
 
 /// One quantile of both sides. `null` in JSON is above all that came.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Quantiles {
-    /// Of this quantile.
-    pub verdict: Verdict,
+pub struct Quantile {
     /// The baseline's.
     pub baseline_seconds: Option<f64>,
     /// The candidate's.
     pub candidate_seconds: Option<f64>,
     /// The candidate's over the baseline's.
     pub ratio: Option<f64>,
-    /// The ratio is not below this,
-    pub lower: Option<f64>,
+    /// Of this quantile.
+    #[serde(flatten)]
+    pub excess: Excess,
+}
+
+/// The share of the candidate's latencies, less what is allowed, that are beyond a place, less the share
+/// of the baseline's that are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Excess {
+    /// Of this place.
+    pub verdict: Verdict,
+    /// As it was seen.
+    #[serde(rename = "excess")]
+    pub difference: f64,
+    /// It is not below this,
+    pub lower: f64,
     /// and not above this.
-    pub upper: Option<f64>,
+    pub upper: f64,
 }
 
 /// One route.
@@ -179,6 +214,13 @@ pub struct FieldSummary {
     pub field: String,
     /// What is wrong there: `missing`, `added`, `type`, …
     pub kinds: Vec<String>,
+    /// What the candidate's values are like here; `null` where the kind says all. Noise is told for
+    /// each kind and shape.
+    #[serde(default)]
+    pub shape: Option<String>,
+    /// Whether the candidate repeats its values here while the baseline does not.
+    #[serde(default)]
+    pub repeats: bool,
     /// `high`, `medium` or `low`.
     pub risk: String,
     /// Pairs compared on this route.

@@ -1,11 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::compare::{Difference, Kind};
+use crate::compare::{Difference, Kind, Traits};
 
 pub(super) const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 pub(super) const ALLOWED: Allowed = Allowed {
     mismatch_rate: 0.01,
+    status_rate: 0.0025,
     error_delta: 0.005,
     latency_ratio: 1.15,
     latency_floor: Duration::from_millis(2),
@@ -23,14 +24,16 @@ pub(super) fn differing(fields: &[&str]) -> Differences {
         kind: Kind::Value,
         baseline: Some("1".to_owned()),
         candidate: Some("2".to_owned()),
+        traits: Traits::default(),
     });
     Differences { found: found.collect(), more: false }
 }
 
 fn pair(differences: Option<&Differences>) -> Pair<'_> {
     Pair {
-        baseline: (LATENCY, false),
+        baseline: (Some(LATENCY), false),
         candidate: (Some(LATENCY), false),
+        censored: false,
         content: true,
         differences,
     }
@@ -42,6 +45,13 @@ fn tell(report: &mut Report, times: u64, fields: &[&str]) {
     for _ in 0..times {
         report.record(&label("GET /a"), &pair(Some(&differences)), NOW);
     }
+}
+
+/// Whether a field is noise in all kinds and shapes.
+fn is_noise(report: &Report, field: &str) -> bool {
+    let fields = seen(report).fields;
+    let mut named = fields.iter().filter(|it| it.field.name.as_ref() == field).peekable();
+    named.peek().is_some() && named.all(|it| it.is_noise)
 }
 
 fn seen(report: &Report) -> RouteSnapshot {
@@ -65,8 +75,9 @@ fn failures_count_by_who_failed() {
         [(false, false), (true, false), (true, false), (false, true), (true, true)]
     {
         let pair = Pair {
-            baseline: (LATENCY, baseline),
+            baseline: (Some(LATENCY), baseline),
             candidate: (Some(LATENCY), candidate),
+            censored: false,
             content: true,
             differences: None,
         };
@@ -81,10 +92,10 @@ fn failures_count_by_who_failed() {
 fn without_samples_for_noise_every_field_counts_as_it_is() {
     let mut report = Report::default();
     tell(&mut report, 10, &["$.a"]);
-    assert!(!report.is_noise("GET /a", "$.a"));
-    assert!(report.net_differs("GET /a", &differing(&["$.a"])));
-    assert!(report.net_differs("GET /unknown", &differing(&["$.a"])));
-    assert!(!report.net_differs("GET /a", &Differences::default()));
+    assert!(!is_noise(&report, "$.a"));
+    assert!(report.net_fields("GET /a", &differing(&["$.a"])).is_some());
+    assert!(report.net_fields("GET /unknown", &differing(&["$.a"])).is_some());
+    assert!(report.net_fields("GET /a", &Differences::default()).is_none());
     assert_eq!(seen(&report).numbers.net_mismatched, 10);
 }
 
@@ -100,10 +111,10 @@ fn noise_that_is_learned_later_is_taken_out_of_the_pairs_before_too() {
         let noise = differing(if index < 4 { &["$.score"] } else { &[] });
         report.record_noise(&label("GET /a"), &noise, NOW);
     }
-    assert!(report.is_noise("GET /a", "$.score"));
-    assert!(!report.is_noise("GET /a", "$.price"));
-    assert!(!report.net_differs("GET /a", &differing(&["$.score"])));
-    assert!(report.net_differs("GET /a", &differing(&["$.score", "$.price"])));
+    assert!(is_noise(&report, "$.score"));
+    assert!(!is_noise(&report, "$.price"));
+    assert!(report.net_fields("GET /a", &differing(&["$.score"])).is_none());
+    assert!(report.net_fields("GET /a", &differing(&["$.score", "$.price"])).is_some());
     let Numbers { mismatched, net_mismatched, .. } = seen(&report).numbers;
     assert_eq!((mismatched, net_mismatched), (43, 3));
 }
@@ -117,7 +128,7 @@ fn a_field_that_differs_far_more_often_than_by_itself_is_no_noise() {
         let noise = differing(if index < 2 { &["$.score"] } else { &[] });
         report.record_noise(&label("GET /a"), &noise, NOW);
     }
-    assert!(!report.is_noise("GET /a", "$.score"));
+    assert!(!is_noise(&report, "$.score"));
     let field = &seen(&report).fields[0];
     assert!((field.net - 70.0).abs() < 1e-9, "{}", field.net);
     assert_eq!((field.field.raw, field.field.noise), (80, 2));
@@ -134,7 +145,7 @@ fn where_the_same_requests_were_compared_thrice_their_rates_decide() {
     for _ in 0..5 {
         report.record_noise_of_pair(&label("GET /a"), &score, &score, NOW);
     }
-    assert!(report.is_noise("GET /a", "$.score"));
+    assert!(is_noise(&report, "$.score"));
     // And the other way round: where the candidate alone differs on them it is to blame, though
     // noise is as frequent as differences are over all.
     let mut report = Report::default();
@@ -144,7 +155,7 @@ fn where_the_same_requests_were_compared_thrice_their_rates_decide() {
         let noise = differing(if index == 0 { &["$.score"] } else { &[] });
         report.record_noise_of_pair(&label("GET /a"), &score, &noise, NOW);
     }
-    assert!(!report.is_noise("GET /a", "$.score"));
+    assert!(!is_noise(&report, "$.score"));
 }
 
 #[test]
@@ -174,6 +185,7 @@ fn the_room_for_all_routes_is_bounded_and_what_is_over_it_is_counted() {
                 kind: Kind::Value,
                 baseline: Some(text.clone()),
                 candidate: Some(text.clone()),
+                traits: Traits::default(),
             };
             differences.found.push(found);
         }
@@ -219,6 +231,7 @@ fn made_up() -> impl Strategy<Value = Differences> {
         kind: Kind::ALL[kind],
         baseline,
         candidate,
+        traits: Traits::default(),
     });
     (proptest::collection::vec(field, 0..20), any::<bool>())
         .prop_map(|(found, more)| Differences { found, more })
@@ -234,8 +247,9 @@ proptest! {
         for (route, differences, failed, noise) in &told {
             let route = label(&format!("GET /{route}\u{1b}[31m"));
             let pair = Pair {
-                baseline: (LATENCY, *failed),
+                baseline: (Some(LATENCY), *failed),
                 candidate: ((!failed).then_some(LATENCY), *failed),
+                censored: false,
                 content: true,
                 differences: (!failed).then_some(differences),
             };

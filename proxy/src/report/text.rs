@@ -6,7 +6,7 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::summary::{
-    ExampleSummary, FieldSummary, Mismatches, Quantiles, RouteSummary, Scope, Summary,
+    ExampleSummary, Excess, FieldSummary, Mismatches, Quantile, RouteSummary, Scope, Summary,
 };
 use crate::exchange::Verdict;
 
@@ -83,6 +83,11 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
     for reason in &scope.reasons {
         writeln!(out, "  ! {}", plain(reason))?;
     }
+    if scope.verdict == Verdict::Pass {
+        for open in &scope.not_covered {
+            writeln!(out, "  ? not covered: {}", plain(open))?;
+        }
+    }
     let allowed = summary.allowed;
     let Mismatches { net, raw, compared, without_content, lower, upper, .. } = scope.mismatches;
     let apart = match without_content {
@@ -98,6 +103,7 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
         100.0 * allowed.mismatch_rate,
         mark(scope.mismatches.verdict)
     )?;
+    beside(out, summary, scope)?;
     writeln!(
         out,
         "  errors       baseline {:.2} %, candidate {:.2} %, difference {:.2} to {:.2} %; allowed {:.2} %{}",
@@ -108,20 +114,49 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
         100.0 * allowed.error_delta,
         mark(scope.errors.verdict)
     )?;
+    latency(out, summary, scope)
+}
+
+fn latency(out: &mut Formatter<'_>, summary: &Summary, scope: &Scope) -> Result {
+    let (allowed, latency) = (summary.allowed, scope.latency);
     for (name, found) in
-        [("p50", scope.latency.p50), ("p90", scope.latency.p90), ("p99", scope.latency.p99)]
+        [("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99), ("p99.9", latency.p999)]
     {
-        let Quantiles { baseline_seconds, candidate_seconds, lower, upper, verdict, .. } = found;
+        let Quantile { baseline_seconds, candidate_seconds, ratio, excess } = found;
         writeln!(
             out,
-            "  latency {name}  baseline {}, candidate {}, ratio {} to {}; allowed {:.2} or {}{}",
+            "  latency {name:<5} baseline {}, candidate {}, ratio {}, allowed {:.2} or {}; {}",
             millis(baseline_seconds),
             millis(candidate_seconds),
-            ratio(lower),
-            ratio(upper),
+            self::ratio(ratio),
             allowed.latency_ratio,
             millis(Some(allowed.latency_floor_seconds)),
-            mark(verdict)
+            beyond(excess)
+        )?;
+    }
+    writeln!(out, "  latency far   above 4 times the baseline's p99: {}", beyond(latency.far))
+}
+
+fn beyond(Excess { lower, upper, verdict, .. }: Excess) -> String {
+    format!("{:.2} to {:.2} % more beyond it{}", 100.0 * lower, 100.0 * upper, mark(verdict))
+}
+
+/// What stands beside the rate of mismatches.
+fn beside(out: &mut Formatter<'_>, summary: &Summary, scope: &Scope) -> Result {
+    let allowed = summary.allowed;
+    let Mismatches { other_class, other_class_upper, .. } = scope.mismatches;
+    writeln!(
+        out,
+        "  statuses     {other_class} of another class, up to {:.2} %; allowed {:.2} %",
+        100.0 * other_class_upper,
+        100.0 * allowed.status_rate,
+    )?;
+    let Mismatches { unknown, unknown_share, .. } = scope.mismatches;
+    if unknown > 0 {
+        let share = 100.0 * unknown_share;
+        writeln!(
+            out,
+            "  not compared {share:.2} % ({unknown} pairs): too large, or no memory for it"
         )?;
     }
     Ok(())
@@ -131,6 +166,12 @@ fn field(out: &mut Formatter<'_>, field: &FieldSummary) -> Result {
     let kinds = field.kinds.join(", ");
     write!(out, "  {} ({}; risk {}): ", plain(&field.field), plain(&kinds), plain(&field.risk))?;
     write!(out, "{} of {} pairs", field.raw, field.pairs)?;
+    if let Some(shape) = &field.shape {
+        write!(out, ", candidate: {}", plain(shape))?;
+    }
+    if field.repeats {
+        write!(out, ", always the same")?;
+    }
     if field.noise_pairs > 0 {
         write!(out, ", {} of {} between baselines", field.noise, field.noise_pairs)?;
         write!(out, ", net {:.0}", field.net)?;

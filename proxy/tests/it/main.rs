@@ -6,9 +6,12 @@ mod support;
 
 mod answers;
 mod capacity;
+mod clients;
 mod control;
+mod dropped;
 mod evidence;
 mod forward;
+mod framing;
 mod grpc;
 mod guardrail;
 mod hosts;

@@ -1,5 +1,7 @@
 //! The noise probe: a second baseline is asked beside, and nobody notices.
 
+mod hidden;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

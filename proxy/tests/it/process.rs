@@ -226,6 +226,8 @@ async fn sighup_reads_the_authorities_of_upstreams_anew() {
     assert_eq!(status().await, 502);
     std::fs::write(authorities.path(), &theirs.authority).unwrap();
     process.signal("HUP");
+    crate::eventually!(process.log().contains("reloaded"));
+    assert!(!process.log().contains("not reloaded"), "{}", process.log());
     crate::eventually!(status().await == 200);
 }
 

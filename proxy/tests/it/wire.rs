@@ -300,18 +300,3 @@ async fn pipelined_requests_are_answered_in_their_order() {
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     }
 }
-
-#[tokio::test]
-async fn a_copy_that_comes_back_is_answered_and_never_mirrored_again() {
-    let baseline = fixed("{}").await;
-    // A proxy whose candidate is itself.
-    let addr = refusing().await;
-    let proxy = proxy(baseline.addr, addr, |config| config.listen.addr = addr).await;
-    for _ in 0..3 {
-        assert_eq!(proxy.get("/").await.status(), 200);
-    }
-    let expected = [("already_marked".to_owned(), 3.0), ("matched".to_owned(), 3.0)];
-    eventually!(proxy.outcomes().await == expected);
-    assert_eq!(baseline.count(), 6);
-    assert_eq!(proxy.metric("mirror_requests_total", &["target=\"candidate\""]).await, 3.0);
-}

@@ -2,7 +2,7 @@
 //!
 //! Where no container engine answers, the container tests show as ignored, with the reason;
 //! `XTESTS_REQUIRE_DOCKER=1` makes that a failure. `XTESTS_REQUIRE_OBSERVABILITY=1` does the same
-//! for the tests that need Prometheus and Python.
+//! for the tests that need Prometheus, Python and its httpx.
 #![allow(clippy::disallowed_methods, reason = "tests read their switches from the environment")]
 
 use std::future::Future;
@@ -17,6 +17,7 @@ use xtests::run::{Dead, Run};
 use xtests::stack::Place;
 use xtests::{PATIENCE, Result};
 
+mod clients;
 mod faults;
 mod guardrail;
 mod mirroring;
@@ -35,7 +36,8 @@ macro_rules! scenario {
 }
 
 /// Scenarios for both places.
-const BOTH: [(&str, Scenario); 12] = [
+const BOTH: [(&str, Scenario); 13] = [
+    scenario!(clients::what_httpx_posts_over_http_2_is_mirrored),
     scenario!(mirroring::clients_see_only_the_baseline),
     scenario!(mirroring::the_candidate_gets_the_share_marked_and_whole),
     scenario!(guardrail::a_bad_candidate_stops_mirroring_and_clients_do_not_notice),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use xtests::client::{self, Traffic};
-use xtests::prometheus::{Asked, Prometheus, dashboard_queries, image, selectors, workspace};
+use xtests::prometheus::{
+    Asked, Prometheus, dashboard_queries, dashboard_queries_with, image, selectors, workspace,
+};
 use xtests::stack::{Place, Stack};
 use xtests::{PATIENCE, Result, ensure, eventually};
 
@@ -14,11 +16,12 @@ use crate::Missing;
 type Check = fn() -> Result<()>;
 
 /// Checks of the files alone.
-pub(crate) const FILES: [(&str, Check); 4] = [
+pub(crate) const FILES: [(&str, Check); 5] = [
     ("prometheus_takes_configuration_and_rules", promtool_check),
     ("alerts_fire_when_they_should_and_only_then", promtool_test),
     ("grafana_knows_all_that_the_dashboards_say", dashboards_check),
     ("data_source_and_dashboards_are_where_the_stack_looks", provisioning_check),
+    ("only_the_demos_panel_and_alerts_name_the_demos_jobs_and_metrics", demo_apart),
 ];
 
 async fn start_prometheus(place: &Place, stack: &Stack) -> Result<Prometheus> {
@@ -58,6 +61,7 @@ pub(crate) async fn every_dashboard_and_rule_query_has_data(place: &Place) -> Re
     for one in &asked {
         plausible_in_time(&stack, &prometheus, one).await?;
     }
+    own_services_give_data(&prometheus).await?;
     let rules = prometheus.rules().await?;
     ensure!(rules.len() >= 7, "{} rules", rules.len());
     for rule in &rules {
@@ -83,6 +87,28 @@ pub(crate) async fn every_dashboard_and_rule_query_has_data(place: &Place) -> Re
     stack.stop().await
 }
 
+/// Who has other jobs, another counter and another label of the status types them in. Those of the
+/// proxy stand for such services here.
+async fn own_services_give_data(prometheus: &Prometheus) -> Result<()> {
+    let own = [
+        ("baseline_job", "prox.*"),
+        ("candidate_job", "proxy"),
+        ("requests_metric", "mirror_requests_total"),
+        ("status_label", "target"),
+        ("requests_filter", ""),
+    ];
+    let asked = dashboard_queries_with(&own)?;
+    let of_services = asked.iter().filter(|one| one.text.contains("_job"));
+    let mut count = 0;
+    for one in of_services {
+        ensure!(!one.query.contains("service-v"), "{one:?}");
+        count += 1;
+        has_data_in_time(prometheus, &one.query).await.map_err(|why| format!("{one:?}: {why}"))?;
+    }
+    ensure!(count >= 3, "{count} queries take the job of a service");
+    Ok(())
+}
+
 /// The check above would not be worth much if it passed on names that nobody exports.
 pub(crate) async fn a_renamed_metric_would_be_noticed(place: &Place) -> Result<()> {
     let (stack, traffic, prometheus) = eventful(place).await?;
@@ -103,6 +129,9 @@ pub(crate) async fn a_renamed_metric_would_be_noticed(place: &Place) -> Result<(
         "mirror_evidence",
         "mirror_field_differences_total",
         "mirror_noise_pairs_total",
+        "mirror_would_abort_total",
+        "mirror_reloads_total",
+        "mirror_log_lines_dropped_total",
     ] {
         ensure!(known.contains(name), "no panel asks for {name}");
     }
@@ -207,7 +236,8 @@ fn run(command: &mut Command) -> Result<()> {
 fn promtool_check() -> Result<()> {
     run(Command::new("promtool").args(["check", "config", "observability/prometheus.yml"]))?;
     run(Command::new("promtool").args(["check", "rules", "observability/rules.yml"]))?;
-    run(Command::new("promtool").args(["check", "rules", "observability/alerts.yml"]))
+    run(Command::new("promtool").args(["check", "rules", "observability/alerts.yml"]))?;
+    run(Command::new("promtool").args(["check", "rules", "observability/alerts-demo.yml"]))
 }
 
 fn promtool_test() -> Result<()> {
@@ -227,6 +257,24 @@ fn check_metrics(text: &str) -> Result<()> {
     let output = promtool.wait_with_output()?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     ensure!(output.status.success() && said.is_empty(), "promtool check metrics: {said}");
+    Ok(())
+}
+
+/// What stands on the demo's names says nothing, or nothing true, of other services.
+fn demo_apart() -> Result<()> {
+    const DEMO: [&str; 5] =
+        ["service-v1", "service-v2", "http_server_requests", "/actuator", "job=\"proxy\""];
+    const PANEL: &str = "panel \"Error rate, baseline and candidate\"";
+    let demo = |text: &str| DEMO.into_iter().find(|name| text.contains(name));
+    let asked = dashboard_queries()?;
+    ensure!(asked.iter().any(|one| one.by == PANEL && demo(&one.text).is_some()));
+    for one in asked.iter().filter(|one| one.by != PANEL) {
+        ensure!(demo(&one.text).is_none(), "{} names the demo: {}", one.by, one.text);
+    }
+    for file in ["rules.yml", "alerts.yml"] {
+        let text = std::fs::read_to_string(workspace().join("observability").join(file))?;
+        ensure!(demo(&text).is_none(), "{file} names the demo: {:?}", demo(&text));
+    }
     Ok(())
 }
 

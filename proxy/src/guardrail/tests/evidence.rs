@@ -121,10 +121,32 @@ fn differences_count_where_a_rate_is_set_and_only_there() {
         let tripped = (0..500).any(|at| {
             let epoch = Epoch::default();
             assert_eq!(guardrail.observe(&healthy(), now), None);
-            guardrail.compared("GET /a", epoch, at % 3 == 0, now).is_some()
+            let fields = &["$.price"][..];
+            let differs = (at % 3 == 0).then_some(fields);
+            guardrail.compared("GET /a", epoch, differs, now).is_some()
         });
         assert_eq!(tripped, stops, "{rate:?}");
     }
+}
+
+#[test]
+fn a_trip_by_mismatches_says_how_many_answers_differ_and_where() {
+    let (mut guardrail, _, now) = guardrail(Config { mismatch_rate: Some(0.05), ..config() });
+    for at in 0..500 {
+        guardrail.observe(&healthy(), now);
+        let fields = &["$.price", "$.stock"][..];
+        let differs = (at % 3 == 0).then_some(fields);
+        if guardrail.compared("GET /a", Epoch::default(), differs, now).is_some() {
+            break;
+        }
+    }
+    let trip = guardrail.snapshot().last_trip.unwrap();
+    assert!(trip.reason.contains("differ in $.price, $.stock"), "{}", trip.reason);
+    assert!(!trip.reason.contains("p50"), "{}", trip.reason);
+    let share = trip.differing.different() as f64 / trip.differing.compared() as f64;
+    assert!((0.3..0.4).contains(&share), "{share}");
+    assert_eq!(trip.differing.examples().count(), 5);
+    assert!(trip.differing.examples().all(|example| example.at == now.wall));
 }
 
 #[test]
@@ -132,7 +154,8 @@ fn differences_at_the_allowed_rate_do_not_trip() {
     let (mut guardrail, _, now) = guardrail(Config { mismatch_rate: Some(0.1), ..config() });
     for at in 0..50_000 {
         assert_eq!(guardrail.observe(&healthy(), now), None);
-        let differs = at % 10 == 0;
+        let fields = &["$.price"][..];
+        let differs = (at % 10 == 0).then_some(fields);
         assert_eq!(guardrail.compared("GET /a", Epoch::default(), differs, now), None);
     }
 }

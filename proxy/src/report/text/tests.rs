@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::compare::{Difference, Differences, Kind};
+use crate::compare::{Difference, Differences, Kind, Traits};
 use crate::report::tests::ALLOWED;
 use crate::report::{Pair, Report, summarize};
 
@@ -12,8 +12,9 @@ fn summary(route: &str, found: Difference) -> Summary {
     let differences = Differences { found: vec![found], more: false };
     let latency = Duration::from_millis(3);
     let pair = Pair {
-        baseline: (latency, false),
+        baseline: (Some(latency), false),
         candidate: (Some(latency), false),
+        censored: false,
         content: true,
         differences: Some(&differences),
     };
@@ -34,6 +35,7 @@ fn difference() -> Difference {
         kind: Kind::Value,
         baseline: Some("1".to_owned()),
         candidate: None,
+        traits: Traits::default(),
     }
 }
 
@@ -45,10 +47,10 @@ fn what_a_verdict_rests_on_is_there_with_the_fields_and_their_examples() {
         "since 1970-01-01T00:00:00.000Z, mirroring tripped",
         "all routes: not enough data, 1 pairs",
         "GET /a: not enough data, 1 pairs",
-        "! errors beyond the baseline's: may be up to 99.96 %, a pass asks for at most 0.50 %",
+        "! errors beyond the baseline's: may be up to 99.74 %, a pass asks for at most 0.50 %: ",
         "mismatches   0.00 % net (0 of 1, 1 raw)",
-        "! latency p50: the ratio has no upper bound yet, a pass asks for at most 1.15",
-        "latency p50  baseline 3.0 ms, candidate 3.0 ms, ratio 0.00 to any; allowed 1.15 or 2.0 ms",
+        "! latency p50: up to 100.00 % more of the candidate's may be beyond the baseline's",
+        "latency p50   baseline 3.0 ms, candidate 3.0 ms, ratio 1.00, allowed 1.15 or 2.0 ms; -100.00 to",
         "! mirroring of this route: probation",
         "$.items[*].score (value; risk medium): 1 of 1 pairs, 1 of 1 between baselines, net 0, noise",
         "    $.items[3].score: 1 -> nothing",
@@ -69,6 +71,7 @@ fn nothing_from_outside_reaches_the_terminal_unescaped() {
         field: evil.to_owned(),
         baseline: Some(evil.to_owned()),
         candidate: Some(evil.to_owned()),
+        traits: Traits::default(),
         ..difference()
     };
     let summary = summary(&format!("GET /{evil}"), found);

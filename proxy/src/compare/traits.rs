@@ -1,0 +1,265 @@
+//! What a differing value is like, apart from what it is. Where a service differs from itself, the
+//! values say nothing of the candidate, but what they are like still does: where both baselines
+//! give a UUID, the candidate must not give a null, an error text, or always the same.
+
+use http::HeaderName;
+use http::header::{CACHE_CONTROL, LOCATION};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::json::{Kind as Node, Tape};
+
+/// Bytes of a text that are looked at.
+const LOOKED_AT: usize = 256;
+/// Lines of a text that are told apart; the rest is one.
+const LINES_MAX: usize = 2048;
+/// With fewer lines the words and tags are the lines: pages are often minified.
+const FEW_LINES: usize = 8;
+/// Longest shape, in bytes.
+const SHAPE_MAX: usize = 96;
+
+/// What one difference is like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// What the candidate's value is like; `None` where its kind says all.
+    pub shape: Option<String>,
+    /// Hashes of both values, to see a value that never changes; `None` where they are masked.
+    pub values: Option<[u32; 2]>,
+}
+
+impl Traits {
+    fn shape(shape: impl Into<String>) -> Self {
+        let mut shape = shape.into();
+        shape.truncate(shape.floor_char_boundary(SHAPE_MAX));
+        Self { shape: Some(shape), values: None }
+    }
+
+    /// Of a shape that is known.
+    pub(super) fn known(shape: &str) -> Self {
+        Self::shape(shape)
+    }
+
+    /// Of two values of one type.
+    pub(super) fn of_values(ours: (&Tape<'_>, usize), theirs: (&Tape<'_>, usize)) -> Self {
+        let shape = match theirs.0.kind(theirs.1) {
+            Node::String => {
+                let text = theirs.0.text(theirs.1);
+                let beginning: Vec<_> = text.bytes().take(LOOKED_AT + 1).collect();
+                let length = if beginning.len() > LOOKED_AT {
+                    theirs.0.raw(theirs.1).len()
+                } else {
+                    beginning.len()
+                };
+                Some(text_shape(&beginning, length))
+            }
+            Node::Number => Some(number_shape(theirs.0.raw(theirs.1))),
+            _ => None,
+        };
+        let values = [ours, theirs].map(|(tape, node)| match tape.kind(node) {
+            Node::True => 1,
+            Node::False => 2,
+            _ => digest(tape.raw(node)),
+        });
+        Self { shape, values: Some(values) }
+    }
+
+    /// Of a value of another type.
+    pub(super) fn of_type(tape: &Tape<'_>, node: usize) -> Self {
+        Self::shape(match tape.kind(node) {
+            Node::Null => "null",
+            Node::True | Node::False => "boolean",
+            Node::Number => "number",
+            Node::String | Node::Key => "string",
+            Node::Array => "array",
+            Node::Object => "object",
+        })
+    }
+
+    /// Of two bodies that are text: how many lines of each the other one has not.
+    pub(super) fn of_texts(ours: &[u8], theirs: &[u8]) -> Self {
+        let few = [ours, theirs]
+            .iter()
+            .any(|text| text.split(|byte| *byte == b'\n').nth(FEW_LINES).is_none());
+        let (ours, theirs) = (lines(ours, few), lines(theirs, few));
+        let (gone, new) = (without(&ours, &theirs), without(&theirs, &ours));
+        if gone == ours.len() {
+            return Self::shape("nothing in common");
+        }
+        Self::shape(format!("{} gone, {} new", class(gone), class(new)))
+    }
+
+    /// Of two values of a header, not masked.
+    pub(super) fn of_header(name: &HeaderName, ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Self {
+        let (ours, theirs) = match (ours, theirs) {
+            (Some(ours), Some(theirs)) => (ours, theirs),
+            (_, None) => return Self::shape("absent"),
+            (None, _) => return Self::shape("only here"),
+        };
+        if *name == CACHE_CONTROL {
+            return Self::shape(named(&parameters(ours, b','), &parameters(theirs, b',')));
+        }
+        if *name == LOCATION {
+            return Self::shape(location(ours, theirs));
+        }
+        let mut traits = Self::shape(text_shape(theirs, theirs.len()));
+        traits.values = Some([digest(ours), digest(theirs)]);
+        traits
+    }
+}
+
+fn digest(bytes: &[u8]) -> u32 {
+    let [a, b, c, d, ..] = xxh3_64(bytes).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// Powers of two: lengths that are random differ a little from one to the next.
+fn class(length: usize) -> String {
+    match length {
+        0 => "0".to_owned(),
+        1 => "1".to_owned(),
+        more => {
+            let low = 1 << more.ilog2();
+            format!("{low} to {}", 2 * low - 1)
+        }
+    }
+}
+
+fn text_shape(bytes: &[u8], length: usize) -> String {
+    let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
+    let all = |is: fn(&u8) -> bool| bytes.iter().all(is);
+    let kind = if bytes.trim_ascii().is_empty() {
+        return "empty text".to_owned();
+    } else if is_uuid(bytes) {
+        return "UUID".to_owned();
+    } else if all(u8::is_ascii_digit) {
+        "digits"
+    } else if all(u8::is_ascii_hexdigit) {
+        "hex digits"
+    } else if is_date(bytes) {
+        return "date".to_owned();
+    } else if all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)) {
+        "letters, digits, - and _"
+    } else if all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_.".contains(byte)) {
+        "Base64"
+    } else if all(u8::is_ascii_graphic) {
+        "signs without space"
+    } else {
+        "text"
+    };
+    format!("{kind}, {} long", class(length))
+}
+
+fn is_uuid(bytes: &[u8]) -> bool {
+    let dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    bytes.len() == 36
+        && bytes
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| if dash(at) { *byte == b'-' } else { byte.is_ascii_hexdigit() })
+}
+
+fn is_date(bytes: &[u8]) -> bool {
+    bytes.len() >= 10
+        && bytes[..10].iter().enumerate().all(|(at, byte)| {
+            if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() }
+        })
+}
+
+fn number_shape(raw: &[u8]) -> String {
+    let sign = if raw.first() == Some(&b'-') { "negative " } else { "" };
+    let digits = raw.iter().skip_while(|byte| **byte == b'-');
+    let whole = digits.take_while(|byte| byte.is_ascii_digit()).count();
+    let fraction = if raw.contains(&b'.') { "fraction" } else { "number" };
+    if raw.iter().all(|byte| b"-0.".contains(byte)) {
+        return "0".to_owned();
+    }
+    format!(
+        "{sign}{fraction} of {} digits",
+        if whole <= 3 { "1 to 3".into() } else { class(whole) }
+    )
+}
+
+/// Hashes of all lines, sorted.
+fn lines(text: &[u8], few: bool) -> Vec<u64> {
+    let ends = |byte: &u8| {
+        *byte == b'\n' || few && (byte.is_ascii_whitespace() || b"<>&;=,\"".contains(byte))
+    };
+    let mut parts = text.splitn(LINES_MAX, ends);
+    let trimmed = parts.by_ref().map(<[u8]>::trim_ascii).filter(|part| !part.is_empty());
+    let mut lines: Vec<_> = trimmed.map(xxh3_64).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// How many of one sorted list are not in the other.
+fn without(list: &[u64], other: &[u64]) -> usize {
+    let mut at = 0;
+    let missing = list.iter().filter(|line| {
+        while other.get(at).is_some_and(|found| found < line) {
+            at += 1;
+        }
+        let there = other.get(at) == Some(line);
+        at += usize::from(there);
+        !there
+    });
+    missing.count()
+}
+
+type Parameters<'v> = Vec<(String, &'v [u8])>;
+
+/// Names in lower case with their values, sorted.
+fn parameters(value: &[u8], by: u8) -> Parameters<'_> {
+    let parts = value.split(|byte| *byte == by).map(<[u8]>::trim_ascii);
+    let mut found: Vec<_> = parts
+        .filter(|part| !part.is_empty())
+        .take(LINES_MAX)
+        .map(|part| {
+            let at = part.iter().position(|byte| *byte == b'=').unwrap_or(part.len());
+            let name = String::from_utf8_lossy(&part[..at.min(32)]).to_ascii_lowercase();
+            (name, part.get(at + 1..).unwrap_or_default())
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// The names of what is gone, new, or of another value.
+fn named(ours: &Parameters<'_>, theirs: &Parameters<'_>) -> String {
+    let mut names = Vec::new();
+    let value = |list: &Parameters<'_>, name: &str| {
+        list.iter().find(|(it, _)| it == name).map(|(_, value)| value.to_vec())
+    };
+    for (name, _) in ours.iter().filter(|(name, _)| value(theirs, name).is_none()) {
+        names.push(format!("-{name}"));
+    }
+    for (name, theirs) in theirs {
+        match value(ours, name) {
+            None => names.push(format!("+{name}")),
+            Some(ours) if ours != *theirs => {
+                names.push(format!("{name}: {}", text_shape(theirs, theirs.len())));
+            }
+            Some(_) => {}
+        }
+    }
+    names.join(" ")
+}
+
+/// Which segments and parameters differ, and what theirs are like.
+fn location(ours: &[u8], theirs: &[u8]) -> String {
+    let parts = |value: &'_ [u8]| {
+        let at = value.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(value.len());
+        (value[..at].to_vec(), value.get(at + 1..).unwrap_or_default().to_vec())
+    };
+    let ((our_path, our_query), (their_path, their_query)) = (parts(ours), parts(theirs));
+    let segments = |path: &[u8]| -> Vec<Vec<u8>> {
+        path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
+    };
+    let (our_path, their_path) = (segments(&our_path), segments(&their_path));
+    if our_path.len() != their_path.len() {
+        return format!("{} segments", their_path.len());
+    }
+    let pairs = our_path.iter().zip(&their_path).enumerate().filter(|(_, (a, b))| a != b);
+    let mut found: Vec<_> =
+        pairs.map(|(at, (_, b))| format!("/{at} {}", text_shape(b, b.len()))).collect();
+    found.push(named(&parameters(&our_query, b'&'), &parameters(&their_query, b'&')));
+    found.join(" ")
+}
