@@ -46,6 +46,7 @@ use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
 use crate::reload::{Fresh, Reloader};
 use crate::report::{self, summarize, verdicts};
+use crate::route::Template;
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
 
@@ -144,8 +145,7 @@ pub async fn start_probed(
     let working = worker::run(Arc::clone(&mirror), jobs, candidate, noise);
     let upkeep = upkeep(Arc::clone(&metrics), Arc::clone(&mirror));
     let background = vec![tokio::spawn(posts), tokio::spawn(working), tokio::spawn(upkeep)];
-    let routes = Routes::new(config.templates, Arc::clone(&metrics))
-        .with_templates_alone(config.templates_alone);
+    let routes = routes(config.templates, config.templates_alone, &metrics);
     let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
     let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
@@ -299,6 +299,10 @@ fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed
         metrics.set_verdict(Some(label), verdict);
         metrics.set_evidence(Some(label), route.evidence.value / THRESHOLD);
     }
+}
+
+fn routes(templates: Vec<Template>, alone: bool, metrics: &Arc<Metrics>) -> Routes {
+    Routes::new(templates, Arc::clone(metrics)).with_templates_alone(alone)
 }
 
 fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
