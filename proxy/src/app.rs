@@ -46,6 +46,7 @@ use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
 use crate::reload::{Fresh, Reloader};
 use crate::report::{self, summarize, verdicts};
+use crate::route::Template;
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
 
@@ -137,15 +138,14 @@ pub async fn start_probed(
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
-    let (to, on) = (Arc::clone(&announcer), compare_runtime);
-    let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, to, on, probe);
-    let mut background = vec![tokio::spawn(posts), tokio::spawn(upkeep(Arc::clone(&metrics)))];
-    background.push(tokio::spawn(tell_unused(Arc::clone(&mirror))));
-    background.push(tokio::spawn(worker::run(Arc::clone(&mirror), jobs, candidate, noise)));
-    let routes = Routes::new(config.templates, Arc::clone(&metrics))
-        .with_templates_alone(config.templates_alone);
-    let beside = (Arc::clone(&mirror), Arc::clone(&metrics));
-    let forward = Arc::new(Forward::new(config.forward, routes, baseline, beside.0, beside.1));
+    let told = Arc::clone(&announcer);
+    let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
+    let working = worker::run(Arc::clone(&mirror), jobs, candidate, noise);
+    let upkeep = upkeep(Arc::clone(&metrics), Arc::clone(&mirror));
+    let background = vec![tokio::spawn(posts), tokio::spawn(working), tokio::spawn(upkeep)];
+    let routes = routes(config.templates, config.templates_alone, &metrics);
+    let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
+    let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
     let counting = Arc::clone(&metrics);
     let reloader = Reloader::new(shown.clone(), Arc::clone(&mirror), origins, all, counting);
@@ -308,6 +308,10 @@ fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed
     }
 }
 
+fn routes(templates: Vec<Template>, alone: bool, metrics: &Arc<Metrics>) -> Routes {
+    Routes::new(templates, Arc::clone(metrics)).with_templates_alone(alone)
+}
+
 fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
     let mirror = Arc::clone(mirror);
     Arc::new(move || mirror.policy().unused())
@@ -335,7 +339,11 @@ async fn tell_unused(mirror: Arc<Mirror>) {
     }
 }
 
-async fn upkeep(metrics: Arc<Metrics>) {
+async fn upkeep(metrics: Arc<Metrics>, mirror: Arc<Mirror>) {
+    tokio::join!(tell_unused(mirror), drain_histograms(metrics));
+}
+
+async fn drain_histograms(metrics: Arc<Metrics>) {
     loop {
         tokio::time::sleep(UPKEEP).await;
         metrics.run_upkeep();

@@ -163,17 +163,32 @@ async fn beside_traffic(answer: impl FnOnce() -> Response + Send + 'static) -> R
     answer.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
+/// The report, and the rules that never applied.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReportAnswer {
+    #[serde(flatten)]
+    summary: Summary,
+    unused_rules: Vec<Value>,
+}
+
 async fn report(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
     let as_text = wants_text(&headers);
     let with_values = control.refusal(&headers).is_none();
     beside_traffic(move || {
         let summary = control.report.summary();
         let summary = if with_values { summary } else { summary.without_values() };
+        let unused_rules = (control.unused_rules)();
         let mut response = if as_text {
-            let text = Text { summary: &summary, route: None }.to_string();
+            let mut text = Text { summary: &summary, route: None }.to_string();
+            for rule in &unused_rules {
+                let Unused { text: rule, place, pairs, .. } = rule;
+                text += &format!("rule never applied in {pairs} pairs: {rule} ({place})\n");
+            }
             ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response()
         } else {
-            Json(summary).into_response()
+            let unused_rules = unused_rules.iter().map(unused).collect();
+            Json(ReportAnswer { summary, unused_rules }).into_response()
         };
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         response

@@ -44,6 +44,7 @@ fn numbers(rule: &Lenience, a: &[u8], b: &[u8]) -> bool {
         Lenience::Class(Class::Timestamp) => {
             epoch(a).zip(epoch(b)).is_some_and(|((_, unit), (_, other))| unit == other)
         }
+        Lenience::Class(Class::Number) => true,
         Lenience::Class(_) => false,
     }
 }
@@ -53,11 +54,18 @@ fn texts(rule: &Lenience, a: &[u8], b: &[u8]) -> bool {
     match rule {
         Lenience::Number(_) => false,
         Lenience::Time(within) => {
-            rfc3339(a).zip(rfc3339(b)).is_some_and(|(a, b)| a.abs_diff(b) <= *within)
+            time(a).zip(time(b)).is_some_and(|(a, b)| a.abs_diff(b) <= *within)
         }
         Lenience::Class(Class::Uuid) => both(is_uuid),
         Lenience::Class(Class::Token) => both(is_token),
-        Lenience::Class(Class::Timestamp) => both(|text| rfc3339(text).is_some()),
+        Lenience::Class(Class::Timestamp) => both(|text| time(text).is_some()),
+        Lenience::Class(Class::Hex) => {
+            both(|text| text.len() >= 8 && text.iter().all(u8::is_ascii_hexdigit))
+        }
+        Lenience::Class(Class::Jwt) => both(is_jwt),
+        Lenience::Class(Class::Ulid) => both(is_ulid),
+        Lenience::Class(Class::Text) => true,
+        Lenience::Class(Class::Number) => false,
     }
 }
 
@@ -94,7 +102,24 @@ fn epoch(text: &[u8]) -> Option<(i128, Unit)> {
     Some((digits.fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0')), unit))
 }
 
-/// A time of RFC 3339 section 5.6 in nanoseconds since 1970.
+/// A time as services write it: RFC 3339, or the date of HTTP headers.
+fn time(text: &[u8]) -> Option<i128> {
+    rfc3339(text).or_else(|| http_date(text))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7)
+fn http_date(text: &[u8]) -> Option<i128> {
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let rest = text.get(3..)?.strip_prefix(b", ")?;
+    let [d1, d2, b' ', m @ .., b' ', b'G', b'M', b'T'] = rest else { return None };
+    let [m1, m2, m3, b' ', y1, y2, y3, y4, b' ', of_day @ ..] = m else { return None };
+    let month = 1 + MONTHS.chunks(3).position(|name| name == [*m1, *m2, *m3])?;
+    let date =
+        [&[*y1, *y2, *y3, *y4][..], format!("-{month:02}-").as_bytes(), &[*d1, *d2]].concat();
+    (of_day.len() == 8).then(|| rfc3339(&[&date[..], b"T", of_day, b"Z"].concat()))?
+}
+
+/// A time of RFC 3339 section 5.6, also with `+0000`, and in UTC where it has no zone, in nanoseconds since 1970.
 fn rfc3339(text: &[u8]) -> Option<i128> {
     let (date, rest) = text.split_at_checked(10)?;
     let (year, month, day) = match date {
@@ -127,11 +152,11 @@ fn of_day(time: &[u8]) -> Option<(i64, i64, i64)> {
     Some((digits(&[*h1, *h2])?, digits(&[*m1, *m2])?, digits(&[*s1, *s2])?))
 }
 
-/// `Z` or `±hh:mm`
+/// `Z`, `±hh:mm` or `±hhmm`; UTC without any.
 fn offset_minutes(zone: &[u8]) -> Option<i64> {
     match zone {
-        b"Z" | b"z" => Some(0),
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+        b"" | b"Z" | b"z" => Some(0),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] | [sign @ (b'+' | b'-'), h1, h2, m1, m2] => {
             let (hours, minutes) = (digits(&[*h1, *h2])?, digits(&[*m1, *m2])?);
             let offset = hours * 60 + minutes;
             (hours < 24 && minutes < 60).then_some(if *sign == b'-' { -offset } else { offset })
@@ -184,6 +209,18 @@ fn is_uuid(text: &[u8]) -> bool {
         })
 }
 
+fn is_jwt(text: &[u8]) -> bool {
+    let is = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let mut parts = text.split(|byte| *byte == b'.');
+    let count = parts.clone().count();
+    count == 3 && text.starts_with(b"ey") && parts.all(|part| part.iter().all(is))
+}
+
+fn is_ulid(text: &[u8]) -> bool {
+    let is = |byte: &u8| byte.is_ascii_alphanumeric() && !b"ILOUilou".contains(byte);
+    text.len() == 26 && text[0].is_ascii_digit() && text[0] < b'8' && text.iter().all(is)
+}
+
 fn is_token(text: &[u8]) -> bool {
     let is = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     text.len() >= 16
@@ -201,7 +238,7 @@ pub(super) fn sort_key(tape: &Tape<'_>, node: usize) -> Option<f64> {
         Kind::Number => number(tape.raw(node)),
         // Times of one form are far below what a double holds exactly, to the microsecond.
         #[expect(clippy::cast_precision_loss, reason = "only an order")]
-        Kind::String => rfc3339(&tape.text(node).unescaped()).map(|nanos| nanos as f64),
+        Kind::String => time(&tape.text(node).unescaped()).map(|nanos| nanos as f64),
         _ => None,
     }
 }
@@ -262,6 +299,10 @@ mod tests {
         let within = |millis| Lenience::Time(Duration::from_millis(millis).as_nanos());
         let noon = "\"2024-02-29T12:00:00Z\"";
         judged(within(0), noon, "\"2024-02-29t13:30:00.000+01:30\"", true);
+        judged(within(0), noon, "\"Thu, 29 Feb 2024 12:00:00 GMT\"", true);
+        judged(within(0), noon, "\"2024-02-29T13:00:00+0100\"", true);
+        judged(within(0), noon, "\"2024-02-29 12:00:00\"", true);
+        judged(within(999), noon, "\"Thu, 29 Feb 2024 12:00:01 GMT\"", false);
         judged(within(500), noon, "\"2024-02-29 12:00:00.5Z\"", true);
         judged(within(499), noon, "\"2024-02-29T12:00:00.5Z\"", false);
         judged(within(1000), "\"2023-12-31T23:59:59.5Z\"", "\"2024-01-01T00:00:00Z\"", true);
@@ -281,11 +322,14 @@ mod tests {
             "2024-00-01T00:00:00Z",
             "2024-01-00T00:00:00Z",
             "2024-13-01T00:00:00Z",
-            "2024-01-01T00:00:00",
             "2024-01-01",
             "2024-01-01T24:00:00Z",
             "2024-01-01T00:00:00.Z",
-            "2024-01-01T00:00:00+0100",
+            "2024-01-01T00:00:00+010",
+            "Sun, 31 Feb 2024 00:00:00 GMT",
+            "Sun, 01 Foo 2024 00:00:00 GMT",
+            "Sun, 01 Jan 2024 00:00:00 CET",
+            "Sun, ",
         ] {
             judged(within(u64::MAX), noon, &format!("\"{bad}\""), false);
         }
@@ -302,6 +346,17 @@ mod tests {
         judged(class(Class::Token), "\"abcdefghijklmno1\"", "\"ZYXWVUTSRQPONM-2.x\"", true);
         judged(class(Class::Token), "\"abcdefghijklmno1\"", "\"a plain old text 1\"", false);
         judged(class(Class::Token), "\"abcdefghijklmno1\"", "\"short1\"", false);
+        judged(class(Class::Hex), "\"deadbeef\"", "\"0123456789AB\"", true);
+        judged(class(Class::Hex), "\"deadbeef\"", "\"deadbeeg\"", false);
+        judged(class(Class::Jwt), "\"eyJh.eyJi.c-_\"", "\"eyJi.eyJj.\"", true);
+        judged(class(Class::Jwt), "\"eyJh.eyJi.c-_\"", "\"eyJh.eyJi\"", false);
+        let ulid = "\"01ARZ3NDEKTSV4RRFFQ69G5FAV\"";
+        judged(class(Class::Ulid), ulid, "\"01BX5ZZKBKACTAV9WEVGEMMVRZ\"", true);
+        judged(class(Class::Ulid), ulid, "\"81BX5ZZKBKACTAV9WEVGEMMVRZ\"", false);
+        judged(class(Class::Text), "\"\"", "\"x\"", true);
+        judged(class(Class::Text), "\"1\"", "1", false);
+        judged(class(Class::Number), "1e999", "-2", true);
+        judged(class(Class::Number), "1", "null", false);
         judged(
             class(Class::Timestamp),
             "\"2024-01-01T00:00:00Z\"",

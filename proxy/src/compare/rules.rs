@@ -58,6 +58,16 @@ pub enum Class {
     Timestamp,
     /// 16 and more letters, digits and `-._~+/=`, with a letter and a digit among them.
     Token,
+    /// Hexadecimal digits, 8 and more.
+    Hex,
+    /// Three parts of base64url joined by dots, of which the first begins as JSON does (RFC 7519).
+    Jwt,
+    /// 26 characters of Crockford's base32.
+    Ulid,
+    /// Any text.
+    Text,
+    /// Any number.
+    Number,
 }
 
 /// What a rule does.

@@ -274,8 +274,18 @@ impl Reader<'_> {
             "uuid" => Some(Class::Uuid),
             "timestamp" => Some(Class::Timestamp),
             "token" => Some(Class::Token),
+            "hex" => Some(Class::Hex),
+            "jwt" => Some(Class::Jwt),
+            "ulid" => Some(Class::Ulid),
+            "string" => Some(Class::Text),
+            "number" => Some(Class::Number),
             _ => {
-                self.bad(word, field, "is unknown", "uuid, timestamp or token");
+                self.bad(
+                    word,
+                    field,
+                    "is unknown",
+                    "uuid, timestamp, token, hex, jwt, ulid, string or number",
+                );
                 None
             }
         }
