@@ -62,7 +62,8 @@ impl Reloader {
     }
 
     fn take(&self, fresh: &Fresh) -> Result<(), String> {
-        let renew = |target| RenewedTls::new(target, &fresh.trust).map_err(|error| error.to_string());
+        let renew =
+            |target| RenewedTls::new(target, &fresh.trust).map_err(|error| error.to_string());
         let renewed = fresh.targets.iter().map(renew).collect::<Result<Vec<_>, _>>()?;
         // From here on nothing can fail, so that nothing is half taken over.
         for (upstream, renewed) in self.upstreams.iter().zip(renewed) {
