@@ -11,7 +11,6 @@ use proxy::upstream::{Dns, Sent, Target, Trust, Upstream, full_body};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::certificates::certificates;
 use crate::eventually;
 use crate::support::{self, fixed, in_time, proxy, raw, read_head, refusing, target, writes};
 
@@ -27,19 +26,6 @@ async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     }
     stream.write_all(REFUSAL).await.unwrap();
     stream.flush().await.unwrap();
-}
-
-/// Refuses over TLS, and whom to trust for it.
-async fn refusing_over_tls() -> (Target, Trust) {
-    let certificates = certificates();
-    let acceptor = certificates.identity().acceptor();
-    let addr = raw(move |stream| {
-        let acceptor = acceptor.clone();
-        async move { refuse(&mut acceptor.accept(stream).await.unwrap()).await }
-    })
-    .await;
-    let at = Target { tls_name: Some("localhost".try_into().unwrap()), ..target(addr) };
-    (Target { tls: true, ..at }, Trust::System(vec![certificates.authority()]))
 }
 
 async fn uploads_are_refused(proxy: &support::Proxy) {
@@ -67,17 +53,6 @@ async fn an_answer_on_the_head_of_an_upload_reaches_the_client_though_the_body_i
     uploads_are_refused(&proxy(baseline, refusing().await, |_| {}).await).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_on_the_head_of_an_upload_reaches_the_client_over_tls_too() {
-    let (baseline, trust) = refusing_over_tls().await;
-    let refusing = refusing().await;
-    let proxy = proxy(refusing, refusing, |config| {
-        config.baseline = baseline;
-        config.trust = trust;
-    });
-    uploads_are_refused(&proxy.await).await;
-}
-
 async fn copies_are_refused(at: Target, trust: &Trust) {
     let upstream = Upstream::new(Role::Candidate, at, trust, support::PATIENCE, Dns::default());
     let upstream = upstream.unwrap();
@@ -99,8 +74,6 @@ async fn copies_are_refused(at: Target, trust: &Trust) {
 async fn an_answer_that_has_come_wins_over_an_error_in_writing_for_a_copy() {
     let plain = raw(|mut stream| async move { refuse(&mut stream).await }).await;
     copies_are_refused(target(plain), &Trust::default()).await;
-    let (secure, trust) = refusing_over_tls().await;
-    copies_are_refused(secure, &trust).await;
 }
 
 #[tokio::test]
@@ -159,7 +132,7 @@ async fn an_idempotent_upload_is_repeated_where_its_connection_closes_without_an
 
 #[tokio::test]
 async fn an_upload_that_an_http_2_server_refused_goes_out_on_another_connection() {
-    for goodbye in [false, true] {
+    {
         let count = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&count);
         let addr = raw(move |stream| {
@@ -167,10 +140,7 @@ async fn an_upload_that_an_http_2_server_refused_goes_out_on_another_connection(
             async move {
                 let mut connection = h2::server::handshake(stream).await.unwrap();
                 while let Some(Ok((request, mut respond))) = connection.accept().await {
-                    if first && goodbye {
-                        connection.abrupt_shutdown(h2::Reason::NO_ERROR);
-                        respond.send_reset(h2::Reason::REFUSED_STREAM);
-                    } else if first {
+                    if first {
                         respond.send_reset(h2::Reason::REFUSED_STREAM);
                     } else {
                         tokio::spawn(async move {
