@@ -219,7 +219,7 @@ type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
 
 /// Baseline, candidate, and the second baseline where there is one.
 fn upstreams(config: &Config) -> Result<Upstreams, StartError> {
-    let timeout = config.connect_timeout;
+    let timeout = (config.connect_timeout, config.upstream_idle_timeout);
     let upstream = |role, target: &Target| {
         let (target, dns) = (target.clone(), config.dns.clone());
         Upstream::with_limits(role, target, &config.trust, timeout, dns, config.answer_heads)

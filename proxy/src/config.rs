@@ -51,6 +51,8 @@ pub struct Config {
     pub dns: Dns,
     /// To connect to any upstream: its name, TCP and TLS.
     pub connect_timeout: Duration,
+    /// How long a connection to an HTTP/1.1 upstream may wait where the server does not say.
+    pub upstream_idle_timeout: Duration,
     /// How large the head of an answer may be, whoever sends it.
     pub answer_heads: HeadLimits,
     /// The main path.
@@ -158,6 +160,7 @@ pub const NAMES: &[&str] = &[
     "MIRROR_TRUST_MARK",
     "MIRROR_CONFIG",
     "CONNECT_TIMEOUT",
+    "UPSTREAM_IDLE_TIMEOUT",
     "BASELINE_TIMEOUT",
     "ROUTE_TEMPLATES",
     "ROUTE_LABELS",
@@ -263,6 +266,7 @@ impl Config {
             trust: env.trust(),
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },
             connect_timeout: env.time("CONNECT_TIMEOUT", "5s"),
+            upstream_idle_timeout: env.time("UPSTREAM_IDLE_TIMEOUT", "4s"),
             answer_heads: env.answer_heads(),
             forward,
             mirror: env.mirror(guardrail.consecutive),

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 mod addresses;
 mod connect;
 pub mod dial;
+mod replay;
 mod response;
 mod socket;
 mod streams;
@@ -39,6 +40,7 @@ pub use tls::{ClientIdentity, Trust};
 
 use connect::Connector;
 use dial::Peer;
+use replay::Replay;
 use response::Lease;
 use socket::Watch;
 use streams::Streams;
@@ -52,9 +54,11 @@ const IDLE_MAX: usize = 512;
 /// An HTTP/2 connection that was not used for this long is closed rather than used again; also the
 /// most that an HTTP/1.1 server's own word is believed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// As long as an HTTP/1.1 connection may wait where its server does not say: many close it after 5 s,
-/// and a request that meets the closing may be lost.
-pub const UNTOLD_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// As long as an HTTP/1.1 connection may wait where neither its server nor a setting says: many close it
+/// after 5 s, and a request that meets the closing may be lost.
+const UNTOLD_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often one request goes out over HTTP/2 whose server does not process it.
+const ATTEMPTS: usize = 3;
 /// A server that says how long it keeps a connection is left this much earlier.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
@@ -96,6 +100,8 @@ pub enum Error {
     UploadTooSlow,
     /// No response head in time.
     HeadTimeout,
+    /// Its answer is in a transfer coding that is not undone here, or has no end that can be found.
+    TransferCoding,
     /// It switches to another protocol, and nobody asked it to.
     UnaskedUpgrade,
 }
@@ -122,6 +128,7 @@ impl Error {
             Self::ConnectTimeout => "no connection in time",
             Self::Broken(error) if error.is_parse_too_large() => "response header too large",
             Self::Broken(error) if error.is_parse() => "invalid response",
+            Self::TransferCoding => "unsupported transfer coding",
             Self::UnaskedUpgrade => "invalid response",
             Self::Broken(_) => "connection closed before a response",
             Self::Upload => "upload broken off",
@@ -208,10 +215,12 @@ impl Upstream {
         connect_timeout: Duration,
         dns: Dns,
     ) -> io::Result<Arc<Self>> {
-        Self::with_limits(role, target, trust, connect_timeout, dns, HeadLimits::default())
+        let (heads, idle_timeout) = (HeadLimits::default(), UNTOLD_IDLE_TIMEOUT);
+        Self::with_limits(role, target, trust, (connect_timeout, idle_timeout), dns, heads)
     }
 
-    /// As [`Self::new`], with other limits for the heads of answers.
+    /// As [`Self::new`], with other limits for the heads of answers, and with the time that a connection
+    /// may wait for a request beside that for connecting.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -219,14 +228,13 @@ impl Upstream {
         role: Role,
         target: Target,
         trust: &Trust,
-        connect_timeout: Duration,
+        (connect_timeout, idle_timeout): (Duration, Duration),
         dns: Dns,
         heads: HeadLimits,
     ) -> io::Result<Arc<Self>> {
         let host = HeaderValue::try_from(target.authority()).map_err(io::Error::other)?;
         let connector = Connector::new(role, &target, trust, dns, heads)?;
         let (idle, streams) = (Mutex::default(), Streams::default());
-        let idle_timeout = UNTOLD_IDLE_TIMEOUT;
         Ok(Arc::new(Self {
             role,
             target,
@@ -262,8 +270,9 @@ impl Upstream {
     /// # Errors
     /// See [`Error`]. When a pooled connection turns out to be dead, a request that was never
     /// written to it is sent on another. One that was written is sent again, once and on a new
-    /// connection, if it may be: its method is idempotent (RFC 9110, section 9.2.2) and it has no
-    /// body.
+    /// connection, if it may be: its method is idempotent (RFC 9110, section 9.2.2), and all that went
+    /// out of its body is kept. Over HTTP/2 any method is, where the server says that it did not
+    /// process the request (RFC 9113, section 8.7).
     pub async fn send(
         self: &Arc<Self>,
         request: Request<OutBody>,
@@ -293,17 +302,21 @@ impl Upstream {
         }
         *request.uri_mut() = Uri::from(path);
         let repeatable = !streams && is_repeatable(&request);
+        let replay = has_kept_body(&request).then(|| keep_body(&mut request));
         let mut pooled = true;
         loop {
             let Connection { mut sender, peer, watch, reused } =
                 self.connection(pooled, repeatable).await?;
-            let repeats = reused && repeatable;
-            let kept = (repeats && anew.is_none()).then(|| head_of(&request));
+            let repeats = reused && (repeatable || replay.is_some());
+            let kept = (repeats && (anew.is_none() || replay.is_some())).then(|| head_of(&request));
             if !streams {
                 sent.mark();
             }
             let mut failed = match sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.lease(response, (sender, peer, watch), sent)),
+                Ok(mut response) => {
+                    response::frame(&mut response)?;
+                    return Ok(self.lease(response, (sender, peer, watch), sent));
+                }
                 Err(failed) => failed,
             };
             let unsent = failed.take_message().filter(|_| reused);
@@ -314,7 +327,14 @@ impl Upstream {
                     // What killed one connection may have killed them all.
                     pooled = false;
                     let made = || anew.map(|anew| self.addressed(anew()));
-                    kept.or_else(made).expect("kept unless it can be made anew")
+                    let again = kept.or_else(made).expect("kept unless it can be made anew");
+                    match &replay {
+                        None => again,
+                        Some(replay) => match replay.body() {
+                            Some(body) => again.map(|_| body),
+                            None => return Err(Error::of(error)),
+                        },
+                    }
                 }
                 None => return Err(Error::of(error)),
             };
@@ -341,32 +361,43 @@ impl Upstream {
         for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
             request.headers_mut().remove(name);
         }
-        let repeatable = !streams && is_repeatable(&request);
-        let mut again = repeatable.then(|| head_of(&request));
+        let idempotent = request.method().is_idempotent();
+        let replay = (!request.body().is_end_stream()).then(|| keep_body(&mut request));
+        let mut left = ATTEMPTS;
         loop {
+            let again = head_of(&request);
             let taking =
                 tokio::time::timeout(self.connect_timeout, self.streams.take(&self.connector));
             let (mut sender, slot, pooled) = taking.await.map_err(|_| Error::ConnectTimeout)??;
             if !streams {
                 sent.mark();
             }
-            match sender.try_send_request(request).await {
+            let mut failed = match sender.try_send_request(request).await {
                 Ok(response) => {
                     let lease = Some(Lease::Stream { _slot: slot });
                     return Ok(response.map(|inner| UpstreamBody::new(inner, lease)));
                 }
-                Err(mut failed) => {
-                    let unsent = failed.take_message().filter(|_| pooled);
-                    let error = failed.into_error();
-                    let repeats = pooled && !error.is_user();
-                    request = match unsent.or_else(|| again.take().filter(|_| repeats)) {
-                        Some(request) => request,
-                        None => return Err(Error::of(error)),
-                    };
-                    // Each round takes one away, so that this ends.
-                    self.streams.forget(&slot);
-                }
+                Err(failed) => failed,
+            };
+            let unsent = failed.take_message().filter(|_| pooled);
+            let error = failed.into_error();
+            let refused = is_unprocessed(&error);
+            if refused || pooled && !error.is_user() {
+                // Neither a dead connection nor one that refuses is given more requests.
+                self.streams.forget(&slot);
             }
+            if let Some(unsent) = unsent {
+                request = unsent;
+                continue;
+            }
+            // Without an answer, that a dead connection's server did nothing is known of no method.
+            let repeats = refused || pooled && idempotent && !error.is_user() && left == ATTEMPTS;
+            left -= 1;
+            let body = if let Some(replay) = &replay { replay.body() } else { Some(empty_body()) };
+            request = match body.filter(|_| repeats && left > 0) {
+                Some(body) => again.map(|_| body),
+                None => return Err(Error::of(error)),
+            };
         }
     }
 
@@ -495,7 +526,32 @@ fn is_repeatable(request: &Request<OutBody>) -> bool {
     request.method().is_idempotent() && request.body().is_end_stream()
 }
 
-/// The same request once more, of one without a body.
+/// Whether it has a body, and may be sent again.
+fn has_kept_body(request: &Request<OutBody>) -> bool {
+    request.method().is_idempotent() && !request.body().is_end_stream()
+}
+
+/// Puts a body in its place that can be had once more.
+fn keep_body(request: &mut Request<OutBody>) -> Replay {
+    let replay = Replay::new(std::mem::replace(request.body_mut(), empty_body()));
+    *request.body_mut() = replay.body().expect("nothing of it went out");
+    replay
+}
+
+/// Whether an HTTP/2 server said that it did not process this request: it refused the stream, or left
+/// it out when it said goodbye (RFC 9113, sections 6.8 and 8.7). h2 tells a stream of a goodbye only
+/// where it leaves that stream out.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let source =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(|error| {
+        error.is_remote()
+            && (error.is_go_away()
+                || error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
+}
+
+/// The same request once more, without its body.
 fn head_of(request: &Request<OutBody>) -> Request<OutBody> {
     let mut copy = Request::new(empty_body());
     *copy.method_mut() = request.method().clone();

@@ -28,6 +28,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.candidate, Target::parse("http://service-v2:4002").unwrap());
     assert_eq!(config.forward.baseline_timeout, Duration::from_secs(60));
     assert_eq!(config.connect_timeout, Duration::from_secs(5));
+    assert_eq!(config.upstream_idle_timeout, Duration::from_secs(4));
     let limits = Limits {
         header_bytes: 65_536,
         headers: 100,
@@ -87,6 +88,7 @@ fn times_are_whole_seconds_or_carry_a_unit() {
         "MIRROR_TIMEOUT",
         "BASELINE_TIMEOUT",
         "CONNECT_TIMEOUT",
+        "UPSTREAM_IDLE_TIMEOUT",
         "DRAIN_TIMEOUT",
         "HEAD_TIMEOUT",
         "IDLE_TIMEOUT",

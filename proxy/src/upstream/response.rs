@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::streams::Slot;
-use super::{Idle, Upstream};
+use super::{Error, Idle, Upstream};
+use crate::headers;
 
 /// What a response holds until its body is whole.
 #[derive(Debug)]
@@ -18,6 +21,30 @@ pub(super) enum Lease {
     Connection { upstream: Arc<Upstream>, idle: Idle },
     /// A place on an HTTP/2 connection, which is free again when this is dropped.
     Stream { _slot: Slot },
+}
+
+/// Looks how an HTTP/1.1 answer says where it ends. One length is left where it is said several times
+/// (RFC 9110, section 8.6); `identity` means nothing where the answer ends with its connection.
+///
+/// # Errors
+/// For codings other than `chunked`: hyper takes off `chunked` alone, and what is left would reach the
+/// client without a name. For `identity` with a length: hyper would wait for the connection's end.
+pub(super) fn frame<B>(response: &mut Response<B>) -> Result<(), Error> {
+    let map = response.headers_mut();
+    headers::join_lengths(map);
+    // hyper has seen that all parts are the same.
+    let length = map.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if let Some((first, _)) = length.and_then(|length| length.split_once(','))
+        && let Ok(first) = HeaderValue::from_str(first.trim())
+    {
+        map.insert(CONTENT_LENGTH, first);
+    }
+    let mut codings = map.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    let coding = coding.as_bytes().trim_ascii();
+    let ends = coding.eq_ignore_ascii_case(b"chunked")
+        || coding.eq_ignore_ascii_case(b"identity") && !map.contains_key(CONTENT_LENGTH);
+    if ends && codings.next().is_none() { Ok(()) } else { Err(Error::TransferCoding) }
 }
 
 /// A response body that gives its connection back to the pool when it is whole, and closes it,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
 use proxy::exchange::Role;
-use proxy::upstream::{Dns, Sent, Trust, Upstream, full_body};
+use proxy::upstream::{Dns, Sent, Target, Trust, Upstream, full_body};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -28,10 +28,7 @@ async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     stream.flush().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_on_the_head_of_an_upload_reaches_the_client_though_the_body_is_unread() {
-    let baseline = raw(|mut stream| async move { refuse(&mut stream).await }).await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+async fn uploads_are_refused(proxy: &support::Proxy) {
     for round in 0..4 {
         for size in SIZES {
             let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n");
@@ -51,13 +48,15 @@ async fn an_answer_on_the_head_of_an_upload_reaches_the_client_though_the_body_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_has_come_wins_over_an_error_in_writing_for_a_copy() {
-    let plain = raw(|mut stream| async move { refuse(&mut stream).await }).await;
-    let trust = Trust::default();
-    let upstream =
-        Upstream::new(Role::Candidate, target(plain), &trust, support::PATIENCE, Dns::default());
+async fn an_answer_on_the_head_of_an_upload_reaches_the_client_though_the_body_is_unread() {
+    let baseline = raw(|mut stream| async move { refuse(&mut stream).await }).await;
+    uploads_are_refused(&proxy(baseline, refusing().await, |_| {}).await).await;
+}
+
+async fn copies_are_refused(at: Target, trust: &Trust) {
+    let upstream = Upstream::new(Role::Candidate, at, trust, support::PATIENCE, Dns::default());
     let upstream = upstream.unwrap();
-    for round in 0..20 {
+    for round in 0..8 {
         for size in SIZES {
             let request = Request::post("/").body(full_body(Bytes::from(vec![b'x'; size])));
             let sent = Sent::default();
@@ -68,6 +67,101 @@ async fn an_answer_that_has_come_wins_over_an_error_in_writing_for_a_copy() {
             let body = in_time(response.into_body().collect()).await.unwrap().to_bytes();
             assert_eq!(body, "big");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_has_come_wins_over_an_error_in_writing_for_a_copy() {
+    let plain = raw(|mut stream| async move { refuse(&mut stream).await }).await;
+    copies_are_refused(target(plain), &Trust::default()).await;
+}
+
+#[tokio::test]
+async fn an_answer_has_one_length_and_no_coding_that_is_not_undone() {
+    let over = refusing().await;
+    let twice = writes(b"HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok").await;
+    let answer = in_time(proxy(twice, over, |_| {}).await.get("/")).await;
+    assert_eq!(answer.headers()["content-length"], "2");
+    assert_eq!(in_time(answer.text()).await.unwrap(), "ok");
+    let to_the_end = writes(b"HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\nok").await;
+    let answer = in_time(proxy(to_the_end, over, |_| {}).await.get("/")).await;
+    assert_eq!(in_time(answer.text()).await.unwrap(), "ok");
+    for bytes in [
+        &b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"[..],
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\ncontent-length: 2\r\n\r\nok",
+    ] {
+        let answer = in_time(proxy(writes(bytes).await, over, |_| {}).await.get("/")).await;
+        assert_eq!(answer.status(), 502);
+        assert!(in_time(answer.text()).await.unwrap().contains("unsupported transfer coding"));
+    }
+}
+
+/// Answers one upload on its first connection and closes it upon the second; serves all others.
+async fn closes_upon_the_second() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let addr = raw(move |mut stream: TcpStream| {
+        let connection = counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            for round in 0.. {
+                if read_head(&mut stream).await.is_empty() || connection == 0 && round == 1 {
+                    return;
+                }
+                stream.read_exact(&mut [0; 4]).await.unwrap();
+                drop(stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").await);
+            }
+        }
+    })
+    .await;
+    (addr, count)
+}
+
+#[tokio::test]
+async fn an_idempotent_upload_is_repeated_where_its_connection_closes_without_an_answer() {
+    for (method, second) in [("PUT", 204), ("DELETE", 204), ("POST", 502)] {
+        let (addr, count) = closes_upon_the_second().await;
+        let proxy = proxy(addr, refusing().await, |_| {}).await;
+        for status in [204, second] {
+            let request = support::client().request(method.parse().unwrap(), proxy.url("/"));
+            let answer = in_time(request.body("body").send()).await.unwrap();
+            assert_eq!(answer.status(), status, "{method}");
+        }
+        assert_eq!(count.load(Ordering::Relaxed), if second == 204 { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_an_http_2_server_refused_goes_out_on_another_connection() {
+    {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let addr = raw(move |stream| {
+            let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    if first {
+                        respond.send_reset(h2::Reason::REFUSED_STREAM);
+                    } else {
+                        tokio::spawn(async move {
+                            let body = support::http2_body(request.into_body()).await.unwrap();
+                            assert_eq!(body, b"body");
+                            respond.send_response(http::Response::new(()), true).unwrap();
+                        });
+                    }
+                }
+            }
+        })
+        .await;
+        let proxy = proxy(addr, refusing().await, |config| {
+            config.baseline.protocol = proxy::upstream::Protocol::Http2;
+        })
+        .await;
+        for _ in 0..3 {
+            assert_eq!(in_time(proxy.post("/", "body")).await.status(), 200);
+        }
+        // The one that refused is not asked again.
+        assert_eq!(count.load(Ordering::Relaxed), 2);
     }
 }
 
