@@ -3,8 +3,9 @@
 //! 2022), the descendant of Page's CUSUM ("Continuous inspection schemes", 1954).
 //!
 //! Each bet runs as `M <- max(M, 1) * factor`, and the evidence is the weighted mean of all `M`. It
-//! may be looked at after every pair: as long as the candidate is not worse than allowed, the mean
-//! number of pairs until the evidence reaches [`THRESHOLD`] is at least [`THRESHOLD`].
+//! may be looked at after every pair: as long as no bet gains on average given all that came before, the
+//! mean number of steps until the evidence reaches [`THRESHOLD`] is at least [`THRESHOLD`]. Whether a
+//! pair or a block of them is a step is for [`super::evidence`] to say.
 
 use super::bets::{self, COUNT, Factors, Signal};
 use super::signals::Allowance;
