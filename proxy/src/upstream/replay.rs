@@ -108,6 +108,6 @@ impl Body for Again {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
