@@ -257,6 +257,7 @@ fn thresholds(config: &guardrail::Config) {
             baseline_failed: false,
             candidate_latency: Some(DAY),
             candidate_failed: false,
+            client_left: false,
         };
         guardrail.observe(&pair, now);
     }

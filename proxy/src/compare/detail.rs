@@ -267,7 +267,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 return;
             }
             Find::All(_) => {
-                let (place, field) = show::place(self.steps(parent, at));
+                let (place, field) = self.place(parent, at, mark.hidden);
                 let shown = |document: &Document<'_>, node| match mark.mask {
                     Some(_) => MASK.to_owned(),
                     None if mark.hidden => MASK.to_owned(),
@@ -309,6 +309,22 @@ impl<'w, 'a> Walk<'w, 'a> {
     pub(super) fn crumb(&self, crumb: u32) -> (u32, At) {
         let Crumb { parent, step } = self.scratch.trail[crumb as usize];
         (parent, step)
+    }
+
+    /// Where a value is and its field; without the keys within what is hidden, which may be secrets as well.
+    fn place(&self, parent: u32, at: At, hidden: bool) -> (String, String) {
+        let rules = self.sides.rules;
+        let hides = |step: &Step<'_, '_>| matches!(step, Step::Key(tape, node) if rules.keys.hides(&tape.text(*node)));
+        let (mut inner, mut last_key) = (0, None);
+        for (at, step) in self.steps(parent, at).enumerate().take_while(|_| hidden) {
+            if hides(&step) {
+                inner = last_key.map_or(0, |key: usize| key + 1);
+            }
+            if matches!(step, Step::Key(..)) {
+                last_key = Some(at);
+            }
+        }
+        show::place(self.steps(parent, at).skip(inner))
     }
 
     /// The way back from a value to the document.

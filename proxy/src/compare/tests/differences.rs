@@ -393,8 +393,12 @@ fn secrets_are_compared_and_not_shown_with_all_that_is_in_them() {
             ("[\"s3cret\"]", "[\"other\"]"),
             ("{\"value\":\"s3cret\"}", "{}"),
             ("[]", "[\"other\"]"),
+            ("{\"a\":{\"s3cret\":1}}", "{\"a\":{\"s3cret\":2}}"),
         ] {
             let looked = judge(ours, theirs);
+            let places = looked.differences.found.iter().map(|found| &found.place);
+            let start = format!("$['{key}']");
+            assert!(places.clone().all(|it| it == &start || *it == format!("{start}[0]")));
             assert_eq!(looked.verdict, Verdict::Mismatched, "{key}");
             for found in &looked.differences.found {
                 let shown = [&found.baseline, &found.candidate].into_iter().flatten();
