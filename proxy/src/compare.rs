@@ -451,8 +451,11 @@ fn by_hash(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
 }
 
 fn too_large(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
-    // White space may explain another length of JSON; nothing explains a side that is none.
-    let is_other = [ours, theirs].into_iter().any(is_no_json);
+    // White space may explain another length of JSON; nothing explains a side that is none, unless the
+    // other, which could not be decoded, is the same.
+    let sides = [ours, theirs];
+    let as_sent = sides.iter().all(|side| side.content_encoding.is_empty());
+    let is_other = as_sent && sides.into_iter().any(is_no_json);
     if !is_other && (says_json(ours.content_type) || says_json(theirs.content_type)) {
         Verdict::ResponseTooLarge
     } else {
@@ -463,9 +466,7 @@ fn too_large(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
 /// Whether the whole body is there, as it is, and is empty or begins like no JSON.
 fn is_no_json(side: &Side<'_>) -> bool {
     let Body::Whole(bytes) = side.body else { return false };
-    let first = bytes.trim_ascii().first();
-    side.content_encoding.is_empty()
-        && first.is_none_or(|first| !b"{[\"-0123456789tfn\xEF".contains(first))
+    bytes.trim_ascii().first().is_none_or(|first| !b"{[\"-0123456789tfn\xEF".contains(first))
 }
 
 /// Whether a content type has the subtype `json` or ends in `+json` (RFC 6839 section 3.1).
