@@ -18,13 +18,17 @@ use proxy::listen::tls::{Identity, certificates};
 use proxy::upstream::{HostHeader, Target};
 use proxy::{guardrail, mirror};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 10] = [
     "TLS_CERT",
     "TLS_KEY",
     "UPSTREAM_CA",
     "MIRROR_CONFIG",
+    "BASELINE_CLIENT_CERT",
+    "BASELINE_CLIENT_KEY",
     "CANDIDATE_CLIENT_CERT",
     "CANDIDATE_CLIENT_KEY",
+    "SECONDARY_CLIENT_CERT",
+    "SECONDARY_CLIENT_KEY",
 ];
 const URLS: [&str; 3] = ["BASELINE_URL", "CANDIDATE_URL", "SECONDARY_URL"];
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -398,7 +398,9 @@ impl Env<'_> {
         // A second baseline that is not there speaks neither.
         let is_there = role != "SECONDARY" || self.is_set(url);
         for (name, _) in set.iter().filter(|(_, is_set)| *is_set && is_there && !target.tls) {
-            self.errors.push(format!("{name}: {url} is no https URL; allowed is unset, or https"));
+            let given = self.text(name).unwrap_or_default();
+            let why = format!("{url} is no https URL");
+            self.errors.push(format!("{name}={given:?}: {why}; allowed is unset, or https"));
         }
     }
 

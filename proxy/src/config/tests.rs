@@ -283,7 +283,9 @@ fn what_is_shown_to_upstreams_is_read_for_each_and_needs_https() {
         };
         assert!(target.client.is_some() && target.tls_name.is_some(), "{role}");
         let message = with(&[&[(url, "http://a")], &shown[..]].concat()).unwrap_err().to_string();
-        assert!(message.contains(name) && message.contains(chain), "{message}");
+        for (name, value) in [(name, "service.internal"), (chain, cert)] {
+            assert!(message.contains(&format!("  {name}={value:?}: ")), "{message}");
+        }
         bad(name, "no name");
         bad(chain, cert);
         bad(secret, key);
