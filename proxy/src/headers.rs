@@ -50,7 +50,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 /// Byte by byte: one that is not ASCII in one of them must not hide the others.
-fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(CONNECTION).iter().flat_map(members).filter(|token| !token.is_empty())
 }
 

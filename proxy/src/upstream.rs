@@ -46,7 +46,7 @@ use socket::Watch;
 use streams::Streams;
 
 use crate::exchange::Role;
-use crate::headers::is_grpc;
+use crate::headers::{connection_tokens, is_grpc};
 use crate::limits::pace::TooSlow;
 
 /// Connections kept open without a request; more are closed when they become idle.
@@ -57,6 +57,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// As long as an HTTP/1.1 connection may wait where neither its server nor a setting says: many close it
 /// after 5 s, and a request that meets the closing may be lost.
 const UNTOLD_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a kept connection may take to become ready for its next request, which its own task does at
+/// once where it can at all; then another connection is the better choice.
+const READY_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often one request goes out over HTTP/2 whose server does not process it.
 const ATTEMPTS: usize = 3;
 /// A server that says how long it keeps a connection is left this much earlier.
@@ -446,7 +449,7 @@ impl Upstream {
         // and one that switches protocols takes it away.
         let whole = sent.at().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS;
         let keep = told_idle(response.headers()).unwrap_or(self.idle_timeout);
-        let lease = whole.then(|| {
+        let lease = (whole && !is_last(&response)).then(|| {
             let idle = Idle { sender, peer, watch, keep, until: Instant::now() };
             Lease::Connection { upstream: Arc::clone(self), idle }
         });
@@ -457,9 +460,12 @@ impl Upstream {
     /// it is worth a look.
     async fn connection(&self, pooled: bool, repeatable: bool) -> Result<Connection, Error> {
         while pooled && let Some(Idle { mut sender, peer, watch, .. }) = self.pop_idle() {
+            if watch.has_failed() {
+                continue;
+            }
             // Where its own task has yet to see that the last exchange is over, it is waited for.
             let ready = sender.is_ready() || {
-                let ready = tokio::time::timeout(self.connect_timeout, sender.ready());
+                let ready = tokio::time::timeout(READY_TIMEOUT, sender.ready());
                 matches!(Box::pin(ready).await, Ok(Ok(())))
             };
             if ready && (repeatable || watch.is_quiet()) {
@@ -501,6 +507,14 @@ impl Upstream {
             idle.push_back(one);
         }
     }
+}
+
+/// Whether the server closes the connection after this answer (RFC 9112, section 9.3).
+fn is_last<B>(response: &Response<B>) -> bool {
+    let says = |option: &[u8]| {
+        connection_tokens(response.headers()).any(|token| token.eq_ignore_ascii_case(option))
+    };
+    says(b"close") || response.version() < Version::HTTP_11 && !says(b"keep-alive")
 }
 
 /// How long the server keeps the connection, by its `Keep-Alive`, less a margin: a request that

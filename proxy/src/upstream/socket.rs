@@ -10,6 +10,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -45,10 +46,18 @@ impl Kept for UnixStream {
 /// A connection whose failures to write wait until all that came is read.
 #[derive(Debug)]
 pub(super) struct Socket<S> {
-    inner: Arc<Mutex<S>>,
+    inner: Arc<Shared<S>>,
     failure: Option<Failure>,
     /// A failure to read that was seen and not told yet.
     reset: bool,
+}
+
+/// What a connection and who looks at it share.
+#[derive(Debug)]
+struct Shared<S> {
+    stream: Mutex<S>,
+    /// Writing failed: there is no further request on it.
+    failed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -61,25 +70,38 @@ struct Failure {
 
 /// Looks at a connection that others read and write.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Weak<dyn Quiet>);
+pub(super) struct Watch(Weak<dyn Watched>);
 
-trait Quiet: Send + Sync + std::fmt::Debug {
+trait Watched: Send + Sync + std::fmt::Debug {
+    fn has_failed(&self) -> bool;
     fn is_quiet(&self) -> bool;
 }
 
-impl<S: Kept> Quiet for Mutex<S> {
+impl<S> Shared<S> {
+    fn lock(&self) -> MutexGuard<'_, S> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Kept> Watched for Shared<S> {
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
     fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        let peeked = lock(self).socket().peek(&mut byte);
+        let peeked = self.lock().socket().peek(&mut byte);
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 }
 
-fn lock<S>(inner: &Mutex<S>) -> MutexGuard<'_, S> {
-    inner.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Watch {
+    /// Whether writing failed, which is kept back from who writes as long as there is something to read,
+    /// or the connection is gone.
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.upgrade().is_none_or(|connection| connection.has_failed())
+    }
+
     /// Whether the other end has neither closed the connection nor said anything on it. Costs a
     /// system call; the runtime itself may not have noticed yet.
     pub(super) fn is_quiet(&self) -> bool {
@@ -89,11 +111,12 @@ impl Watch {
 
 impl<S: Kept> Socket<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self { inner: Arc::new(Mutex::new(inner)), failure: None, reset: false }
+        let (stream, failed) = (Mutex::new(inner), AtomicBool::new(false));
+        Self { inner: Arc::new(Shared { stream, failed }), failure: None, reset: false }
     }
 
     pub(super) fn watch(&self) -> Watch {
-        let inner: Weak<Mutex<S>> = Arc::downgrade(&self.inner);
+        let inner: Weak<Shared<S>> = Arc::downgrade(&self.inner);
         Watch(inner)
     }
 
@@ -103,11 +126,12 @@ impl<S: Kept> Socket<S> {
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if self.failure.is_none() {
-            let kind = match ready!(write(Pin::new(&mut *lock(&self.inner)), cx)) {
+            let kind = match ready!(write(Pin::new(&mut *self.inner.lock()), cx)) {
                 Err(error) if is_closed(error.kind()) => error.kind(),
                 written => return Poll::Ready(written),
             };
             let patience = Box::pin(sleep(UNREAD));
+            self.inner.failed.store(true, Ordering::Relaxed);
             self.failure = Some(Failure { kind, read_to_end: false, patience });
             // Who writes may have read already, and finds more now.
             cx.waker().wake_by_ref();
@@ -143,7 +167,7 @@ impl<S: Kept> AsyncRead for Socket<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = ready!(Pin::new(&mut *lock(&self.inner)).poll_read(cx, buf));
+        let read = ready!(Pin::new(&mut *self.inner.lock()).poll_read(cx, buf));
         // TLS reads until nothing more comes, and drops what it has deciphered when that fails: told a
         // turn later, the failure finds nothing left.
         if read.as_ref().is_err_and(|error| is_closed(error.kind())) && !self.reset {
@@ -190,6 +214,6 @@ impl<S: Kept> AsyncWrite for Socket<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.inner)).poll_shutdown(cx)
+        Pin::new(&mut *self.inner.lock()).poll_shutdown(cx)
     }
 }

@@ -7,24 +7,28 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
 use proxy::exchange::Role;
+use proxy::listen::tls::{Identity, certificates as authorities};
 use proxy::upstream::{Dns, Sent, Target, Trust, Upstream, full_body};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::certificates::{Certificates, certificates};
 use crate::eventually;
 use crate::support::{self, fixed, in_time, proxy, raw, read_head, refusing, target, writes};
 
 const REFUSAL: &[u8] =
     b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig";
+/// From a server that closes without saying so.
+const UNTOLD: &[u8] = b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig";
 const SIZES: [usize; 5] = [70_000, 150_000, 300_000, 600_000, 1_000_000];
 
 /// Answers on the head and leaves the body unread, which makes of closing a reset.
-async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+async fn refuse(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8]) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
     }
-    stream.write_all(REFUSAL).await.unwrap();
+    stream.write_all(answer).await.unwrap();
     stream.flush().await.unwrap();
 }
 
@@ -49,15 +53,37 @@ async fn uploads_are_refused(proxy: &support::Proxy) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_on_the_head_of_an_upload_reaches_the_client_though_the_body_is_unread() {
-    let baseline = raw(|mut stream| async move { refuse(&mut stream).await }).await;
-    uploads_are_refused(&proxy(baseline, refusing().await, |_| {}).await).await;
+    for answer in [REFUSAL, UNTOLD] {
+        let baseline =
+            raw(move |mut stream| async move { refuse(&mut stream, answer).await }).await;
+        uploads_are_refused(&proxy(baseline, refusing().await, |_| {}).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_on_the_head_of_an_upload_reaches_the_client_over_tls_as_well() {
+    let Certificates { authority, chain, key } = certificates();
+    let acceptor = Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap().acceptor();
+    let baseline = raw(move |stream| {
+        // What waits for an acknowledgement of the handshake's last bytes is lost in the reset.
+        stream.set_nodelay(true).unwrap();
+        let acceptor = acceptor.clone();
+        async move { refuse(&mut acceptor.accept(stream).await.unwrap(), REFUSAL).await }
+    })
+    .await;
+    let proxy = proxy(baseline, refusing().await, |config| {
+        config.baseline = Target::parse(&format!("https://localhost:{}", baseline.port())).unwrap();
+        config.trust = Trust::System(authorities(authority.as_bytes()).unwrap());
+    });
+    uploads_are_refused(&proxy.await).await;
 }
 
 async fn copies_are_refused(at: Target, trust: &Trust) {
     let upstream = Upstream::new(Role::Candidate, at, trust, support::PATIENCE, Dns::default());
     let upstream = upstream.unwrap();
     for round in 0..8 {
-        for size in SIZES {
+        // More than the buffers of both ends take at once.
+        for size in SIZES.map(|size| 20 * size) {
             let request = Request::post("/").body(full_body(Bytes::from(vec![b'x'; size])));
             let sent = Sent::default();
             let response = in_time(upstream.send(request.unwrap(), &sent, false)).await;
@@ -72,7 +98,7 @@ async fn copies_are_refused(at: Target, trust: &Trust) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_has_come_wins_over_an_error_in_writing_for_a_copy() {
-    let plain = raw(|mut stream| async move { refuse(&mut stream).await }).await;
+    let plain = raw(|mut stream| async move { refuse(&mut stream, REFUSAL).await }).await;
     copies_are_refused(target(plain), &Trust::default()).await;
 }
 
