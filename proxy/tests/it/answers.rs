@@ -156,38 +156,71 @@ async fn an_idempotent_upload_is_repeated_where_its_connection_closes_without_an
     }
 }
 
+/// Frames by which an HTTP/2 server says that it did not process the first stream.
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+const REFUSED_STREAM: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7];
+const GOAWAY_BEFORE_IT: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Says `frame` once a stream's headers are there, and nothing more.
+async fn declines(stream: &mut TcpStream, frame: &[u8]) {
+    const HEADERS: u8 = 1;
+    stream.read_exact(&mut [0; b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()]).await.unwrap();
+    stream.write_all(SETTINGS).await.unwrap();
+    let mut head = [0; 9];
+    while stream.read_exact(&mut head).await.is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await.unwrap();
+        if head[3] == HEADERS {
+            stream.write_all(frame).await.unwrap();
+        }
+    }
+}
+
+/// Answers each call with what it sent.
+async fn echoes(stream: TcpStream) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        tokio::spawn(async move {
+            let body = support::http2_body(request.into_body()).await.unwrap();
+            let mut answer = respond.send_response(http::Response::new(()), false).unwrap();
+            answer.send_data(body.into(), true).unwrap();
+        });
+    }
+}
+
 #[tokio::test]
-async fn an_upload_that_an_http_2_server_refused_goes_out_on_another_connection() {
-    {
-        let count = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&count);
-        let addr = raw(move |stream| {
-            let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
-            async move {
-                let mut connection = h2::server::handshake(stream).await.unwrap();
-                while let Some(Ok((request, mut respond))) = connection.accept().await {
+async fn a_request_that_an_http_2_server_did_not_process_goes_out_on_another_connection() {
+    for frame in [REFUSED_STREAM, GOAWAY_BEFORE_IT] {
+        for (method, content) in
+            [("POST", "text/plain"), ("PUT", "text/plain"), ("POST", "application/grpc")]
+        {
+            let count = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&count);
+            let addr = raw(move |mut stream| {
+                let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+                async move {
                     if first {
-                        respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        declines(&mut stream, frame).await;
                     } else {
-                        tokio::spawn(async move {
-                            let body = support::http2_body(request.into_body()).await.unwrap();
-                            assert_eq!(body, b"body");
-                            respond.send_response(http::Response::new(()), true).unwrap();
-                        });
+                        echoes(stream).await;
                     }
                 }
+            })
+            .await;
+            let proxy = proxy(addr, refusing().await, |config| {
+                config.baseline.protocol = proxy::upstream::Protocol::Http2;
+            })
+            .await;
+            for _ in 0..3 {
+                let request = support::client().request(method.parse().unwrap(), proxy.url("/"));
+                let answer = in_time(request.header("content-type", content).body("body").send());
+                let answer = answer.await.unwrap();
+                assert_eq!(answer.status(), 200, "{method} {content} {frame:?}");
+                assert_eq!(in_time(answer.text()).await.unwrap(), "body");
             }
-        })
-        .await;
-        let proxy = proxy(addr, refusing().await, |config| {
-            config.baseline.protocol = proxy::upstream::Protocol::Http2;
-        })
-        .await;
-        for _ in 0..3 {
-            assert_eq!(in_time(proxy.post("/", "body")).await.status(), 200);
+            // The one that did not take it is not asked again.
+            assert_eq!(count.load(Ordering::Relaxed), 2, "{method} {content} {frame:?}");
         }
-        // The one that refused is not asked again.
-        assert_eq!(count.load(Ordering::Relaxed), 2);
     }
 }
 
