@@ -35,6 +35,7 @@ use crate::body::{Tap, Tapped};
 use crate::exchange::RequestSnapshot;
 use crate::headers::{self, Forwarding, Peer};
 use crate::limits::Limits;
+use crate::limits::line_feeds::LineFeeds;
 use crate::limits::pace::Paced;
 use crate::limits::timed::Activity;
 use crate::log_limit::LogLimit;
@@ -131,7 +132,8 @@ impl Forward {
         };
         let expected = may_wait.then(|| self.expected(&request)).flatten();
         let waiting = expected.as_ref().map(|expected| (expected, connection));
-        let upload = Upload { tap, expected: waiting, snapshot, chunked };
+        let line_feeds = Arc::clone(connection.line_feeds());
+        let upload = Upload { tap, expected: waiting, snapshot, chunked, line_feeds };
         let answer =
             self.call_baseline(request, upload, &route, &mut baseline_tap, upgrade.is_some());
         match answer.await {
@@ -221,11 +223,11 @@ impl Forward {
         let streams = declared(request.body()) != Some(0);
         let answered = Arc::new(AtomicBool::new(false));
         let limits = &self.config.limits;
-        let Upload { tap: request_tap, expected, snapshot, chunked } = upload;
+        let Upload { tap: request_tap, expected, snapshot, chunked, line_feeds } = upload;
         let mut request = request.map(|body| match request_tap {
             tap if streams => {
                 let expected = expected.map(|(expected, _)| expected);
-                let body = Checked::new(body, &sent, chunked);
+                let body = Checked::new(body, &sent, chunked, line_feeds);
                 let body = Paced::new(body, limits.read, Arc::clone(&answered));
                 stream(body, &sent, limits.request_bytes, tap, expected)
             }
@@ -359,6 +361,7 @@ struct Upload<'a> {
     expected: Option<(&'a Expected, &'a Activity)>,
     snapshot: Option<Arc<RequestSnapshot>>,
     chunked: bool,
+    line_feeds: Arc<LineFeeds>,
 }
 
 fn stream(

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::limits::line_feeds::LineFeeds;
 use crate::upstream::{BoxError, Sent};
 
 /// The body of a request as it comes from the client.
@@ -19,11 +20,27 @@ pub(super) struct Checked {
     body: Incoming,
     sent: Arc<Sent>,
     chunked: bool,
+    line_feeds: Arc<LineFeeds>,
+    after_return: bool,
 }
 
 impl Checked {
-    pub(super) fn new(body: Incoming, sent: &Arc<Sent>, chunked: bool) -> Self {
-        Self { body, sent: Arc::clone(sent), chunked }
+    pub(super) fn new(
+        body: Incoming,
+        sent: &Arc<Sent>,
+        chunked: bool,
+        line_feeds: Arc<LineFeeds>,
+    ) -> Self {
+        Self { body, sent: Arc::clone(sent), chunked, line_feeds, after_return: false }
+    }
+
+    /// Notes what a frame has of line feeds; whether it is trailers that a bare one ended.
+    fn is_cut(&mut self, frame: &Frame<Bytes>) -> bool {
+        if let Some(data) = frame.data_ref() {
+            self.line_feeds.in_body(data, &mut self.after_return);
+        }
+        let trailers = frame.trailers_ref().filter(|_| self.chunked);
+        trailers.is_some_and(|it| it.is_empty() || self.line_feeds.are_elsewhere())
     }
 }
 
@@ -39,9 +56,7 @@ impl Body for Checked {
         Poll::Ready(match polled {
             // hyper reads lines up to the empty one and lets a bare line feed end them before: what
             // follows, a request for one, would be gone.
-            Some(Ok(frame))
-                if self.chunked && frame.trailers_ref().is_some_and(|it| it.is_empty()) =>
-            {
+            Some(Ok(frame)) if self.is_cut(&frame) => {
                 self.sent.note_malformed();
                 Some(Err("a bare line feed ends the trailers".into()))
             }

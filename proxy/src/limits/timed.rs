@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::line_feeds::LineFeeds;
 use super::pace::{Clock, Pace};
 use crate::metrics::Refusal;
 
@@ -39,6 +40,7 @@ pub struct Activity {
     /// Somebody waits for bytes after a request head that nobody reads yet.
     awaited: AtomicBool,
     awaiting: Mutex<Option<oneshot::Sender<()>>>,
+    line_feeds: Arc<LineFeeds>,
 }
 
 /// Since when the client must take something of an answer over HTTP/2; `None` while there is nothing.
@@ -66,6 +68,11 @@ const ABANDONED_MAX: usize = 500;
 const ABANDONED_IN: Duration = Duration::from_secs(10);
 
 impl Activity {
+    /// Those that came on it.
+    pub fn line_feeds(&self) -> &Arc<LineFeeds> {
+        &self.line_feeds
+    }
+
     /// Waits until the client sends on after its request head, though nobody asked for it, or has
     /// gone. For a connection of HTTP/1.1, whose requests come one at a time.
     pub async fn client_goes_on(&self) {
@@ -124,6 +131,13 @@ impl Activity {
         let most = abandoned.count * 2 > begun.saturating_sub(abandoned.begun);
         if abandoned.count > ABANDONED_MAX && most {
             self.flooded.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Frames are no lines, and what a tunnel carries is not ours to read.
+    fn came(&self, bytes: &[u8]) {
+        if !self.framed.load(Ordering::Relaxed) && !self.tunnel.load(Ordering::Relaxed) {
+            self.line_feeds.read(bytes);
         }
     }
 
@@ -291,6 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Fn(Refusal) + Unpin> Timed<S, F> {
             if Pin::new(&mut self.inner).poll_read(cx, &mut buf).is_pending() {
                 return;
             }
+            self.activity.came(buf.filled());
             self.ahead.extend_from_slice(buf.filled());
         }
         // An end, too, is for whoever reads on to see.
@@ -361,6 +376,7 @@ where
             Poll::Pending => self.poll_timer(cx),
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
+                    self.activity.came(&buf.filled()[before..]);
                     self.beyond_head = !ends_a_head(&buf.filled()[before..]);
                     self.received();
                 }

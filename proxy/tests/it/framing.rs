@@ -173,9 +173,23 @@ async fn a_bare_line_feed_after_the_last_chunk_hides_no_request() {
     let baseline = fixed("{}").await;
     let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
     let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n";
-    let hidden = "\nGET /swallowed HTTP/1.1\r\nHost: x\r\n\r\n";
-    let answer = send(&proxy, format!("{head}{hidden}").as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
-    eventually!(malformed(&proxy).await == 1.0);
+    for (count, lines) in ["\n", "X-A: 1\n\n", "X-A: 1\r\nX-B: 2\r\n\n"].into_iter().enumerate() {
+        let hidden = format!("{lines}GET /swallowed HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = send(&proxy, format!("{head}{hidden}").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{lines:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{lines:?}: {answer}");
+        eventually!(malformed(&proxy).await == count as f64 + 1.0);
+    }
+}
+
+#[tokio::test]
+async fn line_feeds_in_a_body_with_trailers_are_its_own_affair() {
+    let baseline = fixed("{}").await;
+    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let head =
+        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = "4\r\na\n\n\r\r\n3\r\nb\nc\r\n0\r\nX-A: 1\r\n\r\n";
+    let answer = send(&proxy, format!("{head}{body}").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(baseline.seen()[0].body, "a\n\n\rb\nc");
 }
