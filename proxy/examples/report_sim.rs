@@ -252,7 +252,7 @@ fn differing(fields: &[&str]) -> Differences {
         candidate: Some("2".to_owned()),
         traits: Traits::default(),
     });
-    Differences { found: found.collect(), more: false }
+    Differences { found: found.collect(), more: false, ..Differences::default() }
 }
 
 fn main() {

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 pub mod blocks;
 pub mod confidence;
 pub mod fields;
+pub mod headers;
 pub mod latency;
 pub mod noise;
 pub mod paired;
@@ -22,6 +23,7 @@ pub mod verdict;
 
 use crate::compare::Differences;
 use fields::{Field, Fields, Room};
+use headers::Headers;
 use latency::Latencies;
 use paired::{Paired, Places, Scores};
 pub use summary::Summary;
@@ -70,6 +72,7 @@ struct Route {
     numbers: Numbers,
     places: Places,
     fields: Fields,
+    headers: Headers,
 }
 
 /// What verdicts rest on.
@@ -138,6 +141,8 @@ pub struct RouteSnapshot {
     pub numbers: Numbers,
     /// Where answers differ.
     pub fields: Vec<FieldSnapshot>,
+    /// Headers that differ and are not compared.
+    pub headers: Headers,
     /// Answers that were compared with those of a second baseline.
     pub noise_pairs: u64,
 }
@@ -181,6 +186,9 @@ impl Report {
         if let (Some(differences), true) = (pair.differences, differs) {
             route.fields.record(differences, route.numbers.compared, now, room);
         }
+        if let Some(differences) = pair.differences {
+            route.headers.record(&differences.uncompared, now, room);
+        }
         self.paired.record(&scores);
     }
 
@@ -189,6 +197,7 @@ impl Report {
         self.since.get_or_insert(now);
         let (route, room) = self.route(route);
         route.fields.record_noise(None, noise, room);
+        route.headers.record_noise(&noise.uncompared, room);
     }
 
     /// As [`Self::record_noise`], where it is known what the candidate differs in on the same
@@ -204,6 +213,7 @@ impl Report {
         self.since.get_or_insert(now);
         let (route, room) = self.route(route);
         route.fields.record_noise(Some(raw), noise, room);
+        route.headers.record_noise(&noise.uncompared, room);
     }
 
     /// Whether enough answers of two baselines were compared on a route to tell what is noise there.
@@ -250,7 +260,7 @@ impl Report {
 
     /// What is known of a route.
     pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
-        let Route { rank, numbers, fields, .. } = self.routes.get(label)?;
+        let Route { rank, numbers, fields, headers, .. } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
         let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
@@ -269,6 +279,7 @@ impl Report {
                 ..numbers.clone()
             },
             fields: fields.all().map(field).collect(),
+            headers: headers.clone(),
             noise_pairs: samples.all,
         })
     }

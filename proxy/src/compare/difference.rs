@@ -1,5 +1,7 @@
 //! What differs, where, and how much it matters.
 
+use http::HeaderName;
+
 use super::traits::Traits;
 
 /// What is wrong at a place.
@@ -110,4 +112,40 @@ pub struct Differences {
     pub found: Vec<Difference>,
     /// Whether there are more than were listed.
     pub more: bool,
+    /// Response headers that differ and are not compared; they say nothing of the verdict.
+    pub uncompared: Vec<Uncompared>,
+}
+
+/// A response header that differs and is not compared. Its values are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncompared {
+    /// Which.
+    pub name: HeaderName,
+    /// How it differs.
+    pub change: Change,
+}
+
+/// How a header that is not compared differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Both sides have it, and say something else.
+    Value,
+    /// The candidate has not got it.
+    BaselineOnly,
+    /// The baseline has not got it.
+    CandidateOnly,
+    /// The media type is the same, and its charset another one.
+    Charset,
+}
+
+impl Change {
+    /// The word used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::BaselineOnly => "baseline only",
+            Self::CandidateOnly => "candidate only",
+            Self::Charset => "charset",
+        }
+    }
 }

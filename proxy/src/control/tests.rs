@@ -43,7 +43,7 @@ fn report_of_one_pair() -> Summary {
         candidate: None,
         traits: Traits::default(),
     };
-    let differences = Differences { found: vec![found], more: false };
+    let differences = Differences { found: vec![found], more: false, ..Differences::default() };
     let latency = Duration::from_millis(3);
     let pair = Pair {
         baseline: (Some(latency), false),

@@ -403,8 +403,13 @@ async fn compared(
     mirror.probe(Stage::Compare);
     let chosen = route.rules(&ours.head.policy);
     let detail = chosen.wants_detail();
-    if !detail && compare::same_bytes(&ours.side(), &theirs.side(), &chosen.rules) {
-        return Some((Outcome::Matched, Some(Differences::default())));
+    let (side, other) = (ours.side(), theirs.side());
+    if !detail && compare::same_bytes(&side, &other, &chosen.rules) {
+        let uncompared = compare::uncompared_headers(&side, &other, &chosen.rules);
+        return Some((
+            Outcome::Matched,
+            Some(Differences { uncompared, ..Differences::default() }),
+        ));
     }
     if ours.is_small() && theirs.is_small() {
         return Some(look_closer(mirror, &ours, &theirs, &chosen.rules, detail));

@@ -49,7 +49,7 @@ impl Room {
         Self { left: bytes, differences_left_out: 0, examples_left_out: 0 }
     }
 
-    fn take(&mut self, bytes: usize) -> bool {
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
         let enough = bytes <= self.left;
         if enough {
             self.left -= bytes;

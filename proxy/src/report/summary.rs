@@ -200,8 +200,41 @@ pub struct RouteSummary {
     pub noise_pairs: u64,
     /// Where answers differ, the worst first.
     pub fields: Vec<FieldSummary>,
+    /// Response headers that differ and are not compared: no part of the verdict.
+    #[serde(default)]
+    pub uncompared_headers: Vec<HeaderSummary>,
+    /// Differences in such headers that found no room.
+    #[serde(default)]
+    pub headers_left_out: u64,
     /// Fields that differ by themselves, worth a rule that ignores them.
     pub suggested_ignores: Vec<SuggestedIgnore>,
+}
+
+/// A response header that differs and is not compared; never what it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderSummary {
+    /// Its name.
+    pub name: String,
+    /// `value`, `baseline only`, `candidate only`, or `charset` of a content type that is the same
+    /// otherwise.
+    pub change: String,
+    /// Pairs compared on this route.
+    pub pairs: u64,
+    /// Pairs in which it differs so.
+    pub raw: u64,
+    /// The share of these.
+    pub share: f64,
+    /// Answers of two baselines that differ so,
+    pub noise: u64,
+    /// out of so many compared.
+    pub noise_pairs: u64,
+    /// Whether it differs between two baselines just as much.
+    pub is_noise: bool,
+    /// When it differed first, RFC 3339.
+    pub first_seen: Option<String>,
+    /// When it differed last.
+    pub last_seen: Option<String>,
 }
 
 /// Where answers differ.

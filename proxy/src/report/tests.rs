@@ -26,7 +26,7 @@ pub(super) fn differing(fields: &[&str]) -> Differences {
         candidate: Some("2".to_owned()),
         traits: Traits::default(),
     });
-    Differences { found: found.collect(), more: false }
+    Differences { found: found.collect(), more: false, ..Differences::default() }
 }
 
 fn pair(differences: Option<&Differences>) -> Pair<'_> {
@@ -233,8 +233,11 @@ fn made_up() -> impl Strategy<Value = Differences> {
         candidate,
         traits: Traits::default(),
     });
-    (proptest::collection::vec(field, 0..20), any::<bool>())
-        .prop_map(|(found, more)| Differences { found, more })
+    (proptest::collection::vec(field, 0..20), any::<bool>()).prop_map(|(found, more)| Differences {
+        found,
+        more,
+        ..Differences::default()
+    })
 }
 
 proptest! {

@@ -6,12 +6,15 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::summary::{
-    ExampleSummary, Excess, FieldSummary, Mismatches, Quantile, RouteSummary, Scope, Summary,
+    ExampleSummary, Excess, FieldSummary, HeaderSummary, Mismatches, Quantile, RouteSummary, Scope,
+    Summary,
 };
 use crate::exchange::Verdict;
 
 /// Fields shown for a route.
 const FIELDS_SHOWN: usize = 10;
+/// Headers shown for a route that are not compared.
+const HEADERS_SHOWN: usize = 10;
 
 /// The whole report, or one route of it.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +67,7 @@ fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary)
     if more > 0 {
         writeln!(out, "  … and {more} more fields, see the JSON")?;
     }
+    headers(out, route)?;
     for ignore in &route.suggested_ignores {
         writeln!(
             out,
@@ -74,6 +78,28 @@ fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary)
             ignore.noise,
             ignore.noise_pairs
         )?;
+    }
+    Ok(())
+}
+
+/// Headers that differ and are no part of the verdict.
+fn headers(out: &mut Formatter<'_>, route: &RouteSummary) -> Result {
+    for header in route.uncompared_headers.iter().take(HEADERS_SHOWN) {
+        let HeaderSummary { name, change, share, raw, pairs, noise, noise_pairs, .. } = header;
+        let share = 100.0 * share;
+        write!(out, "  header {} differs and is not compared: ", plain(name))?;
+        write!(out, "{}, {share:.2} % ({raw} of {pairs} pairs)", plain(change))?;
+        if *noise_pairs > 0 {
+            write!(out, ", {noise} of {noise_pairs} between baselines")?;
+        }
+        writeln!(out, "{}", if header.is_noise { ", noise" } else { "" })?;
+    }
+    let more = route.uncompared_headers.len().saturating_sub(HEADERS_SHOWN);
+    if more > 0 {
+        writeln!(out, "  … and {more} more headers, see the JSON")?;
+    }
+    if route.headers_left_out > 0 {
+        writeln!(out, "  no room for {} differences in other headers", route.headers_left_out)?;
     }
     Ok(())
 }

@@ -13,10 +13,11 @@ use std::time::{Duration, SystemTime};
 
 use super::confidence::{self, Alpha, Interval};
 use super::fields::Example;
+use super::headers::Header;
 use super::paired::{LEVELS, PLACES, Place};
 use super::summary::{
-    Errors, ExampleSummary, Excess, FieldSummary, Latency, LeftOut, Mismatches, Quantile,
-    RouteSummary, Scope, SuggestedIgnore, Summary, Thresholds,
+    Errors, ExampleSummary, Excess, FieldSummary, HeaderSummary, Latency, LeftOut, Mismatches,
+    Quantile, RouteSummary, Scope, SuggestedIgnore, Summary, Thresholds,
 };
 use super::{FieldSnapshot, Numbers, RouteSnapshot, Snapshot, float, share};
 use crate::exchange::Verdict;
@@ -152,6 +153,8 @@ fn route_summary(route: &RouteSnapshot, scope: Scope) -> RouteSummary {
         mirroring: route.mirroring.map(str::to_owned),
         scope,
         noise_pairs: route.noise_pairs,
+        uncompared_headers: header_summaries(route),
+        headers_left_out: route.headers.left_out,
         suggested_ignores: noise.map(|field| suggested(route, field)).collect(),
         fields,
     }
@@ -457,6 +460,25 @@ fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
         last_seen: field.seen.map(|(_, last)| rfc3339(last)),
         examples: field.examples.iter().map(|example| example_summary(example)).collect(),
     }
+}
+
+fn header_summaries(route: &RouteSnapshot) -> Vec<HeaderSummary> {
+    // Those that agree without content have headers, too.
+    let pairs = route.numbers.compared + route.numbers.without_content;
+    let told = route.headers.worst_first(pairs, route.noise_pairs);
+    let summary = |header: &Header| HeaderSummary {
+        name: header.what.name.to_string(),
+        change: header.what.change.name().to_owned(),
+        pairs,
+        raw: header.raw,
+        share: share(header.raw, pairs),
+        noise: header.noise,
+        noise_pairs: route.noise_pairs,
+        is_noise: header.is_noise(pairs, route.noise_pairs),
+        first_seen: header.seen.map(|(first, _)| rfc3339(first)),
+        last_seen: header.seen.map(|(_, last)| rfc3339(last)),
+    };
+    told.into_iter().map(summary).collect()
 }
 
 fn example_summary(example: &Example) -> ExampleSummary {

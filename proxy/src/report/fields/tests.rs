@@ -113,6 +113,11 @@ fn texts_are_cut_at_a_whole_character() {
 #[test]
 fn a_pair_that_differs_somewhere_unknown_differs() {
     let (mut fields, mut room) = (Fields::default(), Room::new(1 << 20));
-    fields.record(&Differences { found: Vec::new(), more: true }, 1, NOW, &mut room);
+    fields.record(
+        &Differences { found: Vec::new(), more: true, ..Differences::default() },
+        1,
+        NOW,
+        &mut room,
+    );
     assert_eq!(fields.net_pairs(1), 1);
 }

@@ -9,7 +9,7 @@ use crate::report::{Pair, Report, summarize};
 /// The summary of one pair that differs.
 fn summary(route: &str, found: Difference) -> Summary {
     let mut report = Report::default();
-    let differences = Differences { found: vec![found], more: false };
+    let differences = Differences { found: vec![found], more: false, ..Differences::default() };
     let latency = Duration::from_millis(3);
     let pair = Pair {
         baseline: (Some(latency), false),

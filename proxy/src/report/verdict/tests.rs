@@ -234,6 +234,7 @@ fn route(name: &str, rank: u64, numbers: Numbers) -> RouteSnapshot {
         mirroring: None,
         numbers,
         fields: Vec::new(),
+        headers: crate::report::headers::Headers::default(),
         noise_pairs: 0,
     }
 }
