@@ -193,7 +193,8 @@ impl Candidate {
         let [baseline, candidate] =
             [ours, theirs].map(|(it, failed)| (it.map(Duration::from_secs_f64), failed));
         let differences = Some(&differences).filter(|_| !censored);
-        let pair = Pair { baseline, candidate, censored, content: true, differences };
+        let pair =
+            Pair { baseline, candidate, censored, content: true, differences, request: "GET /a/7" };
         told.report.record(route, &pair, SystemTime::UNIX_EPOCH + Duration::from_secs_f64(now));
     }
 
@@ -304,6 +305,7 @@ fn how_long_things_take() {
                 censored: false,
                 content: true,
                 differences: Some(&differences),
+                request: "GET /a/7",
             };
             report.record(&routes[index as usize % routes.len()], &pair, SystemTime::UNIX_EPOCH);
         }
@@ -324,6 +326,7 @@ fn how_long_things_take() {
             censored: false,
             content: true,
             differences: Some(&differences),
+            request: "GET /a/7",
         };
         report.record(route, &pair, SystemTime::UNIX_EPOCH);
     }

@@ -111,6 +111,14 @@ impl Control {
         self.guardrail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A trip or an event, without the requests of examples for whoever may not see values.
+    fn shown(&self, mut event: Value, headers: &HeaderMap) -> Value {
+        if self.refusal(headers).is_some() {
+            event::withhold_requests(&mut event);
+        }
+        event
+    }
+
     fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
         let token = self.token.as_ref()?;
         (!token.allows(headers)).then(|| {
@@ -234,7 +242,7 @@ struct Status {
     unused_rules: Vec<Value>,
 }
 
-async fn status(Shared(control): Shared<Control>) -> Response {
+async fn status(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
     let now = control.guardrail().snapshot();
     let warmup = warmup(&now);
     let (time, reason) = now.last_abort.unzip();
@@ -250,7 +258,7 @@ async fn status(Shared(control): Shared<Control>) -> Response {
         cooldown_seconds: seconds(now.config.cooldown),
         cooldown_remaining_seconds: remaining(now.state),
         warmup_remaining_seconds: warmup,
-        last_trip: now.last_trip.as_ref().map(event::trip),
+        last_trip: now.last_trip.as_ref().map(|it| control.shown(event::trip(it), &headers)),
         evidence: evidence(&now.evidence),
         routes: now.routes.iter().map(route).collect(),
         unused_rules: (control.unused_rules)().iter().map(unused).collect(),
@@ -302,8 +310,9 @@ fn warmup(now: &Snapshot) -> Option<Number> {
     (!left.is_zero()).then(|| seconds(left))
 }
 
-async fn events(Shared(control): Shared<Control>) -> Response {
-    Json(json!({"events": (control.events)()})).into_response()
+async fn events(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
+    let events = (control.events)().into_iter().map(|event| control.shown(event, &headers));
+    Json(json!({"events": events.collect::<Vec<_>>()})).into_response()
 }
 
 /// Seconds as a JSON number, whole where they are.

@@ -22,7 +22,7 @@ pub mod text;
 pub mod verdict;
 
 use crate::compare::Differences;
-use fields::{Field, Fields, Room};
+use fields::{Field, Fields, Occasion, Room};
 use headers::Headers;
 use latency::Latencies;
 use paired::{Paired, Places, Scores};
@@ -50,6 +50,8 @@ pub struct Pair<'a> {
     pub content: bool,
     /// What differs; `None` when the answers were not compared (there was none, or no room).
     pub differences: Option<&'a Differences>,
+    /// Method, path and query, bounded, without secrets: for examples.
+    pub request: &'a str,
 }
 
 /// What is known of all routes.
@@ -184,7 +186,8 @@ impl Report {
         let (route, room) = self.route(route);
         let (scores, differs) = route.record(pair, &allowed);
         if let (Some(differences), true) = (pair.differences, differs) {
-            route.fields.record(differences, route.numbers.compared, now, room);
+            let occasion = Occasion { at: now, request: pair.request };
+            route.fields.record(differences, route.numbers.compared, occasion, room);
         }
         if let Some(differences) = pair.differences {
             route.headers.record(&differences.uncompared, now, room);

@@ -28,7 +28,7 @@ pub struct Summary {
 }
 
 /// Stands for a value that is not for everybody.
-const WITHHELD: &str = "withheld: needs the token";
+pub const WITHHELD: &str = "withheld: needs the token";
 
 impl Summary {
     /// The same without the values of examples, which are parts of answers to somebody.
@@ -36,7 +36,8 @@ impl Summary {
     pub fn without_values(mut self) -> Self {
         let fields = self.routes.iter_mut().flat_map(|route| &mut route.fields);
         for example in fields.chain(&mut self.worst_fields).flat_map(|field| &mut field.examples) {
-            for value in [&mut example.baseline, &mut example.candidate].into_iter().flatten() {
+            let ExampleSummary { baseline, candidate, request, .. } = example;
+            for value in [baseline, candidate, request].into_iter().flatten() {
                 WITHHELD.clone_into(value);
             }
         }
@@ -290,6 +291,12 @@ pub struct ExampleSummary {
     pub candidate: Option<String>,
     /// When, RFC 3339.
     pub seen: String,
+    /// The route's label.
+    #[serde(default)]
+    pub route: String,
+    /// Method, path and query, bounded, without secrets.
+    #[serde(default)]
+    pub request: Option<String>,
 }
 
 /// A field that differs by itself, with the evidence.

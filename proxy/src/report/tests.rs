@@ -36,6 +36,7 @@ fn pair(differences: Option<&Differences>) -> Pair<'_> {
         censored: false,
         content: true,
         differences,
+        request: "GET /a/7",
     }
 }
 
@@ -80,6 +81,7 @@ fn failures_count_by_who_failed() {
             censored: false,
             content: true,
             differences: None,
+            request: "GET /a/7",
         };
         report.record(&label("GET /a"), &pair, NOW);
     }
@@ -254,7 +256,7 @@ proptest! {
                 candidate: ((!failed).then_some(LATENCY), *failed),
                 censored: false,
                 content: true,
-                differences: (!failed).then_some(differences),
+                differences: (!failed).then_some(differences), request: "GET /a/7"
             };
             report.record(&route, &pair, NOW);
             if *noise {

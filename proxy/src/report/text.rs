@@ -206,9 +206,13 @@ fn field(out: &mut Formatter<'_>, field: &FieldSummary) -> Result {
         write!(out, ", noise")?;
     }
     writeln!(out)?;
-    for ExampleSummary { place, baseline, candidate, .. } in &field.examples {
+    for ExampleSummary { place, baseline, candidate, request, seen, .. } in &field.examples {
         let side = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), plain);
-        writeln!(out, "    {}: {} -> {}", plain(place), side(baseline), side(candidate))?;
+        write!(out, "    {}: {} -> {}", plain(place), side(baseline), side(candidate))?;
+        if let Some(request) = request {
+            write!(out, " in {}", plain(request))?;
+        }
+        writeln!(out, " at {}", plain(seen))?;
     }
     Ok(())
 }

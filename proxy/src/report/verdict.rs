@@ -458,7 +458,7 @@ fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
         is_noise: found.is_noise,
         first_seen: field.seen.map(|(first, _)| rfc3339(first)),
         last_seen: field.seen.map(|(_, last)| rfc3339(last)),
-        examples: field.examples.iter().map(|example| example_summary(example)).collect(),
+        examples: field.examples.iter().map(|example| example_summary(route, example)).collect(),
     }
 }
 
@@ -481,13 +481,15 @@ fn header_summaries(route: &RouteSnapshot) -> Vec<HeaderSummary> {
     told.into_iter().map(summary).collect()
 }
 
-fn example_summary(example: &Example) -> ExampleSummary {
+fn example_summary(route: &RouteSnapshot, example: &Example) -> ExampleSummary {
     ExampleSummary {
         place: example.place.clone(),
         kind: example.kind.name().to_owned(),
         baseline: example.baseline.clone(),
         candidate: example.candidate.clone(),
         seen: rfc3339(example.seen),
+        route: route.route.to_string(),
+        request: Some(example.request.clone()),
     }
 }
 

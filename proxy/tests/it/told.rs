@@ -1,6 +1,7 @@
 //! What report and trips tell: headers that are not compared, examples with their request, rules that
 //! were suggested or never applied.
 
+mod examples;
 mod headers;
 
 use proxy::config::Config;

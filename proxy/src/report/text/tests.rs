@@ -17,6 +17,7 @@ fn summary(route: &str, found: Difference) -> Summary {
         censored: false,
         content: true,
         differences: Some(&differences),
+        request: "GET /a/7",
     };
     let route: Arc<str> = route.into();
     report.record(&route, &pair, SystemTime::UNIX_EPOCH);
