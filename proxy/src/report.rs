@@ -17,6 +17,7 @@ pub mod latency;
 pub mod noise;
 pub mod paired;
 mod repeats;
+mod suggested;
 pub mod summary;
 pub mod text;
 pub mod verdict;

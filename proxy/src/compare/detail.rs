@@ -8,7 +8,7 @@ use super::json::{Kind as Node, make_room};
 use super::lenient;
 use super::number;
 use super::policy::Rules;
-use super::rules::MaskAs;
+use super::rules::{Classes, MaskAs};
 use super::show::{self, MASK, Step};
 use super::traits::Traits;
 use super::{Grant, Obstacle};
@@ -296,7 +296,10 @@ impl<'w, 'a> Walk<'w, 'a> {
         match (kind, a, b) {
             (Kind::Type, _, Some(b)) => Traits::of_type(&theirs.tape, b),
             (Kind::Value, Some(a), Some(b)) if mark.mask.is_none() => {
-                Traits::of_values((&ours.tape, a), (&theirs.tape, b))
+                let traits = Traits::of_values((&ours.tape, a), (&theirs.tape, b));
+                // The place that is told may be that of what holds it.
+                let classes = if mark.hidden { Classes::default() } else { traits.classes };
+                Traits { classes, ..traits }
             }
             (Kind::Missing, ..) if matches!(at, At::Index(_)) && self.emptied => {
                 Traits::known("the list is empty")

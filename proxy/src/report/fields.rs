@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::noise;
 use super::repeats::{Last, Stream};
+use crate::compare::rules::Classes;
 use crate::compare::{Difference, Differences, Kind, Risk};
 
 /// Fields kept for a route.
@@ -108,6 +109,8 @@ pub struct Field {
     /// Pairs with a status of another class, of the baseline's or the candidate's failures none.
     other_class: u64,
     kinds: u32,
+    /// Classes that the values of both sides were all of.
+    pub classes: Classes,
 }
 
 impl Field {
@@ -124,6 +127,7 @@ impl Field {
             examples: Vec::new(),
             other_class: 0,
             kinds: 0,
+            classes: Classes::ALL,
         }
     }
 
@@ -153,6 +157,11 @@ impl Field {
         } else {
             room.examples_left_out += 1;
         }
+    }
+
+    /// What is wrong here; `None` for what found no room.
+    pub fn kind(&self) -> Option<Kind> {
+        self.kind
     }
 
     /// What is wrong here, in the order of [`Kind::ALL`].
@@ -269,6 +278,7 @@ impl Fields {
             if first {
                 set.push(index);
             }
+            field.classes = field.classes.and(difference.traits.classes);
             touch(field, difference, first, room);
         }
         // They differ, and nobody says where.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::Unused;
 use crate::exchange::Verdict;
 
 /// The whole report.
@@ -25,6 +26,30 @@ pub struct Summary {
     pub routes: Vec<RouteSummary>,
     /// What found no room.
     pub left_out: LeftOut,
+    /// Rules of the comparison that never applied.
+    #[serde(default)]
+    pub unused_rules: Vec<UnusedRule>,
+}
+
+/// A rule that never selected anything, which is likely a typing error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnusedRule {
+    /// As it was written.
+    pub rule: String,
+    /// Where.
+    pub place: String,
+    /// The label of the route that it is for; `None` for all.
+    pub route: Option<String>,
+    /// Pairs that were looked at in detail where it holds.
+    pub pairs: u64,
+}
+
+impl From<&Unused> for UnusedRule {
+    fn from(unused: &Unused) -> Self {
+        let Unused { text, place, route, pairs } = unused.clone();
+        Self { rule: text, place, route, pairs }
+    }
 }
 
 /// Stands for a value that is not for everybody.
@@ -207,8 +232,11 @@ pub struct RouteSummary {
     /// Differences in such headers that found no room.
     #[serde(default)]
     pub headers_left_out: u64,
-    /// Fields that differ by themselves, worth a rule that ignores them.
+    /// Fields that differ by themselves, worth a rule.
     pub suggested_ignores: Vec<SuggestedIgnore>,
+    /// All rules of these, as they may stand in the file that `MIRROR_CONFIG` names.
+    #[serde(default)]
+    pub suggested_rules: Option<String>,
 }
 
 /// A response header that differs and is not compared; never what it says.
@@ -305,6 +333,15 @@ pub struct ExampleSummary {
 pub struct SuggestedIgnore {
     /// The field.
     pub path: String,
+    /// The rule that hides least, for a table of the rules' file.
+    #[serde(default)]
+    pub rule: String,
+    /// What it hides by its nature.
+    #[serde(default)]
+    pub hides: String,
+    /// What differs on this route, is no noise, and would be hidden too.
+    #[serde(default)]
+    pub also_hides: Vec<String>,
     /// Pairs that differ here,
     pub raw: u64,
     /// out of so many.

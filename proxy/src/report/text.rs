@@ -7,7 +7,7 @@ use std::fmt::{Display, Formatter, Result};
 
 use super::summary::{
     ExampleSummary, Excess, FieldSummary, HeaderSummary, Mismatches, Quantile, RouteSummary, Scope,
-    Summary,
+    Summary, UnusedRule,
 };
 use crate::exchange::Verdict;
 
@@ -52,6 +52,9 @@ fn whole(out: &mut Formatter<'_>, summary: &Summary) -> Result {
             left_out.differences, left_out.examples
         )?;
     }
+    for UnusedRule { rule, place, pairs, .. } in &summary.unused_rules {
+        writeln!(out, "rule never applied in {pairs} pairs: {} ({})", plain(rule), plain(place))?;
+    }
     writeln!(out, "\n{}", plain(&summary.method))
 }
 
@@ -68,6 +71,11 @@ fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary)
         writeln!(out, "  … and {more} more fields, see the JSON")?;
     }
     headers(out, route)?;
+    suggested(out, route)
+}
+
+/// Rules worth having, and what they hide.
+fn suggested(out: &mut Formatter<'_>, route: &RouteSummary) -> Result {
     for ignore in &route.suggested_ignores {
         writeln!(
             out,
@@ -78,6 +86,15 @@ fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary)
             ignore.noise,
             ignore.noise_pairs
         )?;
+        writeln!(out, "    hides {}", plain(&ignore.hides))?;
+        for also in &ignore.also_hides {
+            writeln!(out, "    would also hide {}", plain(also))?;
+        }
+    }
+    let Some(rules) = &route.suggested_rules else { return Ok(()) };
+    writeln!(out, "  rules for that, for the file of MIRROR_CONFIG:")?;
+    for line in rules.lines() {
+        writeln!(out, "    {}", plain(line))?;
     }
     Ok(())
 }

@@ -15,9 +15,10 @@ use super::confidence::{self, Alpha, Interval};
 use super::fields::Example;
 use super::headers::Header;
 use super::paired::{LEVELS, PLACES, Place};
+use super::suggested::suggestions;
 use super::summary::{
     Errors, ExampleSummary, Excess, FieldSummary, HeaderSummary, Latency, LeftOut, Mismatches,
-    Quantile, RouteSummary, Scope, SuggestedIgnore, Summary, Thresholds,
+    Quantile, RouteSummary, Scope, Summary, Thresholds,
 };
 use super::{FieldSnapshot, Numbers, RouteSnapshot, Snapshot, float, share};
 use crate::exchange::Verdict;
@@ -94,6 +95,7 @@ pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
             latency_ratio: allowed.latency_ratio,
             latency_floor_seconds: allowed.latency_floor.as_secs_f64(),
         },
+        unused_rules: Vec::new(),
         worst_fields: worst(&routes),
         routes,
         left_out: LeftOut {
@@ -147,7 +149,7 @@ fn overall(
 fn route_summary(route: &RouteSnapshot, scope: Scope) -> RouteSummary {
     let mut fields: Vec<_> = route.fields.iter().map(|field| field_summary(route, field)).collect();
     fields.sort_by(worse_first);
-    let noise = route.fields.iter().filter(|field| field.is_noise);
+    let (suggested_ignores, suggested_rules) = suggestions(route);
     RouteSummary {
         route: route.route.to_string(),
         mirroring: route.mirroring.map(str::to_owned),
@@ -155,7 +157,8 @@ fn route_summary(route: &RouteSnapshot, scope: Scope) -> RouteSummary {
         noise_pairs: route.noise_pairs,
         uncompared_headers: header_summaries(route),
         headers_left_out: route.headers.left_out,
-        suggested_ignores: noise.map(|field| suggested(route, field)).collect(),
+        suggested_ignores,
+        suggested_rules,
         fields,
     }
 }
@@ -490,16 +493,6 @@ fn example_summary(route: &RouteSnapshot, example: &Example) -> ExampleSummary {
         seen: rfc3339(example.seen),
         route: route.route.to_string(),
         request: Some(example.request.clone()),
-    }
-}
-
-fn suggested(route: &RouteSnapshot, found: &FieldSnapshot) -> SuggestedIgnore {
-    SuggestedIgnore {
-        path: found.field.name.to_string(),
-        raw: found.field.raw,
-        pairs: route.numbers.compared,
-        noise: found.field.noise,
-        noise_pairs: route.noise_pairs,
     }
 }
 

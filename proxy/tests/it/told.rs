@@ -3,6 +3,7 @@
 
 mod examples;
 mod headers;
+mod suggested;
 
 use proxy::config::Config;
 use serde_json::Value;
