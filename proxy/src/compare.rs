@@ -14,6 +14,7 @@ mod decode;
 mod detail;
 mod difference;
 mod header;
+mod ids;
 mod json;
 mod lenient;
 mod lex;

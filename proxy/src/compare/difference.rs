@@ -93,7 +93,8 @@ pub struct Difference {
     /// Where: a normalized JSON path (RFC 9535, section 2.7), or `status`, `body`, or
     /// `header NAME`.
     pub place: String,
-    /// The same with `[*]` for every array index, so that the places of a list are one field.
+    /// The same with `[*]` for every array index and for keys that are ids, so that the places of a list
+    /// or a map are one field.
     pub field: String,
     /// What is wrong there.
     pub kind: Kind,

@@ -3,8 +3,10 @@
 //! Labels, paths and values come from outside: whatever could move a terminal's cursor, change its
 //! colours or turn the direction of the text is shown as an escape.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
 
+use super::fields::OTHER;
 use super::summary::{
     ExampleSummary, Excess, FieldSummary, HeaderSummary, Mismatches, Quantile, RouteSummary, Scope,
     Summary, UnusedRule,
@@ -66,10 +68,7 @@ fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary)
     for field in route.fields.iter().take(FIELDS_SHOWN) {
         self::field(out, field)?;
     }
-    let more = route.fields.len().saturating_sub(FIELDS_SHOWN);
-    if more > 0 {
-        writeln!(out, "  … and {more} more fields, see the JSON")?;
-    }
+    more_fields(out, &route.fields)?;
     headers(out, route)?;
     suggested(out, route)
 }
@@ -95,6 +94,20 @@ fn suggested(out: &mut Formatter<'_>, route: &RouteSummary) -> Result {
     writeln!(out, "  rules for that, for the file of MIRROR_CONFIG:")?;
     for line in rules.lines() {
         writeln!(out, "    {}", plain(line))?;
+    }
+    Ok(())
+}
+
+/// How many fields are not shown. Each counts once, in however many kinds it differs; of those that found
+/// no room nobody knows how many they are.
+fn more_fields(out: &mut Formatter<'_>, fields: &[FieldSummary]) -> Result {
+    let (shown, rest) = fields.split_at(fields.len().min(FIELDS_SHOWN));
+    let mut names: BTreeSet<_> = rest.iter().map(|field| field.field.as_str()).collect();
+    names.retain(|name| !shown.iter().any(|field| field.field == *name));
+    let others = if names.remove(OTHER) { ", and others that found no room" } else { "" };
+    let more = names.len();
+    if more > 0 || !others.is_empty() {
+        writeln!(out, "  … and {more} more fields{others}, see the JSON")?;
     }
     Ok(())
 }

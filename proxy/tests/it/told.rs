@@ -3,6 +3,7 @@
 
 mod examples;
 mod headers;
+mod ids;
 mod suggested;
 
 use proxy::config::Config;

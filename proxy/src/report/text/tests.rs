@@ -80,3 +80,19 @@ fn nothing_from_outside_reaches_the_terminal_unescaped() {
     assert!(text.chars().all(|c| c == '\n' || !is_active(c)), "{text}");
     assert!(text.contains("GET /\\u{1b}[2J\\u{d}\\u{7}"), "{text}");
 }
+
+#[test]
+fn what_is_not_shown_is_counted_by_field_and_not_by_kind() {
+    let mut summary = summary("GET /a", difference());
+    let route = &mut summary.routes[0];
+    let field = route.fields.remove(0);
+    let named = |name: &str| FieldSummary { field: name.to_owned(), ..field.clone() };
+    route.fields = (0..12).map(|index| named(&format!("$.f{index}"))).collect();
+    // Of another kind each, one shown and one not.
+    route.fields.extend([named("$.f0"), named("$.f11")]);
+    let text = |summary: &Summary| Text { summary, route: None }.to_string();
+    assert!(text(&summary).contains("… and 2 more fields, see the JSON"), "{}", text(&summary));
+    summary.routes[0].fields.push(named(OTHER));
+    let text = text(&summary);
+    assert!(text.contains("… and 2 more fields, and others that found no room, see"), "{text}");
+}
