@@ -9,10 +9,12 @@ use crate::compare::Rules;
 /// Longest text, in bytes.
 const TEXT_MAX: usize = 256;
 const METHOD_MAX: usize = 16;
+const DIGITS_MAX: usize = 8;
 const MASK: &str = "***";
 
-/// Method, path and query of a request. Values of parameters whose names are hidden in bodies are hidden
-/// here too, as are addresses, telephone numbers, tokens, and what cannot be printed.
+/// Method, path and query of a request. Of parameters only numbers, UUIDs, `true` and `false` are shown, and
+/// those not under names that are hidden in bodies; of the path no addresses, telephone numbers and what
+/// cannot be printed.
 pub fn shown(method: &Method, uri: &Uri, rules: &Rules) -> String {
     let mut text = cut(method.as_str(), METHOD_MAX).to_owned();
     text.push(' ');
@@ -43,7 +45,15 @@ fn parameter(text: &mut String, part: &str, rules: &Rules) {
     text.push_str(if is_private(name) { MASK } else { name });
     let Some(value) = value else { return };
     text.push('=');
-    text.push_str(if hides(rules, name) || is_private(value) { MASK } else { value });
+    text.push_str(if is_harmless(value) && !hides(rules, name) { value } else { MASK });
+}
+
+/// Whether a value can be nobody's words: a number that is not long enough for a card or a telephone, a
+/// UUID, yes or no. What people search for is theirs, and trips are posted to others.
+fn is_harmless(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let is_number = (1..=DIGITS_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit);
+    is_number || is_uuid(bytes) || matches!(value, "true" | "false")
 }
 
 /// Whether what has this name is hidden in bodies: `user[password]` is named by its last part.
@@ -74,7 +84,7 @@ mod tests {
     #[test]
     fn a_request_is_shown_without_secrets_and_personal_data() {
         for (target, expected) in [
-            ("/a/7?q=ssd&page=2", "GET /a/7?q=ssd&page=2"),
+            ("/a/7?q=ssd&page=2", "GET /a/7?q=***&page=2"),
             ("/", "GET /"),
             ("/u/alice@example.com", "GET /u/***"),
             ("/reset/token/abc", "GET /reset/token/***"),
