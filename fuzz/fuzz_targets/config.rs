@@ -262,6 +262,7 @@ fn thresholds(config: &guardrail::Config) {
             candidate_latency: Some(DAY),
             candidate_failed: false,
             client_left: false,
+            request: "GET /",
         };
         guardrail.observe(&pair, now);
     }

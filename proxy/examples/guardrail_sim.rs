@@ -291,6 +291,7 @@ impl Rules {
             candidate_latency: answered.then(|| millis(candidate)),
             candidate_failed: theirs,
             client_left,
+            request: "GET /",
         };
         let end = start + millis(baseline.max(candidate)).as_nanos() as u64;
         self.ending.push(Reverse((end, dice.pair)));
@@ -441,6 +442,7 @@ fn cost(seed: u64) -> (f64, f64) {
                     candidate_latency: Some(millis(*candidate)),
                     candidate_failed: false,
                     client_left: false,
+                    request: "GET /",
                 };
                 assert_eq!(guardrail.observe(&observation, now), None, "twins");
             }

@@ -193,7 +193,8 @@ impl Candidate {
         let [baseline, candidate] =
             [ours, theirs].map(|(it, failed)| (it.map(Duration::from_secs_f64), failed));
         let differences = Some(&differences).filter(|_| !censored);
-        let pair = Pair { baseline, candidate, censored, content: true, differences };
+        let pair =
+            Pair { baseline, candidate, censored, content: true, differences, request: "GET /a/7" };
         told.report.record(route, &pair, SystemTime::UNIX_EPOCH + Duration::from_secs_f64(now));
     }
 
@@ -252,7 +253,7 @@ fn differing(fields: &[&str]) -> Differences {
         candidate: Some("2".to_owned()),
         traits: Traits::default(),
     });
-    Differences { found: found.collect(), more: false }
+    Differences { found: found.collect(), more: false, ..Differences::default() }
 }
 
 fn main() {
@@ -304,6 +305,7 @@ fn how_long_things_take() {
                 censored: false,
                 content: true,
                 differences: Some(&differences),
+                request: "GET /a/7",
             };
             report.record(&routes[index as usize % routes.len()], &pair, SystemTime::UNIX_EPOCH);
         }
@@ -324,6 +326,7 @@ fn how_long_things_take() {
             censored: false,
             content: true,
             differences: Some(&differences),
+            request: "GET /a/7",
         };
         report.record(route, &pair, SystemTime::UNIX_EPOCH);
     }

@@ -1,5 +1,7 @@
 //! The composition root: a checked configuration in, a running proxy out.
 
+mod unused;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
@@ -52,9 +54,6 @@ use crate::upstream::{Dns, Target, Trust, Upstream};
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// How often it is looked for rules that never applied, and after how many pairs that says something.
-const UNUSED_EVERY: Duration = Duration::from_secs(30);
-const UNUSED_PAIRS: u64 = 64;
 /// How often the same failure is logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
@@ -317,30 +316,8 @@ fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sy
     Arc::new(move || mirror.policy().unused())
 }
 
-/// Says once of each rule that it never applied, when so many pairs were looked at that it should
-/// have: the names in it are likely misspelt.
-async fn tell_unused(mirror: Arc<Mirror>) {
-    let mut told: Vec<Unused> = Vec::new();
-    loop {
-        tokio::time::sleep(UNUSED_EVERY).await;
-        let unused = mirror.policy().unused();
-        let same =
-            |a: &Unused, b: &Unused| (&a.text, &a.place, &a.route) == (&b.text, &b.place, &b.route);
-        // Rules that are gone may come back, and are told of again then.
-        told.retain(|known| unused.iter().any(|rule| same(rule, known)));
-        for rule in unused.into_iter().filter(|rule| rule.pairs >= UNUSED_PAIRS) {
-            if !told.iter().any(|known| same(&rule, known)) {
-                let (place, pairs) = (&rule.place, rule.pairs);
-                let route = rule.route.as_deref().unwrap_or("all");
-                warn!(rule = rule.text, place, route, pairs, "rule never applied");
-                told.push(rule);
-            }
-        }
-    }
-}
-
 async fn upkeep(metrics: Arc<Metrics>, mirror: Arc<Mirror>) {
-    tokio::join!(tell_unused(mirror), drain_histograms(metrics));
+    tokio::join!(unused::tell(mirror), drain_histograms(metrics));
 }
 
 async fn drain_histograms(metrics: Arc<Metrics>) {

@@ -14,6 +14,7 @@ mod decode;
 mod detail;
 mod difference;
 mod header;
+mod ids;
 mod json;
 mod lenient;
 mod lex;
@@ -32,7 +33,7 @@ mod tolerance;
 mod traits;
 mod walk;
 
-pub use difference::{Difference, Differences, Kind, Risk};
+pub use difference::{Change, Difference, Differences, Kind, Risk, Uncompared};
 pub use header::{Headers, Origin};
 pub use policy::{Policy, RouteRules, Rules, Unused};
 pub use traits::Traits;
@@ -174,7 +175,7 @@ impl Looked {
     /// Matched if nothing is found, else mismatched.
     fn found(found: Vec<Difference>, more: bool) -> Self {
         let verdict = if found.is_empty() { Verdict::Matched } else { Verdict::Mismatched };
-        Self { verdict, differences: Differences { found, more } }
+        Self { verdict, differences: Differences { found, more, ..Differences::default() } }
     }
 }
 
@@ -204,6 +205,20 @@ pub fn look_closer(
     detail: bool,
     limits: &mut Limits<'_>,
 ) -> Looked {
+    let mut looked = at_first(ours, theirs, rules, detail, limits);
+    if ours.status == theirs.status {
+        looked.differences.uncompared = uncompared_headers(ours, theirs, rules);
+    }
+    looked
+}
+
+fn at_first(
+    ours: &Side<'_>,
+    theirs: &Side<'_>,
+    rules: &Rules,
+    detail: bool,
+    limits: &mut Limits<'_>,
+) -> Looked {
     if !detail && known(ours, theirs, rules).is_none() {
         let quick = by_body(ours, theirs, rules, limits);
         if quick != Quick::Different {
@@ -211,6 +226,17 @@ pub fn look_closer(
         }
     }
     look(ours, theirs, rules, limits)
+}
+
+/// Which response headers differ that are not compared.
+pub fn uncompared_headers(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> Vec<Uncompared> {
+    let same_bodies = match (ours.body, theirs.body) {
+        (Body::Whole(a), Body::Whole(b)) => a == b,
+        (Body::Hashed { hash: a, .. }, Body::Hashed { hash: b, .. }) => a == b,
+        _ => false,
+    };
+    let both = ours.headers.zip(theirs.headers);
+    both.map(|(a, b)| rules.headers.uncompared(a, b, same_bodies)).unwrap_or_default()
 }
 
 /// What is known before a look into the bodies. Where the status differs, or a header that is

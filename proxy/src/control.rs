@@ -20,6 +20,7 @@ use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, Snapshot, State, Transition};
 use crate::mirror::event;
 use crate::report::Summary;
+use crate::report::summary::UnusedRule;
 use crate::report::text::Text;
 
 /// The format of `/metrics`.
@@ -111,6 +112,14 @@ impl Control {
         self.guardrail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A trip or an event, without the requests of examples for whoever may not see values.
+    fn shown(&self, mut event: Value, headers: &HeaderMap) -> Value {
+        if self.refusal(headers).is_some() {
+            event::withhold_requests(&mut event);
+        }
+        event
+    }
+
     fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
         let token = self.token.as_ref()?;
         (!token.allows(headers)).then(|| {
@@ -163,32 +172,18 @@ async fn beside_traffic(answer: impl FnOnce() -> Response + Send + 'static) -> R
     answer.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// The report, and the rules that never applied.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReportAnswer {
-    #[serde(flatten)]
-    summary: Summary,
-    unused_rules: Vec<Value>,
-}
-
 async fn report(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
     let as_text = wants_text(&headers);
     let with_values = control.refusal(&headers).is_none();
     beside_traffic(move || {
         let summary = control.report.summary();
-        let summary = if with_values { summary } else { summary.without_values() };
-        let unused_rules = (control.unused_rules)();
+        let mut summary = if with_values { summary } else { summary.without_values() };
+        summary.unused_rules = (control.unused_rules)().iter().map(UnusedRule::from).collect();
         let mut response = if as_text {
-            let mut text = Text { summary: &summary, route: None }.to_string();
-            for rule in &unused_rules {
-                let Unused { text: rule, place, pairs, .. } = rule;
-                text += &format!("rule never applied in {pairs} pairs: {rule} ({place})\n");
-            }
+            let text = Text { summary: &summary, route: None }.to_string();
             ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response()
         } else {
-            let unused_rules = unused_rules.iter().map(unused).collect();
-            Json(ReportAnswer { summary, unused_rules }).into_response()
+            Json(summary).into_response()
         };
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         response
@@ -231,10 +226,10 @@ struct Status {
     last_trip: Option<Value>,
     evidence: Value,
     routes: Vec<Value>,
-    unused_rules: Vec<Value>,
+    unused_rules: Vec<UnusedRule>,
 }
 
-async fn status(Shared(control): Shared<Control>) -> Response {
+async fn status(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
     let now = control.guardrail().snapshot();
     let warmup = warmup(&now);
     let (time, reason) = now.last_abort.unzip();
@@ -250,21 +245,12 @@ async fn status(Shared(control): Shared<Control>) -> Response {
         cooldown_seconds: seconds(now.config.cooldown),
         cooldown_remaining_seconds: remaining(now.state),
         warmup_remaining_seconds: warmup,
-        last_trip: now.last_trip.as_ref().map(event::trip),
+        last_trip: now.last_trip.as_ref().map(|it| control.shown(event::trip(it), &headers)),
         evidence: evidence(&now.evidence),
         routes: now.routes.iter().map(route).collect(),
-        unused_rules: (control.unused_rules)().iter().map(unused).collect(),
+        unused_rules: (control.unused_rules)().iter().map(UnusedRule::from).collect(),
     })
     .into_response()
-}
-
-fn unused(rule: &Unused) -> Value {
-    json!({
-        "rule": rule.text,
-        "place": rule.place,
-        "route": rule.route,
-        "pairs": rule.pairs,
-    })
 }
 
 fn remaining(state: State) -> Option<Number> {
@@ -302,8 +288,9 @@ fn warmup(now: &Snapshot) -> Option<Number> {
     (!left.is_zero()).then(|| seconds(left))
 }
 
-async fn events(Shared(control): Shared<Control>) -> Response {
-    Json(json!({"events": (control.events)()})).into_response()
+async fn events(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
+    let events = (control.events)().into_iter().map(|event| control.shown(event, &headers));
+    Json(json!({"events": events.collect::<Vec<_>>()})).into_response()
 }
 
 /// Seconds as a JSON number, whole where they are.

@@ -33,6 +33,7 @@ pub mod window;
 use detector::THRESHOLD;
 use evidence::Weighing;
 use gate::{Gate, Reading, Setter};
+use ledger::Example;
 use moments::Span;
 use probation::{Cooldown, Probation};
 use route::RouteState;
@@ -103,6 +104,8 @@ pub struct Observation<'a> {
     pub candidate_failed: bool,
     /// The client left before the baseline's answer; its latency is what it had taken by then.
     pub client_left: bool,
+    /// Method, path and query, bounded, without secrets: for examples.
+    pub request: &'a str,
 }
 
 impl Observation<'_> {
@@ -241,7 +244,12 @@ impl Guardrail {
         let (breach, allowed) = (run::breach(pair, &config), config.allowance());
         let (judged, length) = (pair.pair(), self.overall.length());
         let span = Span::of(&judged, now.at);
-        let scores = route.take(&judged, breach.as_ref(), &span, &allowed);
+        let example = run::is_worse(&judged, &config).then(|| Example {
+            pair: judged,
+            request: pair.request.to_owned(),
+            at: now.wall,
+        });
+        let scores = route.take(&judged, example, breach.as_ref(), &span, &allowed);
         let route_runs = route.run().trips(config.consecutive);
         self.run.record(breach.as_ref(), &judged, &span, length);
         self.overall.record(&scores, &span, &allowed);
@@ -288,12 +296,13 @@ impl Guardrail {
     }
 
     /// Takes in the fields in which the answers of a pair differ, `None` where they do not; the pair
-    /// was observed before.
+    /// was observed before. `request` is as in [`Observation`].
     pub fn compared(
         &mut self,
         route: &str,
         epoch: Epoch,
         differs: Option<&[&str]>,
+        request: &str,
         now: Moment,
     ) -> Option<Transition> {
         let factors = bets::mismatch_factors(differs.is_some(), &self.config.allowance())?;
@@ -304,7 +313,7 @@ impl Guardrail {
         if !state.is_on() || epoch.route != state.epoch() {
             return None;
         }
-        state.differing_mut().record(differs, now.wall);
+        state.differing_mut().record(differs, request, now.wall);
         state.multiply(&factors);
         self.overall.multiply(&factors);
         self.act(route, now)
@@ -336,10 +345,9 @@ impl Guardrail {
         } else {
             self.route(route).cooldown_after_trip(base, ramp, now.at)
         };
-        let allowed = self.config.clone();
         let differing = self.route(route).differing().clone();
         let ledger = self.route(route).ledger();
-        let examples = ledger.examples(|pair| run::is_worse(pair, &allowed));
+        let examples = ledger.examples();
         let (route, numbers) = (route.to_owned(), ledger.numbers());
         let (at, resumes) = (now.wall, now.wall + cooldown);
         let mut trip = Trip {

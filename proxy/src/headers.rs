@@ -49,6 +49,11 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     connection_tokens(headers).filter_map(|token| HeaderName::from_bytes(token).ok()).collect()
 }
 
+/// Whether `Connection` says that a header is of this connection alone.
+pub fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    connection_tokens(headers).any(|token| token.eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
 /// Byte by byte: one that is not ASCII in one of them must not hide the others.
 pub(crate) fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(CONNECTION).iter().flat_map(members).filter(|token| !token.is_empty())

@@ -518,7 +518,11 @@ mod tests {
                 candidate: None,
                 traits: crate::compare::Traits::default(),
             };
-            route.count_differences(&Differences { found: vec![difference; at + 1], more: false });
+            route.count_differences(&Differences {
+                found: vec![difference; at + 1],
+                more: false,
+                ..Differences::default()
+            });
         }
         let text = metrics.render(Gauges::default());
         for (labels, count) in [

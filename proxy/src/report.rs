@@ -12,16 +12,19 @@ use std::time::{Duration, SystemTime};
 pub mod blocks;
 pub mod confidence;
 pub mod fields;
+pub mod headers;
 pub mod latency;
 pub mod noise;
 pub mod paired;
 mod repeats;
+mod suggested;
 pub mod summary;
 pub mod text;
 pub mod verdict;
 
 use crate::compare::Differences;
-use fields::{Field, Fields, Room};
+use fields::{Field, Fields, Occasion, Room};
+use headers::Headers;
 use latency::Latencies;
 use paired::{Paired, Places, Scores};
 pub use summary::Summary;
@@ -48,6 +51,8 @@ pub struct Pair<'a> {
     pub content: bool,
     /// What differs; `None` when the answers were not compared (there was none, or no room).
     pub differences: Option<&'a Differences>,
+    /// Method, path and query, bounded, without secrets: for examples.
+    pub request: &'a str,
 }
 
 /// What is known of all routes.
@@ -70,6 +75,7 @@ struct Route {
     numbers: Numbers,
     places: Places,
     fields: Fields,
+    headers: Headers,
 }
 
 /// What verdicts rest on.
@@ -138,6 +144,8 @@ pub struct RouteSnapshot {
     pub numbers: Numbers,
     /// Where answers differ.
     pub fields: Vec<FieldSnapshot>,
+    /// Headers that differ and are not compared.
+    pub headers: Headers,
     /// Answers that were compared with those of a second baseline.
     pub noise_pairs: u64,
 }
@@ -179,7 +187,11 @@ impl Report {
         let (route, room) = self.route(route);
         let (scores, differs) = route.record(pair, &allowed);
         if let (Some(differences), true) = (pair.differences, differs) {
-            route.fields.record(differences, route.numbers.compared, now, room);
+            let occasion = Occasion { at: now, request: pair.request };
+            route.fields.record(differences, route.numbers.compared, occasion, room);
+        }
+        if let Some(differences) = pair.differences {
+            route.headers.record(&differences.uncompared, now, room);
         }
         self.paired.record(&scores);
     }
@@ -189,6 +201,7 @@ impl Report {
         self.since.get_or_insert(now);
         let (route, room) = self.route(route);
         route.fields.record_noise(None, noise, room);
+        route.headers.record_noise(&noise.uncompared, room);
     }
 
     /// As [`Self::record_noise`], where it is known what the candidate differs in on the same
@@ -204,6 +217,7 @@ impl Report {
         self.since.get_or_insert(now);
         let (route, room) = self.route(route);
         route.fields.record_noise(Some(raw), noise, room);
+        route.headers.record_noise(&noise.uncompared, room);
     }
 
     /// Whether enough answers of two baselines were compared on a route to tell what is noise there.
@@ -250,7 +264,7 @@ impl Report {
 
     /// What is known of a route.
     pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
-        let Route { rank, numbers, fields, .. } = self.routes.get(label)?;
+        let Route { rank, numbers, fields, headers, .. } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
         let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
@@ -269,6 +283,7 @@ impl Report {
                 ..numbers.clone()
             },
             fields: fields.all().map(field).collect(),
+            headers: headers.clone(),
             noise_pairs: samples.all,
         })
     }

@@ -2,7 +2,10 @@
 
 use http::Method;
 
+mod shown;
 pub mod table;
+
+pub use shown::shown;
 
 /// Labels besides `other`.
 pub const LABELS_MAX: usize = 100;

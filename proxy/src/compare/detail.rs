@@ -8,7 +8,7 @@ use super::json::{Kind as Node, make_room};
 use super::lenient;
 use super::number;
 use super::policy::Rules;
-use super::rules::MaskAs;
+use super::rules::{Classes, MaskAs};
 use super::show::{self, MASK, Step};
 use super::traits::Traits;
 use super::{Grant, Obstacle};
@@ -61,6 +61,8 @@ pub(super) enum Find {
 struct Crumb {
     parent: u32,
     step: At,
+    /// The container itself in both documents.
+    nodes: (u32, u32),
 }
 
 /// Where a value is in its container.
@@ -192,7 +194,8 @@ impl<'w, 'a> Walk<'w, 'a> {
                 make_room(&mut self.scratch.trail, &mut self.grant)?;
                 make_room(&mut self.scratch.due, &mut self.grant)?;
                 let crumb = index(self.scratch.trail.len());
-                self.scratch.trail.push(Crumb { parent, step: at });
+                let nodes = (index(a), index(b));
+                self.scratch.trail.push(Crumb { parent, step: at, nodes });
                 self.scratch.due.push(Due { a, b, crumb });
                 return Ok(());
             }
@@ -296,7 +299,10 @@ impl<'w, 'a> Walk<'w, 'a> {
         match (kind, a, b) {
             (Kind::Type, _, Some(b)) => Traits::of_type(&theirs.tape, b),
             (Kind::Value, Some(a), Some(b)) if mark.mask.is_none() => {
-                Traits::of_values((&ours.tape, a), (&theirs.tape, b))
+                let traits = Traits::of_values((&ours.tape, a), (&theirs.tape, b));
+                // The place that is told may be that of what holds it.
+                let classes = if mark.hidden { Classes::default() } else { traits.classes };
+                Traits { classes, ..traits }
             }
             (Kind::Missing, ..) if matches!(at, At::Index(_)) && self.emptied => {
                 Traits::known("the list is empty")
@@ -307,14 +313,14 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Where a container that is being compared is itself.
     pub(super) fn crumb(&self, crumb: u32) -> (u32, At) {
-        let Crumb { parent, step } = self.scratch.trail[crumb as usize];
+        let Crumb { parent, step, .. } = self.scratch.trail[crumb as usize];
         (parent, step)
     }
 
     /// Where a value is and its field; without the keys within what is hidden, which may be secrets as well.
     fn place(&self, parent: u32, at: At, hidden: bool) -> (String, String) {
         let rules = self.sides.rules;
-        let hides = |step: &Step<'_, '_>| matches!(step, Step::Key(tape, node) if rules.keys.hides(&tape.text(*node)));
+        let hides = |step: &Step<'_, '_>| matches!(step, Step::Key(tape, node, _) if rules.keys.hides(&tape.text(*node)));
         let (mut inner, mut last_key) = (0, None);
         for (at, step) in self.steps(parent, at).enumerate().take_while(|_| hidden) {
             if hides(&step) {
@@ -330,14 +336,18 @@ impl<'w, 'a> Walk<'w, 'a> {
     /// The way back from a value to the document.
     fn steps(&self, parent: u32, at: At) -> impl Iterator<Item = Step<'w, 'a>> {
         let Sides { ours, theirs, .. } = self.sides;
-        let mut next = Some(Crumb { parent, step: at });
+        let mut next = Some((parent, at));
         std::iter::from_fn(move || {
-            let crumb = next?;
-            next = self.scratch.trail.get(crumb.parent as usize).copied();
-            match crumb.step {
+            let (parent, step) = next?;
+            let container = self.scratch.trail.get(parent as usize);
+            next = container.map(|crumb| (crumb.parent, crumb.step));
+            let (a, b) = container.map(|crumb| crumb.nodes).unzip();
+            match step {
                 At::Root => None,
-                At::Ours(key) => Some(Step::Key(&ours.tape, key as usize)),
-                At::Theirs(key) => Some(Step::Key(&theirs.tape, key as usize)),
+                At::Ours(key) => Some(Step::Key(&ours.tape, key as usize, a.map(|it| it as usize))),
+                At::Theirs(key) => {
+                    Some(Step::Key(&theirs.tape, key as usize, b.map(|it| it as usize)))
+                }
                 At::Index(index) => Some(Step::Index(index as usize)),
             }
         })

@@ -1,5 +1,7 @@
 //! What differs, where, and how much it matters.
 
+use http::HeaderName;
+
 use super::traits::Traits;
 
 /// What is wrong at a place.
@@ -91,7 +93,8 @@ pub struct Difference {
     /// Where: a normalized JSON path (RFC 9535, section 2.7), or `status`, `body`, or
     /// `header NAME`.
     pub place: String,
-    /// The same with `[*]` for every array index, so that the places of a list are one field.
+    /// The same with `[*]` for every array index and for keys that are ids, so that the places of a list
+    /// or a map are one field.
     pub field: String,
     /// What is wrong there.
     pub kind: Kind,
@@ -110,4 +113,40 @@ pub struct Differences {
     pub found: Vec<Difference>,
     /// Whether there are more than were listed.
     pub more: bool,
+    /// Response headers that differ and are not compared; they say nothing of the verdict.
+    pub uncompared: Vec<Uncompared>,
+}
+
+/// A response header that differs and is not compared. Its values are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncompared {
+    /// Which.
+    pub name: HeaderName,
+    /// How it differs.
+    pub change: Change,
+}
+
+/// How a header that is not compared differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Both sides have it, and say something else.
+    Value,
+    /// The candidate has not got it.
+    BaselineOnly,
+    /// The baseline has not got it.
+    CandidateOnly,
+    /// The media type is the same, and its charset another one.
+    Charset,
+}
+
+impl Change {
+    /// The word used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::BaselineOnly => "baseline only",
+            Self::CandidateOnly => "candidate only",
+            Self::Charset => "charset",
+        }
+    }
 }

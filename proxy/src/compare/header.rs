@@ -7,12 +7,15 @@ use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, LOCATION, SET_COO
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::difference::{Difference, Kind};
+mod others;
+
+use super::difference::{Change, Difference, Kind, Uncompared};
 use super::policy::Used;
 use super::rules::MaskAs;
 use super::show::{MASK, bounded};
 use super::traits::Traits;
 use crate::headers::copied;
+use others::Others;
 
 const USUAL: usize = 3;
 /// Compared unless a rule says otherwise.
@@ -37,12 +40,14 @@ pub struct Headers {
     /// The first line of each of [`DEFAULT`].
     usual: [Option<HeaderValue>; USUAL],
     more: Vec<(HeaderName, HeaderValue)>,
+    others: Others,
 }
 
 impl Headers {
-    /// Keeps the default ones and these; of a part of a content (206) also which part it is.
+    /// Keeps the default ones and these; of a part of a content (206) also which part it is. Of all
+    /// others the names, to tell which of them differ.
     pub fn of(headers: &HeaderMap, status: StatusCode, names: &[HeaderName]) -> Self {
-        let mut kept = Self::default();
+        let mut kept = Self { others: Others::of(headers), ..Self::default() };
         for (slot, name) in kept.usual.iter_mut().zip(&DEFAULT) {
             let mut lines = headers.get_all(name).iter().filter(|value| value.len() <= VALUE_MAX);
             *slot = lines.next().map(copied);
@@ -126,6 +131,43 @@ impl HeaderRules {
         names.filter_map(move |name| self.one(name, ours.get(name), theirs.get(name), seed))
     }
 
+    /// Which headers differ that are not compared here. `same_bodies`: byte for byte.
+    pub(super) fn uncompared(
+        &self,
+        ours: &Headers,
+        theirs: &Headers,
+        same_bodies: bool,
+    ) -> Vec<Uncompared> {
+        let compared = |name: &HeaderName| {
+            (self.default && DEFAULT.contains(name))
+                || self.names.contains(name)
+                || (*name == CONTENT_RANGE && ours.get(name).or_else(|| theirs.get(name)).is_some())
+        };
+        let charset = (self.default && self.other_charset(ours, theirs))
+            .then_some(Uncompared { name: CONTENT_TYPE, change: Change::Charset });
+        let others = ours.others.differing(&theirs.others, same_bodies, compared);
+        charset.into_iter().chain(others).filter(|it| self.tells(it)).collect()
+    }
+
+    /// Whether all that differs in the content type is its charset, and nobody asked for it by name.
+    fn other_charset(&self, ours: &Headers, theirs: &Headers) -> bool {
+        let types = ours.content_type().zip(theirs.content_type());
+        types.is_some_and(|(a, b)| {
+            a != b && self.equal(&CONTENT_TYPE, a, b) && media_type(a) != media_type(b)
+        })
+    }
+
+    /// Whether no rule says that this is not worth a word.
+    fn tells(&self, Uncompared { name, change }: &Uncompared) -> bool {
+        let ignored = self.ignored.iter().filter(|(it, _)| it == name);
+        let ignored = ignored.inspect(|(_, used)| used.note()).count() > 0;
+        let both = matches!(change, Change::Value | Change::Charset);
+        let masked =
+            self.masked.iter().filter(|(it, mask, _)| it == name && *mask == MaskAs::Equal);
+        let masked = masked.inspect(|(.., used)| used.note()).count() > 0;
+        !(ignored || masked && both)
+    }
+
     fn one(
         &self,
         name: &HeaderName,
@@ -187,7 +229,16 @@ impl HeaderRules {
     fn equal(&self, name: &HeaderName, ours: &[u8], theirs: &[u8]) -> bool {
         ours == theirs
             || match name {
-                it if *it == CONTENT_TYPE => media_type(ours) == media_type(theirs),
+                it if *it == CONTENT_TYPE => {
+                    let by_name = self.names.contains(it);
+                    let [ours, theirs] = [ours, theirs].map(|value| {
+                        let (essence, mut parameters) = media_type(value);
+                        // Of another charset clients can often make the same: that is told apart.
+                        parameters.retain(|it| by_name || !it.starts_with(b"charset="));
+                        (essence, parameters)
+                    });
+                    ours == theirs
+                }
                 it if *it == CACHE_CONTROL => directives(ours) == directives(theirs),
                 it if *it == LOCATION => {
                     self.origins[0].without(ours) == self.origins[1].without(theirs)
@@ -315,7 +366,7 @@ mod tests {
         judged("content-type", json, "Application/JSON;V=1;Charset=\"UTF-8\"", true);
         judged("content-type", json, "application/json; charset=utf-8", false);
         judged("content-type", json, "application/json; v=1", true);
-        judged("content-type", json, "application/json; charset=latin1; v=1", false);
+        judged("content-type", json, "application/json; charset=latin1; v=1", true);
         for utf8 in ["Application/JSON;charset=UTF-8", "application/json; Charset=\"utf8\""] {
             judged("content-type", "application/json", utf8, true);
         }
@@ -325,11 +376,38 @@ mod tests {
             "application/problem+json;charset=utf-8",
             true,
         );
-        judged("content-type", "application/json", "application/json; charset=latin1", false);
-        judged("content-type", "text/html", "text/html; charset=utf-8", false);
+        judged("content-type", "text/html", "text/html; charset=utf-8; v=1", false);
         judged("content-type", "text/html", "text/plain", false);
         judged("cache-control", "no-store, max-age=0", "Max-Age=0,no-store", true);
         judged("cache-control", "max-age=0", "max-age=1", false);
+    }
+
+    #[test]
+    fn another_charset_is_told_apart_unless_the_content_type_is_compared_by_name() {
+        let told = |rules: &HeaderRules, ours: &str, theirs: &str| {
+            let [ours, theirs] = [ours, theirs].map(|it| headers(&[("content-type", it)]));
+            let told = rules.uncompared(&ours, &theirs, true);
+            (
+                told.iter().map(|it| it.change).collect::<Vec<_>>(),
+                rules.differences(&ours, &theirs, 7).count(),
+            )
+        };
+        let (html, utf8) = ("text/html", "text/html; charset=utf-8");
+        assert_eq!(told(&rules(), html, utf8), (vec![Change::Charset], 0));
+        assert_eq!(told(&rules(), "text/html; charset=latin1", utf8), (vec![Change::Charset], 0));
+        assert_eq!(told(&rules(), html, "text/plain; charset=utf-8"), (vec![], 1));
+        let json = "application/json";
+        assert_eq!(told(&rules(), json, "application/json;charset=UTF-8"), (vec![], 0));
+        assert_eq!(
+            told(&rules(), json, "application/json; charset=latin1"),
+            (vec![Change::Charset], 0)
+        );
+        let mut by_name = rules();
+        by_name.compare(&[CONTENT_TYPE]);
+        assert_eq!(told(&by_name, html, utf8), (vec![], 1));
+        let mut ignoring = rules();
+        ignoring.ignore(&CONTENT_TYPE, Arc::default());
+        assert_eq!(told(&ignoring, html, utf8), (vec![], 0));
     }
 
     #[test]

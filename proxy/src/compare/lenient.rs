@@ -4,7 +4,7 @@
 use super::json::{Kind, Tape};
 use super::number::Decimal;
 use super::policy::Lenience;
-use super::rules::Class;
+use super::rules::{Class, Classes};
 
 /// Longest text or number that is looked at; none of the forms below is longer.
 const LENGTH_MAX: usize = 4096;
@@ -31,6 +31,24 @@ pub(super) fn equal(
             chosen.into_iter().any(|(_, rule)| texts(rule, &a, &b))
         }
         _ => false,
+    }
+}
+
+/// The classes that two values of one kind are both of.
+pub(super) fn classes((ours, a): (&Tape<'_>, usize), (theirs, b): (&Tape<'_>, usize)) -> Classes {
+    let kind = ours.kind(a);
+    if kind != theirs.kind(b) || ours.raw(a).len().max(theirs.raw(b).len()) > LENGTH_MAX {
+        return Classes::default();
+    }
+    match kind {
+        Kind::Number => Classes::holding_where(|class| {
+            numbers(&Lenience::Class(class), ours.raw(a), theirs.raw(b))
+        }),
+        Kind::String => {
+            let (a, b) = (ours.text(a).unescaped(), theirs.text(b).unescaped());
+            Classes::holding_where(|class| texts(&Lenience::Class(class), &a, &b))
+        }
+        _ => Classes::default(),
     }
 }
 
@@ -201,7 +219,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-fn is_uuid(text: &[u8]) -> bool {
+pub(super) fn is_uuid(text: &[u8]) -> bool {
     text.len() == 36
         && text.iter().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => *byte == b'-',
@@ -216,7 +234,7 @@ fn is_jwt(text: &[u8]) -> bool {
     count == 3 && text.starts_with(b"ey") && parts.all(|part| part.iter().all(is))
 }
 
-fn is_ulid(text: &[u8]) -> bool {
+pub(super) fn is_ulid(text: &[u8]) -> bool {
     let is = |byte: &u8| byte.is_ascii_alphanumeric() && !b"ILOUilou".contains(byte);
     text.len() == 26 && text[0].is_ascii_digit() && text[0] < b'8' && text.iter().all(is)
 }

@@ -188,6 +188,24 @@ fn index(text: &str) -> Parsed<'_, Selector> {
     Ok((Selector::Index(index), rest))
 }
 
+const ESCAPES: &str = "has an escape other than \\b \\f \\n \\r \\t \\/ \\\\ \\u with four hex \
+    digits, and the quote";
+
+/// The character of a `\u` escape, or of two that are a surrogate pair.
+fn code(chars: &mut std::str::CharIndices<'_>) -> Option<char> {
+    let first = hex4(chars)?;
+    if !(0xD800..0xDC00).contains(&first) {
+        return char::from_u32(first);
+    }
+    let is_escape = chars.next()?.1 == '\\' && chars.next()?.1 == 'u';
+    let second = hex4(chars).filter(|unit| is_escape && (0xDC00..0xE000).contains(unit))?;
+    char::from_u32(0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00))
+}
+
+fn hex4(chars: &mut std::str::CharIndices<'_>) -> Option<u32> {
+    (0..4).try_fold(0, |unit, _| Some(unit * 16 + chars.next()?.1.to_digit(16)?))
+}
+
 /// A name up to its closing quote, with the escapes of RFC 9535 section 2.3.1.1.
 fn quoted(text: &str, quote: char) -> Parsed<'_, Selector> {
     let mut name = String::new();
@@ -203,11 +221,8 @@ fn quoted(text: &str, quote: char) -> Parsed<'_, Selector> {
                 Some('t') => name.push('\t'),
                 Some(c @ ('/' | '\\')) => name.push(c),
                 Some(c) if c == quote => name.push(c),
-                _ => {
-                    return Err("has an escape other than \\b \\f \\n \\r \\t \\/ \\\\ and the \
-                     quote; write other characters as they are"
-                        .to_owned());
-                }
+                Some('u') => name.push(code(&mut chars).ok_or(ESCAPES)?),
+                _ => return Err(ESCAPES.to_owned()),
             },
             c => name.push(c),
         }
@@ -278,7 +293,10 @@ mod tests {
             ("$[?@.a]", "nothing else can be in brackets"),
             ("$['a','b']", "no ]"),
             ("$['a", "closing quote"),
-            (r"$['\u0061']", "escape"),
+            (r"$['\x61']", "escape"),
+            (r"$['\u006']", "escape"),
+            (r"$['\ud83d']", "escape"),
+            (r"$['\udc00']", "escape"),
             ("$[99999999999999999999999]", "2^53 - 1"),
             ("$[9007199254740992]", "2^53 - 1"),
             ("$['a\tb']", "control character U+0009 at byte 5"),
@@ -289,6 +307,8 @@ mod tests {
             let message = Path::parse(path).expect_err(path);
             assert!(message.contains(why), "{path}: {message}");
         }
+        assert!(selects(r"$['\u0061\u0001']", &[key("a\u{1}")]));
+        assert!(selects(r"$['\uD83D\ude00']", &[key("😀")]));
         assert!(Path::parse("$[9007199254740991]").is_ok());
         assert!(Path::parse(&format!("${}", ".a".repeat(32))).is_ok());
         assert!(Path::parse(&format!("${}", ".a".repeat(33))).is_err());

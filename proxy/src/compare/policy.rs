@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use http::HeaderName;
 
 use super::header::{HeaderRules, Origin};
-use super::normalize::{KeyRule, Keys};
+use super::normalize::{KeyRule, Keys, Treatment};
 use super::path::Path;
 use super::rules::{Class, MaskAs, Pairing, RuleBook, RuleSet, Select, Tolerance, What};
+use super::secrets;
+use super::text::Text;
 
 /// So many pairs of a route are looked at in detail first, to see which rules apply.
 const FIRST: u64 = 64;
@@ -83,6 +85,13 @@ impl Rules {
     /// Whether keys are all that these rules know, so that the quick walks tell the whole verdict.
     pub(super) fn only_keys(&self) -> bool {
         self.paths.is_empty() && !self.null_equals_absent && !self.hashes_keys
+    }
+
+    /// Whether values under this key are not shown: it is masked, or names a secret.
+    pub fn hides(&self, key: &str) -> bool {
+        let key = Text::plain(key);
+        let treatment = self.keys.treatment(&key);
+        secrets::is_named(&key) || matches!(treatment, Treatment::Masked(_) | Treatment::Hashed(_))
     }
 
     /// Counts a pair that was looked at in detail.

@@ -70,6 +70,68 @@ pub enum Class {
     Number,
 }
 
+impl Class {
+    /// Every class, those first that hold for the fewest values.
+    pub const ALL: [Self; 8] = [
+        Self::Uuid,
+        Self::Ulid,
+        Self::Jwt,
+        Self::Hex,
+        Self::Timestamp,
+        Self::Token,
+        Self::Text,
+        Self::Number,
+    ];
+
+    /// The word used in the file of rules.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Timestamp => "timestamp",
+            Self::Token => "token",
+            Self::Hex => "hex",
+            Self::Jwt => "jwt",
+            Self::Ulid => "ulid",
+            Self::Text => "string",
+            Self::Number => "number",
+        }
+    }
+}
+
+/// A set of classes: those that values are all of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Classes(u8);
+
+impl Classes {
+    /// Of no value at all.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// Those for which this holds.
+    pub(super) fn holding_where(holds: impl Fn(Class) -> bool) -> Self {
+        Self(Class::ALL.iter().fold(0, |set, class| set | (u8::from(holds(*class)) * bit(*class))))
+    }
+
+    /// What both have.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether it has this one.
+    pub fn contains(self, class: Class) -> bool {
+        self.0 & bit(class) != 0
+    }
+
+    /// The one that holds for the fewest values.
+    pub fn tightest(self) -> Option<Class> {
+        Class::ALL.into_iter().find(|class| self.contains(*class))
+    }
+}
+
+fn bit(class: Class) -> u8 {
+    1 << class as u8
+}
+
 /// What a rule does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {

@@ -1,5 +1,6 @@
 //! What is shown of a document: where a value is, and a bounded text of it. Never what is masked.
 
+use super::ids;
 use super::json::{Kind, Tape};
 
 /// Shown instead of a masked value.
@@ -48,8 +49,8 @@ fn beginning(tape: &Tape<'_>, node: usize) -> Vec<u8> {
 /// One step of a way down a document.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step<'d, 'a> {
-    /// A member, by the node of its key.
-    Key(&'d Tape<'a>, usize),
+    /// A member, by the node of its key, and the object that it is in, where that is known.
+    Key(&'d Tape<'a>, usize, Option<usize>),
     /// An element.
     Index(usize),
 }
@@ -61,7 +62,9 @@ pub(super) fn place<'d, 'a: 'd>(steps: impl Iterator<Item = Step<'d, 'a>>) -> (S
     for step in steps {
         let part = match step {
             Step::Index(index) => (format!("[{index}]"), true),
-            Step::Key(tape, node) => (format!("['{}']", key(tape, node)), false),
+            Step::Key(tape, node, object) => {
+                (format!("['{}']", key(tape, node)), ids::is_one_of_many(tape, node, object))
+            }
         };
         length += part.0.len();
         if length > PLACE_MAX {
@@ -72,9 +75,9 @@ pub(super) fn place<'d, 'a: 'd>(steps: impl Iterator<Item = Step<'d, 'a>>) -> (S
     }
     let start = if cut { "$…" } else { "$" };
     let (mut place, mut field) = (start.to_owned(), start.to_owned());
-    for (part, is_index) in parts.iter().rev() {
+    for (part, is_one_of_many) in parts.iter().rev() {
         place.push_str(part);
-        field.push_str(if *is_index { "[*]" } else { part });
+        field.push_str(if *is_one_of_many { "[*]" } else { part });
     }
     (place, field)
 }
@@ -135,7 +138,7 @@ mod tests {
     fn places_are_normalized_paths_and_bounded() {
         let object = r#"{"it's \\ \n\u0001":1}"#;
         let tape = parse(object.as_bytes(), &mut |_| true).unwrap().unwrap();
-        let steps = [Step::Key(&tape, 1), Step::Index(3)];
+        let steps = [Step::Key(&tape, 1, None), Step::Index(3)];
         let (place_of, field) = place(steps.into_iter());
         assert_eq!(place_of, r"$[3]['it\'s \\ \n\u0001']");
         assert_eq!(field, r"$[*]['it\'s \\ \n\u0001']");
@@ -143,7 +146,7 @@ mod tests {
         assert!(deep.starts_with("$…[10]") && deep.len() <= PLACE_MAX + 8, "{deep}");
         let long = format!("{{\"{}\":1}}", "k".repeat(10_000));
         let tape = parse(long.as_bytes(), &mut |_| true).unwrap().unwrap();
-        let long = place(std::iter::once(Step::Key(&tape, 1))).0;
+        let long = place(std::iter::once(Step::Key(&tape, 1, None))).0;
         assert!(long.len() <= TEXT_MAX + 5, "{long}");
     }
 }

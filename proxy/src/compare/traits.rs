@@ -7,6 +7,8 @@ use http::header::{CACHE_CONTROL, LOCATION};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::json::{Kind as Node, Tape};
+use super::lenient;
+use super::rules::Classes;
 
 /// Bytes of a text that are looked at.
 const LOOKED_AT: usize = 256;
@@ -24,13 +26,15 @@ pub struct Traits {
     pub shape: Option<String>,
     /// Hashes of both values, to see a value that never changes; `None` where they are masked.
     pub values: Option<[u32; 2]>,
+    /// Classes that both values are of: a rule for any of them takes the difference away.
+    pub classes: Classes,
 }
 
 impl Traits {
     fn shape(shape: impl Into<String>) -> Self {
         let mut shape = shape.into();
         shape.truncate(shape.floor_char_boundary(SHAPE_MAX));
-        Self { shape: Some(shape), values: None }
+        Self { shape: Some(shape), ..Self::default() }
     }
 
     /// Of a shape that is known.
@@ -59,7 +63,7 @@ impl Traits {
             Node::False => 2,
             _ => digest(tape.raw(node)),
         });
-        Self { shape, values: Some(values) }
+        Self { shape, values: Some(values), classes: lenient::classes(ours, theirs) }
     }
 
     /// Of a value of another type.

@@ -43,7 +43,7 @@ fn report_of_one_pair() -> Summary {
         candidate: None,
         traits: Traits::default(),
     };
-    let differences = Differences { found: vec![found], more: false };
+    let differences = Differences { found: vec![found], more: false, ..Differences::default() };
     let latency = Duration::from_millis(3);
     let pair = Pair {
         baseline: (Some(latency), false),
@@ -51,6 +51,7 @@ fn report_of_one_pair() -> Summary {
         censored: false,
         content: true,
         differences: Some(&differences),
+        request: "GET /a/7",
     };
     let route: Arc<str> = "GET /a".into();
     report.record(&route, &pair, SystemTime::UNIX_EPOCH);
@@ -159,6 +160,7 @@ impl Fixture {
             candidate_latency: None,
             candidate_failed: true,
             client_left: false,
+            request: "GET /",
         };
         let now = Moment { at: Instant::now(), wall: SystemTime::now() };
         for _ in 0..times {

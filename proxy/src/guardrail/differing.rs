@@ -18,6 +18,8 @@ const NAME_MAX: usize = 128;
 pub struct Different {
     /// Where; empty where nobody could say.
     pub fields: Vec<String>,
+    /// Method, path and query, bounded, without secrets.
+    pub request: String,
     /// When.
     pub at: SystemTime,
 }
@@ -32,7 +34,7 @@ pub struct Differing {
 }
 
 impl Differing {
-    pub(super) fn record(&mut self, fields: Option<&[&str]>, at: SystemTime) {
+    pub(super) fn record(&mut self, fields: Option<&[&str]>, request: &str, at: SystemTime) {
         if self.last.len() == SIZE {
             self.last.pop_front();
         }
@@ -43,7 +45,7 @@ impl Differing {
         }
         let cut = |field: &&str| field[..field.floor_char_boundary(NAME_MAX)].to_owned();
         let fields = fields.iter().take(FIELDS).map(cut).collect();
-        self.examples.push_back(Different { fields, at });
+        self.examples.push_back(Different { fields, request: request.to_owned(), at });
     }
 
     pub(super) fn clear(&mut self) {

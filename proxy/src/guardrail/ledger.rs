@@ -1,7 +1,8 @@
 //! The last pairs of a route as they were, to explain a trip with: numbers of both sides over the same
 //! pairs, and examples.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
 
 use super::signals::Pair;
 
@@ -34,16 +35,38 @@ pub struct Numbers {
     pub candidate: Side,
 }
 
+/// A pair in which the candidate did worse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// Its numbers.
+    pub pair: Pair,
+    /// Method, path and query, bounded, without secrets.
+    pub request: String,
+    /// When.
+    pub at: SystemTime,
+}
+
 /// A ring of pairs.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     pairs: Vec<Pair>,
     next: usize,
+    /// All that were taken in.
+    taken: u64,
+    /// The latest, each with how many pairs were taken in before; the newest last.
+    examples: VecDeque<(u64, Example)>,
 }
 
 impl Ledger {
-    /// Takes in a pair, in place of the oldest one when the ring is full.
-    pub fn record(&mut self, pair: Pair) {
+    /// Takes in a pair, in place of the oldest one when the ring is full; with an example where it is one.
+    pub fn record(&mut self, pair: Pair, example: Option<Example>) {
+        if let Some(example) = example {
+            if self.examples.len() == EXAMPLES {
+                self.examples.pop_front();
+            }
+            self.examples.push_back((self.taken, example));
+        }
+        self.taken += 1;
         if self.pairs.len() < SIZE {
             if self.pairs.is_empty() {
                 self.pairs.reserve_exact(SIZE);
@@ -58,6 +81,7 @@ impl Ledger {
     /// Forgets all.
     pub fn clear(&mut self) {
         self.pairs.clear();
+        self.examples.clear();
         self.next = 0;
     }
 
@@ -75,11 +99,11 @@ impl Ledger {
         }
     }
 
-    /// The latest pairs for which `bad` holds, the newest first.
-    pub fn examples(&self, bad: impl Fn(&Pair) -> bool) -> Vec<Pair> {
-        let (newer, older) = self.pairs.split_at(self.next.min(self.pairs.len()));
-        let newest_first = newer.iter().rev().chain(older.iter().rev());
-        newest_first.filter(|pair| bad(pair)).take(EXAMPLES).copied().collect()
+    /// The latest examples among the pairs kept, the newest first.
+    pub fn examples(&self) -> Vec<Example> {
+        let oldest = self.taken - self.pairs.len() as u64;
+        let kept = self.examples.iter().rev().filter(|(before, _)| *before >= oldest);
+        kept.map(|(_, example)| example.clone()).collect()
     }
 }
 
@@ -115,7 +139,7 @@ mod tests {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.numbers(), Numbers::default());
         for millis in 1..=1000 {
-            ledger.record(pair(millis));
+            ledger.record(pair(millis), None);
         }
         let numbers = ledger.numbers();
         assert_eq!(numbers.pairs, 256);
@@ -127,15 +151,25 @@ mod tests {
     }
 
     #[test]
-    fn examples_are_the_newest_that_fit() {
+    fn examples_are_the_newest_of_the_pairs_kept_with_their_request_and_time() {
         let mut ledger = Ledger::default();
         for millis in 1..=1000 {
-            ledger.record(pair(millis));
+            let pair = pair(millis);
+            let at = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            let example = || Example { pair, request: format!("GET /{millis}"), at };
+            ledger.record(pair, pair.candidate_failed.then(example));
         }
-        let failed = ledger.examples(|pair| pair.candidate_failed);
-        let millis: Vec<_> = failed.iter().map(|pair| pair.baseline_latency.as_millis()).collect();
-        assert_eq!(millis, [1000, 990, 980, 970, 960]);
+        let requests = |ledger: &Ledger| -> Vec<String> {
+            ledger.examples().into_iter().map(|example| example.request).collect()
+        };
+        let newest = ["GET /1000", "GET /990", "GET /980", "GET /970", "GET /960"];
+        assert_eq!(requests(&ledger), newest);
+        assert_eq!(ledger.examples()[1].at, SystemTime::UNIX_EPOCH + Duration::from_millis(990));
+        for _ in 0..SIZE - 1 {
+            ledger.record(pair(1), None);
+        }
+        assert_eq!(requests(&ledger), ["GET /1000"]);
         ledger.clear();
-        assert!(ledger.examples(|_| true).is_empty());
+        assert_eq!(requests(&ledger), [""; 0]);
     }
 }

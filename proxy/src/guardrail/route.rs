@@ -6,7 +6,7 @@ use super::bets::Factors;
 use super::differing::Differing;
 use super::evidence::Weighing;
 use super::gate::{self, Gate, Reading, Setter};
-use super::ledger::Ledger;
+use super::ledger::{Example, Ledger};
 use super::moments::Span;
 use super::probation::{Cooldown, Probation};
 use super::run::{Breach, Run};
@@ -86,12 +86,13 @@ impl RouteState {
     pub(super) fn take(
         &mut self,
         pair: &Pair,
+        example: Option<Example>,
         breach: Option<&Breach>,
         span: &Span,
         allowed: &Allowance,
     ) -> Scores {
         self.run.record(breach, pair, span, self.weighing.length());
-        self.ledger.record(*pair);
+        self.ledger.record(*pair, example);
         let scores = self.memory.score(pair, allowed);
         self.weighing.record(&scores, span, allowed);
         scores

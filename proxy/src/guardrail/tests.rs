@@ -45,6 +45,7 @@ fn healthy() -> Observation<'static> {
         candidate_latency: Some(ms(10)),
         candidate_failed: false,
         client_left: false,
+        request: "GET /",
     }
 }
 

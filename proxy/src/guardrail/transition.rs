@@ -4,9 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::bets::Signal;
 use super::differing::Differing;
-use super::ledger::Numbers;
+use super::ledger::{Example, Numbers};
 use super::run::millis;
-use super::signals::Pair;
 use super::{Evidence, THRESHOLD};
 
 /// Which rule tripped.
@@ -54,7 +53,7 @@ pub struct Trip {
     /// Both sides over the last pairs of that route.
     pub numbers: Numbers,
     /// Pairs of that route where the candidate did worse, the newest first.
-    pub examples: Vec<Pair>,
+    pub examples: Vec<Example>,
     /// Different answers among the last pairs of that route.
     pub differing: Differing,
     /// When.

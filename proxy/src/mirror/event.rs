@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::guardrail::bets::Signal;
 use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::differing::Different;
-use crate::guardrail::ledger::Side;
+use crate::guardrail::ledger::{Example, Side};
 use crate::guardrail::run::millis;
-use crate::guardrail::signals::Pair;
 use crate::guardrail::{Rule, Transition, Trip};
+use crate::report::summary::WITHHELD;
 
 /// A transition, with its time and all that is known of it.
 pub fn event(transition: &Transition, at: SystemTime) -> Value {
@@ -90,20 +90,39 @@ fn examples(trip: &Trip) -> Vec<Value> {
         Rule::Evidence { evidence, .. } if evidence.signal == Some(Signal::Mismatches)
     );
     if !by_mismatches {
-        return trip.examples.iter().map(example).collect();
+        return trip.examples.iter().map(|it| example(trip, it)).collect();
     }
-    let example =
-        |it: &Different| json!({ "time": time(it.at), "route": trip.route, "fields": it.fields });
+    let example = |it: &Different| {
+        json!({
+            "time": time(it.at),
+            "route": trip.route,
+            "request": it.request,
+            "fields": it.fields,
+        })
+    };
     trip.differing.examples().map(example).collect()
 }
 
-fn example(pair: &Pair) -> Value {
+fn example(trip: &Trip, Example { pair, request, at }: &Example) -> Value {
     json!({
+        "time": time(*at),
+        "route": trip.route,
+        "request": request,
         "baselineMs": rounded(pair.baseline_latency),
         "candidateMs": pair.candidate_latency.map(rounded),
         "baselineFailed": pair.baseline_failed,
         "candidateFailed": pair.candidate_failed,
     })
+}
+
+/// Takes the requests out of a trip's examples, or of the trip of an event: they are somebody's.
+pub fn withhold_requests(event: &mut Value) {
+    for trip in ["/trip/examples", "/examples"] {
+        let examples = event.pointer_mut(trip).and_then(Value::as_array_mut);
+        for request in examples.into_iter().flatten().filter_map(|it| it.get_mut("request")) {
+            *request = WITHHELD.into();
+        }
+    }
 }
 
 /// Milliseconds to the microsecond.

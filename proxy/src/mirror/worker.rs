@@ -26,7 +26,7 @@ use crate::compare::{self, Differences, Limits, Rules, Side, Verdict};
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::guardrail::{Epoch, Observation};
 use crate::report::Pair;
-use crate::route::table::Route;
+use crate::route::{self, table::Route};
 use crate::upstream::{Anew, OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
 
 pub mod noise;
@@ -82,18 +82,30 @@ pub async fn run(
                 let request = noise::Request { snapshot, body, paid: &paid, deadline, progress };
                 noise.ask(&mirror, &tally.route, &request)
             });
+            let rules = tally.route.rules(&progress.policy);
+            let request = route::shown(&snapshot.method, &snapshot.uri, &rules.rules);
             let only_head = snapshot.method == Method::HEAD;
             let copy = (snapshot, body);
             let called = call(&mirror, &candidate, &tally.route, copy, deadline, &progress, &slot);
             let called = called.await;
             drop((slot, paid));
             let sides = (called, &mut baseline);
-            let judged = judge(&mirror, &tally.route, epoch, sides, asked, only_head);
+            let about = About { route: &tally.route, epoch, request: &request };
+            let judged = judge(&mirror, about, sides, asked, only_head);
             if let Some(outcome) = judged.await {
                 tally.count::<()>(outcome);
             }
         });
     }
+}
+
+/// What a pair is about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    route: &'a Route,
+    epoch: Epoch,
+    /// As examples show it.
+    request: &'a str,
 }
 
 /// Why a copy is not sent any more.
@@ -230,24 +242,24 @@ async fn read_body(
 /// Meets the baseline's side; `None` when the mirror side failed there.
 async fn judge(
     mirror: &Arc<Mirror>,
-    route: &Route,
-    epoch: Epoch,
+    about: About<'_>,
     (called, baseline): (Called, &mut BaselineSide),
     asked: Option<Asked>,
     only_head: bool,
 ) -> Option<Outcome> {
+    let About { route, epoch, request } = about;
     match called {
         Called::Answered(head, body) => {
             let theirs = match baseline.end().await {
                 End::Answered(body) => body,
                 other => {
                     let candidate = Known::of(&head);
-                    return without_answer(mirror, route, epoch, &other, baseline, candidate);
+                    return without_answer(mirror, about, &other, baseline, candidate);
                 }
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
             let sides = Sides::new(Known::of(&ours.head), Known::of(&head));
-            observe(mirror, route, epoch, &sides);
+            observe(mirror, about, &sides);
             let theirs = Reply { head, body };
             let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
             let bodiless = only_head || (not_modified(&ours) && not_modified(&theirs));
@@ -260,7 +272,7 @@ async fn judge(
             }
             // Before it is taken in: a value is held against those that came before.
             let net = net_fields(mirror, route, differences);
-            record(mirror, route, &sides, content, differences);
+            record(mirror, about, &sides, content, differences);
             if let Some(asked) = asked {
                 asked.judged(ours, differences);
             }
@@ -268,18 +280,16 @@ async fn judge(
                 && let Some(differs) = net
             {
                 mirror.decide(|guardrail, now| {
-                    guardrail.compared(&route.label, epoch, differs.as_deref(), now)
+                    guardrail.compared(&route.label, epoch, differs.as_deref(), request, now)
                 });
             }
             outcome
         }
         Called::Failed(latency) => {
-            unanswered(mirror, route, epoch, (latency, true), baseline, Outcome::CandidateFailed)
-                .await
+            unanswered(mirror, about, (latency, true), baseline, Outcome::CandidateFailed).await
         }
         Called::TimedOut(latency) => {
-            unanswered(mirror, route, epoch, (latency, false), baseline, Outcome::CandidateTimeout)
-                .await
+            unanswered(mirror, about, (latency, false), baseline, Outcome::CandidateTimeout).await
         }
     }
 }
@@ -288,8 +298,7 @@ async fn judge(
 /// false for a call cut at its deadline.
 async fn unanswered(
     mirror: &Mirror,
-    route: &Route,
-    epoch: Epoch,
+    about: About<'_>,
     (latency, broke): (Option<Duration>, bool),
     baseline: &mut BaselineSide,
     outcome: Outcome,
@@ -298,18 +307,18 @@ async fn unanswered(
     if let Some(end @ (End::Failed(_) | End::Aborted(_) | End::Broken)) = &end {
         // What became of the baseline's body nobody knows then, so the candidate's does not count either.
         let failed = latency.is_none() || !matches!(end, End::Aborted(_));
-        return without_answer(mirror, route, epoch, end, baseline, Known { latency, failed });
+        return without_answer(mirror, about, end, baseline, Known { latency, failed });
     }
     // Both bodies were on their way at the deadline, an endless stream for one: nobody failed.
     let both_unfinished = !broke && latency.is_some() && end.is_none();
     let candidate = Known { latency, failed: !both_unfinished };
     let Some(head) = baseline.head().await.cloned() else {
         let end = baseline.end().await;
-        return without_answer(mirror, route, epoch, &end, baseline, candidate);
+        return without_answer(mirror, about, &end, baseline, candidate);
     };
     let sides = Sides::new(Known::of(&head), candidate);
-    observe(mirror, route, epoch, &sides);
-    record(mirror, route, &sides, false, None);
+    observe(mirror, about, &sides);
+    record(mirror, about, &sides, false, None);
     Some(outcome)
 }
 
@@ -318,8 +327,7 @@ async fn unanswered(
 /// the slow answers of one side only, and make a twin look bad.
 fn without_answer(
     mirror: &Mirror,
-    route: &Route,
-    epoch: Epoch,
+    about: About<'_>,
     end: &End,
     baseline: &BaselineSide,
     candidate: Known,
@@ -330,15 +338,16 @@ fn without_answer(
         End::Broken | End::Answered(_) => return None,
     };
     if let Some(sides) = Sides::cut_short(end, baseline.head_so_far(), candidate) {
-        observe(mirror, route, epoch, &sides);
-        record(mirror, route, &sides, false, None);
+        observe(mirror, about, &sides);
+        record(mirror, about, &sides, false, None);
     }
     Some(outcome)
 }
 
-fn observe(mirror: &Mirror, route: &Route, epoch: Epoch, sides: &Sides) {
+fn observe(mirror: &Mirror, about: About<'_>, sides: &Sides) {
     mirror.probe(Stage::Observe);
     let Sides { baseline, candidate, baseline_until, censored: client_left } = *sides;
+    let About { route, epoch, request } = about;
     let observation = Observation {
         route: &route.label,
         epoch,
@@ -349,13 +358,14 @@ fn observe(mirror: &Mirror, route: &Route, epoch: Epoch, sides: &Sides) {
         candidate_latency: candidate.latency.filter(|_| baseline.latency.is_some() || client_left),
         candidate_failed: candidate.failed,
         client_left,
+        request,
     };
     mirror.decide(|guardrail, now| guardrail.observe(&observation, now));
 }
 
 fn record(
     mirror: &Mirror,
-    route: &Route,
+    about: About<'_>,
     sides: &Sides,
     content: bool,
     differences: Option<&Differences>,
@@ -365,7 +375,9 @@ fn record(
     }
     let [baseline, candidate] =
         [sides.baseline, sides.candidate].map(|side| (side.latency, side.failed));
-    let pair = Pair { baseline, candidate, censored: sides.censored, content, differences };
+    let About { route, request, .. } = about;
+    let censored = sides.censored;
+    let pair = Pair { baseline, candidate, censored, content, differences, request };
     mirror.report().record(&route.label, &pair, SystemTime::now());
 }
 
@@ -403,8 +415,13 @@ async fn compared(
     mirror.probe(Stage::Compare);
     let chosen = route.rules(&ours.head.policy);
     let detail = chosen.wants_detail();
-    if !detail && compare::same_bytes(&ours.side(), &theirs.side(), &chosen.rules) {
-        return Some((Outcome::Matched, Some(Differences::default())));
+    let (side, other) = (ours.side(), theirs.side());
+    if !detail && compare::same_bytes(&side, &other, &chosen.rules) {
+        let uncompared = compare::uncompared_headers(&side, &other, &chosen.rules);
+        return Some((
+            Outcome::Matched,
+            Some(Differences { uncompared, ..Differences::default() }),
+        ));
     }
     if ours.is_small() && theirs.is_small() {
         return Some(look_closer(mirror, &ours, &theirs, &chosen.rules, detail));

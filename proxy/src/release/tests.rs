@@ -21,6 +21,7 @@ fn summary(pairs: u64, failed: u64) -> Summary {
             censored: false,
             content: true,
             differences: Some(&crate::compare::Differences::default()),
+            request: "GET /a/7",
         };
         report.record(&route, &pair, std::time::SystemTime::UNIX_EPOCH);
     }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::noise;
 use super::repeats::{Last, Stream};
+use crate::compare::rules::Classes;
 use crate::compare::{Difference, Differences, Kind, Risk};
 
 /// Fields kept for a route.
@@ -49,7 +50,7 @@ impl Room {
         Self { left: bytes, differences_left_out: 0, examples_left_out: 0 }
     }
 
-    fn take(&mut self, bytes: usize) -> bool {
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
         let enough = bytes <= self.left;
         if enough {
             self.left -= bytes;
@@ -71,6 +72,17 @@ pub struct Example {
     pub candidate: Option<String>,
     /// When.
     pub seen: SystemTime,
+    /// Method, path and query, bounded, without secrets.
+    pub request: String,
+}
+
+/// When a pair differed, and what was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion<'a> {
+    /// When.
+    pub at: SystemTime,
+    /// See [`Example::request`].
+    pub request: &'a str,
 }
 
 /// A field in which answers differ, or differ between two baselines.
@@ -97,6 +109,8 @@ pub struct Field {
     /// Pairs with a status of another class, of the baseline's or the candidate's failures none.
     other_class: u64,
     kinds: u32,
+    /// Classes that the values of both sides were all of.
+    pub classes: Classes,
 }
 
 impl Field {
@@ -113,28 +127,41 @@ impl Field {
             examples: Vec::new(),
             other_class: 0,
             kinds: 0,
+            classes: Classes::ALL,
         }
     }
 
     /// Takes in one of the differences of a pair, the first of them in this field or another one.
-    fn differ(&mut self, difference: &Difference, first: bool, now: SystemTime, room: &mut Room) {
+    fn differ(
+        &mut self,
+        difference: &Difference,
+        first: bool,
+        occasion: Occasion<'_>,
+        room: &mut Room,
+    ) {
         self.kinds |= bit(difference.kind);
         if !first {
             return;
         }
         self.raw += 1;
         self.other_class += u64::from(is_other_class(difference));
+        let now = occasion.at;
         let since = self.seen.map_or(now, |(since, _)| since);
         self.seen = Some((since, now));
         if !self.wants(difference) {
             return;
         }
-        let example = Arc::new(Example::of(difference, now));
+        let example = Arc::new(Example::of(difference, occasion));
         if room.take(example.bytes()) {
             self.examples.push(example);
         } else {
             room.examples_left_out += 1;
         }
+    }
+
+    /// What is wrong here; `None` for what found no room.
+    pub fn kind(&self) -> Option<Kind> {
+        self.kind
     }
 
     /// What is wrong here, in the order of [`Kind::ALL`].
@@ -181,9 +208,15 @@ pub struct Fields {
 
 impl Fields {
     /// Takes in a pair that differs, the `compared`-th one compared on this route.
-    pub fn record(&mut self, found: &Differences, compared: u64, now: SystemTime, room: &mut Room) {
+    pub fn record(
+        &mut self,
+        found: &Differences,
+        compared: u64,
+        occasion: Occasion<'_>,
+        room: &mut Room,
+    ) {
         let set = self.visit(Stream::Raw, found, room, |field, difference, first, room| {
-            field.differ(difference, first, now, room);
+            field.differ(difference, first, occasion, room);
         });
         if let Some(pairs) = self.sets.get_mut(set.as_slice()) {
             *pairs += 1;
@@ -245,6 +278,7 @@ impl Fields {
             if first {
                 set.push(index);
             }
+            field.classes = field.classes.and(difference.traits.classes);
             touch(field, difference, first, room);
         }
         // They differ, and nobody says where.
@@ -406,20 +440,25 @@ fn first_values(found: &Differences) -> Vec<(&str, [u32; 2])> {
 }
 
 impl Example {
-    fn of(difference: &Difference, seen: SystemTime) -> Self {
+    fn of(difference: &Difference, Occasion { at, request }: Occasion<'_>) -> Self {
         let side = |text: &Option<String>| text.as_deref().map(|text| cut(text).to_owned());
         Self {
             place: cut(&difference.place).to_owned(),
             kind: difference.kind,
             baseline: side(&difference.baseline),
             candidate: side(&difference.candidate),
-            seen,
+            seen: at,
+            request: cut(request).to_owned(),
         }
     }
 
     fn bytes(&self) -> usize {
         let side = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        EXAMPLE_BYTES + self.place.len() + side(&self.baseline) + side(&self.candidate)
+        EXAMPLE_BYTES
+            + self.place.len()
+            + self.request.len()
+            + side(&self.baseline)
+            + side(&self.candidate)
     }
 }
 

@@ -70,6 +70,11 @@ impl Samples {
     }
 }
 
+/// Whether so much noise is all there is to a raw rate.
+pub(super) fn explains(raw: f64, noise: f64) -> bool {
+    noise > 0.0 && !differs(raw, noise)
+}
+
 fn differs(raw: f64, noise: f64) -> bool {
     raw > noise && (raw - noise) / (raw + noise) > RELATIVE && raw - noise > ABSOLUTE
 }

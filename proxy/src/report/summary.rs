@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::Unused;
 use crate::exchange::Verdict;
 
 /// The whole report.
@@ -25,10 +26,34 @@ pub struct Summary {
     pub routes: Vec<RouteSummary>,
     /// What found no room.
     pub left_out: LeftOut,
+    /// Rules of the comparison that never applied.
+    #[serde(default)]
+    pub unused_rules: Vec<UnusedRule>,
+}
+
+/// A rule that never selected anything, which is likely a typing error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnusedRule {
+    /// As it was written.
+    pub rule: String,
+    /// Where.
+    pub place: String,
+    /// The label of the route that it is for; `None` for all.
+    pub route: Option<String>,
+    /// Pairs that were looked at in detail where it holds.
+    pub pairs: u64,
+}
+
+impl From<&Unused> for UnusedRule {
+    fn from(unused: &Unused) -> Self {
+        let Unused { text, place, route, pairs } = unused.clone();
+        Self { rule: text, place, route, pairs }
+    }
 }
 
 /// Stands for a value that is not for everybody.
-const WITHHELD: &str = "withheld: needs the token";
+pub const WITHHELD: &str = "withheld: needs the token";
 
 impl Summary {
     /// The same without the values of examples, which are parts of answers to somebody.
@@ -36,7 +61,8 @@ impl Summary {
     pub fn without_values(mut self) -> Self {
         let fields = self.routes.iter_mut().flat_map(|route| &mut route.fields);
         for example in fields.chain(&mut self.worst_fields).flat_map(|field| &mut field.examples) {
-            for value in [&mut example.baseline, &mut example.candidate].into_iter().flatten() {
+            let ExampleSummary { baseline, candidate, request, .. } = example;
+            for value in [baseline, candidate, request].into_iter().flatten() {
                 WITHHELD.clone_into(value);
             }
         }
@@ -200,8 +226,44 @@ pub struct RouteSummary {
     pub noise_pairs: u64,
     /// Where answers differ, the worst first.
     pub fields: Vec<FieldSummary>,
-    /// Fields that differ by themselves, worth a rule that ignores them.
+    /// Response headers that differ and are not compared: no part of the verdict.
+    #[serde(default)]
+    pub uncompared_headers: Vec<HeaderSummary>,
+    /// Differences in such headers that found no room.
+    #[serde(default)]
+    pub headers_left_out: u64,
+    /// Fields that differ by themselves, worth a rule.
     pub suggested_ignores: Vec<SuggestedIgnore>,
+    /// All rules of these, as they may stand in the file that `MIRROR_CONFIG` names.
+    #[serde(default)]
+    pub suggested_rules: Option<String>,
+}
+
+/// A response header that differs and is not compared; never what it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderSummary {
+    /// Its name.
+    pub name: String,
+    /// `value`, `baseline only`, `candidate only`, or `charset` of a content type that is the same
+    /// otherwise.
+    pub change: String,
+    /// Pairs compared on this route.
+    pub pairs: u64,
+    /// Pairs in which it differs so.
+    pub raw: u64,
+    /// The share of these.
+    pub share: f64,
+    /// Answers of two baselines that differ so,
+    pub noise: u64,
+    /// out of so many compared.
+    pub noise_pairs: u64,
+    /// Whether it differs between two baselines just as much.
+    pub is_noise: bool,
+    /// When it differed first, RFC 3339.
+    pub first_seen: Option<String>,
+    /// When it differed last.
+    pub last_seen: Option<String>,
 }
 
 /// Where answers differ.
@@ -257,6 +319,12 @@ pub struct ExampleSummary {
     pub candidate: Option<String>,
     /// When, RFC 3339.
     pub seen: String,
+    /// The route's label.
+    #[serde(default)]
+    pub route: String,
+    /// Method, path and query, bounded, without secrets.
+    #[serde(default)]
+    pub request: Option<String>,
 }
 
 /// A field that differs by itself, with the evidence.
@@ -265,6 +333,15 @@ pub struct ExampleSummary {
 pub struct SuggestedIgnore {
     /// The field.
     pub path: String,
+    /// The rule that hides least, for a table of the rules' file.
+    #[serde(default)]
+    pub rule: String,
+    /// What it hides by its nature.
+    #[serde(default)]
+    pub hides: String,
+    /// What differs on this route, is no noise, and would be hidden too.
+    #[serde(default)]
+    pub also_hides: Vec<String>,
     /// Pairs that differ here,
     pub raw: u64,
     /// out of so many.

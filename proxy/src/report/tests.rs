@@ -26,7 +26,7 @@ pub(super) fn differing(fields: &[&str]) -> Differences {
         candidate: Some("2".to_owned()),
         traits: Traits::default(),
     });
-    Differences { found: found.collect(), more: false }
+    Differences { found: found.collect(), more: false, ..Differences::default() }
 }
 
 fn pair(differences: Option<&Differences>) -> Pair<'_> {
@@ -36,6 +36,7 @@ fn pair(differences: Option<&Differences>) -> Pair<'_> {
         censored: false,
         content: true,
         differences,
+        request: "GET /a/7",
     }
 }
 
@@ -80,6 +81,7 @@ fn failures_count_by_who_failed() {
             censored: false,
             content: true,
             differences: None,
+            request: "GET /a/7",
         };
         report.record(&label("GET /a"), &pair, NOW);
     }
@@ -233,8 +235,11 @@ fn made_up() -> impl Strategy<Value = Differences> {
         candidate,
         traits: Traits::default(),
     });
-    (proptest::collection::vec(field, 0..20), any::<bool>())
-        .prop_map(|(found, more)| Differences { found, more })
+    (proptest::collection::vec(field, 0..20), any::<bool>()).prop_map(|(found, more)| Differences {
+        found,
+        more,
+        ..Differences::default()
+    })
 }
 
 proptest! {
@@ -251,7 +256,7 @@ proptest! {
                 candidate: ((!failed).then_some(LATENCY), *failed),
                 censored: false,
                 content: true,
-                differences: (!failed).then_some(differences),
+                differences: (!failed).then_some(differences), request: "GET /a/7"
             };
             report.record(&route, &pair, NOW);
             if *noise {

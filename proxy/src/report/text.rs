@@ -3,15 +3,20 @@
 //! Labels, paths and values come from outside: whatever could move a terminal's cursor, change its
 //! colours or turn the direction of the text is shown as an escape.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
 
+use super::fields::OTHER;
 use super::summary::{
-    ExampleSummary, Excess, FieldSummary, Mismatches, Quantile, RouteSummary, Scope, Summary,
+    ExampleSummary, Excess, FieldSummary, HeaderSummary, Mismatches, Quantile, RouteSummary, Scope,
+    Summary, UnusedRule,
 };
 use crate::exchange::Verdict;
 
 /// Fields shown for a route.
 const FIELDS_SHOWN: usize = 10;
+/// Headers shown for a route that are not compared.
+const HEADERS_SHOWN: usize = 10;
 
 /// The whole report, or one route of it.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +54,9 @@ fn whole(out: &mut Formatter<'_>, summary: &Summary) -> Result {
             left_out.differences, left_out.examples
         )?;
     }
+    for UnusedRule { rule, place, pairs, .. } in &summary.unused_rules {
+        writeln!(out, "rule never applied in {pairs} pairs: {} ({})", plain(rule), plain(place))?;
+    }
     writeln!(out, "\n{}", plain(&summary.method))
 }
 
@@ -60,10 +68,13 @@ fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary)
     for field in route.fields.iter().take(FIELDS_SHOWN) {
         self::field(out, field)?;
     }
-    let more = route.fields.len().saturating_sub(FIELDS_SHOWN);
-    if more > 0 {
-        writeln!(out, "  … and {more} more fields, see the JSON")?;
-    }
+    more_fields(out, &route.fields)?;
+    headers(out, route)?;
+    suggested(out, route)
+}
+
+/// Rules worth having, and what they hide.
+fn suggested(out: &mut Formatter<'_>, route: &RouteSummary) -> Result {
     for ignore in &route.suggested_ignores {
         writeln!(
             out,
@@ -74,6 +85,51 @@ fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary)
             ignore.noise,
             ignore.noise_pairs
         )?;
+        writeln!(out, "    hides {}", plain(&ignore.hides))?;
+        for also in &ignore.also_hides {
+            writeln!(out, "    would also hide {}", plain(also))?;
+        }
+    }
+    let Some(rules) = &route.suggested_rules else { return Ok(()) };
+    writeln!(out, "  rules for that, for the file of MIRROR_CONFIG:")?;
+    for line in rules.lines() {
+        writeln!(out, "    {}", plain(line))?;
+    }
+    Ok(())
+}
+
+/// How many fields are not shown. Each counts once, in however many kinds it differs; of those that found
+/// no room nobody knows how many they are.
+fn more_fields(out: &mut Formatter<'_>, fields: &[FieldSummary]) -> Result {
+    let (shown, rest) = fields.split_at(fields.len().min(FIELDS_SHOWN));
+    let mut names: BTreeSet<_> = rest.iter().map(|field| field.field.as_str()).collect();
+    names.retain(|name| !shown.iter().any(|field| field.field == *name));
+    let others = if names.remove(OTHER) { ", and others that found no room" } else { "" };
+    let more = names.len();
+    if more > 0 || !others.is_empty() {
+        writeln!(out, "  … and {more} more fields{others}, see the JSON")?;
+    }
+    Ok(())
+}
+
+/// Headers that differ and are no part of the verdict.
+fn headers(out: &mut Formatter<'_>, route: &RouteSummary) -> Result {
+    for header in route.uncompared_headers.iter().take(HEADERS_SHOWN) {
+        let HeaderSummary { name, change, share, raw, pairs, noise, noise_pairs, .. } = header;
+        let share = 100.0 * share;
+        write!(out, "  header {} differs and is not compared: ", plain(name))?;
+        write!(out, "{}, {share:.2} % ({raw} of {pairs} pairs)", plain(change))?;
+        if *noise_pairs > 0 {
+            write!(out, ", {noise} of {noise_pairs} between baselines")?;
+        }
+        writeln!(out, "{}", if header.is_noise { ", noise" } else { "" })?;
+    }
+    let more = route.uncompared_headers.len().saturating_sub(HEADERS_SHOWN);
+    if more > 0 {
+        writeln!(out, "  … and {more} more headers, see the JSON")?;
+    }
+    if route.headers_left_out > 0 {
+        writeln!(out, "  no room for {} differences in other headers", route.headers_left_out)?;
     }
     Ok(())
 }
@@ -180,9 +236,13 @@ fn field(out: &mut Formatter<'_>, field: &FieldSummary) -> Result {
         write!(out, ", noise")?;
     }
     writeln!(out)?;
-    for ExampleSummary { place, baseline, candidate, .. } in &field.examples {
+    for ExampleSummary { place, baseline, candidate, request, seen, .. } in &field.examples {
         let side = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), plain);
-        writeln!(out, "    {}: {} -> {}", plain(place), side(baseline), side(candidate))?;
+        write!(out, "    {}: {} -> {}", plain(place), side(baseline), side(candidate))?;
+        if let Some(request) = request {
+            write!(out, " in {}", plain(request))?;
+        }
+        writeln!(out, " at {}", plain(seen))?;
     }
     Ok(())
 }

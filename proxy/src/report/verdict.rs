@@ -13,10 +13,12 @@ use std::time::{Duration, SystemTime};
 
 use super::confidence::{self, Alpha, Interval};
 use super::fields::Example;
+use super::headers::Header;
 use super::paired::{LEVELS, PLACES, Place};
+use super::suggested::suggestions;
 use super::summary::{
-    Errors, ExampleSummary, Excess, FieldSummary, Latency, LeftOut, Mismatches, Quantile,
-    RouteSummary, Scope, SuggestedIgnore, Summary, Thresholds,
+    Errors, ExampleSummary, Excess, FieldSummary, HeaderSummary, Latency, LeftOut, Mismatches,
+    Quantile, RouteSummary, Scope, Summary, Thresholds,
 };
 use super::{FieldSnapshot, Numbers, RouteSnapshot, Snapshot, float, share};
 use crate::exchange::Verdict;
@@ -93,6 +95,7 @@ pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
             latency_ratio: allowed.latency_ratio,
             latency_floor_seconds: allowed.latency_floor.as_secs_f64(),
         },
+        unused_rules: Vec::new(),
         worst_fields: worst(&routes),
         routes,
         left_out: LeftOut {
@@ -146,13 +149,16 @@ fn overall(
 fn route_summary(route: &RouteSnapshot, scope: Scope) -> RouteSummary {
     let mut fields: Vec<_> = route.fields.iter().map(|field| field_summary(route, field)).collect();
     fields.sort_by(worse_first);
-    let noise = route.fields.iter().filter(|field| field.is_noise);
+    let (suggested_ignores, suggested_rules) = suggestions(route);
     RouteSummary {
         route: route.route.to_string(),
         mirroring: route.mirroring.map(str::to_owned),
         scope,
         noise_pairs: route.noise_pairs,
-        suggested_ignores: noise.map(|field| suggested(route, field)).collect(),
+        uncompared_headers: header_summaries(route),
+        headers_left_out: route.headers.left_out,
+        suggested_ignores,
+        suggested_rules,
         fields,
     }
 }
@@ -455,27 +461,38 @@ fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
         is_noise: found.is_noise,
         first_seen: field.seen.map(|(first, _)| rfc3339(first)),
         last_seen: field.seen.map(|(_, last)| rfc3339(last)),
-        examples: field.examples.iter().map(|example| example_summary(example)).collect(),
+        examples: field.examples.iter().map(|example| example_summary(route, example)).collect(),
     }
 }
 
-fn example_summary(example: &Example) -> ExampleSummary {
+fn header_summaries(route: &RouteSnapshot) -> Vec<HeaderSummary> {
+    // Those that agree without content have headers, too.
+    let pairs = route.numbers.compared + route.numbers.without_content;
+    let told = route.headers.worst_first(pairs, route.noise_pairs);
+    let summary = |header: &Header| HeaderSummary {
+        name: header.what.name.to_string(),
+        change: header.what.change.name().to_owned(),
+        pairs,
+        raw: header.raw,
+        share: share(header.raw, pairs),
+        noise: header.noise,
+        noise_pairs: route.noise_pairs,
+        is_noise: header.is_noise(pairs, route.noise_pairs),
+        first_seen: header.seen.map(|(first, _)| rfc3339(first)),
+        last_seen: header.seen.map(|(_, last)| rfc3339(last)),
+    };
+    told.into_iter().map(summary).collect()
+}
+
+fn example_summary(route: &RouteSnapshot, example: &Example) -> ExampleSummary {
     ExampleSummary {
         place: example.place.clone(),
         kind: example.kind.name().to_owned(),
         baseline: example.baseline.clone(),
         candidate: example.candidate.clone(),
         seen: rfc3339(example.seen),
-    }
-}
-
-fn suggested(route: &RouteSnapshot, found: &FieldSnapshot) -> SuggestedIgnore {
-    SuggestedIgnore {
-        path: found.field.name.to_string(),
-        raw: found.field.raw,
-        pairs: route.numbers.compared,
-        noise: found.field.noise,
-        noise_pairs: route.noise_pairs,
+        route: route.route.to_string(),
+        request: Some(example.request.clone()),
     }
 }
 

@@ -31,6 +31,7 @@ mod servers;
 mod shutdown;
 mod streaming;
 mod tidy;
+mod told;
 mod upgrades;
 mod upstream;
 mod wire;

@@ -1,3 +1,5 @@
+mod suggested;
+
 use super::*;
 
 fn good(text: &str) -> RuleBook {

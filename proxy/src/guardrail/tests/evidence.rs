@@ -108,7 +108,7 @@ fn a_trip_tells_its_numbers_its_examples_and_what_comes_next() {
     assert!((trip.numbers.candidate.failure_rate - 0.66).abs() < 0.1, "{:?}", trip.numbers);
     assert_eq!(trip.numbers.baseline.failure_rate, 0.0);
     assert_eq!(trip.examples.len(), 5);
-    assert!(trip.examples.iter().all(|pair| pair.candidate_failed));
+    assert!(trip.examples.iter().all(|example| example.pair.candidate_failed));
     assert_eq!(trip.resumes, now.wall + Duration::from_secs(10));
     assert!(trip.next().contains("resumes"), "{}", trip.next());
     assert_eq!(guardrail.snapshot().last_trip, Some(*trip));
@@ -123,7 +123,7 @@ fn differences_count_where_a_rate_is_set_and_only_there() {
             assert_eq!(guardrail.observe(&healthy(), now), None);
             let fields = &["$.price"][..];
             let differs = (at % 3 == 0).then_some(fields);
-            guardrail.compared("GET /a", epoch, differs, now).is_some()
+            guardrail.compared("GET /a", epoch, differs, "GET /a/7", now).is_some()
         });
         assert_eq!(tripped, stops, "{rate:?}");
     }
@@ -136,7 +136,7 @@ fn a_trip_by_mismatches_says_how_many_answers_differ_and_where() {
         guardrail.observe(&healthy(), now);
         let fields = &["$.price", "$.stock"][..];
         let differs = (at % 3 == 0).then_some(fields);
-        if guardrail.compared("GET /a", Epoch::default(), differs, now).is_some() {
+        if guardrail.compared("GET /a", Epoch::default(), differs, "GET /a/7", now).is_some() {
             break;
         }
     }
@@ -147,6 +147,7 @@ fn a_trip_by_mismatches_says_how_many_answers_differ_and_where() {
     assert!((0.3..0.4).contains(&share), "{share}");
     assert_eq!(trip.differing.examples().count(), 5);
     assert!(trip.differing.examples().all(|example| example.at == now.wall));
+    assert!(trip.differing.examples().all(|example| example.request == "GET /a/7"));
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn differences_at_the_allowed_rate_do_not_trip() {
         assert_eq!(guardrail.observe(&healthy(), now), None);
         let fields = &["$.price"][..];
         let differs = (at % 10 == 0).then_some(fields);
-        assert_eq!(guardrail.compared("GET /a", Epoch::default(), differs, now), None);
+        assert_eq!(guardrail.compared("GET /a", Epoch::default(), differs, "GET /a/7", now), None);
     }
 }
 

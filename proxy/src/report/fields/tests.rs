@@ -1,10 +1,12 @@
 use super::super::tests::{NOW, differing};
 use super::*;
 
+const WHEN: Occasion<'_> = Occasion { at: NOW, request: "GET /a?b" };
+
 fn fields(told: &[&[&str]]) -> (Fields, Room) {
     let (mut fields, mut room) = (Fields::default(), Room::new(1 << 20));
     for (index, names) in told.iter().enumerate() {
-        fields.record(&differing(names), index as u64 + 1, NOW, &mut room);
+        fields.record(&differing(names), index as u64 + 1, WHEN, &mut room);
     }
     (fields, room)
 }
@@ -18,7 +20,7 @@ fn a_field_counts_once_for_a_pair_in_each_kind() {
     let (mut fields, mut room) = (Fields::default(), Room::new(1 << 20));
     let mut found = differing(&["$.a[*]", "$.a[*]", "$.b"]);
     found.found[1].kind = Kind::Missing;
-    fields.record(&found, 1, NOW, &mut room);
+    fields.record(&found, 1, WHEN, &mut room);
     let told: Vec<_> = fields.all().map(|it| (it.name.as_ref(), it.raw, it.risk())).collect();
     let expected =
         [("$.a[*]", 1, Risk::Medium), ("$.a[*]", 1, Risk::High), ("$.b", 1, Risk::Medium)];
@@ -31,7 +33,7 @@ fn up_to_five_examples_are_kept_none_of_them_twice() {
     for index in 0..20 {
         let mut found = differing(&["$.a"]);
         found.found[0].candidate = Some(format!("value {}", index / 2));
-        fields.record(&found, index + 1, NOW, &mut room);
+        fields.record(&found, index + 1, WHEN, &mut room);
     }
     let field = named(&fields, "$.a");
     let shown: Vec<_> = field.examples.iter().map(|example| example.candidate.clone()).collect();
@@ -44,7 +46,7 @@ fn first_and_last_seen_are_of_the_first_and_last_difference() {
     let (mut fields, mut room) = (Fields::default(), Room::new(1 << 20));
     for seconds in [10, 20, 30] {
         let now = NOW + std::time::Duration::from_secs(seconds);
-        fields.record(&differing(&["$.a"]), 1, now, &mut room);
+        fields.record(&differing(&["$.a"]), 1, Occasion { at: now, ..WHEN }, &mut room);
     }
     let (first, last) = named(&fields, "$.a").seen.unwrap();
     assert_eq!(last.duration_since(first).unwrap().as_secs(), 20);
@@ -65,7 +67,7 @@ fn fields_beyond_the_bound_count_for_other_and_are_never_noise() {
     let names: Vec<_> = (0..FIELDS_MAX + 50).map(|index| format!("$.f{index}")).collect();
     let (mut fields, mut room) = (Fields::default(), Room::new(1 << 20));
     for name in &names {
-        fields.record(&differing(&[name]), 1, NOW, &mut room);
+        fields.record(&differing(&[name]), 1, WHEN, &mut room);
     }
     assert_eq!(fields.all().count(), FIELDS_MAX + 1);
     assert_eq!((named(&fields, OTHER).raw, room.differences_left_out), (50, 50));
@@ -90,7 +92,7 @@ fn one_pair_with_very_many_fields_takes_a_bounded_set() {
 #[test]
 fn what_finds_no_room_is_counted() {
     let (mut fields, mut room) = (Fields::default(), Room::new(FIELD_BYTES + 20));
-    fields.record(&differing(&["$.a", "$.b"]), 1, NOW, &mut room);
+    fields.record(&differing(&["$.a", "$.b"]), 1, WHEN, &mut room);
     assert_eq!((room.differences_left_out, room.examples_left_out), (1, 2));
     assert_eq!((named(&fields, "$.a").raw, named(&fields, OTHER).raw), (1, 1));
     assert_eq!(fields.net_pairs(1), 1);
@@ -102,8 +104,8 @@ fn texts_are_cut_at_a_whole_character() {
     let mut found = differing(&["$.a"]);
     found.found[0].baseline = Some("é".repeat(1000));
     found.found[0].candidate = Some(format!("x{}", "é".repeat(1000)));
-    fields.record(&found, 1, NOW, &mut room);
-    fields.record(&found, 2, NOW, &mut room);
+    fields.record(&found, 1, WHEN, &mut room);
+    fields.record(&found, 2, WHEN, &mut room);
     let field = named(&fields, "$.a");
     assert_eq!(field.examples.len(), 1, "the same, cut");
     let lengths = [&field.examples[0].baseline, &field.examples[0].candidate];
@@ -113,6 +115,11 @@ fn texts_are_cut_at_a_whole_character() {
 #[test]
 fn a_pair_that_differs_somewhere_unknown_differs() {
     let (mut fields, mut room) = (Fields::default(), Room::new(1 << 20));
-    fields.record(&Differences { found: Vec::new(), more: true }, 1, NOW, &mut room);
+    fields.record(
+        &Differences { found: Vec::new(), more: true, ..Differences::default() },
+        1,
+        WHEN,
+        &mut room,
+    );
     assert_eq!(fields.net_pairs(1), 1);
 }

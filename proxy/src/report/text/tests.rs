@@ -9,7 +9,7 @@ use crate::report::{Pair, Report, summarize};
 /// The summary of one pair that differs.
 fn summary(route: &str, found: Difference) -> Summary {
     let mut report = Report::default();
-    let differences = Differences { found: vec![found], more: false };
+    let differences = Differences { found: vec![found], more: false, ..Differences::default() };
     let latency = Duration::from_millis(3);
     let pair = Pair {
         baseline: (Some(latency), false),
@@ -17,6 +17,7 @@ fn summary(route: &str, found: Difference) -> Summary {
         censored: false,
         content: true,
         differences: Some(&differences),
+        request: "GET /a/7",
     };
     let route: Arc<str> = route.into();
     report.record(&route, &pair, SystemTime::UNIX_EPOCH);
@@ -78,4 +79,20 @@ fn nothing_from_outside_reaches_the_terminal_unescaped() {
     let text = Text { summary: &summary, route: None }.to_string();
     assert!(text.chars().all(|c| c == '\n' || !is_active(c)), "{text}");
     assert!(text.contains("GET /\\u{1b}[2J\\u{d}\\u{7}"), "{text}");
+}
+
+#[test]
+fn what_is_not_shown_is_counted_by_field_and_not_by_kind() {
+    let mut summary = summary("GET /a", difference());
+    let route = &mut summary.routes[0];
+    let field = route.fields.remove(0);
+    let named = |name: &str| FieldSummary { field: name.to_owned(), ..field.clone() };
+    route.fields = (0..12).map(|index| named(&format!("$.f{index}"))).collect();
+    // Of another kind each, one shown and one not.
+    route.fields.extend([named("$.f0"), named("$.f11")]);
+    let text = |summary: &Summary| Text { summary, route: None }.to_string();
+    assert!(text(&summary).contains("… and 2 more fields, see the JSON"), "{}", text(&summary));
+    summary.routes[0].fields.push(named(OTHER));
+    let text = text(&summary);
+    assert!(text.contains("… and 2 more fields, and others that found no room, see"), "{text}");
 }

@@ -41,6 +41,7 @@ fn add(route: &mut Route, pairs: u64, candidate: Candidate, rng: &mut SmallRng) 
             censored: false,
             content: true,
             differences: Some(&differences),
+            request: "GET /a/7",
         };
         route.record(&pair, &ALLOWED);
         route.numbers.net_mismatched = route.numbers.mismatched;
@@ -117,6 +118,7 @@ fn told(pairs: u64, sides: impl Fn(u64) -> (Option<u64>, Option<u64>)) -> Number
             censored: false,
             content: true,
             differences: Some(&differences),
+            request: "GET /a/7",
         };
         route.record(&pair, &ALLOWED);
     }
@@ -169,7 +171,14 @@ fn a_hundred_pairs_in_one_bad_spell_are_no_hundred_observations() {
             (Some(Duration::from_micros(micros)), bad(at))
         };
         let (baseline, candidate) = (side(13), side(3));
-        let pair = Pair { baseline, candidate, censored: false, content: true, differences: None };
+        let pair = Pair {
+            baseline,
+            candidate,
+            censored: false,
+            content: true,
+            differences: None,
+            request: "GET /a/7",
+        };
         route.record(&pair, &ALLOWED);
         if index % 500 == 499 {
             let scope = judge(&route.numbers, &ALLOWED, ALPHA / 2.0, None);
@@ -189,7 +198,14 @@ fn clients_that_do_not_wait_hold_nothing_against_a_twin() {
         let censored = sides[0] > left;
         let [ours, theirs] = sides.map(|it| if censored { it.min(left) } else { it });
         let (baseline, candidate) = ((Some(ours), false), (Some(theirs), false));
-        let pair = Pair { baseline, candidate, censored, content: true, differences: None };
+        let pair = Pair {
+            baseline,
+            candidate,
+            censored,
+            content: true,
+            differences: None,
+            request: "GET /a/7",
+        };
         route.record(
             &pair,
             &Allowed { latency_ratio: 1.0, latency_floor: Duration::ZERO, ..ALLOWED },
@@ -234,6 +250,7 @@ fn route(name: &str, rank: u64, numbers: Numbers) -> RouteSnapshot {
         mirroring: None,
         numbers,
         fields: Vec::new(),
+        headers: crate::report::headers::Headers::default(),
         noise_pairs: 0,
     }
 }

@@ -1,0 +1,113 @@
+//! A request as examples show it: method, path and query, bounded, without what is nobody's business.
+
+use http::{Method, Uri};
+use percent_encoding::percent_decode_str;
+
+use super::{is_personal, is_token, is_uuid};
+use crate::compare::Rules;
+
+/// Longest text, in bytes.
+const TEXT_MAX: usize = 256;
+const METHOD_MAX: usize = 16;
+const DIGITS_MAX: usize = 8;
+const MASK: &str = "***";
+
+/// Method, path and query of a request. Of parameters only numbers, UUIDs, `true` and `false` are shown, and
+/// those not under names that are hidden in bodies; of the path no addresses, telephone numbers and what
+/// cannot be printed.
+pub fn shown(method: &Method, uri: &Uri, rules: &Rules) -> String {
+    let mut text = cut(method.as_str(), METHOD_MAX).to_owned();
+    text.push(' ');
+    let mut hidden = false;
+    for (index, segment) in uri.path().split('/').enumerate() {
+        if index > 0 {
+            text.push('/');
+        }
+        text.push_str(if hidden || is_personal(segment) { MASK } else { segment });
+        hidden = hides(rules, segment);
+    }
+    for (index, part) in uri.query().into_iter().flat_map(|query| query.split('&')).enumerate() {
+        text.push(if index == 0 { '?' } else { '&' });
+        parameter(&mut text, part, rules);
+        if text.len() > TEXT_MAX {
+            break;
+        }
+    }
+    if text.len() > TEXT_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_MAX));
+        text.push('…');
+    }
+    text
+}
+
+fn parameter(text: &mut String, part: &str, rules: &Rules) {
+    let (name, value) = part.split_once('=').map_or((part, None), |(name, it)| (name, Some(it)));
+    text.push_str(if is_private(name) { MASK } else { name });
+    let Some(value) = value else { return };
+    text.push('=');
+    text.push_str(if is_harmless(value) && !hides(rules, name) { value } else { MASK });
+}
+
+/// Whether a value can be nobody's words: a number that is not long enough for a card or a telephone, a
+/// UUID, yes or no. What people search for is theirs, and trips are posted to others.
+fn is_harmless(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let is_number = (1..=DIGITS_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit);
+    is_number || is_uuid(bytes) || matches!(value, "true" | "false")
+}
+
+/// Whether what has this name is hidden in bodies: `user[password]` is named by its last part.
+fn hides(rules: &Rules, name: &str) -> bool {
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    let last = name.trim_end_matches(']').rsplit('[').next().unwrap_or_default();
+    rules.hides(last)
+}
+
+fn is_private(text: &str) -> bool {
+    is_personal(text) || (is_token(text.as_bytes()) && !is_uuid(text.as_bytes()))
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, proptest};
+
+    use super::*;
+
+    fn get(target: &str) -> String {
+        shown(&Method::GET, &target.parse().unwrap(), &Rules::default())
+    }
+
+    #[test]
+    fn a_request_is_shown_without_secrets_and_personal_data() {
+        for (target, expected) in [
+            ("/a/7?q=ssd&page=2", "GET /a/7?q=***&page=2"),
+            ("/", "GET /"),
+            ("/u/alice@example.com", "GET /u/***"),
+            ("/reset/token/abc", "GET /reset/token/***"),
+            (
+                "/a?Api-Key=x&name=bob&u%5Bpassword%5D=x",
+                "GET /a?Api-Key=***&name=***&u%5Bpassword%5D=***",
+            ),
+            ("/a?to=alice%40example.com&tel=%2B4911", "GET /a?to=***&tel=***"),
+            ("/a?sig=abcdefghijklmno1&alice@example.com", "GET /a?sig=***&***"),
+            (
+                "/a?id=550e8400-e29b-41d4-a716-446655440000&x=%0a",
+                "GET /a?id=550e8400-e29b-41d4-a716-446655440000&x=***",
+            ),
+        ] {
+            assert_eq!(get(target), expected, "{target}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_bounded(path in "/[a-z/]{0,2000}", query in "[a-z=&]{0,2000}") {
+            let shown = get(&format!("{path}?{query}"));
+            prop_assert!(shown.len() <= TEXT_MAX + "…".len(), "{shown}");
+        }
+    }
+}
