@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+mod alike;
 mod annotate;
 mod arrays;
 mod decode;
@@ -229,7 +230,8 @@ fn by_status(ours: &Side<'_>, theirs: &Side<'_>) -> Option<Difference> {
         let (place, field) = (place.to_owned(), place.to_owned());
         let candidate: Option<String> = candidate;
         let traits = Traits::known(candidate.as_deref().unwrap_or("none"));
-        Some(Difference { place, field, kind: Kind::Status, baseline, candidate, traits })
+        let kind = Kind::Status;
+        Some(Difference { place, field, kind, baseline, candidate, traits, note: None })
     };
     if ours.status != theirs.status {
         let [baseline, candidate] = [ours, theirs].map(|side| Some(side.status.to_string()));
@@ -393,7 +395,10 @@ fn two_texts(
     match [our_bytes, their_bytes].map(|bytes| bytes.trim_ascii().is_empty()) {
         [false, true] => found.kind = Kind::Missing,
         [true, false] => found.kind = Kind::Added,
-        _ => found.traits = Traits::of_texts(our_bytes, their_bytes),
+        _ => {
+            found.traits = Traits::of_texts(our_bytes, their_bytes);
+            found.note = Some(show::texts(our_bytes, their_bytes));
+        }
     }
     found
 }
@@ -414,7 +419,7 @@ fn body(kind: Kind, baseline: Option<String>, candidate: Option<String>) -> Diff
         (Kind::Type, Some(candidate)) => Traits::known(candidate),
         _ => Traits::default(),
     };
-    Difference { place, field, kind, baseline, candidate, traits }
+    Difference { place, field, kind, baseline, candidate, traits, note: None }
 }
 
 /// Whether two replies are equal without a look into their bodies.

@@ -69,6 +69,8 @@ pub struct Example {
     pub baseline: Option<String>,
     /// The candidate's value; `None` where it has none.
     pub candidate: Option<String>,
+    /// See [`Difference::note`].
+    pub note: Option<String>,
     /// When.
     pub seen: SystemTime,
 }
@@ -413,13 +415,18 @@ impl Example {
             kind: difference.kind,
             baseline: side(&difference.baseline),
             candidate: side(&difference.candidate),
+            note: side(&difference.note),
             seen,
         }
     }
 
     fn bytes(&self) -> usize {
         let side = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        EXAMPLE_BYTES + self.place.len() + side(&self.baseline) + side(&self.candidate)
+        EXAMPLE_BYTES
+            + self.place.len()
+            + side(&self.baseline)
+            + side(&self.candidate)
+            + side(&self.note)
     }
 }
 

@@ -180,9 +180,10 @@ fn field(out: &mut Formatter<'_>, field: &FieldSummary) -> Result {
         write!(out, ", noise")?;
     }
     writeln!(out)?;
-    for ExampleSummary { place, baseline, candidate, .. } in &field.examples {
+    for ExampleSummary { place, baseline, candidate, note, .. } in &field.examples {
         let side = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), plain);
-        writeln!(out, "    {}: {} -> {}", plain(place), side(baseline), side(candidate))?;
+        let note = note.as_deref().map_or(String::new(), |note| format!(" ({})", plain(note)));
+        writeln!(out, "    {}: {} -> {}{note}", plain(place), side(baseline), side(candidate))?;
     }
     Ok(())
 }

@@ -465,6 +465,7 @@ fn example_summary(example: &Example) -> ExampleSummary {
         kind: example.kind.name().to_owned(),
         baseline: example.baseline.clone(),
         candidate: example.candidate.clone(),
+        note: example.note.clone(),
         seen: rfc3339(example.seen),
     }
 }

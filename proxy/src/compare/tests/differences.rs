@@ -237,6 +237,81 @@ fn null_equals_absent_where_a_rule_says_so() {
     assert_eq!(plain(r#"{"a":null}"#, "{}"), ["$['a'] missing null|-"]);
 }
 
+/// What is shown of two values that are all of a document, and the note.
+#[track_caller]
+fn shown(ours: &str, theirs: &str) -> (String, String, String) {
+    let mut found = looked(ours, theirs, &Rules::default()).differences.found;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let found = found.remove(0);
+    let text = |side: Option<String>| side.unwrap_or_default();
+    (text(found.baseline), text(found.candidate), text(found.note))
+}
+
+#[test]
+fn long_values_are_shown_around_their_first_difference() {
+    let long = |middle: &str| format!("\"{}{middle}{}\"", "x".repeat(1000), "y".repeat(1000));
+    let (ours, theirs, note) = shown(&long("one"), &long("two"));
+    assert!(ours.contains("xone") && theirs.contains("xtwo"), "{ours} {theirs}");
+    assert!(ours.starts_with("\"…x") && ours.ends_with("y…\"") && ours.len() <= 64, "{ours}");
+    assert_eq!(note, "");
+    let (ours, theirs, _) = shown(&long("é"), &long(""));
+    assert!(ours.contains("xéy") && theirs.contains("xy"), "{ours} {theirs}");
+    let number = |last: u8| format!("0.{}{last}", "1".repeat(200));
+    let (ours, theirs, _) = shown(&number(2), &number(3));
+    assert!(ours.ends_with("12") && theirs.ends_with("13"), "{ours} {theirs}");
+    assert_eq!(shown("\"abc\"", "\"abd\""), ("\"abc\"".into(), "\"abd\"".into(), String::new()));
+}
+
+#[test]
+fn what_cannot_be_seen_is_shown_escaped_and_said() {
+    for (ours, theirs, ours_shown, theirs_shown, note) in [
+        ("caf\u{e9}", "cafe\u{301}", r"caf\u{e9}", r"cafe\u{301}", "unicode form"),
+        ("\u{ac00}", "\u{1100}\u{1161}", r"\u{ac00}", r"\u{1100}\u{1161}", "unicode form"),
+        ("1\u{a0}000", "1 000", r"1\u{a0}000", "1 000", "white space"),
+        ("a ", "a", "a ", "a", "white space"),
+        (r"a\r\nb", r"a\nb", r"a\r\nb", r"a\nb", "white space"),
+        ("a\u{200b}b", "ab", r"a\u{200b}b", "ab", "invisible characters"),
+        ("\u{feff}a", "a", r"\u{feff}a", "a", "invisible characters"),
+        ("a\u{202e}b", "ab", r"a\u{202e}b", "ab", "invisible characters"),
+        (r"a\u0007", "a", r"a\u{7}", "a", "invisible characters"),
+        ("ABC", "abc", "ABC", "abc", "letter case"),
+        ("e\u{301} a", "\u{e9}\u{a0}A", r"e\u{301} a", r"\u{e9}\u{a0}A", "several of"),
+        ("p\u{430}y", "pay", r"p\u{430}y", "pay", ""),
+        ("caf\u{e9}", "cafe", "café", "cafe", ""),
+        (r"\ud83d", r"\ufffd", "\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}", ""),
+        (r"a\\u{a0}", "a\u{a0}", r"a\\u{a0}", r"a\u{a0}", ""),
+    ] {
+        let (ours, theirs) = (format!("\"{ours}\""), format!("\"{theirs}\""));
+        let found = shown(&ours, &theirs);
+        let quoted = |text: &str| format!("\"{text}\"");
+        assert_eq!((found.0, found.1), (quoted(ours_shown), quoted(theirs_shown)));
+        assert!(found.2.starts_with(note) && found.2.is_empty() == note.is_empty(), "{}", found.2);
+    }
+    // As many marks as nobody writes are not put in order.
+    let marks = |start: &str, n: usize| format!("\"{start}{}\"", "\u{301}".repeat(n));
+    assert_eq!(shown(&marks("e", 1000), &marks("\u{e9}", 999)).2, "");
+}
+
+#[test]
+fn a_note_tells_nothing_of_what_is_hidden() {
+    let rules = rules(&[What::Mask(Select::Key("iban".to_owned()), MaskAs::Hash)]);
+    for key in ["password", "iban"] {
+        let json = |value: &str| format!("{{\"{key}\":\"{value}\"}}");
+        let found = looked(&json("AB"), &json("ab"), &rules).differences.found;
+        assert_eq!((found.len(), &found[0].note), (1, &None));
+    }
+}
+
+#[test]
+fn texts_that_are_no_json_say_where_and_in_what_they_differ_and_show_nothing() {
+    let page = |text: &str| format!("<p>secret\n{}{text}</p>", "x".repeat(100));
+    let note = |ours: &str, theirs: &str| shown(&page(ours), &page(theirs)).2;
+    assert_eq!(note("one", "two"), "from line 2, byte 101 on");
+    assert_eq!(note("1\u{a0}0", "1 0"), "from line 2, byte 102 on; white space");
+    assert_eq!(note("\u{e9}", "e\u{301}"), "from line 2, byte 101 on; unicode form");
+    assert!(!format!("{:?}", shown(&page("one"), &page("two"))).contains("secret"));
+}
+
 #[test]
 fn bodies_that_are_no_json_are_told_by_their_length_alone() {
     assert_eq!(plain("secret one", "secret two"), ["body value 10 bytes|10 bytes"]);
