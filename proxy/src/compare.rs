@@ -24,6 +24,7 @@ mod number;
 mod objects;
 pub mod path;
 mod policy;
+mod read;
 pub mod rules;
 mod secrets;
 mod show;
@@ -37,6 +38,9 @@ pub use difference::{Difference, Differences, Kind, Risk};
 pub use header::{Headers, Origin};
 pub use policy::{Policy, RouteRules, Rules, Unused};
 pub use traits::Traits;
+
+use json::Tape;
+use read::Form;
 
 use crate::headers::says_grpc;
 
@@ -352,7 +356,7 @@ fn in_detail(
     }
     let same = our_bytes.trim_ascii() == their_bytes.trim_ascii();
     let (our_json, their_json) =
-        (json::parse(&our_bytes, limits.grant)?, json::parse(&their_bytes, limits.grant)?);
+        (read::body(&our_bytes, limits.grant)?, read::body(&their_bytes, limits.grant)?);
     let (our_json, their_json) = match (our_json, their_json) {
         (Some(ours), Some(theirs)) => (ours, theirs),
         _ if same => return whole(false),
@@ -361,10 +365,36 @@ fn in_detail(
         }
         (one, _) => return Ok((vec![one_is_json(one.is_some(), &our_bytes, &their_bytes)], false)),
     };
-    let our_json = annotate::Document::new(our_json, rules, limits.grant)?;
-    let their_json = annotate::Document::new(their_json, rules, limits.grant)?;
-    let found = detail::differences(&our_json, &their_json, rules, limits.grant)?;
-    Ok((found.list.into_iter().map(|(_, difference)| difference).collect(), found.more))
+    two_documents(our_json, their_json, rules, limits.grant)
+}
+
+/// Two bodies that are JSON in some form. Where the forms differ that is told beside what differs
+/// within, since not every client reads both.
+fn two_documents<'a>(
+    (our_form, ours): (Form, Tape<'a>),
+    (their_form, theirs): (Form, Tape<'a>),
+    rules: &Rules,
+    grant: Grant<'_>,
+) -> Result<(Vec<Difference>, bool), Obstacle> {
+    let [mut our_store, mut their_store] = [Vec::new(), Vec::new()];
+    let ours = read::document(ours, &mut our_store, rules, grant)?;
+    let theirs = read::document(theirs, &mut their_store, rules, grant)?;
+    let within = detail::differences(&ours, &theirs, rules, grant)?;
+    let mut found = Vec::new();
+    let note = if our_form == their_form {
+        our_form.note()
+    } else {
+        found.push(body(Kind::Type, Some(our_form.name()), Some(their_form.name())));
+        None
+    };
+    for (_, mut difference) in within.list {
+        if let Some(note) = &note {
+            let more = difference.note.map(|first| format!("{first}; {note}"));
+            difference.note = Some(more.unwrap_or_else(|| note.clone()));
+        }
+        found.push(difference);
+    }
+    Ok((found, within.more))
 }
 
 /// Bodies that are not JSON. Nothing of them is shown: who knows what is in there.
@@ -471,7 +501,10 @@ fn too_large(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
 /// Whether the whole body is there, as it is, and is empty or begins like no JSON.
 fn is_no_json(side: &Side<'_>) -> bool {
     let Body::Whole(bytes) = side.body else { return false };
-    bytes.trim_ascii().first().is_none_or(|first| !b"{[\"-0123456789tfn\xEF".contains(first))
+    let (form, text) = read::frame(bytes.trim_ascii());
+    let begins = text.first().is_some_and(|first| b"{[\"-0123456789tfn\xEF".contains(first));
+    let word = [&b"NaN"[..], b"Infinity"].iter().any(|word| text.starts_with(word));
+    form.is_plain() && !begins && !word
 }
 
 /// Whether a content type has the subtype `json` or ends in `+json` (RFC 6839 section 3.1).
@@ -498,12 +531,21 @@ fn by_content(
     if our_bytes.trim_ascii() == their_bytes.trim_ascii() {
         return Ok(true);
     }
-    if let Some(equal) = step::equal(&our_bytes, &their_bytes, &rules.keys) {
+    let ((our_form, our_text), (their_form, their_text)) =
+        (read::frame(&our_bytes), read::frame(&their_bytes));
+    // What one client reads the other's may not.
+    if our_form != their_form {
+        return Ok(false);
+    }
+    if let Some(equal) = step::equal(our_text, their_text, &rules.keys) {
         return Ok(equal);
     }
     // Where one is no JSON and the other is, their bytes differ, and that is a difference.
-    let Some(our_json) = json::parse(&our_bytes, limits.grant)? else { return Ok(false) };
-    let Some(their_json) = json::parse(&their_bytes, limits.grant)? else { return Ok(false) };
+    let Some(our_json) = json::parse(our_text, limits.grant)? else { return Ok(false) };
+    let Some(their_json) = json::parse(their_text, limits.grant)? else { return Ok(false) };
+    if our_json.has_words() != their_json.has_words() {
+        return Ok(false);
+    }
     walk::equal(&our_json, &their_json, &rules.keys, limits.grant)
 }
 

@@ -187,6 +187,10 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let (kind, other) = (ours.tape.kind(a), theirs.tape.kind(b));
         let both = (Some(a), Some(b));
+        if ours.mark(a).was_string != theirs.mark(b).was_string {
+            self.report(Kind::Type, parent, at, both, mark);
+            return Ok(());
+        }
         match (kind, other) {
             (Node::Array, Node::Array) | (Node::Object, Node::Object) => {
                 make_room(&mut self.scratch.trail, &mut self.grant)?;
@@ -204,6 +208,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 let equal = match kind {
                     Node::Number => number::equal(ours.tape.raw(a), theirs.tape.raw(b)),
                     Node::String => ours.tape.text(a).equals(&theirs.tape.text(b)),
+                    Node::Word => ours.tape.raw(a) == theirs.tape.raw(b),
                     _ => true,
                 };
                 let (one, two) = ((&ours.tape, a), (&theirs.tape, b));
@@ -360,6 +365,8 @@ fn shown(
     }
     if let (Some(a), Some(b)) = (a, b) {
         let (texts, note) = show::values((&ours.tape, a), (&theirs.tape, b));
+        let one = ours.mark(a).was_string != theirs.mark(b).was_string;
+        let note = if one { Some("JSON in a string on one side alone") } else { note };
         return (texts.map(Some), note);
     }
     let one = |document: &Document<'_>, node: Option<usize>| {

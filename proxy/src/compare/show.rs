@@ -110,7 +110,7 @@ pub(super) fn value(tape: &Tape<'_>, node: usize) -> String {
         Kind::Null => "null".to_owned(),
         Kind::True => "true".to_owned(),
         Kind::False => "false".to_owned(),
-        Kind::Number => bounded("", tape.raw(node), ""),
+        Kind::Number | Kind::Word => bounded("", tape.raw(node), ""),
         Kind::String | Kind::Key => text("\"", tape.text(node).bytes(), "\""),
         Kind::Array => format!("[{}]", count("element")),
         Kind::Object => format!("{{{}}}", count("member")),

@@ -68,6 +68,7 @@ impl Traits {
             Node::Null => "null",
             Node::True | Node::False => "boolean",
             Node::Number => "number",
+            Node::Word => "no number",
             Node::String | Node::Key => "string",
             Node::Array => "array",
             Node::Object => "object",

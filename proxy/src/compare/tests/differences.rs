@@ -312,6 +312,119 @@ fn texts_that_are_no_json_say_where_and_in_what_they_differ_and_show_nothing() {
     assert!(!format!("{:?}", shown(&page("one"), &page("two"))).contains("secret"));
 }
 
+/// What is found, with the notes.
+#[track_caller]
+fn noted(ours: &str, theirs: &str, rules: &Rules) -> Vec<String> {
+    let notes = looked(ours, theirs, rules).differences.found.into_iter().map(|it| it.note);
+    let found = found(ours, theirs, rules).into_iter().zip(notes);
+    found.map(|(found, note)| format!("{found} ({})", note.unwrap_or_default())).collect()
+}
+
+#[test]
+fn json_behind_a_mark_or_a_prefix_is_read_and_said() {
+    let rules = rules(&[What::Ignore(Select::Key("at".to_owned()))]);
+    for (start, name) in [
+        ("\u{feff}", "byte order mark"),
+        (")]}'\n", ")]}'"),
+        (")]}',\n", ")]}',"),
+        ("while(1);", "while(1);"),
+        ("for(;;);", "for(;;);"),
+        ("{}&&", "{}&&"),
+        ("\u{feff})]}'", "byte order mark and )]}'"),
+    ] {
+        let body = |inner: &str| format!("{start}{inner}");
+        let (ours, theirs) = (body(r#"{"at":1,"b":2}"#), body(r#"{"b":2.0, "at":3}"#));
+        assert_eq!(found(&ours, &theirs, &rules), [""; 0], "{start:?}");
+        let note = format!("read without its {name}");
+        let other = noted(&ours, &body(r#"{"b":3}"#), &rules);
+        assert_eq!(other, [format!("$['b'] value 2|3 ({note})")]);
+        // Not every client reads it: on one side alone it is a difference.
+        let one = noted(&ours, r#"{"b":3}"#, &rules);
+        let expected = format!("body type JSON behind a {name}|JSON ()");
+        assert_eq!(one, [expected.as_str(), "$['b'] value 2|3 ()"]);
+        assert_eq!(plain(&body("text"), &body("text ")), [""; 0]);
+        assert_eq!(plain(&body("text"), &body("texts")).len(), 1);
+        assert_eq!(plain(&body(""), &body("\n")), [""; 0]);
+        assert!(plain(&body(""), "{}")[0].starts_with("body "));
+    }
+    assert_eq!(plain("\u{feff}{}", ")]}'{}").len(), 1);
+}
+
+#[test]
+fn words_for_what_is_no_number_are_read_and_said() {
+    let rules = rules(&[What::Ignore(Select::Key("at".to_owned()))]);
+    let note = "no JSON by RFC 8259: NaN or Infinity";
+    for word in ["NaN", "Infinity", "-Infinity"] {
+        let ours = format!(r#"{{"at":1,"x":{word},"y":[1],"timestamp":{word}}}"#);
+        let theirs = format!(r#"{{"y":[ 1.0 ],"x":{word}, "at":{word}}}"#);
+        assert_eq!(found(&ours, &theirs, &rules), [""; 0]);
+        let less = noted(&ours, &theirs.replace("1.0", "2"), &rules);
+        assert_eq!(less, [format!("$['y'][0] value 1|2 ({note})")]);
+        let number = r#"{"x":1,"y":[1]}"#;
+        let one = noted(number, &theirs, &rules);
+        let whole = format!("body type JSON|{note} ()");
+        assert_eq!(one, [whole.as_str(), &format!("$['x'] type 1|{word} ()")]);
+        assert_eq!(plain(&format!("[{word}]"), &format!("[ {word}]")), [""; 0]);
+        let hidden = plain(&format!(r#"{{"timestamp":{word}}}"#), r#"{"timestamp":1}"#);
+        assert_eq!(hidden, [format!("body type {note}|JSON")]);
+    }
+    let two = noted("[NaN,1]", "[Infinity,1]", &rules);
+    assert_eq!(two, [format!("$[0] value NaN|Infinity ({note})")]);
+    for bad in ["[Nan]", "[NaN1]", "[+Infinity]", "[Infinit]", "[-NaN]", "[- Infinity]", "{NaN:1}"]
+    {
+        assert!(plain(bad, &bad.replace('[', "[ ").replace('{', "{ "))[0].starts_with("body "));
+    }
+}
+
+#[test]
+fn strings_are_read_as_json_where_a_rule_says_so() {
+    let given = rules(&[
+        What::JsonString(path("$.payload")),
+        What::JsonString(path("$.list[*]")),
+        What::Ignore(Select::Path(path("$.payload.at"))),
+    ]);
+    let body = |inner: &str| {
+        let text = inner.replace('\\', "\\\\").replace('"', "\\\"");
+        format!(r#"{{"a":1,"payload":"{text}","z":2}}"#)
+    };
+    let (ours, theirs) = (body(r#"{"at":1,"b":[1,"\u00e9"]}"#), body(r#"{ "b":[1.0,"é"] }"#));
+    assert_eq!(found(&ours, &theirs, &given), [""; 0]);
+    assert_eq!(plain(&ours, &theirs).len(), 1);
+    let other = found(&ours, &body(r#"{"b":[1,"e"],"email":"x"}"#), &given);
+    assert_eq!(
+        other,
+        ["$['payload']['b'][1] value \"é\"|\"e\"", "$['payload']['email'] added -|***"]
+    );
+    let secret = found(&body(r#"{"token":"s3cret"}"#), &body(r#"{"token":"other"}"#), &given);
+    assert_eq!(secret, ["$['payload']['token'] value ***|***"]);
+    // What clients parse is not what they need not.
+    let plain_object = r#"{"a":1,"payload":{"b":[1,"é"]},"z":2}"#;
+    let note = "(JSON in a string on one side alone)";
+    let one = noted(&ours, plain_object, &given);
+    assert_eq!(one, [format!("$['payload'] type {{2 members}}|{{1 member}} {note}")]);
+    let text = noted(&ours, &body("no JSON"), &given);
+    assert_eq!(text, [format!("$['payload'] type {{2 members}}|\"no JSON\" {note}")]);
+    assert_eq!(found(&body("text"), &body("text"), &given), [""; 0]);
+    assert_eq!(found(&body("one"), &body("two"), &given), ["$['payload'] value \"one\"|\"two\""]);
+    let list = |one: &str, two: &str| format!(r#"{{"list":[{one},{two}],"x":[5]}}"#);
+    let (ours, theirs) = (list(r#""[1]""#, r#""{}""#), list(r#""[ 2]""#, r#""{ }""#));
+    assert_eq!(found(&ours, &theirs, &given), ["$['list'][0][0] value 1|2"]);
+    // Elements in any order, with and without quotes.
+    let any = rules(&[
+        What::JsonString(path("$.list[*]")),
+        What::Array(path("$.list"), Pairing::Unordered),
+    ]);
+    let turned = list(r#""{ }""#, r#""[1.0]""#);
+    assert_eq!(found(&ours, &turned, &any), [""; 0]);
+    assert_eq!(found(&ours, &list("{}", r#""[1]""#), &any).len(), 2);
+    // Masked as a whole, it need not even be JSON.
+    let masked = rules(&[
+        What::JsonString(path("$.payload")),
+        What::Mask(Select::Path(path("$.payload")), MaskAs::Equal),
+    ]);
+    assert_eq!(found(&body("{}"), plain_object, &masked), [""; 0]);
+}
+
 #[test]
 fn bodies_that_are_no_json_are_told_by_their_length_alone() {
     assert_eq!(plain("secret one", "secret two"), ["body value 10 bytes|10 bytes"]);
