@@ -195,24 +195,49 @@ fn quoted(text: &str, quote: char) -> Parsed<'_, Selector> {
     while let Some((at, c)) = chars.next() {
         match c {
             c if c == quote => return Ok((Selector::Name(name.into_bytes()), &text[at + 1..])),
-            '\\' => match chars.next().map(|(_, c)| c) {
-                Some('b') => name.push('\u{8}'),
-                Some('f') => name.push('\u{c}'),
-                Some('n') => name.push('\n'),
-                Some('r') => name.push('\r'),
-                Some('t') => name.push('\t'),
-                Some(c @ ('/' | '\\')) => name.push(c),
-                Some(c) if c == quote => name.push(c),
-                _ => {
-                    return Err("has an escape other than \\b \\f \\n \\r \\t \\/ \\\\ and the \
+            '\\' => {
+                match chars.next().map(|(_, c)| c) {
+                    Some('b') => name.push('\u{8}'),
+                    Some('f') => name.push('\u{c}'),
+                    Some('n') => name.push('\n'),
+                    Some('r') => name.push('\r'),
+                    Some('t') => name.push('\t'),
+                    Some(c @ ('/' | '\\')) => name.push(c),
+                    Some(c) if c == quote => name.push(c),
+                    Some('u') => {
+                        let (c, digits) = escaped(&text[at + 2..]).ok_or_else(|| {
+                            format!("has an escape that is no character: {}", &text[at..])
+                        })?;
+                        name.push(c);
+                        chars.by_ref().take(digits).for_each(drop);
+                    }
+                    _ => {
+                        return Err("has an escape other than \\b \\f \\n \\r \\t \\/ \\\\ \\uXXXX and the \
                      quote; write other characters as they are"
                         .to_owned());
+                    }
                 }
-            },
+            }
             c => name.push(c),
         }
     }
     Err("has a name without a closing quote".to_owned())
+}
+
+/// What the digits behind `\u` stand for, and how many bytes they take: half a surrogate pair is no
+/// character without the other half.
+fn escaped(text: &str) -> Option<(char, usize)> {
+    let four = |text: &str| {
+        let digits = text.get(..4).filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let first = four(text)?;
+    if !(0xD800..0xDC00).contains(&first) {
+        return Some((char::from_u32(first)?, 4));
+    }
+    let second = four(text[4..].strip_prefix("\\u")?)?;
+    let low = second.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
+    Some((char::from_u32(0x1_0000 + ((first - 0xD800) << 10) + low)?, 10))
 }
 
 #[cfg(test)]
@@ -263,6 +288,28 @@ mod tests {
     }
 
     #[test]
+    fn escapes_of_names_are_those_that_places_are_shown_with() {
+        assert!(selects(r"$['a\u000b\u00e9']", &[key("a\u{b}é")]));
+        assert!(selects(r#"$["\uD83D\ude00\u263A"]"#, &[key("😀☺")]));
+        assert!(selects(r"$['\ud7ff\ue000']", &[key("\u{d7ff}\u{e000}")]));
+        for bad in [
+            r"$['\u12']",
+            r"$['\u+123']",
+            r"$['\u123g']",
+            r"$['\U0061']",
+            r"$['\ud83d']",
+            r"$['\ud83dx']",
+            r"$['\ud83d\n']",
+            r"$['\ud83d\u0061']",
+            r"$['\ude00']",
+            r"$['\ude00\ud83d']",
+        ] {
+            let message = Path::parse(bad).expect_err(bad);
+            assert!(message.contains("escape"), "{bad}: {message}");
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused_with_its_place() {
         for (path, why) in [
             ("items", "start with $"),
@@ -278,7 +325,7 @@ mod tests {
             ("$[?@.a]", "nothing else can be in brackets"),
             ("$['a','b']", "no ]"),
             ("$['a", "closing quote"),
-            (r"$['\u0061']", "escape"),
+            (r"$['\x61']", "escape"),
             ("$[99999999999999999999999]", "2^53 - 1"),
             ("$[9007199254740992]", "2^53 - 1"),
             ("$['a\tb']", "control character U+0009 at byte 5"),
