@@ -125,14 +125,16 @@ impl HeaderRules {
         let more = self.names.iter().filter(|name| !(self.default && DEFAULT.contains(name)));
         let part = Some(&CONTENT_RANGE).filter(|part| !self.names.contains(part));
         let names = default.chain(more).chain(part);
-        names.filter_map(move |name| self.one(name, ours.get(name), theirs.get(name), seed))
+        names.filter_map(move |name| {
+            self.one(name, ours.get(name).as_deref(), theirs.get(name).as_deref(), seed)
+        })
     }
 
     fn one(
         &self,
         name: &HeaderName,
-        ours: Option<Cow<'_, [u8]>>,
-        theirs: Option<Cow<'_, [u8]>>,
+        ours: Option<&[u8]>,
+        theirs: Option<&[u8]>,
         seed: u64,
     ) -> Option<Difference> {
         if ours.is_none() && theirs.is_none() {
@@ -144,7 +146,7 @@ impl HeaderRules {
             return None;
         }
         let mask = self.mask_of(name);
-        let equal = match (&ours, &theirs) {
+        let equal = match (ours, theirs) {
             (Some(a), Some(b)) => match mask {
                 None => self.equal(name, a, b),
                 Some(MaskAs::Equal) => true,
@@ -158,18 +160,18 @@ impl HeaderRules {
         let traits = match mask {
             Some(_) => Traits::default(),
             None => {
-                let here = |value: &'_ Option<Cow<'_, [u8]>>, side: usize| {
-                    let value = value.as_deref()?;
+                let here = |value: Option<&[u8]>, side: usize| {
+                    let value = value?;
                     let here = (*name == LOCATION).then(|| self.origins[side].without(value));
                     Some(here.map_or_else(|| value.to_vec(), Cow::into_owned))
                 };
-                let (ours, theirs) = (here(&ours, 0), here(&theirs, 1));
+                let (ours, theirs) = (here(ours, 0), here(theirs, 1));
                 Traits::of_header(name, ours.as_deref(), theirs.as_deref())
             }
         };
         let place = format!("header {name}");
         let hidden = mask.is_some() || secrets::is_named(&Text::plain(name.as_str()));
-        let ([baseline, candidate], note) = shown(name, ours.as_deref(), theirs.as_deref(), hidden);
+        let ([baseline, candidate], note) = shown(name, ours, theirs, hidden);
         let (field, kind, note) = (place.clone(), Kind::Header, note.map(str::to_owned));
         Some(Difference { place, field, kind, baseline, candidate, traits, note })
     }

@@ -103,12 +103,12 @@ pub(super) fn document<'a>(
     }
 }
 
-/// The text of a document in which the JSON of its strings stands for them, and which nodes of that one
-/// stood in strings; `None` where no string is read.
-fn unfolded(
-    document: &Document<'_>,
-    grant: Grant<'_>,
-) -> Result<Option<(Vec<u8>, Vec<u32>)>, Obstacle> {
+/// A text, and which nodes of it stood in strings, in order.
+type Unfolded = (Vec<u8>, Vec<u32>);
+
+/// The text of a document in which the JSON of its strings stands for them; `None` where no string is
+/// read.
+fn unfolded(document: &Document<'_>, grant: Grant<'_>) -> Result<Option<Unfolded>, Obstacle> {
     let tape = &document.tape;
     let wanted = |node: &usize| {
         let mark = document.mark(*node);
