@@ -24,8 +24,11 @@ pub(super) fn bounded(before: &str, text: &[u8], behind: &str) -> String {
     format!("{before}{}{ELLIPSIS}{behind}", &text[..cut])
 }
 
-/// How much of a text is shown before what differs, in characters.
-const BEFORE_MAX: usize = 16;
+/// How much of a text is shown before what differs, in bytes as shown, where it cannot be all.
+const BEFORE_MAX: usize = 20;
+/// Bytes before a difference that are read as characters: more than the longest run of marks that is
+/// put in order, and than is shown.
+const NEAR: usize = 256;
 
 /// Two texts that differ, each cut at its bound around their first difference, and in what they
 /// differ where that is hard to see. What cannot be seen is escaped.
@@ -34,26 +37,64 @@ pub(super) fn pair<I: Iterator<Item = u8> + Clone>(
     [ours, theirs]: [I; 2],
     behind: [&str; 2],
 ) -> ([String; 2], Option<&'static str>) {
-    let (ours, theirs) = (Chars::new(ours), Chars::new(theirs));
+    let same = ours.clone().zip(theirs.clone()).take_while(|(a, b)| a == b).count();
+    // A header's value may differ in what is not shown.
+    let differs = ours.clone().nth(same) != theirs.clone().nth(same);
+    let skipped = if differs { same.saturating_sub(NEAR) } else { 0 };
+    let (ours, theirs) = (behind_bytes(ours, skipped), behind_bytes(theirs, skipped));
     let at = ours.clone().zip(theirs.clone()).take_while(|(a, b)| a == b).count();
     let note = alike::in_what(ours.clone(), theirs.clone());
-    let differing = (ours.clone().nth(at), theirs.clone().nth(at));
-    let differs = differing != (None, None);
-    let passes = |(a, b): (Option<char>, Option<char>)| {
-        a.zip(b).is_some_and(|(a, b)| alike::may_pass_for(a, b))
-    };
-    let how = How {
-        from: if at > TEXT_MAX / 2 && differs { at - BEFORE_MAX } else { 0 },
-        escaped: passes(differing).then_some(at),
-        all: matches!(note, Some(alike::UNICODE_FORM | alike::SEVERAL)),
-    };
+    let passes = ours.clone().nth(at).zip(theirs.clone().nth(at));
+    let passes = passes.is_some_and(|(a, b)| alike::may_pass_for(a, b));
+    let all = matches!(note, Some(alike::UNICODE_FORM | alike::SEVERAL));
+    let from = if differs { first_shown(ours.clone().take(at), skipped > 0, all) } else { 0 };
+    let how = How { cut: skipped > 0 || from > 0, from, escaped: passes.then_some(at), all };
     let [our_end, their_end] = behind;
     ([excerpt(before, ours, our_end, how), excerpt(before, theirs, their_end, how)], note)
+}
+
+/// The characters of a text without so many bytes, or the few more that are part of a character.
+fn behind_bytes<I: Iterator<Item = u8> + Clone>(mut text: I, skipped: usize) -> Chars<I> {
+    if let Some(last) = skipped.checked_sub(1) {
+        text.nth(last);
+        for _ in 0..3 {
+            let mut next = text.clone();
+            if !next.next().is_some_and(|byte| (0x80..0xC0).contains(&byte)) {
+                break;
+            }
+            text = next;
+        }
+    }
+    Chars::new(text)
+}
+
+/// The first of the characters before a difference that is shown.
+fn first_shown(common: impl Iterator<Item = char>, cut: bool, all: bool) -> usize {
+    let mut one = String::new();
+    let lengths: Vec<_> = common
+        .map(|c| {
+            one.clear();
+            push(&mut one, c, all);
+            one.len()
+        })
+        .collect();
+    if !cut && lengths.iter().sum::<usize>() <= TEXT_MAX / 2 {
+        return 0;
+    }
+    let mut room = BEFORE_MAX;
+    let fits = lengths.iter().rev().take_while(|length| {
+        let fits = **length <= room;
+        room -= if fits { **length } else { 0 };
+        fits
+    });
+    lengths.len() - fits.count()
 }
 
 /// Which part of a text is shown, and how.
 #[derive(Clone, Copy, Debug, Default)]
 struct How {
+    /// Whether there is more before it.
+    cut: bool,
     /// The first character.
     from: usize,
     /// A character that is escaped unless it is ASCII.
@@ -65,7 +106,7 @@ struct How {
 /// A part of a text, cut at its bound, with what must be around it in any case.
 fn excerpt(before: &str, text: impl Iterator<Item = char>, behind: &str, how: How) -> String {
     let mut shown = before.to_owned();
-    if how.from > 0 {
+    if how.cut {
         shown.push_str(ELLIPSIS);
     }
     let room = TEXT_MAX - behind.len();
@@ -146,7 +187,11 @@ pub(super) fn texts(ours: &[u8], theirs: &[u8]) -> String {
     let line = ours[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
     let start = ours[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let place = format!("from line {line}, byte {} on", at - start + 1);
-    let [ours, theirs] = [ours, theirs].map(|text| Chars::new(text.trim_ascii().iter().copied()));
+    let skipped = at.saturating_sub(NEAR);
+    let [ours, theirs] = [ours, theirs].map(|text| {
+        let text = if skipped == 0 { text.trim_ascii() } else { text[skipped..].trim_ascii_end() };
+        Chars::new(text.iter().copied())
+    });
     match alike::in_what(ours, theirs) {
         Some(what) => format!("{place}; {what}"),
         None => place,

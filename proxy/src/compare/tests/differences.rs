@@ -256,6 +256,19 @@ fn long_values_are_shown_around_their_first_difference() {
     assert_eq!(note, "");
     let (ours, theirs, _) = shown(&long("é"), &long(""));
     assert!(ours.contains("xéy") && theirs.contains("xy"), "{ours} {theirs}");
+    // Long characters, and long escapes.
+    for count in [10, 25, 40, 1000] {
+        let wide = |last: &str| format!("\"{}{last}\"", "\u{65e5}".repeat(count));
+        let (ours, theirs, _) = shown(&wide("\u{672c}"), &wide("\u{6728}"));
+        assert!(ours.contains('\u{672c}') && theirs.contains('\u{6728}'), "{ours} {theirs}");
+        let greek = |last: &str| format!("\"{}{last}\"", "\u{3b1}".repeat(count));
+        let (ours, theirs, note) = shown(&greek("\u{3ac}"), &greek("\u{3b1}\u{301}"));
+        assert!(ours.contains(r"\u{3ac}") && theirs.contains(r"\u{301}"), "{ours} {theirs}");
+        assert_eq!(
+            (ours.len() <= 64, theirs.len() <= 64, note.as_str()),
+            (true, true, "unicode form")
+        );
+    }
     let number = |last: u8| format!("0.{}{last}", "1".repeat(200));
     let (ours, theirs, _) = shown(&number(2), &number(3));
     assert!(ours.ends_with("12") && theirs.ends_with("13"), "{ours} {theirs}");
