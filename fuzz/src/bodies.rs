@@ -72,6 +72,7 @@ pub fn rules() -> RouteRules {
         What::Array(path("$"), Pairing::Unordered),
         What::Array(path("$..*"), Pairing::ByKey("id".to_owned())),
         What::Number(path("$..*"), tolerance),
+        What::JsonString(path("$..json")),
     ];
     let rule = |what| Rule { what, text: String::new(), place: String::new() };
     let rules = whats.into_iter().map(rule).collect();

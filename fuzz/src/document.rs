@@ -47,6 +47,14 @@ pub fn is_json(body: &[u8]) -> bool {
     raw(body).is_some()
 }
 
+/// Whether it may be read though it is no JSON: behind a mark or a prefix, or with words for what is
+/// no number.
+pub fn is_nearly_json(body: &[u8]) -> bool {
+    let has = |part: &[u8]| body.windows(part.len()).any(|it| it == part);
+    let front: [&[u8]; 5] = [b"\xEF\xBB\xBF", b")]}'", b"while", b"for", b"{}&&"];
+    has(b"NaN") || has(b"Infinity") || front.iter().any(|front| body.starts_with(front))
+}
+
 fn raw(body: &[u8]) -> Option<&RawValue> {
     serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
 }

@@ -252,6 +252,7 @@ fn differing(fields: &[&str]) -> Differences {
         baseline: Some("1".to_owned()),
         candidate: Some("2".to_owned()),
         traits: Traits::default(),
+        note: None,
     });
     Differences { found: found.collect(), more: false, ..Differences::default() }
 }

@@ -8,8 +8,10 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+mod alike;
 mod annotate;
 mod arrays;
+mod bodies;
 mod decode;
 mod detail;
 mod difference;
@@ -24,6 +26,7 @@ mod number;
 mod objects;
 pub mod path;
 mod policy;
+mod read;
 pub mod rules;
 mod secrets;
 mod show;
@@ -37,6 +40,8 @@ pub use difference::{Change, Difference, Differences, Kind, Risk, Uncompared};
 pub use header::{Headers, Origin};
 pub use policy::{Policy, RouteRules, Rules, Unused};
 pub use traits::Traits;
+
+use bodies::{body, one_is_json, two_documents, two_texts, whole_body};
 
 use crate::headers::says_grpc;
 
@@ -255,7 +260,8 @@ fn by_status(ours: &Side<'_>, theirs: &Side<'_>) -> Option<Difference> {
         let (place, field) = (place.to_owned(), place.to_owned());
         let candidate: Option<String> = candidate;
         let traits = Traits::known(candidate.as_deref().unwrap_or("none"));
-        Some(Difference { place, field, kind: Kind::Status, baseline, candidate, traits })
+        let kind = Kind::Status;
+        Some(Difference { place, field, kind, baseline, candidate, traits, note: None })
     };
     if ours.status != theirs.status {
         let [baseline, candidate] = [ours, theirs].map(|side| Some(side.status.to_string()));
@@ -376,7 +382,7 @@ fn in_detail(
     }
     let same = our_bytes.trim_ascii() == their_bytes.trim_ascii();
     let (our_json, their_json) =
-        (json::parse(&our_bytes, limits.grant)?, json::parse(&their_bytes, limits.grant)?);
+        (read::body(&our_bytes, limits.grant)?, read::body(&their_bytes, limits.grant)?);
     let (our_json, their_json) = match (our_json, their_json) {
         (Some(ours), Some(theirs)) => (ours, theirs),
         _ if same => return whole(false),
@@ -385,62 +391,7 @@ fn in_detail(
         }
         (one, _) => return Ok((vec![one_is_json(one.is_some(), &our_bytes, &their_bytes)], false)),
     };
-    let our_json = annotate::Document::new(our_json, rules, limits.grant)?;
-    let their_json = annotate::Document::new(their_json, rules, limits.grant)?;
-    let found = detail::differences(&our_json, &their_json, rules, limits.grant)?;
-    Ok((found.list.into_iter().map(|(_, difference)| difference).collect(), found.more))
-}
-
-/// Bodies that are not JSON. Nothing of them is shown: who knows what is in there.
-fn whole_body(ours: &Side<'_>, theirs: &Side<'_>) -> Difference {
-    let length = |body: Body<'_>| match body {
-        Body::Whole(bytes) => bytes.len() as u64,
-        Body::Hashed { length, .. } => length,
-    };
-    let (ours, theirs) = (length(ours.body), length(theirs.body));
-    let kind = match (ours, theirs) {
-        (a, b) if a == b => Kind::Value,
-        (_, 0) => Kind::Missing,
-        (0, _) => Kind::Added,
-        _ => Kind::Length,
-    };
-    let shown = |length| (length > 0 || kind == Kind::Length).then(|| format!("{length} bytes"));
-    body(kind, shown(ours), shown(theirs))
-}
-
-/// Two bodies whose text is there: one without any is gone, whatever it was sent as.
-fn two_texts(
-    ours: &Side<'_>,
-    theirs: &Side<'_>,
-    our_bytes: &[u8],
-    their_bytes: &[u8],
-) -> Difference {
-    let mut found = whole_body(ours, theirs);
-    match [our_bytes, their_bytes].map(|bytes| bytes.trim_ascii().is_empty()) {
-        [false, true] => found.kind = Kind::Missing,
-        [true, false] => found.kind = Kind::Added,
-        _ => found.traits = Traits::of_texts(our_bytes, their_bytes),
-    }
-    found
-}
-
-fn one_is_json(ours: bool, our_bytes: &[u8], their_bytes: &[u8]) -> Difference {
-    let (one, other) = ("JSON", "no JSON");
-    let (ours, theirs) = if ours { (one, other) } else { (other, one) };
-    match (our_bytes.trim_ascii().is_empty(), their_bytes.trim_ascii().is_empty()) {
-        (_, true) => body(Kind::Missing, Some(ours.to_owned()), None),
-        (true, _) => body(Kind::Added, None, Some(theirs.to_owned())),
-        _ => body(Kind::Type, Some(ours.to_owned()), Some(theirs.to_owned())),
-    }
-}
-
-fn body(kind: Kind, baseline: Option<String>, candidate: Option<String>) -> Difference {
-    let (place, field) = ("body".to_owned(), "body".to_owned());
-    let traits = match (kind, &candidate) {
-        (Kind::Type, Some(candidate)) => Traits::known(candidate),
-        _ => Traits::default(),
-    };
-    Difference { place, field, kind, baseline, candidate, traits }
+    two_documents(our_json, their_json, rules, limits.grant)
 }
 
 /// Whether two replies are equal without a look into their bodies.
@@ -492,7 +443,10 @@ fn too_large(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
 /// Whether the whole body is there, as it is, and is empty or begins like no JSON.
 fn is_no_json(side: &Side<'_>) -> bool {
     let Body::Whole(bytes) = side.body else { return false };
-    bytes.trim_ascii().first().is_none_or(|first| !b"{[\"-0123456789tfn\xEF".contains(first))
+    let (form, text) = read::frame(bytes.trim_ascii());
+    let begins = text.first().is_some_and(|first| b"{[\"-0123456789tfn\xEF".contains(first));
+    let word = [&b"NaN"[..], b"Infinity"].iter().any(|word| text.starts_with(word));
+    form.is_plain() && !begins && !word
 }
 
 /// Whether a content type has the subtype `json` or ends in `+json` (RFC 6839 section 3.1).
@@ -519,12 +473,21 @@ fn by_content(
     if our_bytes.trim_ascii() == their_bytes.trim_ascii() {
         return Ok(true);
     }
-    if let Some(equal) = step::equal(&our_bytes, &their_bytes, &rules.keys) {
+    let ((our_form, our_text), (their_form, their_text)) =
+        (read::frame(&our_bytes), read::frame(&their_bytes));
+    // What one client reads the other's may not.
+    if our_form != their_form {
+        return Ok(false);
+    }
+    if let Some(equal) = step::equal(our_text, their_text, &rules.keys) {
         return Ok(equal);
     }
     // Where one is no JSON and the other is, their bytes differ, and that is a difference.
-    let Some(our_json) = json::parse(&our_bytes, limits.grant)? else { return Ok(false) };
-    let Some(their_json) = json::parse(&their_bytes, limits.grant)? else { return Ok(false) };
+    let Some(our_json) = json::parse(our_text, limits.grant)? else { return Ok(false) };
+    let Some(their_json) = json::parse(their_text, limits.grant)? else { return Ok(false) };
+    if our_json.has_words() != their_json.has_words() {
+        return Ok(false);
+    }
     walk::equal(&our_json, &their_json, &rules.keys, limits.grant)
 }
 

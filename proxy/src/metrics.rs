@@ -517,6 +517,7 @@ mod tests {
                 baseline: None,
                 candidate: None,
                 traits: crate::compare::Traits::default(),
+                note: None,
             };
             route.count_differences(&Differences {
                 found: vec![difference; at + 1],

@@ -27,6 +27,10 @@ pub(super) struct Mark {
     pub(super) pairing: Option<u16>,
     /// Which of [`Rules::leniences`] hold, a bit each.
     pub(super) lenient: u64,
+    /// Of a string, that it is to be read as JSON.
+    pub(super) read: bool,
+    /// It stood in a string, and was read.
+    pub(super) was_string: bool,
 }
 
 /// A document with what the rules say of it.
@@ -37,11 +41,17 @@ pub(super) struct Document<'a> {
     digests: Vec<u64>,
     /// Digests in which lenient values count; empty where there are none.
     exact: Vec<u64>,
+    /// The values that stood in strings, in order.
+    read: Vec<u32>,
 }
 
 impl<'a> Document<'a> {
     pub(super) fn mark(&self, node: usize) -> Mark {
         self.marks[node]
+    }
+
+    fn was_string(&self, node: usize) -> bool {
+        u32::try_from(node).is_ok_and(|node| self.read.binary_search(&node).is_ok())
     }
 
     pub(super) fn digest(&self, node: usize) -> u64 {
@@ -52,15 +62,20 @@ impl<'a> Document<'a> {
         self.exact.get(node).copied().unwrap_or_else(|| self.digest(node))
     }
 
-    /// Applies rules to a document.
-    pub(super) fn new(tape: Tape<'a>, rules: &Rules, grant: Grant<'_>) -> Result<Self, Obstacle> {
+    /// Applies rules to a document, of which these values stood in strings.
+    pub(super) fn new(
+        tape: Tape<'a>,
+        rules: &Rules,
+        read: Vec<u32>,
+        grant: Grant<'_>,
+    ) -> Result<Self, Obstacle> {
         let exact = if rules.leniences.is_empty() { 0 } else { tape.len() };
         let bytes = tape.len() * (size_of::<Mark>() + size_of::<u64>()) + exact * size_of::<u64>();
         if !grant(bytes) {
             return Err(Obstacle::NoBudget);
         }
         let (marks, digests) = (vec![Mark::default(); tape.len()], vec![0; tape.len()]);
-        let document = Self { tape, marks, digests, exact: vec![0; exact] };
+        let document = Self { tape, marks, digests, exact: vec![0; exact], read };
         let pass = Pass { document, rules, open: Vec::new(), ways: Vec::new(), lent: 0, grant };
         pass.run()
     }
@@ -98,6 +113,16 @@ struct Sums {
     exact: u64,
 }
 
+impl Sums {
+    /// What stood in a string is not what stands for itself.
+    fn within(self, mark: Mark) -> Self {
+        if !mark.was_string {
+            return self;
+        }
+        Self { digest: mix(self.digest, STRING), exact: mix(self.exact, STRING) }
+    }
+}
+
 struct Pass<'w, 'a> {
     document: Document<'a>,
     rules: &'w Rules,
@@ -111,6 +136,7 @@ struct Pass<'w, 'a> {
 
 const MASKED: u64 = 0x6d61_736b;
 const ABSENT: u64 = 0;
+const STRING: u64 = 0x6a73_6f6e;
 
 fn mix(a: u64, b: u64) -> u64 {
     xxh3_64_with_seed(&a.to_le_bytes(), b)
@@ -142,7 +168,8 @@ impl<'a> Pass<'_, 'a> {
             return Ok(at + 1);
         }
         let ways = self.ways.len();
-        let mark = self.mark(at, ways)?;
+        let mut mark = self.mark(at, ways)?;
+        mark.was_string = self.document.was_string(at);
         self.document.marks[at] = mark;
         let behind = self.document.tape.behind(at);
         // Nothing in there is looked at.
@@ -153,7 +180,7 @@ impl<'a> Pass<'_, 'a> {
         }
         if !matches!(kind, Kind::Array | Kind::Object) {
             self.ways.truncate(ways);
-            let sums = self.scalar(at, kind, mark.lenient);
+            let sums = self.scalar(at, kind, mark.lenient).within(mark);
             self.done(at, sums);
             return Ok(behind);
         }
@@ -217,6 +244,7 @@ impl<'a> Pass<'_, 'a> {
         let exact = match kind {
             Kind::Number => number::digest(tape.raw(at), seed),
             Kind::String => text(&tape.text(at), seed),
+            Kind::Word => text(&Text::of(tape.raw(at)), seed),
             _ => mix(kind as u64, seed),
         };
         // Whichever of them are equal must have the same.
@@ -227,7 +255,8 @@ impl<'a> Pass<'_, 'a> {
     fn close(&mut self) {
         let Some(open) = self.open.pop() else { return };
         self.ways.truncate(open.ways);
-        self.done(open.node, open.sums);
+        let mark = self.document.marks[open.node];
+        self.done(open.node, open.sums.within(mark));
     }
 
     /// A value is read: its digest counts for its container.
@@ -296,6 +325,7 @@ impl Mark {
             Effect::Ignore => self.ignored = true,
             Effect::Mask(mask) => self.hide(mask),
             Effect::Pair(pairing) => self.pairing = Some(pairing),
+            Effect::Read => self.read = true,
             Effect::Lenient(lenience) => self.lenient |= 1 << lenience,
         }
     }

@@ -189,6 +189,10 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let (kind, other) = (ours.tape.kind(a), theirs.tape.kind(b));
         let both = (Some(a), Some(b));
+        if ours.mark(a).was_string != theirs.mark(b).was_string {
+            self.report(Kind::Type, parent, at, both, mark);
+            return Ok(());
+        }
         match (kind, other) {
             (Node::Array, Node::Array) | (Node::Object, Node::Object) => {
                 make_room(&mut self.scratch.trail, &mut self.grant)?;
@@ -207,6 +211,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 let equal = match kind {
                     Node::Number => number::equal(ours.tape.raw(a), theirs.tape.raw(b)),
                     Node::String => ours.tape.text(a).equals(&theirs.tape.text(b)),
+                    Node::Word => ours.tape.raw(a) == theirs.tape.raw(b),
                     _ => true,
                 };
                 let (one, two) = ((&ours.tape, a), (&theirs.tape, b));
@@ -271,15 +276,10 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             Find::All(_) => {
                 let (place, field) = self.place(parent, at, mark.hidden);
-                let shown = |document: &Document<'_>, node| match mark.mask {
-                    Some(_) => MASK.to_owned(),
-                    None if mark.hidden => MASK.to_owned(),
-                    None => show::value(&document.tape, node),
-                };
-                let (baseline, candidate) =
-                    (a.map(|node| shown(ours, node)), b.map(|node| shown(theirs, node)));
+                let ([baseline, candidate], note) = shown((ours, a), (theirs, b), mark);
                 let traits = self.traits(kind, at, (a, b), mark);
-                Difference { place, field, kind, baseline, candidate, traits }
+                let note = note.map(str::to_owned);
+                Difference { place, field, kind, baseline, candidate, traits, note }
             }
         };
         if let Find::All(found) = &mut self.find {
@@ -361,6 +361,28 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.scratch.lent += more;
         Ok(())
     }
+}
+
+/// Both values as text, masked, and in what they differ where that is hard to see: of what is hidden
+/// nothing is said either.
+fn shown(
+    (ours, a): (&Document<'_>, Option<usize>),
+    (theirs, b): (&Document<'_>, Option<usize>),
+    mark: Mark,
+) -> ([Option<String>; 2], Option<&'static str>) {
+    if mark.mask.is_some() || mark.hidden {
+        return ([a, b].map(|node| node.map(|_| MASK.to_owned())), None);
+    }
+    if let (Some(a), Some(b)) = (a, b) {
+        let (texts, note) = show::values((&ours.tape, a), (&theirs.tape, b));
+        let one = ours.mark(a).was_string != theirs.mark(b).was_string;
+        let note = if one { Some("JSON in a string on one side alone") } else { note };
+        return (texts.map(Some), note);
+    }
+    let one = |document: &Document<'_>, node: Option<usize>| {
+        node.map(|node| show::value(&document.tape, node))
+    };
+    ([one(ours, a), one(theirs, b)], None)
 }
 
 pub(super) fn index(at: usize) -> u32 {

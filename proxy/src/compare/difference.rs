@@ -104,6 +104,9 @@ pub struct Difference {
     pub candidate: Option<String>,
     /// What the candidate's value is like.
     pub traits: Traits,
+    /// What the values do not show: in what they differ where they look alike, and how a body was
+    /// read that is no plain JSON. Nothing of the values.
+    pub note: Option<String>,
 }
 
 /// What differs in a pair, as far as it was listed.

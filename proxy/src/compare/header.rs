@@ -12,7 +12,9 @@ mod others;
 use super::difference::{Change, Difference, Kind, Uncompared};
 use super::policy::Used;
 use super::rules::MaskAs;
-use super::show::{MASK, bounded};
+use super::secrets;
+use super::show::{self, MASK};
+use super::text::Text;
 use super::traits::Traits;
 use crate::headers::copied;
 use others::Others;
@@ -128,7 +130,9 @@ impl HeaderRules {
         let more = self.names.iter().filter(|name| !(self.default && DEFAULT.contains(name)));
         let part = Some(&CONTENT_RANGE).filter(|part| !self.names.contains(part));
         let names = default.chain(more).chain(part);
-        names.filter_map(move |name| self.one(name, ours.get(name), theirs.get(name), seed))
+        names.filter_map(move |name| {
+            self.one(name, ours.get(name).as_deref(), theirs.get(name).as_deref(), seed)
+        })
     }
 
     /// Which headers differ that are not compared here. `same_bodies`: byte for byte.
@@ -171,8 +175,8 @@ impl HeaderRules {
     fn one(
         &self,
         name: &HeaderName,
-        ours: Option<Cow<'_, [u8]>>,
-        theirs: Option<Cow<'_, [u8]>>,
+        ours: Option<&[u8]>,
+        theirs: Option<&[u8]>,
         seed: u64,
     ) -> Option<Difference> {
         if ours.is_none() && theirs.is_none() {
@@ -184,7 +188,7 @@ impl HeaderRules {
             return None;
         }
         let mask = self.mask_of(name);
-        let equal = match (&ours, &theirs) {
+        let equal = match (ours, theirs) {
             (Some(a), Some(b)) => match mask {
                 None => self.equal(name, a, b),
                 Some(MaskAs::Equal) => true,
@@ -198,20 +202,20 @@ impl HeaderRules {
         let traits = match mask {
             Some(_) => Traits::default(),
             None => {
-                let here = |value: &'_ Option<Cow<'_, [u8]>>, side: usize| {
-                    let value = value.as_deref()?;
+                let here = |value: Option<&[u8]>, side: usize| {
+                    let value = value?;
                     let here = (*name == LOCATION).then(|| self.origins[side].without(value));
                     Some(here.map_or_else(|| value.to_vec(), Cow::into_owned))
                 };
-                let (ours, theirs) = (here(&ours, 0), here(&theirs, 1));
+                let (ours, theirs) = (here(ours, 0), here(theirs, 1));
                 Traits::of_header(name, ours.as_deref(), theirs.as_deref())
             }
         };
-        let shown = |value: Option<Cow<'_, [u8]>>| value.map(|value| shown(name, &value, mask));
         let place = format!("header {name}");
-        let (baseline, candidate) = (shown(ours), shown(theirs));
-        let (field, kind) = (place.clone(), Kind::Header);
-        Some(Difference { place, field, kind, baseline, candidate, traits })
+        let hidden = mask.is_some() || secrets::is_named(&Text::plain(name.as_str()));
+        let ([baseline, candidate], note) = shown(name, ours, theirs, hidden);
+        let (field, kind, note) = (place.clone(), Kind::Header, note.map(str::to_owned));
+        Some(Difference { place, field, kind, baseline, candidate, traits, note })
     }
 
     /// Cookies are somebody's business alone, whatever the rules say.
@@ -248,16 +252,46 @@ impl HeaderRules {
     }
 }
 
-/// A location may carry a token in its query, which no rule could name.
-fn shown(name: &HeaderName, value: &[u8], mask: Option<MaskAs>) -> String {
-    if mask.is_some() {
-        return MASK.to_owned();
+/// Both values as text, masked, and what they do not show.
+fn shown(
+    name: &HeaderName,
+    ours: Option<&[u8]>,
+    theirs: Option<&[u8]>,
+    hidden: bool,
+) -> ([Option<String>; 2], Option<&'static str>) {
+    if hidden {
+        return ([ours, theirs].map(|value| value.map(|_| MASK.to_owned())), None);
     }
-    let query = (*name == LOCATION).then(|| value.iter().position(|byte| *byte == b'?')).flatten();
-    match query {
-        Some(at) => bounded("", &value[..at], "?***"),
-        None => bounded("", value, ""),
-    }
+    let part = |value: &'_ [u8]| if *name == LOCATION { path_end(value) } else { value.len() };
+    let behind = |value: &[u8], end: usize| match value.get(end) {
+        Some(b'?') => "?***",
+        Some(_) => "#***",
+        None => "",
+    };
+    let (Some(ours), Some(theirs)) = (ours, theirs) else {
+        let one = |value: &[u8]| {
+            let end = part(value);
+            show::text("", value[..end].iter().copied(), behind(value, end))
+        };
+        return ([ours, theirs].map(|value| value.map(one)), None);
+    };
+    let ends = [part(ours), part(theirs)];
+    let paths = [&ours[..ends[0]], &theirs[..ends[1]]];
+    let behind = [behind(ours, ends[0]), behind(theirs, ends[1])];
+    let (texts, note) = show::pair("", paths.map(|path| path.iter().copied()), behind);
+    let note = if paths[0] == paths[1] { hidden_part(ours, theirs) } else { note };
+    (texts.map(Some), note)
+}
+
+/// Where the path of a location ends: behind it may be a token, which no rule could name.
+fn path_end(location: &[u8]) -> usize {
+    location.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(location.len())
+}
+
+/// In which part two locations of one path differ.
+fn hidden_part(ours: &[u8], theirs: &[u8]) -> Option<&'static str> {
+    let query = |value: &'_ [u8]| value.split(|byte| *byte == b'#').next().map(<[u8]>::to_vec);
+    Some(if query(ours) == query(theirs) { "fragment" } else { "query" })
 }
 
 /// Type and parameters (RFC 9110 section 8.3.1), without regard to case, order, space and quotes,
@@ -439,11 +473,66 @@ mod tests {
             baseline: Some("text/html".to_owned()),
             candidate: None,
             traits: Traits::known("absent"),
+            note: None,
         };
         assert_eq!(found_here, [expected]);
         judged("content-range", "bytes 0-1/5", "bytes 0-1/6", false);
         let lines = [("cache-control", "no-store"), ("cache-control", "private")];
         assert_eq!(found(&rules(), &lines, &[("cache-control", "private,no-store")]), []);
+    }
+
+    #[test]
+    fn headers_whose_names_are_secrets_are_compared_and_never_shown() {
+        let names = ["x-api-key", "authorization", "cookie", "x-csrf-token", "set-cookie"];
+        let mut rules = rules();
+        rules.compare(&names.map(HeaderName::from_static));
+        let kept = |value: &str| {
+            let mut map = HeaderMap::new();
+            for name in names {
+                map.append(name, value.parse().unwrap());
+            }
+            Headers::of(&map, StatusCode::OK, &names.map(HeaderName::from_static))
+        };
+        let found: Vec<_> = rules.differences(&kept("s3cret"), &kept("S3CRET"), 7).collect();
+        // Cookies are masked: another one is no difference.
+        assert_eq!(found.len(), 4);
+        for found in &found {
+            assert_eq!(found.baseline.as_deref(), Some(MASK), "{}", found.place);
+            assert_eq!((found.candidate.as_deref(), &found.note), (Some(MASK), &None));
+        }
+        assert_eq!(rules.differences(&kept("s3cret"), &kept("s3cret"), 7).count(), 0);
+    }
+
+    #[test]
+    fn what_a_header_does_not_show_is_said() {
+        let differ = |name: &str, ours: &str, theirs: &str| {
+            let map = |value: &str| {
+                let mut map = HeaderMap::new();
+                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                map.append(HeaderName::try_from(name).unwrap(), value);
+                Headers::of(&map, StatusCode::OK, &[HeaderName::from_static("x-own")])
+            };
+            let mut rules = rules();
+            rules.compare(&[HeaderName::from_static("x-own")]);
+            let found = rules.differences(&map(ours), &map(theirs), 7).next().unwrap();
+            let text = |side: Option<String>| side.unwrap_or_default();
+            (text(found.baseline), text(found.candidate), text(found.note))
+        };
+        let own = |ours: &str, theirs: &str, note: &str| (ours.into(), theirs.into(), note.into());
+        let (a, b) = ("/a?code=1", "/a?code=2");
+        assert_eq!(differ("location", a, b), own("/a?***", "/a?***", "query"));
+        let (a, b) = ("/a#token=1", "/a#token=2");
+        assert_eq!(differ("location", a, b), own("/a#***", "/a#***", "fragment"));
+        let (a, b) = ("/a?x#1", "/a?x#2");
+        assert_eq!(differ("location", a, b), own("/a?***", "/a?***", "fragment"));
+        assert_eq!(differ("location", "/a?x", "/b?y").2, "");
+        let (a, b) = ("caf\u{e9}\u{a0}x", "caf\u{e9} x");
+        assert_eq!(differ("x-own", a, b), own(r"café\u{a0}x", "café x", "white space"));
+        let long = |end: &str| format!("/{}{end}", "a".repeat(200));
+        let (ours, theirs, _) = differ("location", &long("1?q"), &long("2?q"));
+        assert!(ours.ends_with("a1?***") && theirs.ends_with("a2?***"), "{ours} {theirs}");
+        let (ours, theirs, _) = differ("x-own", &long("1"), &long("2"));
+        assert!(ours.ends_with("a1") && theirs.ends_with("a2"), "{ours} {theirs}");
     }
 
     #[test]

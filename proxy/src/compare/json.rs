@@ -1,4 +1,5 @@
-//! JSON (RFC 8259) as a flat tape over the body.
+//! JSON (RFC 8259) as a flat tape over the body, and the words that serializers write for what is no
+//! number.
 //!
 //! Own code instead of a general parser, for what a judge of foreign bodies needs and those do
 //! not give together: no recursion at any depth, exact decimal numbers, every value of a
@@ -15,6 +16,8 @@ pub(super) enum Kind {
     True,
     False,
     Number,
+    /// `NaN`, `Infinity` or `-Infinity`, which are none of RFC 8259's values and yet are sent.
+    Word,
     String,
     Key,
     Array,
@@ -44,15 +47,17 @@ impl Node {
 pub(super) struct Tape<'a> {
     text: &'a [u8],
     nodes: Vec<Node>,
+    /// Whether there is any [`Kind::Word`].
+    words: bool,
 }
 
-/// Parses a whole body; `None` when it is not JSON. Offsets have 32 bits: a body of 4 GiB and
+/// Parses a whole body; `None` when it is not JSON, words aside. Offsets have 32 bits: a body of 4 GiB and
 /// more is not taken for JSON.
 pub(super) fn parse<'a>(text: &'a [u8], grant: Grant<'_>) -> Result<Option<Tape<'a>>, Obstacle> {
     if u32::try_from(text.len()).is_err() || !lex::is_utf8(text) {
         return Ok(None);
     }
-    let tape = Tape { text, nodes: Vec::new() };
+    let tape = Tape { text, nodes: Vec::new(), words: false };
     let mut parser = Parser { tape, at: 0, open: Vec::new(), grant };
     match parser.document() {
         Ok(()) => Ok(Some(parser.tape)),
@@ -105,6 +110,8 @@ impl Parser<'_, '_> {
             Some(b'n') => self.literal(b"null", Kind::Null),
             Some(b't') => self.literal(b"true", Kind::True),
             Some(b'f') => self.literal(b"false", Kind::False),
+            Some(b'N') => self.word(b"NaN"),
+            Some(b'I') => self.word(b"Infinity"),
             _ => Err(Stop::NotJson),
         }
     }
@@ -175,8 +182,18 @@ impl Parser<'_, '_> {
 
     fn number(&mut self) -> Result<bool, Stop> {
         let from = self.at;
-        self.at = lex::number(self.tape.text, from).ok_or(Stop::NotJson)?;
+        let Some(end) = lex::number(self.tape.text, from) else { return self.word(b"-Infinity") };
+        self.at = end;
         self.push(Node::new(Kind::Number, from, self.at))
+    }
+
+    /// What is no JSON in the strict sense.
+    #[cold]
+    fn word(&mut self, word: &[u8]) -> Result<bool, Stop> {
+        let from = self.at;
+        self.at = lex::literal(self.tape.text, from, word).ok_or(Stop::NotJson)?;
+        self.tape.words = true;
+        self.push(Node::new(Kind::Word, from, self.at))
     }
 
     fn literal(&mut self, word: &[u8], kind: Kind) -> Result<bool, Stop> {
@@ -225,6 +242,22 @@ impl<'a> Tape<'a> {
     /// How many nodes there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Whether it has words for what is no number, and so is no JSON in the strict sense.
+    pub(super) fn has_words(&self) -> bool {
+        self.words
+    }
+
+    /// The text that it is of.
+    pub(super) fn whole(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// Where the text of a number, or of a string or key between its quotes, is.
+    pub(super) fn span(&self, node: usize) -> (usize, usize) {
+        let node = self.nodes[node];
+        (node.from as usize, node.to as usize)
     }
 
     /// What a node is; node 0 is the document.

@@ -120,24 +120,54 @@ fn epoch(text: &[u8]) -> Option<(i128, Unit)> {
     Some((digits.fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0')), unit))
 }
 
-/// A time as services write it: RFC 3339, or the date of HTTP headers.
+/// A time as services write it: RFC 3339, or a date of HTTP headers in one of its three forms (RFC 9110
+/// section 5.6.7).
 fn time(text: &[u8]) -> Option<i128> {
-    rfc3339(text).or_else(|| http_date(text))
+    rfc3339(text).or_else(|| fixdate(text)).or_else(|| rfc850(text)).or_else(|| asctime(text))
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7)
-fn http_date(text: &[u8]) -> Option<i128> {
-    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn fixdate(text: &[u8]) -> Option<i128> {
     let rest = text.get(3..)?.strip_prefix(b", ")?;
     let [d1, d2, b' ', m @ .., b' ', b'G', b'M', b'T'] = rest else { return None };
-    let [m1, m2, m3, b' ', y1, y2, y3, y4, b' ', of_day @ ..] = m else { return None };
-    let month = 1 + MONTHS.chunks(3).position(|name| name == [*m1, *m2, *m3])?;
-    let date =
-        [&[*y1, *y2, *y3, *y4][..], format!("-{month:02}-").as_bytes(), &[*d1, *d2]].concat();
+    let [month @ .., b' ', y1, y2, y3, y4, b' ', _, _, _, _, _, _, _, _] = m else { return None };
+    in_utc(&[*y1, *y2, *y3, *y4], month, &[*d1, *d2], &m[m.len() - 8..])
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT`. There is no clock here to tell the century by: 70 and up are in
+/// the last one (POSIX `strptime`, `%y`, as near as it makes a difference).
+fn rfc850(text: &[u8]) -> Option<i128> {
+    let comma = text.iter().position(|byte| *byte == b',')?;
+    let (day, rest) = (&text[..comma], text[comma..].strip_prefix(b", ")?);
+    WEEKDAYS.iter().find(|name| name.as_bytes() == day)?;
+    let [d1, d2, b'-', m1, m2, m3, b'-', y1, y2, b' ', rest @ ..] = rest else { return None };
+    let [of_day @ .., b' ', b'G', b'M', b'T'] = rest else { return None };
+    let century = if *y1 >= b'7' { b"19" } else { b"20" };
+    in_utc(&[century[0], century[1], *y1, *y2], &[*m1, *m2, *m3], &[*d1, *d2], of_day)
+}
+
+/// `Sun Nov  6 08:49:37 1994`, as C writes it.
+fn asctime(text: &[u8]) -> Option<i128> {
+    let [w1, w2, w3, b' ', m1, m2, m3, b' ', d1, d2, b' ', rest @ ..] = text else { return None };
+    WEEKDAYS.iter().find(|name| name.as_bytes().starts_with(&[*w1, *w2, *w3]))?;
+    let (of_day, year) = rest.split_at_checked(8)?;
+    let d1 = if *d1 == b' ' { b'0' } else { *d1 };
+    in_utc(year.strip_prefix(b" ")?, &[*m1, *m2, *m3], &[d1, *d2], of_day)
+}
+
+const WEEKDAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// The time of a year of four digits, the short name of a month, a day, and `hh:mm:ss`.
+fn in_utc(year: &[u8], month: &[u8], day: &[u8], of_day: &[u8]) -> Option<i128> {
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let month = 1 + MONTHS.chunks(3).position(|name| name == month)?;
+    let date = [year, format!("-{month:02}-").as_bytes(), day].concat();
     (of_day.len() == 8).then(|| rfc3339(&[&date[..], b"T", of_day, b"Z"].concat()))?
 }
 
-/// A time of RFC 3339 section 5.6, also with `+0000`, and in UTC where it has no zone, in nanoseconds since 1970.
+/// A time of RFC 3339 section 5.6, also with `+0000` or `+00`, and in UTC where it has no zone, in nanoseconds
+/// since 1970.
 fn rfc3339(text: &[u8]) -> Option<i128> {
     let (date, rest) = text.split_at_checked(10)?;
     let (year, month, day) = match date {
@@ -170,7 +200,7 @@ fn of_day(time: &[u8]) -> Option<(i64, i64, i64)> {
     Some((digits(&[*h1, *h2])?, digits(&[*m1, *m2])?, digits(&[*s1, *s2])?))
 }
 
-/// `Z`, `±hh:mm` or `±hhmm`; UTC without any.
+/// `Z`, `±hh:mm`, `±hhmm` or `±hh`; UTC without any.
 fn offset_minutes(zone: &[u8]) -> Option<i64> {
     match zone {
         b"" | b"Z" | b"z" => Some(0),
@@ -179,6 +209,7 @@ fn offset_minutes(zone: &[u8]) -> Option<i64> {
             let offset = hours * 60 + minutes;
             (hours < 24 && minutes < 60).then_some(if *sign == b'-' { -offset } else { offset })
         }
+        [sign @ (b'+' | b'-'), h1, h2] => offset_minutes(&[*sign, *h1, *h2, b'0', b'0']),
         _ => None,
     }
 }
@@ -320,6 +351,15 @@ mod tests {
         judged(within(0), noon, "\"Thu, 29 Feb 2024 12:00:00 GMT\"", true);
         judged(within(0), noon, "\"2024-02-29T13:00:00+0100\"", true);
         judged(within(0), noon, "\"2024-02-29 12:00:00\"", true);
+        judged(within(0), noon, "\"2024-02-29T13:00:00+01\"", true);
+        judged(within(0), noon, "\"2024-02-29 04:00:00.0-08\"", true);
+        judged(within(0), noon, "\"Thursday, 29-Feb-24 12:00:00 GMT\"", true);
+        judged(within(0), noon, "\"Thu Feb 29 12:00:00 2024\"", true);
+        let nineties = "\"1994-11-06T08:49:37Z\"";
+        judged(within(0), nineties, "\"Sunday, 06-Nov-94 08:49:37 GMT\"", true);
+        judged(within(0), nineties, "\"Sun Nov  6 08:49:37 1994\"", true);
+        judged(within(0), "\"2069-01-01T00:00:00Z\"", "\"Tuesday, 01-Jan-69 00:00:00 GMT\"", true);
+        judged(within(0), "\"1970-01-01T00:00:00Z\"", "\"Thursday, 01-Jan-70 00:00:00 GMT\"", true);
         judged(within(999), noon, "\"Thu, 29 Feb 2024 12:00:01 GMT\"", false);
         judged(within(500), noon, "\"2024-02-29 12:00:00.5Z\"", true);
         judged(within(499), noon, "\"2024-02-29T12:00:00.5Z\"", false);
@@ -348,6 +388,17 @@ mod tests {
             "Sun, 01 Foo 2024 00:00:00 GMT",
             "Sun, 01 Jan 2024 00:00:00 CET",
             "Sun, ",
+            "2024-01-01T00:00:00+1",
+            "2024-01-01T00:00:00+24",
+            "Someday, 01-Jan-24 00:00:00 GMT",
+            "Monday, 31-Feb-24 00:00:00 GMT",
+            "Monday, 01-Jan-2024 00:00:00 GMT",
+            "Mon, 01-Jan-24 00:00:00 GMT",
+            "Mon Jan 1 00:00:00 2024",
+            "Mon Jan 31 00:00:00 24",
+            "Mon Feb 30 00:00:00 2024",
+            "Mon Jan  0 00:00:00 2024",
+            "Foo Jan  1 00:00:00 2024",
         ] {
             judged(within(u64::MAX), noon, &format!("\"{bad}\""), false);
         }

@@ -278,6 +278,28 @@ mod tests {
     }
 
     #[test]
+    fn escapes_of_names_are_those_that_places_are_shown_with() {
+        assert!(selects(r"$['a\u000b\u00e9']", &[key("a\u{b}é")]));
+        assert!(selects(r#"$["\uD83D\ude00\u263A"]"#, &[key("😀☺")]));
+        assert!(selects(r"$['\ud7ff\ue000']", &[key("\u{d7ff}\u{e000}")]));
+        for bad in [
+            r"$['\u12']",
+            r"$['\u+123']",
+            r"$['\u123g']",
+            r"$['\U0061']",
+            r"$['\ud83d']",
+            r"$['\ud83dx']",
+            r"$['\ud83d\n']",
+            r"$['\ud83d\u0061']",
+            r"$['\ude00']",
+            r"$['\ude00\ud83d']",
+        ] {
+            let message = Path::parse(bad).expect_err(bad);
+            assert!(message.contains("escape"), "{bad}: {message}");
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused_with_its_place() {
         for (path, why) in [
             ("items", "start with $"),

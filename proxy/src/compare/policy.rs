@@ -53,6 +53,8 @@ pub(super) enum Effect {
     Pair(u16),
     /// An index of [`Rules::leniences`].
     Lenient(u8),
+    /// Strings are read as JSON.
+    Read,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,8 @@ pub struct Rules {
     pub(super) seed: u64,
     /// Whether hashes of masked values are compared.
     hashes_keys: bool,
+    /// Whether any strings are read as JSON.
+    pub(super) reads_strings: bool,
     /// Whether there are rules that were asked for.
     given: bool,
     looked: AtomicU64,
@@ -121,8 +125,10 @@ impl Rules {
             What::Array(path, pairing) => (path, self.pair(pairing.clone())),
             What::Number(path, by) => (path, self.lenient(Lenience::Number(*by))),
             What::Time(path, by) => (path, self.lenient(Lenience::Time(by.as_nanos()))),
+            What::JsonString(path) => (path, Effect::Read),
             What::Class(path, class) => (path, self.lenient(Lenience::Class(*class))),
         };
+        self.reads_strings |= matches!(effect, Effect::Read);
         self.paths.push(PathRule { path: path.clone(), effect, used });
     }
 

@@ -151,6 +151,8 @@ pub enum What {
     Time(Path, Duration),
     /// Values need only be of the same class.
     Class(Path, Class),
+    /// Strings are read as the JSON that is in them.
+    JsonString(Path),
 }
 
 /// One rule, and where it is from.

@@ -1,8 +1,9 @@
-//! Keys whose values are secrets by their names: compared like any other value, and never shown.
+//! Keys and headers whose values are secrets by their names: compared like any other value, and never shown.
 
 use super::text::Text;
 
-/// Longest key that is looked at, in letters and digits.
+/// So much of a key's end is looked at, in letters and digits. More than any name below has, so that
+/// what is cut off makes no short name of a long one.
 const LETTERS_MAX: usize = 48;
 /// What a name ends with, once in lower case and without what joins its words; an `s` more is the same.
 const ENDS: &[&str] = &[
@@ -41,23 +42,24 @@ const WHOLE: &[&str] = &[
     "socialsecurity",
     "pin",
     "bearer",
+    "cookie",
+    "setcookie",
 ];
 
-/// Whether a key names a secret, in any spelling: `apiKey`, `api_key`, `api-key`, `API_KEY`.
+/// Whether a key or a header names a secret, in any spelling: `apiKey`, `api_key`, `api-key`, `API_KEY`.
 pub(super) fn is_named(key: &Text<'_>) -> bool {
     let joins = |byte: &u8| !matches!(byte, b'_' | b'-' | b'.' | b' ');
-    let mut name = [0; LETTERS_MAX];
-    let mut length = 0;
-    for byte in key.bytes().take(2 * LETTERS_MAX).filter(joins) {
-        // What is longer is known by its end.
-        if length == LETTERS_MAX {
-            name.copy_within(1.., 0);
-            length -= 1;
-        }
-        name[length] = byte.to_ascii_lowercase();
-        length += 1;
+    // What is longer is known by its end: the last letters go round in here.
+    let mut letters = [0; LETTERS_MAX];
+    let mut count = 0;
+    for byte in key.bytes().filter(joins) {
+        letters[count % LETTERS_MAX] = byte.to_ascii_lowercase();
+        count += 1;
     }
-    let name = &name[..length];
+    if count > LETTERS_MAX {
+        letters.rotate_left(count % LETTERS_MAX);
+    }
+    let name = &letters[..count.min(LETTERS_MAX)];
     let one = name.strip_suffix(b"s").unwrap_or(name);
     [name, one].iter().any(|name| {
         WHOLE.iter().any(|whole| *name == whole.as_bytes())
@@ -95,6 +97,17 @@ mod tests {
         ] {
             assert!(is_named(&Text::plain(key)), "{key}");
         }
+        for key in [
+            format!("{}password", "a_".repeat(100)),
+            format!("password{}", "_".repeat(200)),
+            format!("{}{}", "\\u0061".repeat(100), "api\\u004bey"),
+        ] {
+            assert!(is_named(&Text::new(key.as_bytes(), key.contains('\\'))), "{key}");
+        }
+        for key in ["authorization", "proxy-authorization", "x-api-key", "cookie", "set-cookie"] {
+            assert!(is_named(&Text::plain(key)), "{key}");
+        }
+        assert!(!is_named(&Text::plain(&format!("{}pin", "a".repeat(100)))));
         for key in ["", "s", "key", "cards_left", "tokenCount", "discard", "company", "spin", "id"]
         {
             assert!(!is_named(&Text::plain(key)), "{key}");

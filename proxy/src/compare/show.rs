@@ -1,5 +1,6 @@
 //! What is shown of a document: where a value is, and a bounded text of it. Never what is masked.
 
+use super::alike::{self, Chars};
 use super::ids;
 use super::json::{Kind, Tape};
 
@@ -24,6 +25,123 @@ pub(super) fn bounded(before: &str, text: &[u8], behind: &str) -> String {
     format!("{before}{}{ELLIPSIS}{behind}", &text[..cut])
 }
 
+/// How much of a text is shown before what differs, in bytes as shown, where it cannot be all.
+const BEFORE_MAX: usize = 20;
+/// Bytes before a difference that are read as characters: more than the longest run of marks that is
+/// put in order, and than is shown.
+const NEAR: usize = 256;
+
+/// Two texts that differ, each cut at its bound around their first difference, and in what they
+/// differ where that is hard to see. What cannot be seen is escaped.
+pub(super) fn pair<I: Iterator<Item = u8> + Clone>(
+    before: &str,
+    [ours, theirs]: [I; 2],
+    behind: [&str; 2],
+) -> ([String; 2], Option<&'static str>) {
+    let same = ours.clone().zip(theirs.clone()).take_while(|(a, b)| a == b).count();
+    // A header's value may differ in what is not shown.
+    let differs = ours.clone().nth(same) != theirs.clone().nth(same);
+    let skipped = if differs { same.saturating_sub(NEAR) } else { 0 };
+    let (ours, theirs) = (behind_bytes(ours, skipped), behind_bytes(theirs, skipped));
+    let at = ours.clone().zip(theirs.clone()).take_while(|(a, b)| a == b).count();
+    let note = alike::in_what(ours.clone(), theirs.clone());
+    let passes = ours.clone().nth(at).zip(theirs.clone().nth(at));
+    let passes = passes.is_some_and(|(a, b)| alike::may_pass_for(a, b));
+    let all = matches!(note, Some(alike::UNICODE_FORM | alike::SEVERAL));
+    let from = if differs { first_shown(ours.clone().take(at), skipped > 0, all) } else { 0 };
+    let how = How { cut: skipped > 0 || from > 0, from, escaped: passes.then_some(at), all };
+    let [our_end, their_end] = behind;
+    ([excerpt(before, ours, our_end, how), excerpt(before, theirs, their_end, how)], note)
+}
+
+/// The characters of a text without so many bytes, or the few more that are part of a character.
+fn behind_bytes<I: Iterator<Item = u8> + Clone>(mut text: I, skipped: usize) -> Chars<I> {
+    if let Some(last) = skipped.checked_sub(1) {
+        text.nth(last);
+        for _ in 0..3 {
+            let mut next = text.clone();
+            if !next.next().is_some_and(|byte| (0x80..0xC0).contains(&byte)) {
+                break;
+            }
+            text = next;
+        }
+    }
+    Chars::new(text)
+}
+
+/// The first of the characters before a difference that is shown.
+fn first_shown(common: impl Iterator<Item = char>, cut: bool, all: bool) -> usize {
+    let mut one = String::new();
+    let lengths: Vec<_> = common
+        .map(|c| {
+            one.clear();
+            push(&mut one, c, all);
+            one.len()
+        })
+        .collect();
+    if !cut && lengths.iter().sum::<usize>() <= TEXT_MAX / 2 {
+        return 0;
+    }
+    let mut room = BEFORE_MAX;
+    let fits = lengths.iter().rev().take_while(|length| {
+        let fits = **length <= room;
+        room -= if fits { **length } else { 0 };
+        fits
+    });
+    lengths.len() - fits.count()
+}
+
+/// Which part of a text is shown, and how.
+#[derive(Clone, Copy, Debug, Default)]
+struct How {
+    /// Whether there is more before it.
+    cut: bool,
+    /// The first character.
+    from: usize,
+    /// A character that is escaped unless it is ASCII.
+    escaped: Option<usize>,
+    /// Whether all that is not ASCII is.
+    all: bool,
+}
+
+/// A part of a text, cut at its bound, with what must be around it in any case.
+fn excerpt(before: &str, text: impl Iterator<Item = char>, behind: &str, how: How) -> String {
+    let mut shown = before.to_owned();
+    if how.cut {
+        shown.push_str(ELLIPSIS);
+    }
+    let room = TEXT_MAX - behind.len();
+    let mut cut = shown.len();
+    for (at, c) in text.enumerate().skip(how.from) {
+        let escaped = how.all || how.escaped == Some(at);
+        push(&mut shown, c, escaped);
+        if shown.len() > room {
+            shown.truncate(cut);
+            shown.push_str(ELLIPSIS);
+            break;
+        }
+        if shown.len() + ELLIPSIS.len() <= room {
+            cut = shown.len();
+        }
+    }
+    shown.push_str(behind);
+    shown
+}
+
+/// A character, escaped where it cannot be seen or would be taken for an escape.
+fn push(shown: &mut String, c: char, escaped: bool) {
+    match c {
+        '\n' | '\r' | '\t' | '\\' => shown.extend(c.escape_default()),
+        c if alike::is_invisible(c) || escaped && !c.is_ascii() => shown.extend(c.escape_unicode()),
+        c => shown.push(c),
+    }
+}
+
+/// A text from its beginning on, cut at its bound. What cannot be seen is escaped.
+pub(super) fn text(before: &str, text: impl Iterator<Item = u8>, behind: &str) -> String {
+    excerpt(before, Chars::new(text), behind, How::default())
+}
+
 /// A value as text: of a container only how much is in it, since anything in there may be masked.
 pub(super) fn value(tape: &Tape<'_>, node: usize) -> String {
     let count = |unit: &str| {
@@ -34,16 +152,51 @@ pub(super) fn value(tape: &Tape<'_>, node: usize) -> String {
         Kind::Null => "null".to_owned(),
         Kind::True => "true".to_owned(),
         Kind::False => "false".to_owned(),
-        Kind::Number => bounded("", tape.raw(node), ""),
-        Kind::String | Kind::Key => bounded("\"", &beginning(tape, node), "\""),
+        Kind::Number | Kind::Word => bounded("", tape.raw(node), ""),
+        Kind::String | Kind::Key => text("\"", tape.text(node).bytes(), "\""),
         Kind::Array => format!("[{}]", count("element")),
         Kind::Object => format!("{{{}}}", count("member")),
     }
 }
 
-/// A little more of a text than is shown: it may be as long as a body.
+/// Two values that differ as text, and in what they differ where that is hard to see.
+pub(super) fn values(
+    (ours, a): (&Tape<'_>, usize),
+    (theirs, b): (&Tape<'_>, usize),
+) -> ([String; 2], Option<&'static str>) {
+    match (ours.kind(a), theirs.kind(b)) {
+        (Kind::String, Kind::String) => {
+            pair("\"", [ours.text(a).bytes(), theirs.text(b).bytes()], ["\""; 2])
+        }
+        (Kind::Number, Kind::Number) => {
+            let digits = [ours.raw(a), theirs.raw(b)].map(|raw| raw.iter().copied());
+            (pair("", digits, [""; 2]).0, None)
+        }
+        _ => ([value(ours, a), value(theirs, b)], None),
+    }
+}
+
+/// A little more of a key than is shown: it may be as long as a body.
 fn beginning(tape: &Tape<'_>, node: usize) -> Vec<u8> {
     tape.text(node).bytes().take(2 * TEXT_MAX).collect()
+}
+
+/// Where two bodies that are no JSON differ, and in what where that is hard to see. Nothing of what
+/// they say: who knows what is in there.
+pub(super) fn texts(ours: &[u8], theirs: &[u8]) -> String {
+    let at = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
+    let line = ours[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let start = ours[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let place = format!("from line {line}, byte {} on", at - start + 1);
+    let skipped = at.saturating_sub(NEAR);
+    let [ours, theirs] = [ours, theirs].map(|text| {
+        let text = if skipped == 0 { text.trim_ascii() } else { text[skipped..].trim_ascii_end() };
+        Chars::new(text.iter().copied())
+    });
+    match alike::in_what(ours, theirs) {
+        Some(what) => format!("{place}; {what}"),
+        None => place,
+    }
 }
 
 /// One step of a way down a document.
@@ -113,7 +266,7 @@ mod tests {
 
     #[test]
     fn values_are_shown_bounded_and_containers_by_their_size_alone() {
-        assert_eq!(shown(r#""a\n""#), "\"a\n\"");
+        assert_eq!(shown(r#""a\n\\""#), r#""a\n\\""#);
         assert_eq!(shown("[1,2]"), "[2 elements]");
         assert_eq!(shown(r#"{"email":"x"}"#), "{1 member}");
         assert_eq!(shown("{}"), "{0 members}");

@@ -119,6 +119,8 @@ impl Step<'_> {
             b't' => self.literal(b"true")?,
             b'f' => self.literal(b"false")?,
             b'n' => self.literal(b"null")?,
+            // Words for what is no number.
+            b'N' | b'I' => return Err(End::NotKnown),
             _ => return Err(End::Different),
         }
         Ok(false)
@@ -238,7 +240,7 @@ impl Step<'_> {
     /// A number has no end of its own: the byte behind it must be the same too.
     #[inline(always)]
     fn number(&mut self) -> Result<(), End> {
-        let our_end = lex::number(self.ours, self.at).ok_or(End::Different)?;
+        let Some(our_end) = lex::number(self.ours, self.at) else { return Err(End::NotKnown) };
         if our_end < self.same {
             self.at = our_end;
             return Ok(());

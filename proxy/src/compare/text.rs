@@ -74,6 +74,7 @@ impl<'a> Text<'a> {
 
 /// The bytes of a string without its escapes. A surrogate without its partner is no character; it
 /// gives the three bytes that UTF-8 would have for it, so that it equals only itself.
+#[derive(Clone, Debug)]
 pub(super) struct Unescaped<'a> {
     rest: &'a [u8],
     /// What is left of the last `\u` escape, at the end of the array.

@@ -4,7 +4,7 @@
 
 use http::HeaderName;
 use http::header::{CACHE_CONTROL, LOCATION};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::json::{Kind as Node, Tape};
 use super::lenient;
@@ -16,6 +16,8 @@ const LOOKED_AT: usize = 256;
 const LINES_MAX: usize = 2048;
 /// With fewer lines the words and tags are the lines: pages are often minified.
 const FEW_LINES: usize = 8;
+/// Words of so many bytes and more are tokens, with digits or without.
+const TOKEN_MIN: usize = 24;
 /// Longest shape, in bytes.
 const SHAPE_MAX: usize = 96;
 
@@ -72,23 +74,28 @@ impl Traits {
             Node::Null => "null",
             Node::True | Node::False => "boolean",
             Node::Number => "number",
+            Node::Word => "no number",
             Node::String | Node::Key => "string",
             Node::Array => "array",
             Node::Object => "object",
         })
     }
 
-    /// Of two bodies that are text: how many lines of each the other one has not.
+    /// Of two bodies that are text: how many lines of each the other one has not, and whether these
+    /// differ in more than numbers and tokens, as a page that is new each time does not.
     pub(super) fn of_texts(ours: &[u8], theirs: &[u8]) -> Self {
         let few = [ours, theirs]
             .iter()
             .any(|text| text.split(|byte| *byte == b'\n').nth(FEW_LINES).is_none());
-        let (ours, theirs) = (lines(ours, few), lines(theirs, few));
-        let (gone, new) = (without(&ours, &theirs), without(&theirs, &ours));
-        if gone == ours.len() {
-            return Self::shape("nothing in common");
+        let (gone, new) = apart(&lines(ours, few, xxh3_64), &lines(theirs, few, xxh3_64));
+        let Some(gone) = gone else { return Self::shape("nothing in common") };
+        let shape = format!("{} gone, {} new", class(gone), class(new));
+        let (words_gone, words_new) = apart(&lines(ours, few, words), &lines(theirs, few, words));
+        let words_gone = words_gone.unwrap_or(gone);
+        if (words_gone, words_new) == (0, 0) {
+            return Self::shape(format!("{shape}, in numbers and tokens alone"));
         }
-        Self::shape(format!("{} gone, {} new", class(gone), class(new)))
+        Self::shape(format!("{shape}, in words {} and {}", class(words_gone), class(words_new)))
     }
 
     /// Of two values of a header, not masked.
@@ -183,15 +190,45 @@ fn number_shape(raw: &[u8]) -> String {
 }
 
 /// Hashes of all lines, sorted.
-fn lines(text: &[u8], few: bool) -> Vec<u64> {
+fn lines(text: &[u8], few: bool, hash: fn(&[u8]) -> u64) -> Vec<u64> {
     let ends = |byte: &u8| {
         *byte == b'\n' || few && (byte.is_ascii_whitespace() || b"<>&;=,\"".contains(byte))
     };
     let mut parts = text.splitn(LINES_MAX, ends);
     let trimmed = parts.by_ref().map(<[u8]>::trim_ascii).filter(|part| !part.is_empty());
-    let mut lines: Vec<_> = trimmed.map(xxh3_64).collect();
+    let mut lines: Vec<_> = trimmed.map(hash).collect();
     lines.sort_unstable();
     lines
+}
+
+/// A hash of a line in which all numbers and tokens are the same.
+fn words(line: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let (mut digits, mut end) = (false, 0);
+        for byte in rest {
+            let joins = byte.is_ascii_alphanumeric() || b"_-+/.".contains(byte);
+            // Base64 ends so; elsewhere it stands between a name and its value.
+            if !(joins || digits && *byte == b'=') {
+                break;
+            }
+            digits |= byte.is_ascii_digit();
+            end += 1;
+        }
+        let (word, behind) = rest.split_at(end.max(1));
+        let token = digits || word.len() >= TOKEN_MIN;
+        hasher.update(if token { b"0" } else { word });
+        rest = behind;
+    }
+    hasher.digest()
+}
+
+/// How many of the first sorted list are not in the second, `None` for all of them, and the other way
+/// round.
+fn apart(ours: &[u64], theirs: &[u64]) -> (Option<usize>, usize) {
+    let (gone, new) = (without(ours, theirs), without(theirs, ours));
+    ((gone < ours.len()).then_some(gone), new)
 }
 
 /// How many of one sorted list are not in the other.
@@ -247,23 +284,77 @@ fn named(ours: &Parameters<'_>, theirs: &Parameters<'_>) -> String {
     names.join(" ")
 }
 
-/// Which segments and parameters differ, and what theirs are like.
+/// Which segments and parameters differ, and what theirs are like; and whether the fragment does.
 fn location(ours: &[u8], theirs: &[u8]) -> String {
-    let parts = |value: &'_ [u8]| {
-        let at = value.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(value.len());
-        (value[..at].to_vec(), value.get(at + 1..).unwrap_or_default().to_vec())
-    };
-    let ((our_path, our_query), (their_path, their_query)) = (parts(ours), parts(theirs));
-    let segments = |path: &[u8]| -> Vec<Vec<u8>> {
-        path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
-    };
-    let (our_path, their_path) = (segments(&our_path), segments(&their_path));
-    if our_path.len() != their_path.len() {
-        return format!("{} segments", their_path.len());
+    let [(our_path, our_query, our_end), (their_path, their_query, their_end)] =
+        [ours, theirs].map(parts);
+    let segments = |path: &'_ [u8]| path.split(|byte| *byte == b'/').count();
+    let mut found = Vec::new();
+    if segments(our_path) == segments(their_path) {
+        let by = |byte: &u8| *byte == b'/';
+        let pairs = our_path.split(by).zip(their_path.split(by)).enumerate();
+        let pairs = pairs.filter(|(_, (a, b))| a != b);
+        found.extend(pairs.map(|(at, (_, b))| format!("/{at} {}", text_shape(b, b.len()))));
+    } else {
+        found.push(format!("{} segments", segments(their_path)));
     }
-    let pairs = our_path.iter().zip(&their_path).enumerate().filter(|(_, (a, b))| a != b);
-    let mut found: Vec<_> =
-        pairs.map(|(at, (_, b))| format!("/{at} {}", text_shape(b, b.len()))).collect();
-    found.push(named(&parameters(&our_query, b'&'), &parameters(&their_query, b'&')));
+    let named = named(&parameters(our_query, b'&'), &parameters(their_query, b'&'));
+    found.extend((!named.is_empty()).then_some(named));
+    found.extend((our_end != their_end).then(|| "fragment".to_owned()));
     found.join(" ")
+}
+
+/// The path, the query and the fragment of a location.
+fn parts(location: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let split = |text: &'_ [u8], by: u8| text.iter().position(|byte| *byte == by);
+    let (rest, fragment) = match split(location, b'#') {
+        Some(at) => (&location[..at], &location[at + 1..]),
+        None => (location, &b""[..]),
+    };
+    match split(rest, b'?') {
+        Some(at) => (&rest[..at], &rest[at + 1..], fragment),
+        None => (rest, b"", fragment),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(ours: &str, theirs: &str) -> String {
+        Traits::of_texts(ours.as_bytes(), theirs.as_bytes()).shape.unwrap()
+    }
+
+    /// A page whose first lines are new each time.
+    fn page(nonce: &str, time: &str, words: &str) -> String {
+        let fixed: String = (0..20).map(|n| format!("<li>entry {n}</li>\n")).collect();
+        format!("<script nonce=\"{nonce}\">\n<p>made at {time}</p>\n<p>{words}</p>\n{fixed}")
+    }
+
+    #[test]
+    fn pages_that_differ_by_numbers_and_tokens_are_told_from_those_with_other_words() {
+        let ours = page("kQ3x+/a1==", "12:00:01.5", "Welcome to the shop");
+        let by_itself = texts(&ours, &page("Zk29/bb+", "12:00:02", "Welcome to the shop"));
+        let again = texts(&ours, &page("9f8e7d6c5b4a", "23:59:59.999", "Welcome to the shop"));
+        assert_eq!(by_itself, again);
+        // As many lines differ, but not the same.
+        let other = texts(&ours, &page("kQ3x+/a1==", "12:00:02", "Internal error"));
+        assert_ne!(by_itself, other);
+        let both = texts(&ours, &page("Zk29/bb+", "12:00:02", "Internal error"));
+        assert_ne!(by_itself, both);
+        let short = |id: &str, text: &str| format!("<p id={id}>{text}</p>");
+        let few = texts(&short("a1", "all is well"), &short("b2", "all is well"));
+        assert_ne!(few, texts(&short("a1", "all is well"), &short("a1", "all is bad")));
+        assert_eq!(texts("one\n", "<html>"), "nothing in common");
+    }
+
+    #[test]
+    fn locations_are_like_their_path_and_their_parameters_each() {
+        let like = |theirs: &str| location(b"/a/1?code=1&state=x", theirs.as_bytes());
+        assert_eq!(like("/a/2?code=1&state=x"), "/2 digits, 1 long");
+        assert_eq!(like("/a/1?state=x&code=2"), "code: digits, 1 long");
+        assert_eq!(like("/a/b/1?state=x&code=1"), "4 segments");
+        assert_eq!(like("/a/b/1?state=x"), "4 segments -code");
+        assert_eq!(like("/a/1?code=1&state=x#top"), "fragment");
+    }
 }

@@ -51,6 +51,7 @@ impl<'w> Walk<'w, '_> {
         Ok(match kind {
             Kind::Null | Kind::True | Kind::False => true,
             Kind::Number => number::equal(self.ours.raw(a), self.theirs.raw(b)),
+            Kind::Word => self.ours.raw(a) == self.theirs.raw(b),
             Kind::String | Kind::Key => self.ours.text(a).equals(&self.theirs.text(b)),
             Kind::Array | Kind::Object => {
                 make_room(&mut self.due, &mut self.grant)?;

@@ -50,6 +50,7 @@ struct Section {
     numbers: Vec<NumberAsWritten>,
     times: Vec<TimeAsWritten>,
     classes: Vec<ClassAsWritten>,
+    json_strings: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -243,6 +244,10 @@ impl Reader<'_> {
             let class = self.class(&it.class, &format!("{table}.classes.class"));
             let what = path.zip(class).map(|(path, class)| What::Class(path, class));
             rules.extend(self.rule(&it.path, "classes", what));
+        }
+        for it in &written.json_strings {
+            let what = self.path(it, &format!("{table}.json_strings")).map(What::JsonString);
+            rules.extend(self.rule(it, "json_strings", what));
         }
     }
 

@@ -42,6 +42,7 @@ fn report_of_one_pair() -> Summary {
         baseline: Some("\u{1b}[31m".to_owned()),
         candidate: None,
         traits: Traits::default(),
+        note: None,
     };
     let differences = Differences { found: vec![found], more: false, ..Differences::default() };
     let latency = Duration::from_millis(3);

@@ -70,6 +70,8 @@ pub struct Example {
     pub baseline: Option<String>,
     /// The candidate's value; `None` where it has none.
     pub candidate: Option<String>,
+    /// See [`Difference::note`].
+    pub note: Option<String>,
     /// When.
     pub seen: SystemTime,
     /// Method, path and query, bounded, without secrets.
@@ -447,6 +449,7 @@ impl Example {
             kind: difference.kind,
             baseline: side(&difference.baseline),
             candidate: side(&difference.candidate),
+            note: side(&difference.note),
             seen: at,
             request: cut(request).to_owned(),
         }
@@ -459,6 +462,7 @@ impl Example {
             + self.request.len()
             + side(&self.baseline)
             + side(&self.candidate)
+            + side(&self.note)
     }
 }
 

@@ -317,6 +317,10 @@ pub struct ExampleSummary {
     pub baseline: Option<String>,
     /// The candidate's value; `null` where it has none.
     pub candidate: Option<String>,
+    /// What the values do not show: in what they differ where they look alike, and how a body was
+    /// read that is no plain JSON; `null` for nothing.
+    #[serde(default)]
+    pub note: Option<String>,
     /// When, RFC 3339.
     pub seen: String,
     /// The route's label.

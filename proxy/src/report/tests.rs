@@ -25,6 +25,7 @@ pub(super) fn differing(fields: &[&str]) -> Differences {
         baseline: Some("1".to_owned()),
         candidate: Some("2".to_owned()),
         traits: Traits::default(),
+        note: None,
     });
     Differences { found: found.collect(), more: false, ..Differences::default() }
 }
@@ -188,6 +189,7 @@ fn the_room_for_all_routes_is_bounded_and_what_is_over_it_is_counted() {
                 baseline: Some(text.clone()),
                 candidate: Some(text.clone()),
                 traits: Traits::default(),
+                note: None,
             };
             differences.found.push(found);
         }
@@ -234,6 +236,7 @@ fn made_up() -> impl Strategy<Value = Differences> {
         baseline,
         candidate,
         traits: Traits::default(),
+        note: None,
     });
     (proptest::collection::vec(field, 0..20), any::<bool>()).prop_map(|(found, more)| Differences {
         found,

@@ -236,9 +236,12 @@ fn field(out: &mut Formatter<'_>, field: &FieldSummary) -> Result {
         write!(out, ", noise")?;
     }
     writeln!(out)?;
-    for ExampleSummary { place, baseline, candidate, request, seen, .. } in &field.examples {
+    for ExampleSummary { place, baseline, candidate, note, request, seen, .. } in &field.examples {
         let side = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), plain);
         write!(out, "    {}: {} -> {}", plain(place), side(baseline), side(candidate))?;
+        if let Some(note) = note {
+            write!(out, " ({})", plain(note))?;
+        }
         if let Some(request) = request {
             write!(out, " in {}", plain(request))?;
         }

@@ -490,6 +490,7 @@ fn example_summary(route: &RouteSnapshot, example: &Example) -> ExampleSummary {
         kind: example.kind.name().to_owned(),
         baseline: example.baseline.clone(),
         candidate: example.candidate.clone(),
+        note: example.note.clone(),
         seen: rfc3339(example.seen),
         route: route.route.to_string(),
         request: Some(example.request.clone()),

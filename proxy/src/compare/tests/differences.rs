@@ -237,6 +237,207 @@ fn null_equals_absent_where_a_rule_says_so() {
     assert_eq!(plain(r#"{"a":null}"#, "{}"), ["$['a'] missing null|-"]);
 }
 
+/// What is shown of two values that are all of a document, and the note.
+#[track_caller]
+fn shown(ours: &str, theirs: &str) -> (String, String, String) {
+    let mut found = looked(ours, theirs, &Rules::default()).differences.found;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let found = found.remove(0);
+    let text = |side: Option<String>| side.unwrap_or_default();
+    (text(found.baseline), text(found.candidate), text(found.note))
+}
+
+#[test]
+fn long_values_are_shown_around_their_first_difference() {
+    let long = |middle: &str| format!("\"{}{middle}{}\"", "x".repeat(1000), "y".repeat(1000));
+    let (ours, theirs, note) = shown(&long("one"), &long("two"));
+    assert!(ours.contains("xone") && theirs.contains("xtwo"), "{ours} {theirs}");
+    assert!(ours.starts_with("\"…x") && ours.ends_with("y…\"") && ours.len() <= 64, "{ours}");
+    assert_eq!(note, "");
+    let (ours, theirs, _) = shown(&long("é"), &long(""));
+    assert!(ours.contains("xéy") && theirs.contains("xy"), "{ours} {theirs}");
+    // Long characters, and long escapes.
+    for count in [10, 25, 40, 1000] {
+        let wide = |last: &str| format!("\"{}{last}\"", "\u{65e5}".repeat(count));
+        let (ours, theirs, _) = shown(&wide("\u{672c}"), &wide("\u{6728}"));
+        assert!(ours.contains('\u{672c}') && theirs.contains('\u{6728}'), "{ours} {theirs}");
+        let greek = |last: &str| format!("\"{}{last}\"", "\u{3b1}".repeat(count));
+        let (ours, theirs, note) = shown(&greek("\u{3ac}"), &greek("\u{3b1}\u{301}"));
+        assert!(ours.contains(r"\u{3ac}") && theirs.contains(r"\u{301}"), "{ours} {theirs}");
+        assert_eq!(
+            (ours.len() <= 64, theirs.len() <= 64, note.as_str()),
+            (true, true, "unicode form")
+        );
+    }
+    let number = |last: u8| format!("0.{}{last}", "1".repeat(200));
+    let (ours, theirs, _) = shown(&number(2), &number(3));
+    assert!(ours.ends_with("12") && theirs.ends_with("13"), "{ours} {theirs}");
+    assert_eq!(shown("\"abc\"", "\"abd\""), ("\"abc\"".into(), "\"abd\"".into(), String::new()));
+}
+
+#[test]
+fn what_cannot_be_seen_is_shown_escaped_and_said() {
+    for (ours, theirs, ours_shown, theirs_shown, note) in [
+        ("caf\u{e9}", "cafe\u{301}", r"caf\u{e9}", r"cafe\u{301}", "unicode form"),
+        ("\u{ac00}", "\u{1100}\u{1161}", r"\u{ac00}", r"\u{1100}\u{1161}", "unicode form"),
+        ("1\u{a0}000", "1 000", r"1\u{a0}000", "1 000", "white space"),
+        ("a ", "a", "a ", "a", "white space"),
+        (r"a\r\nb", r"a\nb", r"a\r\nb", r"a\nb", "white space"),
+        ("a\u{200b}b", "ab", r"a\u{200b}b", "ab", "invisible characters"),
+        ("\u{feff}a", "a", r"\u{feff}a", "a", "invisible characters"),
+        ("a\u{202e}b", "ab", r"a\u{202e}b", "ab", "invisible characters"),
+        (r"a\u0007", "a", r"a\u{7}", "a", "invisible characters"),
+        ("ABC", "abc", "ABC", "abc", "letter case"),
+        ("e\u{301} a", "\u{e9}\u{a0}A", r"e\u{301} a", r"\u{e9}\u{a0}A", "several of"),
+        ("p\u{430}y", "pay", r"p\u{430}y", "pay", ""),
+        ("caf\u{e9}", "cafe", "café", "cafe", ""),
+        (r"\ud83d", r"\ufffd", "\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}", ""),
+        (r"a\\u{a0}", "a\u{a0}", r"a\\u{a0}", r"a\u{a0}", ""),
+    ] {
+        let (ours, theirs) = (format!("\"{ours}\""), format!("\"{theirs}\""));
+        let found = shown(&ours, &theirs);
+        let quoted = |text: &str| format!("\"{text}\"");
+        assert_eq!((found.0, found.1), (quoted(ours_shown), quoted(theirs_shown)));
+        assert!(found.2.starts_with(note) && found.2.is_empty() == note.is_empty(), "{}", found.2);
+    }
+    // As many marks as nobody writes are not put in order.
+    let marks = |start: &str, n: usize| format!("\"{start}{}\"", "\u{301}".repeat(n));
+    assert_eq!(shown(&marks("e", 1000), &marks("\u{e9}", 999)).2, "");
+}
+
+#[test]
+fn a_note_tells_nothing_of_what_is_hidden() {
+    let rules = rules(&[What::Mask(Select::Key("iban".to_owned()), MaskAs::Hash)]);
+    for key in ["password", "iban"] {
+        let json = |value: &str| format!("{{\"{key}\":\"{value}\"}}");
+        let found = looked(&json("AB"), &json("ab"), &rules).differences.found;
+        assert_eq!((found.len(), &found[0].note), (1, &None));
+    }
+}
+
+#[test]
+fn texts_that_are_no_json_say_where_and_in_what_they_differ_and_show_nothing() {
+    let page = |text: &str| format!("<p>secret\n{}{text}</p>", "x".repeat(100));
+    let note = |ours: &str, theirs: &str| shown(&page(ours), &page(theirs)).2;
+    assert_eq!(note("one", "two"), "from line 2, byte 101 on");
+    assert_eq!(note("1\u{a0}0", "1 0"), "from line 2, byte 102 on; white space");
+    assert_eq!(note("\u{e9}", "e\u{301}"), "from line 2, byte 101 on; unicode form");
+    assert!(!format!("{:?}", shown(&page("one"), &page("two"))).contains("secret"));
+}
+
+/// What is found, with the notes.
+#[track_caller]
+fn noted(ours: &str, theirs: &str, rules: &Rules) -> Vec<String> {
+    let notes = looked(ours, theirs, rules).differences.found.into_iter().map(|it| it.note);
+    let found = found(ours, theirs, rules).into_iter().zip(notes);
+    found.map(|(found, note)| format!("{found} ({})", note.unwrap_or_default())).collect()
+}
+
+#[test]
+fn json_behind_a_mark_or_a_prefix_is_read_and_said() {
+    let rules = rules(&[What::Ignore(Select::Key("at".to_owned()))]);
+    for (start, name) in [
+        ("\u{feff}", "byte order mark"),
+        (")]}'\n", ")]}'"),
+        (")]}',\n", ")]}',"),
+        ("while(1);", "while(1);"),
+        ("for(;;);", "for(;;);"),
+        ("{}&&", "{}&&"),
+        ("\u{feff})]}'", "byte order mark and )]}'"),
+    ] {
+        let body = |inner: &str| format!("{start}{inner}");
+        let (ours, theirs) = (body(r#"{"at":1,"b":2}"#), body(r#"{"b":2.0, "at":3}"#));
+        assert_eq!(found(&ours, &theirs, &rules), [""; 0], "{start:?}");
+        let note = format!("read without its {name}");
+        let other = noted(&ours, &body(r#"{"b":3}"#), &rules);
+        assert_eq!(other, [format!("$['b'] value 2|3 ({note})")]);
+        // Not every client reads it: on one side alone it is a difference.
+        let one = noted(&ours, r#"{"b":3}"#, &rules);
+        let expected = format!("body type JSON behind a {name}|JSON ()");
+        assert_eq!(one, [expected.as_str(), "$['b'] value 2|3 ()"]);
+        assert_eq!(plain(&body("text"), &body("text ")), [""; 0]);
+        assert_eq!(plain(&body("text"), &body("texts")).len(), 1);
+        assert_eq!(plain(&body(""), &body("\n")), [""; 0]);
+        assert!(plain(&body(""), "{}")[0].starts_with("body "));
+    }
+    assert_eq!(plain("\u{feff}{}", ")]}'{}").len(), 1);
+}
+
+#[test]
+fn words_for_what_is_no_number_are_read_and_said() {
+    let rules = rules(&[What::Ignore(Select::Key("at".to_owned()))]);
+    let note = "no JSON by RFC 8259: NaN or Infinity";
+    for word in ["NaN", "Infinity", "-Infinity"] {
+        let ours = format!(r#"{{"at":1,"x":{word},"y":[1],"timestamp":{word}}}"#);
+        let theirs = format!(r#"{{"y":[ 1.0 ],"x":{word}, "at":{word}}}"#);
+        assert_eq!(found(&ours, &theirs, &rules), [""; 0]);
+        let less = noted(&ours, &theirs.replace("1.0", "2"), &rules);
+        assert_eq!(less, [format!("$['y'][0] value 1|2 ({note})")]);
+        let number = r#"{"x":1,"y":[1]}"#;
+        let one = noted(number, &theirs, &rules);
+        let whole = format!("body type JSON|{note} ()");
+        assert_eq!(one, [whole.as_str(), &format!("$['x'] type 1|{word} ()")]);
+        assert_eq!(plain(&format!("[{word}]"), &format!("[ {word}]")), [""; 0]);
+        let hidden = plain(&format!(r#"{{"timestamp":{word}}}"#), r#"{"timestamp":1}"#);
+        assert_eq!(hidden, [format!("body type {note}|JSON")]);
+    }
+    let two = noted("[NaN,1]", "[Infinity,1]", &rules);
+    assert_eq!(two, [format!("$[0] value NaN|Infinity ({note})")]);
+    for bad in ["[Nan]", "[NaN1]", "[+Infinity]", "[Infinit]", "[-NaN]", "[- Infinity]", "{NaN:1}"]
+    {
+        assert!(plain(bad, &bad.replace('[', "[ ").replace('{', "{ "))[0].starts_with("body "));
+    }
+}
+
+#[test]
+fn strings_are_read_as_json_where_a_rule_says_so() {
+    let given = rules(&[
+        What::JsonString(path("$.payload")),
+        What::JsonString(path("$.list[*]")),
+        What::Ignore(Select::Path(path("$.payload.at"))),
+    ]);
+    let body = |inner: &str| {
+        let text = inner.replace('\\', "\\\\").replace('"', "\\\"");
+        format!(r#"{{"a":1,"payload":"{text}","z":2}}"#)
+    };
+    let (ours, theirs) = (body(r#"{"at":1,"b":[1,"\u00e9"]}"#), body(r#"{ "b":[1.0,"é"] }"#));
+    assert_eq!(found(&ours, &theirs, &given), [""; 0]);
+    assert_eq!(plain(&ours, &theirs).len(), 1);
+    let other = found(&ours, &body(r#"{"b":[1,"e"],"email":"x"}"#), &given);
+    assert_eq!(
+        other,
+        ["$['payload']['b'][1] value \"é\"|\"e\"", "$['payload']['email'] added -|***"]
+    );
+    let secret = found(&body(r#"{"token":"s3cret"}"#), &body(r#"{"token":"other"}"#), &given);
+    assert_eq!(secret, ["$['payload']['token'] value ***|***"]);
+    // What clients parse is not what they need not.
+    let plain_object = r#"{"a":1,"payload":{"b":[1,"é"]},"z":2}"#;
+    let note = "(JSON in a string on one side alone)";
+    let one = noted(&ours, plain_object, &given);
+    assert_eq!(one, [format!("$['payload'] type {{2 members}}|{{1 member}} {note}")]);
+    let text = noted(&ours, &body("no JSON"), &given);
+    assert_eq!(text, [format!("$['payload'] type {{2 members}}|\"no JSON\" {note}")]);
+    assert_eq!(found(&body("text"), &body("text"), &given), [""; 0]);
+    assert_eq!(found(&body("one"), &body("two"), &given), ["$['payload'] value \"one\"|\"two\""]);
+    let list = |one: &str, two: &str| format!(r#"{{"list":[{one},{two}],"x":[5]}}"#);
+    let (ours, theirs) = (list(r#""[1]""#, r#""{}""#), list(r#""[ 2]""#, r#""{ }""#));
+    assert_eq!(found(&ours, &theirs, &given), ["$['list'][0][0] value 1|2"]);
+    // Elements in any order, with and without quotes.
+    let any = rules(&[
+        What::JsonString(path("$.list[*]")),
+        What::Array(path("$.list"), Pairing::Unordered),
+    ]);
+    let turned = list(r#""{ }""#, r#""[1.0]""#);
+    assert_eq!(found(&ours, &turned, &any), [""; 0]);
+    assert_eq!(found(&ours, &list("{}", r#""[1]""#), &any).len(), 2);
+    // Masked as a whole, it need not even be JSON.
+    let masked = rules(&[
+        What::JsonString(path("$.payload")),
+        What::Mask(Select::Path(path("$.payload")), MaskAs::Equal),
+    ]);
+    assert_eq!(found(&body("{}"), plain_object, &masked), [""; 0]);
+}
+
 #[test]
 fn bodies_that_are_no_json_are_told_by_their_length_alone() {
     assert_eq!(plain("secret one", "secret two"), ["body value 10 bytes|10 bytes"]);

@@ -29,6 +29,7 @@ fn every_kind_of_rule_can_be_written_for_all_routes_and_for_one() {
             numbers = [{ path = "$..price", absolute = 0.01, relative = 1e-3 }]
             times = [{ path = "$.at", within = "2s" }]
             classes = [{ path = "$.id", class = "uuid" }]
+            json_strings = ["$.payload"]
         "#;
     let book = good(&format!("[compare]\n{keys}\n[[route]]\nroute = \"GET /a/{{id}}\"\n{keys}"));
     assert!(book.builtin && !book.default_headers);
@@ -49,6 +50,7 @@ fn every_kind_of_rule_can_be_written_for_all_routes_and_for_one() {
             What::Number(path("$..price"), Tolerance { absolute: 0.01, relative: 1e-3 }),
             What::Time(path("$.at"), std::time::Duration::from_secs(2)),
             What::Class(path("$.id"), Class::Uuid),
+            What::JsonString(path("$.payload")),
         ];
         assert_eq!(whats, expected);
     }
@@ -72,6 +74,7 @@ arrays = [{ path = "$.a" }, { path = "$.b", unordered = true, key = "id" }]
 numbers = [{ path = "$.n" }, { path = "$.n", absolute = -1.0 }, { path = "n", relative = 1.0 }]
 times = [{ path = "$.t", within = "soon" }]
 classes = [{ path = "$.c", class = "email" }]
+json_strings = ["payload"]
 route = "GET /"
 [[route]]
 route = "/a"
@@ -98,18 +101,19 @@ route = "GET /a"
         (7, "compare.numbers.relative = 1.0"),
         (8, "compare.times.within = \"soon\""),
         (9, "compare.classes.class = \"email\""),
-        (10, "compare.route = \"GET /\""),
-        (12, "route.route = \"/a\""),
-        (13, "route.route: is missing"),
-        (17, "route.builtin = false"),
-        (19, "route.route = \"GET /a\""),
+        (10, "compare.json_strings = \"payload\""),
+        (11, "compare.route = \"GET /\""),
+        (13, "route.route = \"/a\""),
+        (14, "route.route: is missing"),
+        (18, "route.builtin = false"),
+        (20, "route.route = \"GET /a\""),
     ] {
         let start = format!("MIRROR_CONFIG=\"rules.toml\": line {line}: {field}");
         let found = errors.iter().find(|error| error.starts_with(&start));
         let found = found.unwrap_or_else(|| panic!("no {start} in {errors:#?}"));
         assert!(found.contains("; allowed is "), "{found}");
     }
-    assert_eq!(errors.len(), 18, "{errors:#?}");
+    assert_eq!(errors.len(), 19, "{errors:#?}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn difference() -> Difference {
         baseline: Some("1".to_owned()),
         candidate: None,
         traits: Traits::default(),
+        note: None,
     }
 }
 
@@ -73,6 +74,7 @@ fn nothing_from_outside_reaches_the_terminal_unescaped() {
         baseline: Some(evil.to_owned()),
         candidate: Some(evil.to_owned()),
         traits: Traits::default(),
+        note: None,
         ..difference()
     };
     let summary = summary(&format!("GET /{evil}"), found);
