@@ -35,7 +35,7 @@ use crate::guardrail::detector::THRESHOLD;
 use crate::guardrail::{Guardrail, Transition, gate};
 use crate::headers::{self, Peer};
 use crate::limits::Limits;
-use crate::limits::clients::Clients;
+use crate::limits::clients::{Client, Clients};
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
 use crate::listen::proxy_protocol::{self, Networks};
@@ -541,14 +541,20 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, w
         debug!(%error, "cannot set up a connection");
         return;
     }
-    let Some(client) = serving.client(&mut stream, peer.ip()).await else { return };
+    let Some(ip) = serving.client(&mut stream, peer.ip()).await else { return };
+    let client = serving.clients.of(ip);
+    if client.connections > serving.limits.connections_per_client {
+        return serving.metrics.count_refused(Refusal::ClientConnections);
+    }
     let Some(tls) = &serving.tls else {
-        return converse(stream, Peer::new(client, "http"), serving, watcher).await;
+        let from = (Peer::new(ip, "http"), client);
+        return converse(stream, from, serving, watcher).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
     match tokio::time::timeout(serving.limits.head_timeout, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
-            converse(stream, Peer::new(client, "https"), serving, watcher).await;
+            let from = (Peer::new(ip, "https"), client);
+            converse(stream, from, serving, watcher).await;
         }
         // Port scanners and clients that do not trust us, as a rule: not worth a line each.
         Ok(Err(error)) => debug!(%error, "no TLS handshake"),
@@ -557,13 +563,12 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, w
 }
 
 /// Speaks HTTP/1 or HTTP/2, as the client begins, until the connection ends.
-async fn converse<I>(io: I, peer: Peer, serving: Arc<Serving>, watcher: Watcher)
+async fn converse<I>(io: I, (peer, client): (Peer, Client), serving: Arc<Serving>, watcher: Watcher)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
     let Limits { head_timeout: head, idle_timeout: idle, write, .. } = serving.limits;
-    let client = serving.clients.of(peer.ip());
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);

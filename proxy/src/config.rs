@@ -181,6 +181,7 @@ pub const NAMES: &[&str] = &[
     "HEAD_TIMEOUT",
     "IDLE_TIMEOUT",
     "MAX_CONNECTIONS",
+    "MAX_CONNECTIONS_PER_CLIENT",
     "MAX_STREAMS",
     "MAX_REQUESTS_IN_FLIGHT",
     "MAX_REQUESTS_PER_CLIENT",
@@ -438,6 +439,11 @@ impl Env<'_> {
         let requests_in_flight =
             self.read("MAX_REQUESTS_IN_FLIGHT", "4096", least_1, values::permits);
         let per_client = self.read_optional("MAX_REQUESTS_PER_CLIENT", least_1, values::permits);
+        let connections = self.read("MAX_CONNECTIONS", "10000", least_1, values::permits);
+        let connections_per_client =
+            self.read_optional("MAX_CONNECTIONS_PER_CLIENT", least_1, values::permits);
+        // Behind a balancer that does not tell, all clients are one.
+        let share = |all: usize| all.saturating_sub(all / 4);
         let rate = self
             .read("MIN_RATE", "240", "a whole number of at least 1", |text| values::whole(text, 1));
         let mut pace = |name| Pace { period: self.time(name, "60s"), rate };
@@ -454,12 +460,11 @@ impl Env<'_> {
             }),
             head_timeout: self.time("HEAD_TIMEOUT", "10s"),
             idle_timeout: self.time("IDLE_TIMEOUT", "75s"),
-            connections: self.read("MAX_CONNECTIONS", "10000", least_1, values::permits),
+            connections,
+            connections_per_client: connections_per_client.unwrap_or_else(|| share(connections)),
             streams: self.read("MAX_STREAMS", "200", least_1, |text| values::whole(text, 1)),
             requests_in_flight,
-            // Behind a balancer that does not tell, all clients are one.
-            requests_per_client: per_client
-                .unwrap_or_else(|| requests_in_flight.saturating_sub(requests_in_flight / 4)),
+            requests_per_client: per_client.unwrap_or_else(|| share(requests_in_flight)),
             read,
             write,
             request_bytes: self.read_optional(

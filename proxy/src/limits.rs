@@ -42,6 +42,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Connections of clients at once, on each listener.
     pub connections: usize,
+    /// Those of one client, on each listener.
+    pub connections_per_client: usize,
     /// Requests at once on one HTTP/2 connection.
     pub streams: u32,
     /// Requests at once that are passed on.

@@ -75,12 +75,14 @@ pub enum Refusal {
     Resets,
     /// Closed: a balancer that did not say who its client is.
     ProxyProtocol,
+    /// Closed: as many connections as one client may have were open.
+    ClientConnections,
     /// 508: a copy of this process that came back to it.
     Loop,
 }
 
 impl Refusal {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -94,6 +96,7 @@ impl Refusal {
         Self::WriteTimeout,
         Self::Resets,
         Self::ProxyProtocol,
+        Self::ClientConnections,
         Self::Loop,
     ];
 
@@ -113,6 +116,7 @@ impl Refusal {
             Self::WriteTimeout => "write_timeout",
             Self::Resets => "resets",
             Self::ProxyProtocol => "proxy_protocol",
+            Self::ClientConnections => "client_connections",
             Self::Loop => "loop",
         }
     }

@@ -35,6 +35,7 @@ fn the_defaults_are_those_of_the_documentation() {
         head_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(75),
         connections: 10_000,
+        connections_per_client: 7500,
         streams: 200,
         requests_in_flight: 4096,
         requests_per_client: 3072,

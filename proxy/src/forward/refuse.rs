@@ -45,7 +45,9 @@ pub(super) fn answer(refusal: Refusal) -> Response<Full<Bytes>> {
 
 fn status(refusal: Refusal) -> StatusCode {
     match refusal {
-        Refusal::Malformed | Refusal::ProxyProtocol => StatusCode::BAD_REQUEST,
+        Refusal::Malformed | Refusal::ProxyProtocol | Refusal::ClientConnections => {
+            StatusCode::BAD_REQUEST
+        }
         Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Refusal::HeadTimeout

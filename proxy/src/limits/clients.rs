@@ -19,6 +19,8 @@ pub struct Clients(Arc<Known>);
 pub struct Client {
     known: Arc<Known>,
     key: IpAddr,
+    /// Connections of this client, with this one, when it was made.
+    pub connections: usize,
     /// Requests of this client that are in flight.
     pub requests: Arc<AtomicUsize>,
 }
@@ -33,7 +35,8 @@ impl Clients {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (connections, requests) = known.entry(key).or_default();
         *connections += 1;
-        Client { known: Arc::clone(&self.0), key, requests: Arc::clone(requests) }
+        let connections = *connections;
+        Client { known: Arc::clone(&self.0), key, connections, requests: Arc::clone(requests) }
     }
 }
 

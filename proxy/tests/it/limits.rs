@@ -358,6 +358,35 @@ async fn one_client_cannot_take_all_places() {
 }
 
 #[tokio::test]
+async fn one_client_cannot_take_all_connections() {
+    let baseline = fixed("{}").await;
+    let proxy = proxy(baseline.addr, refusing().await, |config| {
+        config.forward.limits.connections = 3;
+        config.forward.limits.connections_per_client = 2;
+    })
+    .await;
+    let at = |ip: &str| {
+        let address: std::net::IpAddr = ip.parse().unwrap();
+        let client = reqwest::Client::builder().no_proxy().local_address(address);
+        client.pool_max_idle_per_host(0).build().unwrap()
+    };
+    let mut open = vec![proxy.connect().await, proxy.connect().await];
+    for stream in &mut open {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(in_time(read_head(stream)).await.starts_with("HTTP/1.1 200"));
+    }
+    // One connection more of the same client is closed, another client has its own.
+    assert_eq!(in_time(read_head(&mut proxy.connect().await)).await, "");
+    let metrics = at("127.0.0.2").get(proxy.url("/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let reason = ["reason=\"client_connections\""];
+    assert_eq!(crate::support::sum(&metrics, "mirror_refused_total", &reason), 1.0);
+    // Its place is free again once it has left.
+    drop(open);
+    eventually!(at("127.0.0.1").get(proxy.url("/")).send().await.is_ok());
+}
+
+#[tokio::test]
 async fn a_connection_that_takes_back_request_after_request_is_closed() {
     const BATCH: usize = 20;
     let baseline = hung().await;
