@@ -562,6 +562,16 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, w
     }
 }
 
+/// The request with the target that its client sent.
+fn as_sent(mut request: Request<Incoming>, connection: &Activity) -> Request<Incoming> {
+    let read = request.uri().path_and_query().map_or("", |it| it.as_str());
+    let named = connection.targets().sent(read).map(|sent| headers::target::named(&sent));
+    if let Some(uri) = named.and_then(|named| named.parse().ok()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
 /// Speaks HTTP/1 or HTTP/2, as the client begins, until the connection ends.
 async fn converse<I>(io: I, (peer, client): (Peer, Client), serving: Arc<Serving>, watcher: Watcher)
 where
@@ -578,6 +588,7 @@ where
         let answering = Arc::clone(&answering);
         async move {
             let (serving, peer, client, activity) = &*answering;
+            let request = as_sent(request, activity);
             let response = if headers::is_malformed(&request) {
                 serving.metrics.count_refused(Refusal::Malformed);
                 forward::malformed()

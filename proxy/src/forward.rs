@@ -118,7 +118,10 @@ impl Forward {
             Ok(in_flight) => in_flight,
             Err(refusal) => return self.refuse(refusal).map(Into::into),
         };
-        let route = self.routes.of(request.method(), request.uri().path());
+        let route = {
+            let path = headers::target::shown(request.uri().path());
+            self.routes.of(request.method(), &path)
+        };
         let upgrade = Upgrade::asked_for(&mut request);
         // hyper's server can send a 100 over HTTP/1.1 only, and HTTP/1.0 has none.
         let may_wait = request.version() == Version::HTTP_11;

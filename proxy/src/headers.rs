@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 mod forwarded;
 mod strict;
+pub mod target;
 
 pub use forwarded::{Chain, Forwarding, Peer};
 pub use strict::{is_malformed, join_lengths};

@@ -11,6 +11,7 @@ use hyper_util::server::conn::auto::Builder;
 pub mod clients;
 pub mod line_feeds;
 pub mod pace;
+pub mod request_line;
 pub mod timed;
 
 use pace::Pace;

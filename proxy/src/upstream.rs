@@ -25,6 +25,7 @@ use tokio::time::Instant;
 mod addresses;
 mod connect;
 pub mod dial;
+mod raw;
 mod replay;
 mod response;
 mod socket;
@@ -46,7 +47,7 @@ use socket::Watch;
 use streams::Streams;
 
 use crate::exchange::Role;
-use crate::headers::{connection_tokens, is_grpc};
+use crate::headers::{connection_tokens, is_grpc, target as target_bytes};
 use crate::limits::pace::TooSlow;
 
 /// Connections kept open without a request; more are closed when they become idle.
@@ -359,6 +360,9 @@ impl Upstream {
         streams: bool,
     ) -> Result<Response<UpstreamBody>, Error> {
         let host = request.headers_mut().remove(HOST);
+        // Its targets have no other bytes than those of a URI.
+        let encoded = target_bytes::shown(path.as_str()).parse();
+        let path = encoded.unwrap_or(path);
         *request.uri_mut() = self.absolute(host.as_ref(), path);
         *request.version_mut() = Version::HTTP_2;
         for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {

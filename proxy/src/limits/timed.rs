@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::line_feeds::LineFeeds;
 use super::pace::{Clock, Pace};
+use super::request_line::{self, Targets};
 use crate::metrics::Refusal;
 
 const TIMED_OUT: &[u8] =
@@ -41,6 +42,7 @@ pub struct Activity {
     awaited: AtomicBool,
     awaiting: Mutex<Option<oneshot::Sender<()>>>,
     line_feeds: Arc<LineFeeds>,
+    targets: Targets,
 }
 
 /// Since when the client must take something of an answer over HTTP/2; `None` while there is nothing.
@@ -68,6 +70,11 @@ const ABANDONED_MAX: usize = 500;
 const ABANDONED_IN: Duration = Duration::from_secs(10);
 
 impl Activity {
+    /// What the request lines on it had in their targets.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
     /// Those that came on it.
     pub fn line_feeds(&self) -> &Arc<LineFeeds> {
         &self.line_feeds
@@ -257,14 +264,17 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
         }
     }
 
-    fn received(&mut self) {
-        if self.activity.is_busy() {
-            return;
-        }
+    /// Whether what comes now is the beginning of a request: none is under way, and nothing of the next
+    /// one has come.
+    fn begins_a_head(&self) -> bool {
         let begun = self.activity.begun.load(Ordering::Relaxed);
-        if self.head_since.is_none() || self.head_after != begun {
+        !self.activity.is_busy() && (self.head_since.is_none() || self.head_after != begun)
+    }
+
+    fn received(&mut self) {
+        if self.begins_a_head() {
             self.head_since = Some(Instant::now());
-            self.head_after = begun;
+            self.head_after = self.activity.begun.load(Ordering::Relaxed);
         }
     }
 
@@ -377,6 +387,9 @@ where
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
                     self.activity.came(&buf.filled()[before..]);
+                    if self.begins_a_head() && !self.activity.framed.load(Ordering::Relaxed) {
+                        request_line::look(&mut buf.filled_mut()[before..], &self.activity.targets);
+                    }
                     self.beyond_head = !ends_a_head(&buf.filled()[before..]);
                     self.received();
                 }

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{is_personal, is_token, is_uuid};
 use crate::compare::Rules;
+use crate::headers::target;
 
 /// Longest text, in bytes.
 const TEXT_MAX: usize = 256;
@@ -19,14 +20,15 @@ pub fn shown(method: &Method, uri: &Uri, rules: &Rules) -> String {
     let mut text = cut(method.as_str(), METHOD_MAX).to_owned();
     text.push(' ');
     let mut hidden = false;
-    for (index, segment) in uri.path().split('/').enumerate() {
+    let (path, query) = (target::shown(uri.path()), uri.query().map(target::shown));
+    for (index, segment) in path.split('/').enumerate() {
         if index > 0 {
             text.push('/');
         }
         text.push_str(if hidden || is_personal(segment) { MASK } else { segment });
         hidden = hides(rules, segment);
     }
-    for (index, part) in uri.query().into_iter().flat_map(|query| query.split('&')).enumerate() {
+    for (index, part) in query.iter().flat_map(|query| query.split('&')).enumerate() {
         text.push(if index == 0 { '?' } else { '&' });
         parameter(&mut text, part, rules);
         if text.len() > TEXT_MAX {

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::dial::{Dialer, Dns, Peer, Transport};
+use super::raw::Raw;
 use super::socket::{Kept, Socket, Watch};
 use super::streams::PER_CONNECTION;
 use super::{Error, OutBody, Target, Trust};
@@ -160,10 +161,10 @@ impl Connector {
     ) -> Result<(http1::SendRequest<OutBody>, Watch), Error> {
         let watch = stream.watch();
         let sender = match self.tls() {
-            None => self.handshake1(TokioIo::new(stream)).await?,
+            None => self.handshake1(stream).await?,
             Some(tls) => {
                 let stream = tls.http1.connect(tls.name.clone(), stream).await;
-                self.handshake1(TokioIo::new(stream.map_err(Error::Connect)?)).await?
+                self.handshake1(stream.map_err(Error::Connect)?).await?
             }
         };
         Ok((sender, watch))
@@ -194,10 +195,8 @@ impl Connector {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one module that builds an HTTP client")]
-    async fn handshake1<I>(&self, io: I) -> Result<http1::SendRequest<OutBody>, Error>
-    where
-        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-    {
+    async fn handshake1<S: Stream>(&self, stream: S) -> Result<http1::SendRequest<OutBody>, Error> {
+        let io = TokioIo::new(Raw::new(stream));
         let mut builder = http1::Builder::new();
         builder.preserve_header_case(true).max_buf_size(self.heads.bytes);
         // What clients never see must not cost them the answer (RFC 9112, section 5).

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod support;
+mod targets;
 
 mod answers;
 mod capacity;

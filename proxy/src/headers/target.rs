@@ -1,0 +1,139 @@
+//! Request targets with bytes that the library's `Uri` refuses: old clients send `"`, `<`, `>`, a
+//! backquote, DEL or Latin-1 as they are, and servers take them. What a client sent is what upstreams
+//! get.
+//!
+//! Three steps. Before hyper reads a request line, each such byte is replaced by one that may be there
+//! ([`substitute`]), so that nothing on the connection changes its length, and both are kept. When hyper
+//! hands the request over, its target becomes one that names those bytes by a word that only this process
+//! knows ([`named`]). Where the request is written to an upstream, the word becomes the byte again
+//! ([`restored`]). What people see has them percent-encoded ([`shown`]).
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Stands for a byte while hyper reads.
+const SUBSTITUTE: u8 = b'~';
+/// Letters and digits of the word, and what is behind them: the byte in hexadecimal.
+const WORD: usize = 18;
+const DIGITS: usize = 2;
+
+static WORD_OF_THIS_PROCESS: LazyLock<String> =
+    LazyLock::new(|| format!("~m{:016x}", rand::random::<u64>()));
+/// Whether there was any: until then nobody has to look for the word.
+static SEEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether any such byte came since the process began.
+pub fn was_seen() -> bool {
+    SEEN.load(Ordering::Relaxed)
+}
+
+/// Whether a byte is replaced. What could split a line or a request is not: hyper refuses it.
+fn is_refused(byte: u8) -> bool {
+    matches!(byte, b'"' | b'<' | b'>' | b'`' | b'#' | 0x7f..)
+}
+
+/// The same target with bytes that may be there, of the same length; `None` where all may. Text beyond
+/// ASCII may, if it is UTF-8.
+pub fn substitute(target: &[u8]) -> Option<Vec<u8>> {
+    // Nearly all targets end here.
+    if !target.iter().any(|byte| is_refused(*byte)) {
+        return None;
+    }
+    let is_text = std::str::from_utf8(target).is_ok();
+    let replaced = |byte: u8| is_refused(byte) && !(is_text && byte > 0x7f);
+    let any = target.iter().any(|byte| replaced(*byte));
+    any.then(|| target.iter().map(|it| if replaced(*it) { SUBSTITUTE } else { *it }).collect())
+}
+
+/// The same target as text, with the word for each byte that may not be there.
+pub fn named(target: &[u8]) -> String {
+    SEEN.store(true, Ordering::Relaxed);
+    let mut named = String::with_capacity(target.len() + WORD + DIGITS);
+    let is_text = std::str::from_utf8(target).is_ok();
+    let mut rest = target;
+    while let [first, after @ ..] = rest {
+        if is_text && *first > 0x7f {
+            // A whole character: those before it were taken whole as well.
+            let text = std::str::from_utf8(rest).unwrap_or_default();
+            let character = text.chars().next().unwrap_or_default();
+            named.push(character);
+            rest = &rest[character.len_utf8()..];
+            continue;
+        }
+        if is_refused(*first) {
+            named.push_str(&format!("{}{first:02x}", *WORD_OF_THIS_PROCESS));
+        } else {
+            named.push(char::from(*first));
+        }
+        rest = after;
+    }
+    named
+}
+
+/// Bytes as they go out, where the word is among them.
+pub fn restored(bytes: &[u8]) -> Option<Vec<u8>> {
+    replaced(bytes, |byte, into| into.push(byte))
+}
+
+/// A target as people and HTTP/2 see it, which has no such bytes: percent-encoded.
+pub fn shown(target: &str) -> Cow<'_, str> {
+    let encoded = |byte: u8, into: &mut Vec<u8>| into.extend(format!("%{byte:02X}").bytes());
+    let shown = replaced(target.as_bytes(), encoded);
+    shown.map_or(Cow::Borrowed(target), |it| String::from_utf8_lossy(&it).into_owned().into())
+}
+
+fn replaced(bytes: &[u8], put: impl Fn(u8, &mut Vec<u8>)) -> Option<Vec<u8>> {
+    if !was_seen() {
+        return None;
+    }
+    let word = WORD_OF_THIS_PROCESS.as_bytes();
+    let mut found = None;
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(WORD).position(|window| window == word) {
+        let into: &mut Vec<u8> = found.get_or_insert_default();
+        into.extend_from_slice(&rest[..at]);
+        let behind = &rest[at + WORD..];
+        let digits = behind.get(..DIGITS).and_then(|it| std::str::from_utf8(it).ok());
+        if let Some(byte) = digits.and_then(|it| u8::from_str_radix(it, 16).ok()) {
+            put(byte, into);
+        }
+        rest = behind.get(DIGITS..).unwrap_or_default();
+    }
+    let mut found = found?;
+    found.extend_from_slice(rest);
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_in_a_target_stays_as_it_is() {
+        for target in ["/", "/a?b=c", "/caf\u{e9}", "/a%22b", "/{a}|^", "*"] {
+            assert_eq!(substitute(target.as_bytes()), None, "{target}");
+        }
+        assert_eq!(substitute(b"/a\"b<c>`#\x7f").as_deref(), Some(&b"/a~b~c~~~~"[..]));
+        assert_eq!(substitute(b"/caf\xe9").as_deref(), Some(&b"/caf~"[..]));
+        assert_eq!(substitute("/\u{e9}\"".as_bytes()).as_deref(), Some("/\u{e9}~".as_bytes()));
+        assert_eq!(shown(&named(b"/a\"b?caf\xe9#x")), "/a%22b?caf%E9%23x");
+    }
+
+    proptest! {
+        #[test]
+        fn every_target_comes_back_byte_for_byte(target in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let named = named(&target);
+            let back = restored(named.as_bytes()).unwrap_or_else(|| named.clone().into_bytes());
+            if target.iter().all(|byte| *byte >= b'!') {
+                prop_assert_eq!(&back, &target);
+                prop_assert!(!named.bytes().any(|byte| is_refused(byte) && byte < 0x80));
+            }
+            if let Some(substituted) = substitute(&target) {
+                prop_assert_eq!(substituted.len(), target.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The request lines of a client's connection of HTTP/1, looked at before hyper reads them: see
+//! [`crate::headers::target`].
+//!
+//! A line begins with the first byte that comes while no request is under way; one that is pipelined
+//! behind another is not looked at. No byte changes its place, so that what is taken for a line and is
+//! none, a rest of a body that nobody reads any more, does no harm.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::headers::target;
+
+/// Longest method that is looked for, in bytes.
+const METHOD_MAX: usize = 32;
+
+/// What a connection's lines had in their targets, for whoever gets the request.
+#[derive(Debug, Default)]
+pub struct Targets {
+    any: AtomicBool,
+    /// As hyper reads it, and as the client sent it.
+    last: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
+}
+
+impl Targets {
+    fn keep(&self, substituted: Vec<u8>, sent: Vec<u8>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((substituted, sent));
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// The target that the client sent, where hyper read this one instead.
+    pub fn sent(&self, read: &str) -> Option<Vec<u8>> {
+        if !self.any.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        last.filter(|(substituted, _)| substituted == read.as_bytes()).map(|(_, sent)| sent)
+    }
+}
+
+/// Looks at the beginning of a request: replaces in its target what hyper refuses, and keeps the target
+/// for `targets`. One that did not come as a whole stays as it is.
+pub(super) fn look(bytes: &mut [u8], targets: &Targets) {
+    let Some(range) = target_of(bytes) else { return };
+    let sent = &mut bytes[range];
+    if let Some(substituted) = target::substitute(sent) {
+        let before = sent.to_vec();
+        sent.copy_from_slice(&substituted);
+        targets.keep(substituted, before);
+    }
+}
+
+/// Where the target is, if it is a path: other forms have names of hosts in them, which stay strict.
+fn target_of(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+    // Empty lines before a request are passed over (RFC 9112 section 2.2).
+    let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let method = bytes[begin..].iter().take(METHOD_MAX).position(|byte| *byte == b' ')?;
+    let is_method = bytes[begin..begin + method].iter().all(u8::is_ascii_uppercase);
+    let start = begin + method + 1;
+    let end = bytes[start..].iter().position(|byte| matches!(byte, b' ' | b'\r' | b'\n'))?;
+    let line = &bytes[start..];
+    let is_path = line.first() == Some(&b'/') && line[end..].starts_with(b" HTTP/1.");
+    (is_method && is_path).then_some(start..start + end)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn read(line: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+        let (targets, mut bytes) = (Targets::default(), line.to_vec());
+        look(&mut bytes, &targets);
+        let target = target_of(&bytes).map(|range| bytes[range].to_vec()).unwrap_or_default();
+        let sent = std::str::from_utf8(&target).ok().and_then(|read| targets.sent(read));
+        (bytes, sent)
+    }
+
+    #[test]
+    fn a_target_is_replaced_and_kept_and_nothing_else_is_touched() {
+        let (bytes, sent) = read(b"\r\nGET /a\"b?c\xe9 HTTP/1.1\r\nX: \"\xe9\r\n\r\n\"body\"");
+        assert_eq!(bytes, b"\r\nGET /a~b?c~ HTTP/1.1\r\nX: \"\xe9\r\n\r\n\"body\"");
+        assert_eq!(sent.as_deref(), Some(&b"/a\"b?c\xe9"[..]));
+        for line in [
+            &b"GET /a\" HTTP/2.0\r\n"[..],
+            b"GET /a\"b",
+            b"GET /a\"\r\n",
+            b"GET http://a\"b/ HTTP/1.1\r\n",
+            b"CONNECT a\":1 HTTP/1.1\r\n",
+            b"{\"a\": \"/b\" HTTP/1.1\r\n",
+            b"GET /caf\xc3\xa9 HTTP/1.1\r\n",
+        ] {
+            assert_eq!(read(line), (line.to_vec(), None));
+        }
+    }
+
+    #[test]
+    fn a_target_is_handed_out_once_and_for_what_it_was_read_as_alone() {
+        let targets = Targets::default();
+        look(&mut b"GET /\" HTTP/1.1\r\n".to_vec(), &targets);
+        assert_eq!(targets.sent("/other"), None);
+        assert_eq!(targets.sent("/~"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_changes_its_place(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert_eq!(read(&bytes).0.len(), bytes.len());
+        }
+    }
+}

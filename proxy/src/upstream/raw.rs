@@ -1,0 +1,102 @@
+//! Writes request targets as the client sent them: see [`crate::headers::target`]. Above TLS, below HTTP/1.1.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::headers::target;
+
+/// Longest request line that is looked at, in bytes: what a head may have, and the words in it.
+const LINE_MAX: usize = 1 << 20;
+
+/// A connection whose request lines are written with the bytes that hyper does not know of.
+#[derive(Debug)]
+pub(super) struct Raw<S> {
+    inner: S,
+    /// What was taken over and is not written yet.
+    left: Vec<u8>,
+}
+
+impl<S: AsyncWrite + Unpin> Raw<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner, left: Vec::new() }
+    }
+
+    fn write_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.left.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.left))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.left.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes over what begins with a line that is to be written otherwise. hyper writes a head from one
+    /// buffer, and at once: no line comes in two.
+    fn take_over(&mut self, bytes: &[u8]) -> bool {
+        let line = bytes.iter().take(LINE_MAX).position(|byte| *byte == b'\n');
+        let Some(restored) = line.and_then(|end| target::restored(&bytes[..end])) else {
+            return false;
+        };
+        self.left = restored;
+        self.left.extend_from_slice(&bytes[line.unwrap_or_default()..]);
+        true
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Raw<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Raw<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.write_left(cx))?;
+        if target::was_seen() && self.take_over(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.write_left(cx))?;
+        if target::was_seen()
+            && let Some(first) = parts.iter().find(|part| !part.is_empty())
+            && self.take_over(first)
+        {
+            return Poll::Ready(Ok(first.len()));
+        }
+        Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.write_left(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.write_left(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,145 @@
+//! Request targets with bytes that no URI has: what the client sent is what upstreams get.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use proxy::listen::tls::{Identity, certificates as authorities};
+use proxy::upstream::{Protocol, Target, Trust};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::certificates::{Certificates, certificates};
+use crate::eventually;
+use crate::support::{in_time, proxy, raw, read_until, refusing, upstream};
+
+type Lines = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// Answers each request without a body, and keeps the line.
+async fn keeps(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), lines: &Lines) {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let Ok(byte) = stream.read_u8().await else { return };
+            head.push(byte);
+        }
+        let line = head.split(|byte| *byte == b'\r').next().unwrap().to_vec();
+        lines.lock().unwrap().push(line);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        stream.flush().await.unwrap();
+    }
+}
+
+async fn plain() -> (SocketAddr, Lines) {
+    let lines = Lines::default();
+    let kept = Arc::clone(&lines);
+    let addr = raw(move |mut stream| {
+        let kept = Arc::clone(&kept);
+        async move { keeps(&mut stream, &kept).await }
+    })
+    .await;
+    (addr, lines)
+}
+
+const TARGETS: [&[u8]; 9] = [
+    b"/a\"b",
+    b"/<script>",
+    b"/a`b?c=`d`",
+    b"/a\x7fb",
+    b"/caf\xe9",
+    b"/?q=\"caf\xe9\"",
+    b"/a#b?c",
+    b"/caf\xc3\xa9?<\xc3\xa9>",
+    b"/a%22b?c={d}|e",
+];
+
+fn request(target: &[u8]) -> Vec<u8> {
+    [b"GET ", target, b" HTTP/1.1\r\nhost: x\r\nx-a: \"<\xe9>\"\r\n\r\n"].concat()
+}
+
+fn lines() -> Vec<Vec<u8>> {
+    TARGETS.map(|target| [b"GET ", target, b" HTTP/1.1"].concat()).to_vec()
+}
+
+#[tokio::test]
+async fn what_a_client_sent_is_what_baseline_and_candidate_get() {
+    let ((baseline, asked), (candidate, copied)) = (plain().await, plain().await);
+    let proxy = proxy(baseline, candidate, |_| {}).await;
+    let mut client = proxy.connect().await;
+    for (count, target) in TARGETS.into_iter().enumerate() {
+        client.write_all(&request(target)).await.unwrap();
+        let answer = in_time(read_until(&mut client, "ok")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        eventually!(copied.lock().unwrap().len() == count + 1);
+    }
+    assert_eq!(*asked.lock().unwrap(), lines());
+    assert_eq!(*copied.lock().unwrap(), lines());
+    eventually!(proxy.outcome("matched").await == TARGETS.len() as f64);
+    // What people see has them percent-encoded.
+    let metrics = proxy.metrics().await;
+    assert!(metrics.contains("route=\"GET /%3Cscript%3E\""), "{metrics}");
+    assert!(!metrics.contains("~m"), "{metrics}");
+}
+
+#[tokio::test]
+async fn the_same_holds_behind_a_prefix_and_over_tls() {
+    let Certificates { authority, chain, key } = certificates();
+    let acceptor = Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap().acceptor();
+    let lines = Lines::default();
+    let kept = Arc::clone(&lines);
+    let baseline = raw(move |stream| {
+        let (kept, acceptor) = (Arc::clone(&kept), acceptor.clone());
+        async move { keeps(&mut acceptor.accept(stream).await.unwrap(), &kept).await }
+    })
+    .await;
+    let proxy = proxy(baseline, refusing().await, |config| {
+        let url = format!("https://localhost:{}/prefix", baseline.port());
+        config.baseline = Target::parse(&url).unwrap();
+        config.trust = Trust::System(authorities(authority.as_bytes()).unwrap());
+    })
+    .await;
+    let mut client = proxy.connect().await;
+    client.write_all(&request(b"/a\"b?\xe9")).await.unwrap();
+    in_time(read_until(&mut client, "ok")).await;
+    assert_eq!(lines.lock().unwrap()[0], b"GET /prefix/a\"b?\xe9 HTTP/1.1");
+}
+
+#[tokio::test]
+async fn over_http_2_such_bytes_are_percent_encoded() {
+    let baseline = upstream(|_| async move { crate::support::text("ok") }).await;
+    let proxy = proxy(baseline.addr, refusing().await, |config| {
+        config.baseline.protocol = Protocol::Http2;
+    })
+    .await;
+    let mut client = proxy.connect().await;
+    client.write_all(&request(b"/a\"b?\xe9")).await.unwrap();
+    let answer = in_time(read_until(&mut client, "ok")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(baseline.seen()[0].target.ends_with("/a%22b?%E9"), "{}", baseline.seen()[0].target);
+}
+
+#[tokio::test]
+async fn what_could_split_a_line_or_names_a_host_is_refused_as_before() {
+    let (baseline, asked) = plain().await;
+    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    for target in [&b"/a b"[..], b"/a\x00b", b"/a\x01\"", b"http://a\"b/", b"\"", b"/a\tb"] {
+        let mut client = proxy.connect().await;
+        client.write_all(&request(target)).await.unwrap();
+        let answer = in_time(read_until(&mut client, "\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{target:?}: {answer}");
+    }
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_looks_like_such_a_request_goes_through_as_it_is() {
+    let echo = upstream(|request| async move { crate::support::text(request.body) }).await;
+    let proxy = proxy(echo.addr, refusing().await, |_| {}).await;
+    let body = "GET /a\"b HTTP/1.1\r\n";
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    let mut client = proxy.connect().await;
+    client.write_all(head.as_bytes()).await.unwrap();
+    eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 1.0);
+    client.write_all(body.as_bytes()).await.unwrap();
+    let answer = in_time(read_until(&mut client, "HTTP/1.1\r\n")).await;
+    assert!(answer.ends_with(body), "{answer}");
+    assert_eq!(echo.seen()[0].body, body);
+}
