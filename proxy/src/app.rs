@@ -129,7 +129,7 @@ pub async fn start_probed(
     let metrics = metrics()?;
     let limits = config.forward.limits.clone();
     let (baseline, candidate, secondary) = upstreams(&config)?;
-    let all = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
+    let all: Vec<_> = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
     let (settings, noise) = noise(&config, secondary);
     let origins = [config.baseline.origin(), config.candidate.origin()];
     let policy = policy(&config, &origins);
@@ -147,13 +147,14 @@ pub async fn start_probed(
     let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
     let counting = Arc::clone(&metrics);
-    let reloader = Reloader::new(shown.clone(), Arc::clone(&mirror), origins, all, counting);
+    let reloader =
+        Reloader::new(shown.clone(), Arc::clone(&mirror), origins, all.clone(), counting);
     let draining = Arc::default();
     let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
         token: config.control_token,
-        render_metrics: render(&metrics, &mirror, &forward, config.report),
+        render_metrics: render(&metrics, &mirror, &forward, all, config.report),
         unused_rules: unused_rules(&mirror),
         report: Arc::new(Reporter { mirror, allowed: config.report }),
         events: events(&announcer),
@@ -256,6 +257,7 @@ fn render(
     metrics: &Arc<Metrics>,
     mirror: &Arc<Mirror>,
     forward: &Arc<Forward>,
+    upstreams: Vec<Arc<Upstream>>,
     allowed: report::Allowed,
 ) -> Arc<dyn Fn() -> String + Send + Sync> {
     let (metrics, mirror) = (Arc::clone(metrics), Arc::clone(mirror));
@@ -269,6 +271,10 @@ fn render(
             queue_length: mirror.queue_length(),
             buffered_bytes: mirror.budget.used(),
             log_lines_dropped: log_queue::dropped(),
+            response_lines_dropped: upstreams
+                .iter()
+                .map(|it| (it.role, it.lines_dropped()))
+                .collect(),
         })
     })
 }

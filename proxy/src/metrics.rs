@@ -38,6 +38,7 @@ const OVERALL_VERDICT: &str = "mirror_overall_verdict";
 const EVIDENCE: &str = "mirror_evidence";
 const OVERALL_EVIDENCE: &str = "mirror_overall_evidence";
 const RELOADS: &str = "mirror_reloads_total";
+const RESPONSE_LINES_DROPPED: &str = "mirror_response_lines_dropped_total";
 const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 
 /// Upper bounds in seconds: fine where services answer, up to the default deadline of a copy.
@@ -167,7 +168,7 @@ impl RouteMetrics {
 }
 
 /// Values that are read when somebody looks, not kept up to date in between.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Gauges {
     /// Client requests whose response is not whole yet.
     pub requests_in_flight: usize,
@@ -181,6 +182,8 @@ pub struct Gauges {
     pub buffered_bytes: usize,
     /// Log lines that nobody took, since the start.
     pub log_lines_dropped: u64,
+    /// Lines of each upstream's answers that are no headers, since the start.
+    pub response_lines_dropped: Vec<(Role, u64)>,
 }
 
 /// The registry of one proxy.
@@ -340,6 +343,9 @@ impl Metrics {
                 gauge!(name).set(value as f64);
             }
             counter!(LOG_LINES_DROPPED).absolute(gauges.log_lines_dropped);
+            for (role, lines) in gauges.response_lines_dropped {
+                counter!(RESPONSE_LINES_DROPPED, "target" => role.name()).absolute(lines);
+            }
         });
         self.handle.render()
     }
@@ -412,6 +418,10 @@ fn describe() {
     describe_counter!(
         LOG_LINES_DROPPED,
         "Log lines that were dropped because nobody took them from standard error."
+    );
+    describe_counter!(
+        RESPONSE_LINES_DROPPED,
+        "Lines in heads of answers that are no headers and were left out, by target."
     );
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
     describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");

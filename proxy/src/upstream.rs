@@ -25,6 +25,7 @@ use tokio::time::Instant;
 mod addresses;
 mod connect;
 pub mod dial;
+mod heads;
 mod raw;
 mod replay;
 mod response;
@@ -251,6 +252,11 @@ impl Upstream {
         }))
     }
 
+    /// Lines of answers that were no headers and were left out, since the start; of HTTP/1.1.
+    pub fn lines_dropped(&self) -> u64 {
+        self.connector.lines_dropped.load(Ordering::Relaxed)
+    }
+
     /// What new connections trust and show from now on; those that are open stay as they are.
     pub fn renew_tls(&self, renewed: RenewedTls) {
         self.connector.renew_tls(renewed);
@@ -316,6 +322,7 @@ impl Upstream {
             if !streams {
                 sent.mark();
             }
+            watch.begin();
             let mut failed = match sender.try_send_request(request).await {
                 Ok(mut response) => {
                     response::frame(&mut response)?;

@@ -1,6 +1,7 @@
 //! Opening connections to an upstream: TCP, TLS, and the handshake of either HTTP version.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::dial::{Dialer, Dns, Peer, Transport};
+use super::heads::Heads;
 use super::raw::Raw;
 use super::socket::{Kept, Socket, Watch};
 use super::streams::PER_CONNECTION;
@@ -57,6 +59,8 @@ pub(super) struct Connector {
     announced_from: Networks,
     pub(super) dialer: Arc<Dialer>,
     tls: Mutex<Option<Arc<Tls>>>,
+    /// Lines of answers that are no headers.
+    pub(super) lines_dropped: Arc<AtomicU64>,
 }
 
 /// What HTTP goes over, with TLS or without.
@@ -123,7 +127,8 @@ impl Connector {
             None => Dialer::new(target.host.clone(), target.port, dns),
         };
         let announced_from = target.announced_from.clone();
-        Ok(Self { role, heads, announced_from, dialer, tls })
+        let lines_dropped = Arc::default();
+        Ok(Self { role, heads, announced_from, dialer, tls, lines_dropped })
     }
 
     /// What new connections trust and show from now on; those that are open stay as they are.
@@ -159,12 +164,13 @@ impl Connector {
         &self,
         stream: Socket<S>,
     ) -> Result<(http1::SendRequest<OutBody>, Watch), Error> {
-        let watch = stream.watch();
+        let heads = Heads::new(&self.lines_dropped);
+        let watch = stream.watch(&heads);
         let sender = match self.tls() {
-            None => self.handshake1(stream).await?,
+            None => self.handshake1(Raw::new(stream, heads)).await?,
             Some(tls) => {
                 let stream = tls.http1.connect(tls.name.clone(), stream).await;
-                self.handshake1(stream.map_err(Error::Connect)?).await?
+                self.handshake1(Raw::new(stream.map_err(Error::Connect)?, heads)).await?
             }
         };
         Ok((sender, watch))
@@ -195,8 +201,11 @@ impl Connector {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one module that builds an HTTP client")]
-    async fn handshake1<S: Stream>(&self, stream: S) -> Result<http1::SendRequest<OutBody>, Error> {
-        let io = TokioIo::new(Raw::new(stream));
+    async fn handshake1<S: Stream>(
+        &self,
+        stream: Raw<S>,
+    ) -> Result<http1::SendRequest<OutBody>, Error> {
+        let io = TokioIo::new(stream);
         let mut builder = http1::Builder::new();
         builder.preserve_header_case(true).max_buf_size(self.heads.bytes);
         // What clients never see must not cost them the answer (RFC 9112, section 5).

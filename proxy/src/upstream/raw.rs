@@ -1,11 +1,14 @@
-//! Writes request targets as the client sent them: see [`crate::headers::target`]. Above TLS, below HTTP/1.1.
+//! What is above TLS and below HTTP/1.1: writes request targets as the client sent them (see
+//! [`crate::headers::target`]), and looks at the heads of answers.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::heads::{Heads, Scan};
 use crate::headers::target;
 
 /// Longest request line that is looked at, in bytes: what a head may have, and the words in it.
@@ -17,11 +20,12 @@ pub(super) struct Raw<S> {
     inner: S,
     /// What was taken over and is not written yet.
     left: Vec<u8>,
+    scan: Scan,
 }
 
 impl<S: AsyncWrite + Unpin> Raw<S> {
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner, left: Vec::new() }
+    pub(super) fn new(inner: S, heads: Arc<Heads>) -> Self {
+        Self { inner, left: Vec::new(), scan: Scan::new(heads) }
     }
 
     fn write_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -54,7 +58,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Raw<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.scan.read(&buf.filled()[before..]);
+        read
     }
 }
 

@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::heads::Heads;
+
 /// How long what came before a failure to write may stay unread. Its reader may be a slow client,
 /// and a connection that nobody reads any more must still end.
 const UNREAD: Duration = Duration::from_secs(10);
@@ -70,7 +72,10 @@ struct Failure {
 
 /// Looks at a connection that others read and write.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Weak<dyn Watched>);
+pub(super) struct Watch {
+    connection: Weak<dyn Watched>,
+    heads: Arc<Heads>,
+}
 
 trait Watched: Send + Sync + std::fmt::Debug {
     fn has_failed(&self) -> bool;
@@ -96,16 +101,21 @@ impl<S: Kept> Watched for Shared<S> {
 }
 
 impl Watch {
+    /// A request goes out on it.
+    pub(super) fn begin(&self) {
+        self.heads.begin();
+    }
+
     /// Whether writing failed, which is kept back from who writes as long as there is something to read,
     /// or the connection is gone.
     pub(super) fn has_failed(&self) -> bool {
-        self.0.upgrade().is_none_or(|connection| connection.has_failed())
+        self.connection.upgrade().is_none_or(|connection| connection.has_failed())
     }
 
     /// Whether the other end has neither closed the connection nor said anything on it. Costs a
     /// system call; the runtime itself may not have noticed yet.
     pub(super) fn is_quiet(&self) -> bool {
-        self.0.upgrade().is_some_and(|connection| connection.is_quiet())
+        self.connection.upgrade().is_some_and(|connection| connection.is_quiet())
     }
 }
 
@@ -115,9 +125,9 @@ impl<S: Kept> Socket<S> {
         Self { inner: Arc::new(Shared { stream, failed }), failure: None, reset: false }
     }
 
-    pub(super) fn watch(&self) -> Watch {
+    pub(super) fn watch(&self, heads: &Arc<Heads>) -> Watch {
         let inner: Weak<Shared<S>> = Arc::downgrade(&self.inner);
-        Watch(inner)
+        Watch { connection: inner, heads: Arc::clone(heads) }
     }
 
     fn write<T>(

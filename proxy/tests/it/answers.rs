@@ -280,6 +280,9 @@ async fn lines_of_an_answer_that_are_no_headers_are_mended_or_left_out() {
     let proxy = proxy(baseline, fixed("ok").await.addr, |_| {}).await;
     let answer = in_time(proxy.get("/")).await;
     assert_eq!(answer.status(), 200);
+    let dropped = "mirror_response_lines_dropped_total";
+    assert_eq!(proxy.metric(dropped, &["target=\"baseline\""]).await, 2.0);
+    assert_eq!(proxy.metric(dropped, &["target=\"candidate\""]).await, 0.0);
     let header = |name| answer.headers().get(name).map(|value| value.as_bytes().to_owned());
     assert_eq!(header("x-space").as_deref(), Some(&b"1"[..]));
     assert_eq!(header("x-good").as_deref(), Some(&b"2"[..]));
