@@ -146,10 +146,9 @@ pub async fn start_probed(
     let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
     let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
-    let counting = Arc::clone(&metrics);
+    let (draining, counting) = (Arc::default(), Arc::clone(&metrics));
     let reloader =
         Reloader::new(shown.clone(), Arc::clone(&mirror), origins, all.clone(), counting);
-    let draining = Arc::default();
     let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
