@@ -28,7 +28,8 @@ impl LineFeeds {
     }
 
     /// These bytes of a body did; `after_return` is whether those before ended in a carriage return. Where
-    /// a chunk ended between the two, there is one bare line feed more than is counted.
+    /// a chunk ended between the two, there is one bare line feed more than is counted: which chunks there
+    /// were is not known here, and to count it as the body's own would let one among trailers hide.
     pub fn in_body(&self, bytes: &[u8], after_return: &mut bool) {
         let Some(last) = bytes.last() else { return };
         let bare = bare(bytes, *after_return);
