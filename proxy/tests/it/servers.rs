@@ -1,4 +1,4 @@
-//! Real servers in front of the proxy and behind it: NGINX and HAProxy, as Debian has them.
+//! Real servers in front of the proxy and behind it: NGINX, HAProxy and OpenSSL's, as Debian has them.
 //!
 //! Where one is missing its tests say so and pass; `PROXY_REQUIRE_SERVERS=1` makes that a failure.
 
@@ -217,6 +217,85 @@ async fn haproxy_names_its_client_in_both_versions_to_baseline_and_candidate() {
             assert_eq!(seen[number].headers["x-forwarded-for"], "127.0.0.2");
         }
     }
+}
+
+#[tokio::test]
+async fn haproxy_answers_baseline_and_candidate_in_both_versions() {
+    let (one, two) = (refusing().await, refusing().await);
+    let answers = "http-request return status 200 content-type text/plain lf-string \"%HV %HM %HU %[req.hdr(host)]\"";
+    let config = format!(
+        "defaults\n mode http\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n\
+         frontend one\n bind {one}\n {answers}\n\
+         frontend two\n bind {two} proto h2\n {answers}\n"
+    );
+    let files = [("haproxy.cfg", config.as_str())];
+    let server = Server::start("haproxy", &["-db", "-f"], &files, &folder("haproxy-upstream"));
+    let Some(_server) = server else { return };
+    for (addr, protocol, version) in
+        [(one, Protocol::Http1, "HTTP/1.1"), (two, Protocol::Http2, "HTTP/2.0")]
+    {
+        eventually!(tokio::net::TcpStream::connect(addr).await.is_ok());
+        let mut target = Target::parse(&format!("http://{addr}")).unwrap();
+        target.protocol = protocol;
+        let proxy = between(&target, |_| {}).await;
+        for path in ["/a?b=c", "/"] {
+            proxy.expect_outcome(path, "matched").await;
+            let answer = proxy.get(path).await.text().await.unwrap();
+            // HAProxy writes URLs of HTTP/2 whole.
+            let path = if version == "HTTP/2.0" {
+                format!("http://{addr}{path}")
+            } else {
+                path.to_owned()
+            };
+            assert_eq!(answer, format!("{version} GET {path} {addr}"));
+        }
+        let answer = in_time(proxy.post("/upload", vec![b'x'; 300_000])).await;
+        assert_eq!(answer.status(), 200, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn openssl_sees_the_tls_name_and_the_client_certificate() {
+    let certificates = certificates_for("service.internal");
+    let (addr, folder) = (refusing().await, folder("openssl"));
+    let at = |name: &str| folder.join(name).display().to_string();
+    let (port, key, authority) = (addr.port().to_string(), at("key.pem"), at("authority.pem"));
+    let files = [
+        ("chain.pem", certificates.chain.as_str()),
+        ("key.pem", &certificates.key),
+        ("authority.pem", &certificates.authority),
+    ];
+    let arguments = [
+        "s_server",
+        "-accept",
+        &port,
+        "-www",
+        "-quiet",
+        "-Verify",
+        "1",
+        "-verify_return_error",
+        "-key",
+        &key,
+        "-CAfile",
+        &authority,
+        "-cert",
+    ];
+    let Some(_server) = Server::start("openssl", &arguments, &files, &folder) else { return };
+    eventually!(tokio::net::TcpStream::connect(addr).await.is_ok());
+    let mut target = Target::parse(&format!("https://{addr}")).unwrap();
+    target.tls_name = Some("service.internal".try_into().unwrap());
+    let trust = |config: &mut Config| config.trust = Trust::System(vec![certificates.authority()]);
+    let anonymous = between(&target, trust).await;
+    assert_eq!(in_time(anonymous.get("/")).await.status(), 502);
+    let identity =
+        ClientIdentity::from_pem(certificates.chain.as_bytes(), certificates.key.as_bytes());
+    target.client = Some(identity.unwrap());
+    let proxy = between(&target, trust).await;
+    let answer = in_time(proxy.get("/")).await;
+    assert_eq!(answer.status(), 200);
+    // It tells of the connection, the client's certificate included.
+    let page = in_time(answer.text()).await.unwrap();
+    assert!(page.contains("TLSv1.3") && page.contains("Client certificate"), "{page}");
 }
 
 #[tokio::test]
