@@ -14,6 +14,10 @@ use crate::headers::target;
 /// Longest request line that is looked at, in bytes: what a head may have, and the words in it.
 const LINE_MAX: usize = 1 << 20;
 
+/// Most that is read at once. hyper's buffer grows up to the largest head that is allowed, half a mebibyte;
+/// what is read at once is held for as long as a slow client takes it.
+const READ_MAX: usize = 64 * 1024;
+
 /// A connection whose request lines are written with the bytes that hyper does not know of.
 #[derive(Debug)]
 pub(super) struct Raw<S> {
@@ -23,11 +27,13 @@ pub(super) struct Raw<S> {
     scan: Scan,
 }
 
-impl<S: AsyncWrite + Unpin> Raw<S> {
+impl<S> Raw<S> {
     pub(super) fn new(inner: S, heads: Arc<Heads>) -> Self {
         Self { inner, left: Vec::new(), scan: Scan::new(heads) }
     }
+}
 
+impl<S: AsyncWrite + Unpin> Raw<S> {
     fn write_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.left.is_empty() {
             let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.left))?;
@@ -59,9 +65,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Raw<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if buf.remaining() > READ_MAX {
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(READ_MAX));
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
+            let length = part.filled().len();
+            buf.advance(length);
+        } else {
+            ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        }
         self.scan.read(&buf.filled()[before..]);
-        read
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -105,5 +118,30 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Raw<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.write_left(cx))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn little_is_read_at_once_whatever_room_there_is() {
+        let sent: Vec<u8> = (0..300_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+        let mut raw = Raw::new(sent.as_slice(), Heads::new(&Arc::default()));
+        let (mut got, mut buffer) = (Vec::new(), vec![0; 512 * 1024]);
+        loop {
+            let length = raw.read(&mut buffer).await.unwrap();
+            assert!(length <= READ_MAX);
+            if length == 0 {
+                break;
+            }
+            got.extend_from_slice(&buffer[..length]);
+        }
+        assert_eq!(got, sent);
     }
 }
