@@ -14,6 +14,7 @@ use proxy::config::{Config, Errors, NAMES, read_rules};
 use proxy::guardrail::gate::gate;
 use proxy::guardrail::{Epoch, Guardrail, Moment, Observation};
 use proxy::limits::Limits;
+use proxy::listen::proxy_protocol::Networks;
 use proxy::listen::tls::{Identity, certificates};
 use proxy::upstream::{HostHeader, Target};
 use proxy::{guardrail, mirror};
@@ -188,10 +189,18 @@ fn target(target: &Target) {
     let parsed: PathAndQuery = path.parse().expect("a path");
     assert_eq!(parsed.as_str(), path);
     let scheme = if target.tls { "https" } else { "http" };
-    let again = Target::parse(&format!("{scheme}://{authority}{}", target.prefix));
+    let place = match &target.socket {
+        Some(path) => format!("unix:{}:", path.display()),
+        None => authority.to_string(),
+    };
+    let again = Target::parse(&format!("{scheme}://{place}{}", target.prefix));
+    // What other settings say of it.
     let plain = Target {
         host_header: HostHeader::default(),
         protocol: proxy::upstream::Protocol::default(),
+        tls_name: None,
+        client: None,
+        announced_from: Networks::default(),
         ..target.clone()
     };
     assert_eq!(again, Ok(plain));

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 mod files;
 mod rules;
@@ -652,11 +654,19 @@ impl Env<'_> {
         });
         let allowed = "a level such as info, or a filter such as proxy=debug";
         let filter = self.read("LOG_LEVEL", "info", allowed, |text| {
-            let filter = tracing_subscriber::EnvFilter::try_new(text);
-            filter.map(|_| text.to_owned()).map_err(|error| error.to_string())
+            log_filter(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
         });
         Log { json, filter }
     }
+}
+
+/// Reads `LOG_LEVEL`. Values of fields in it are texts: a short regular expression may take seconds to
+/// make ready.
+///
+/// # Errors
+/// Where it is none.
+pub fn log_filter(text: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().with_regex(false).parse(text)
 }
 
 /// All in front of the last `@` is left out but the scheme: in a URL that is wrong, a password may

@@ -4,9 +4,9 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use tracing::error;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::fmt;
 
-use crate::config::Log;
+use crate::config::{Log, log_filter};
 use crate::log_limit::LogLimit;
 use crate::log_queue::{self, Flush};
 
@@ -15,8 +15,8 @@ use crate::log_queue::{self, Flush};
 /// # Errors
 /// When the filter cannot be read, or logging is set up already.
 pub fn init(log: &Log) -> Result<Flush, String> {
-    let filter = EnvFilter::try_new(&log.filter)
-        .map_err(|error| format!("LOG_LEVEL {:?}: {error}", log.filter))?;
+    let filter =
+        log_filter(&log.filter).map_err(|error| format!("LOG_LEVEL {:?}: {error}", log.filter))?;
     let colours = std::io::stderr().is_terminal();
     let (writer, flush) = log_queue::start();
     let lines = fmt().with_env_filter(filter).with_writer(writer);

@@ -396,6 +396,8 @@ fn flags_and_words_are_exact() {
     bad("MIRROR_BODY", "no");
     bad("LOG_FORMAT", "xml");
     bad("LOG_LEVEL", "info,=");
+    // Values of fields are no regular expressions.
+    good("LOG_LEVEL", "[{path=(}]=debug");
 }
 
 #[test]
