@@ -567,14 +567,13 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, w
     }
 }
 
-/// The request with the target that its client sent.
-fn as_sent(mut request: Request<Incoming>, connection: &Activity) -> Request<Incoming> {
+/// Gives a request the target that its client sent; whether it could: what stands for bytes that no URI
+/// has makes a long one too long.
+fn name_target(request: &mut Request<Incoming>, connection: &Activity) -> bool {
     let read = request.uri().path_and_query().map_or("", |it| it.as_str());
-    let named = connection.targets().sent(read).map(|sent| headers::target::named(&sent));
-    if let Some(uri) = named.and_then(|named| named.parse().ok()) {
-        *request.uri_mut() = uri;
-    }
-    request
+    let Some(sent) = connection.targets().sent(read) else { return true };
+    let named = headers::target::named(&sent).parse();
+    named.map(|uri| *request.uri_mut() = uri).is_ok()
 }
 
 /// Speaks HTTP/1 or HTTP/2, as the client begins, until the connection ends.
@@ -588,18 +587,18 @@ where
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);
     let answering = Arc::new((Arc::clone(&serving), peer, client, Arc::clone(&activity)));
-    let answer = service_fn(move |request: Request<Incoming>| {
+    let answer = service_fn(move |mut request: Request<Incoming>| {
         let busy = activity.begin(request.version());
         let answering = Arc::clone(&answering);
         async move {
             let (serving, peer, client, activity) = &*answering;
-            let request = as_sent(request, activity);
-            let response = if headers::is_malformed(&request) {
-                serving.metrics.count_refused(Refusal::Malformed);
-                forward::malformed()
-            } else {
-                serving.service.answer(request, peer, &client.requests, activity).await
-            };
+            let response =
+                if !name_target(&mut request, activity) || headers::is_malformed(&request) {
+                    serving.metrics.count_refused(Refusal::Malformed);
+                    forward::malformed()
+                } else {
+                    serving.service.answer(request, peer, &client.requests, activity).await
+                };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
             }

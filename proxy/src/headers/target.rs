@@ -49,26 +49,15 @@ pub fn substitute(target: &[u8]) -> Option<Vec<u8>> {
 /// The same target as text, with the word for each byte that may not be there.
 pub fn named(target: &[u8]) -> String {
     SEEN.store(true, Ordering::Relaxed);
-    let mut named = String::with_capacity(target.len() + WORD + DIGITS);
-    let is_text = std::str::from_utf8(target).is_ok();
-    let mut rest = target;
-    while let [first, after @ ..] = rest {
-        if is_text && *first > 0x7f {
-            // A whole character: those before it were taken whole as well.
-            let text = std::str::from_utf8(rest).unwrap_or_default();
-            let character = text.chars().next().unwrap_or_default();
-            named.push(character);
-            rest = &rest[character.len_utf8()..];
-            continue;
-        }
-        if is_refused(*first) {
-            named.push_str(&format!("{}{first:02x}", *WORD_OF_THIS_PROCESS));
-        } else {
-            named.push(char::from(*first));
-        }
-        rest = after;
+    let word = |byte: u8| format!("{}{byte:02x}", *WORD_OF_THIS_PROCESS);
+    let one = |byte: u8| if is_refused(byte) { word(byte) } else { char::from(byte).to_string() };
+    match std::str::from_utf8(target) {
+        Ok(text) => text
+            .chars()
+            .map(|c| u8::try_from(c).ok().filter(u8::is_ascii).map_or_else(|| c.to_string(), one))
+            .collect(),
+        Err(_) => target.iter().map(|byte| one(*byte)).collect(),
     }
-    named
 }
 
 /// Bytes as they go out, where the word is among them.

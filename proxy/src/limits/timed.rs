@@ -20,6 +20,9 @@ use super::pace::{Clock, Pace};
 use super::request_line::{self, Targets};
 use crate::metrics::Refusal;
 
+/// Most that is read of a request whose reader has less room.
+const FIRST: usize = 8192;
+
 const TIMED_OUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -322,6 +325,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Fn(Refusal) + Unpin> Timed<S, F> {
         self.activity.goes_on();
     }
 
+    /// Reads a request line as a whole, if it comes so, and hands out as much as there is room for.
+    fn read_first(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; FIRST];
+        let mut first = ReadBuf::new(&mut bytes);
+        match Pin::new(&mut self.inner).poll_read(cx, &mut first) {
+            Poll::Pending => self.poll_timer(cx),
+            Poll::Ready(result) => {
+                self.take_in(first.filled_mut());
+                let (now, later) =
+                    first.filled().split_at(first.filled().len().min(buf.remaining()));
+                buf.put_slice(now);
+                self.ahead.extend_from_slice(later);
+                Poll::Ready(result)
+            }
+        }
+    }
+
+    /// These bytes came.
+    fn take_in(&mut self, bytes: &mut [u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.activity.came(bytes);
+        if self.begins_a_line() {
+            request_line::look(bytes, &self.activity.targets);
+        }
+        self.beyond_head = !ends_a_head(bytes);
+        self.received();
+    }
+
+    /// Whether what comes now begins with a request line.
+    fn begins_a_line(&self) -> bool {
+        !self.activity.framed.load(Ordering::Relaxed) && self.begins_a_head()
+    }
+
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
@@ -381,18 +419,15 @@ where
             self.ahead.drain(..taken);
             return Poll::Ready(Ok(()));
         }
+        // Whoever asks for the first bytes wants to know the version, and has room for no more than that.
+        if buf.remaining() < FIRST && self.begins_a_line() {
+            return self.read_first(cx, buf);
+        }
         let before = buf.filled().len();
         match Pin::new(&mut self.inner).poll_read(cx, buf) {
             Poll::Pending => self.poll_timer(cx),
             Poll::Ready(result) => {
-                if buf.filled().len() > before {
-                    self.activity.came(&buf.filled()[before..]);
-                    if self.begins_a_head() && !self.activity.framed.load(Ordering::Relaxed) {
-                        request_line::look(&mut buf.filled_mut()[before..], &self.activity.targets);
-                    }
-                    self.beyond_head = !ends_a_head(&buf.filled()[before..]);
-                    self.received();
-                }
+                self.take_in(&mut buf.filled_mut()[before..]);
                 Poll::Ready(result)
             }
         }

@@ -39,7 +39,7 @@ async fn plain() -> (SocketAddr, Lines) {
     (addr, lines)
 }
 
-const TARGETS: [&[u8]; 9] = [
+const TARGETS: [&[u8]; 10] = [
     b"/a\"b",
     b"/<script>",
     b"/a`b?c=`d`",
@@ -49,6 +49,7 @@ const TARGETS: [&[u8]; 9] = [
     b"/a#b?c",
     b"/caf\xc3\xa9?<\xc3\xa9>",
     b"/a%22b?c={d}|e",
+    b"/a/path/that/is/longer/than/the/preface/of/http/2/<\xe9>",
 ];
 
 fn request(target: &[u8]) -> Vec<u8> {
@@ -65,6 +66,10 @@ async fn what_a_client_sent_is_what_baseline_and_candidate_get() {
     let proxy = proxy(baseline, candidate, |_| {}).await;
     let mut client = proxy.connect().await;
     for (count, target) in TARGETS.into_iter().enumerate() {
+        // As the first request of a connection, and as a later one.
+        if count % 2 == 1 {
+            client = proxy.connect().await;
+        }
         client.write_all(&request(target)).await.unwrap();
         let answer = in_time(read_until(&mut client, "ok")).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -126,6 +131,17 @@ async fn what_could_split_a_line_or_names_a_host_is_refused_as_before() {
         let answer = in_time(read_until(&mut client, "\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{target:?}: {answer}");
     }
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_target_whose_bytes_cannot_all_be_named_is_refused_and_never_altered() {
+    let (baseline, asked) = plain().await;
+    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let mut client = proxy.connect().await;
+    client.write_all(&request(&[b"/", &b"<"[..].repeat(5000)[..]].concat())).await.unwrap();
+    let answer = in_time(read_until(&mut client, "\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert!(asked.lock().unwrap().is_empty());
 }
 
