@@ -14,18 +14,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{self, Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, LengthLimitError};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 mod addresses;
 mod connect;
 pub mod dial;
 mod heads;
+mod pool;
 mod raw;
 mod replay;
 mod response;
@@ -41,31 +40,23 @@ pub use target::{HostHeader, Protocol, Target};
 pub use tls::{ClientIdentity, Trust};
 
 use connect::Connector;
-use dial::Peer;
+use pool::{Connection, Idle};
 use replay::Replay;
 use response::Lease;
-use socket::Watch;
 use streams::Streams;
 
 use crate::exchange::Role;
-use crate::headers::{connection_tokens, is_grpc, target as target_bytes};
+use crate::headers::{is_grpc, target as target_bytes};
 use crate::limits::pace::TooSlow;
 
-/// Connections kept open without a request; more are closed when they become idle.
-const IDLE_MAX: usize = 512;
 /// An HTTP/2 connection that was not used for this long is closed rather than used again; also the
 /// most that an HTTP/1.1 server's own word is believed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// As long as an HTTP/1.1 connection may wait where neither its server nor a setting says: many close it
 /// after 5 s, and a request that meets the closing may be lost.
 const UNTOLD_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a kept connection may take to become ready for its next request, which its own task does at
-/// once where it can at all; then another connection is the better choice.
-const READY_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often one request goes out over HTTP/2 whose server does not process it.
 const ATTEMPTS: usize = 3;
-/// A server that says how long it keeps a connection is left this much earlier.
-const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
 /// What a request to an upstream carries.
 pub type OutBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -196,16 +187,6 @@ pub struct Upstream {
     idle_timeout: Duration,
     idle: Mutex<VecDeque<Idle>>,
     streams: Streams,
-}
-
-#[derive(Debug)]
-struct Idle {
-    sender: SendRequest<OutBody>,
-    peer: Peer,
-    watch: Watch,
-    /// How long it may wait for its next request.
-    keep: Duration,
-    until: Instant,
 }
 
 impl Upstream {
@@ -449,102 +430,6 @@ impl Upstream {
         // Both halves were accepted as paths before; should the whole not be, the plain path goes.
         PathAndQuery::try_from(prefixed).unwrap_or(asked)
     }
-
-    fn lease(
-        self: &Arc<Self>,
-        response: Response<Incoming>,
-        (sender, peer, watch): (SendRequest<OutBody>, Peer, Watch),
-        sent: &Sent,
-    ) -> Response<UpstreamBody> {
-        // An answer before the request was whole leaves the connection in the middle of a request,
-        // and one that switches protocols takes it away.
-        let whole = sent.at().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS;
-        let keep = told_idle(response.headers()).unwrap_or(self.idle_timeout);
-        let lease = (whole && !is_last(&response)).then(|| {
-            let idle = Idle { sender, peer, watch, keep, until: Instant::now() };
-            Lease::Connection { upstream: Arc::clone(self), idle }
-        });
-        response.map(|inner| UpstreamBody::new(inner, lease))
-    }
-
-    /// A request that is not `repeatable` is lost on a connection that was closed meanwhile, so that
-    /// it is worth a look.
-    async fn connection(&self, pooled: bool, repeatable: bool) -> Result<Connection, Error> {
-        while pooled && let Some(Idle { mut sender, peer, watch, .. }) = self.pop_idle() {
-            if watch.has_failed() {
-                continue;
-            }
-            // Where its own task has yet to see that the last exchange is over, it is waited for.
-            let ready = sender.is_ready() || {
-                let ready = tokio::time::timeout(READY_TIMEOUT, sender.ready());
-                matches!(Box::pin(ready).await, Ok(Ok(())))
-            };
-            if ready && (repeatable || watch.is_quiet()) {
-                return Ok(Connection { sender, peer, watch, reused: true });
-            }
-        }
-        let connecting = tokio::time::timeout(self.connect_timeout, self.connector.http1());
-        let connected = Box::pin(connecting).await.map_err(|_| Error::ConnectTimeout)?;
-        let (sender, peer, watch) = connected?;
-        Ok(Connection { sender, peer, watch, reused: false })
-    }
-
-    fn pop_idle(&self) -> Option<Idle> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(mut newest) = idle.pop_back() {
-            let in_time = Instant::now() < newest.until;
-            if in_time
-                && !newest.sender.is_closed()
-                && self.connector.dialer.is_current(&mut newest.peer)
-            {
-                return Some(newest);
-            }
-        }
-        None
-    }
-
-    fn put_back(&self, mut one: Idle) {
-        let now = Instant::now();
-        self.connector.dialer.refresh_if_due(now);
-        if one.keep.is_zero() || !self.connector.dialer.is_current(&mut one.peer) {
-            return;
-        }
-        one.until = now + one.keep;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while idle.front().is_some_and(|oldest| oldest.until < now) {
-            idle.pop_front();
-        }
-        if idle.len() < IDLE_MAX {
-            idle.push_back(one);
-        }
-    }
-}
-
-/// Whether the server closes the connection after this answer (RFC 9112, section 9.3).
-fn is_last<B>(response: &Response<B>) -> bool {
-    let says = |option: &[u8]| {
-        connection_tokens(response.headers()).any(|token| token.eq_ignore_ascii_case(option))
-    };
-    says(b"close") || response.version() < Version::HTTP_11 && !says(b"keep-alive")
-}
-
-/// How long the server keeps the connection, by its `Keep-Alive`, less a margin: a request that
-/// leaves just before the end arrives after it.
-fn told_idle(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("keep-alive")?.to_str().ok()?;
-    let mut parameters = value.split(',').filter_map(|one| one.split_once('='));
-    let (_, seconds) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
-    let told = Duration::from_secs(seconds.trim().trim_matches('"').parse().ok()?);
-    Some(told.saturating_sub(KEEP_ALIVE_MARGIN).max(told / 2).min(IDLE_TIMEOUT))
-}
-
-/// A connection for one request.
-struct Connection {
-    sender: SendRequest<OutBody>,
-    peer: Peer,
-    watch: Watch,
-    /// It carried requests before, and may have died since without our knowing.
-    reused: bool,
 }
 
 fn is_repeatable(request: &Request<OutBody>) -> bool {

@@ -10,8 +10,9 @@ use http::{HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::pool::Idle;
 use super::streams::Slot;
-use super::{Error, Idle, Upstream};
+use super::{Error, Upstream};
 use crate::headers;
 
 /// What a response holds until its body is whole.
