@@ -6,7 +6,8 @@
 //! their own partner, the same against the baseline's p99, and the whole guardrail with its defaults.
 //! Pairs begin a hundred times a second unless said, and are observed when both sides are there. After a
 //! stop the guardrail resumes as it does live, with the first request after its cooldown.
-//! `--only dependent` prints the last table alone.
+//! `--only dependent` prints the last table alone; `--rows WORD` those rows alone whose law, errors or
+//! fault are named so.
 
 #![expect(clippy::print_stdout, reason = "a program that prints tables")]
 
@@ -426,12 +427,11 @@ fn cost(seed: u64) -> (f64, f64) {
     let (mut dice, (setter, _)) = (Dice::new(seed), gate());
     let mut guardrail = Guardrail::new(config(FLOOR), setter);
     let mut now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
-    let pairs: Vec<_> = (0..20_000).map(|_| dice.pair(Law::LogNormal)).collect();
-    let mut batches: Vec<f64> = std::iter::repeat_n(pairs.chunks(500), 100)
-        .flatten()
-        .map(|pairs| {
+    let mut batches: Vec<f64> = (0..4000)
+        .map(|_| {
+            let pairs: Vec<_> = (0..500).map(|_| dice.pair(Law::LogNormal)).collect();
             let start = Instant::now();
-            for (route, baseline, candidate) in pairs {
+            for (route, baseline, candidate) in &pairs {
                 now.at += Duration::from_millis(10);
                 let observation = Observation {
                     route,
@@ -463,18 +463,23 @@ fn main() {
         })
     };
     let (seed, pairs) = (number("--seed", 1), number("--pairs", PAIRS));
+    let at = arguments.iter().position(|argument| argument == "--rows");
+    let rows = at.and_then(|at| arguments.get(at + 1)).map_or("", String::as_str);
     println!("seed {seed}; run of 5 on single pairs, run of 5 against p99, the guardrail\n");
     if !arguments.iter().any(|argument| argument == "dependent") {
-        print_delays(seed);
-        print_wall(seed);
-        print_twins(seed, pairs, &INDEPENDENT);
+        print_delays(seed, rows);
+        print_wall(seed, rows);
+        print_twins(seed, pairs, &INDEPENDENT, rows);
     }
-    print_twins(seed, pairs, &DEPENDENT);
+    print_twins(seed, pairs, &DEPENDENT, rows);
+    if !rows.is_empty() {
+        return;
+    }
     let (median, least) = cost(seed);
     println!("\ncost of a pair in the guardrail: median {median:.0} ns, least {least:.0} ns");
 }
 
-fn print_delays(seed: u64) {
+fn print_delays(seed: u64, rows: &str) {
     let slower = |times| Fault { times, ..HEALTHY };
     let errors = |errors| Fault { errors, ..HEALTHY };
     let faults = [
@@ -495,7 +500,7 @@ fn print_delays(seed: u64) {
     );
     println!("|---|---|---|---|---|---|");
     let show = |median: Option<u64>| median.map_or("–".to_owned(), |median| median.to_string());
-    for (name, law, fault) in faults {
+    for (name, law, fault) in faults.into_iter().filter(|(name, ..)| name.contains(rows)) {
         let [single, p99, guardrail] = delays(law, fault, WARM, (FLOOR, 100.0), seed).map(show);
         let cold = show(delays(law, fault, 0, (FLOOR, 100.0), seed)[2]);
         let no_floor = show(delays(law, fault, WARM, (Duration::ZERO, 100.0), seed)[2]);
@@ -504,13 +509,13 @@ fn print_delays(seed: u64) {
 }
 
 /// Seconds until disasters are stopped.
-fn print_wall(seed: u64) {
+fn print_wall(seed: u64, rows: &str) {
     println!("\n| median seconds at so many pairs a second | 10 | 100 | 1000 |\n|---|---|---|---|");
     let faults = [
         ("+200 ms", Fault { plus: 200.0, ..HEALTHY }),
         ("5 times slower", Fault { times: 5.0, ..HEALTHY }),
     ];
-    for (name, fault) in faults {
+    for (name, fault) in faults.into_iter().filter(|(name, _)| name.contains(rows)) {
         let seconds = [10.0, 100.0, 1000.0].map(|rate| {
             let pairs = delays(Law::LogNormal, fault, WARM, (FLOOR, rate), seed)[2];
             pairs.map_or("–".to_owned(), |pairs| format!("{:.1}", pairs as f64 / rate))
@@ -543,13 +548,14 @@ const DEPENDENT: [Row; 8] = [
     (Law::LogNormal, Errors::Impatient),
 ];
 
-fn print_twins(seed: u64, pairs: u64, rows: &[Row]) {
+fn print_twins(seed: u64, pairs: u64, all: &[Row], rows: &str) {
     println!(
         "\n| stops of a healthy candidate in {pairs} pairs | errors | single pairs | \
               against p99 | guardrail | of these by evidence |"
     );
     println!("|---|---|---|---|---|---|");
-    for (law, errors) in rows.iter().copied() {
+    let named = |(law, errors): &Row| format!("{law:?} {errors:?}").contains(rows);
+    for (law, errors) in all.iter().copied().filter(named) {
         let [single, p99, guardrail, evidence] = twins(law, errors, pairs, seed);
         println!("| {law:?} | {errors:?} | {single} | {p99} | {guardrail} | {evidence} |");
     }

@@ -326,11 +326,8 @@ impl Guardrail {
         if !whole && !self.route(route).trips(consecutive) {
             return None;
         }
-        let evidence = if whole {
-            Evidence::of(self.overall.detector())
-        } else {
-            self.route(route).evidence()
-        };
+        let evidence =
+            if whole { Evidence::of(&self.overall) } else { self.route(route).evidence() };
         let rule = Rule::Evidence { evidence, whole };
         let trip = self.explain(rule, route, String::new(), now);
         Some(if whole { self.trip(trip, now) } else { self.trip_route(trip, now) })
@@ -514,7 +511,7 @@ impl Guardrail {
             first_pair: self.first_pair,
             breach_streak: self.run.breaches().max(longest_on_a_route),
             config: self.config.clone(),
-            evidence: Evidence::of(self.overall.detector()),
+            evidence: Evidence::of(&self.overall),
             routes,
         }
     }

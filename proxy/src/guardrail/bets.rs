@@ -33,6 +33,11 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Whether it is about latency.
+    pub fn is_latency(self) -> bool {
+        !matches!(self, Self::Errors | Self::Mismatches)
+    }
+
     /// The word used in the status, the log and the events.
     pub fn name(self) -> &'static str {
         match self {
@@ -71,7 +76,7 @@ const LINEAR: [(Signal, usize, f64, f64); LATENCY + 3] = [
     (Signal::LatencyP99, 6, 0.9, 1.0),
     (Signal::LatencyP999, 7, 0.9, 1.0),
     (Signal::LatencyFar, FAR, 0.5, 1.0),
-    (Signal::LatencyFar, FAR, 0.98, 8.0),
+    (Signal::LatencyFar, FAR, 0.9, 16.0),
     (Signal::Errors, 9, 0.2, 1.0),
     (Signal::Errors, 9, 0.5, 1.0),
     (Signal::Errors, 9, 0.95, 4.0),

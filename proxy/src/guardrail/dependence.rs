@@ -14,12 +14,19 @@ const SCALES: usize = 15;
 /// Differences of a length that must be there before it counts.
 const ENOUGH: u32 = 16;
 /// Differences that the mean reaches back over, about.
-const HORIZON: u32 = 64;
-/// A difference counts for at most so many times the mean square seen so far: one step is no memory.
+const HORIZON: u32 = 128;
+/// A difference counts for at most so many times the mean square seen so far: one step is no memory. Of a
+/// length that is not known yet, half the mean square of the length before stands for it.
 const CLIP: f64 = 9.0;
+/// It is never less, so that scores that were all alike do not hide a memory that comes later.
+const LEAST_CLIP: f64 = 1e-6;
+/// Of many lengths one is long by chance: each counts less by so many times its own error.
+const CAUTION: f64 = 1.5;
 /// The shortest length at which a variance that does not fall says that the memory is longer than
 /// all that was seen. On shorter ones that happens by chance.
 const TELLING: usize = 3;
+/// Scores after which it can tell a memory from none.
+pub const TELLS: u64 = (1 << TELLING) * (ENOUGH as u64 + 1);
 /// How far the variance of independent scores has fallen by then, with much to spare.
 const FALLEN: f64 = 0.6;
 
@@ -46,9 +53,10 @@ impl Dependence {
     /// Takes in a score.
     pub fn record(&mut self, score: f64) {
         self.pairs += 1;
-        let mut mean = score;
+        let (mut mean, mut shorter) = (score, f64::INFINITY);
         for scale in &mut self.scales {
-            scale.block(mean);
+            scale.block(mean, shorter);
+            shorter = if scale.is_known() { scale.mean_square } else { f64::INFINITY };
             let Some(half) = scale.half.take() else {
                 scale.half = Some(mean);
                 break;
@@ -69,7 +77,7 @@ impl Dependence {
 
     fn estimate(&self) -> u64 {
         let allan = |scale: &Scale| scale.mean_square / 2.0;
-        let known = self.scales.iter().take_while(|scale| scale.differences >= ENOUGH);
+        let known = self.scales.iter().take_while(|scale| scale.is_known());
         let variance = known.clone().map(allan).fold(0.0, f64::max);
         let Some((top, last)) = known.clone().enumerate().last() else { return 1 };
         if variance <= 0.0 {
@@ -79,8 +87,7 @@ impl Dependence {
             return self.pairs.min(1 << SCALES);
         }
         let times = known.enumerate().map(|(at, scale)| {
-            // Of many lengths one is long by chance: each counts less by its own error.
-            let sure = 1.0 - f64::from(scale.differences).sqrt().recip();
+            let sure = 1.0 - CAUTION / f64::from(scale.differences).sqrt();
             sure * allan(scale) / variance * f64::from(1 << at)
         });
         let time = times.fold(1.0, f64::max);
@@ -90,14 +97,15 @@ impl Dependence {
 }
 
 impl Scale {
-    fn block(&mut self, mean: f64) {
+    fn is_known(&self) -> bool {
+        self.differences >= ENOUGH
+    }
+
+    /// Takes in the mean of a block; `shorter` is the mean square of blocks half as long.
+    fn block(&mut self, mean: f64, shorter: f64) {
         if let Some(last) = self.last.replace(mean) {
-            let square = (mean - last).powi(2);
-            let square = if self.differences >= ENOUGH {
-                square.min(CLIP * self.mean_square)
-            } else {
-                square
-            };
+            let usual = if self.is_known() { self.mean_square } else { shorter / 2.0 };
+            let square = (mean - last).powi(2).min((CLIP * usual).max(LEAST_CLIP));
             self.differences = (self.differences + 1).min(HORIZON);
             self.mean_square += (square - self.mean_square) / f64::from(self.differences);
         }
@@ -165,9 +173,21 @@ mod tests {
     }
 
     #[test]
-    fn one_step_is_no_memory() {
-        let (median, most) =
-            lengths(4160, |pair, dice| dice() + if pair < 4096 { 0.0 } else { 0.7 });
-        assert!(median <= 2 && most <= 8, "{median}, {most}");
+    fn one_step_is_no_memory_not_even_among_the_first_blocks_of_a_length() {
+        for pairs in [4160, 4500, 5000, 6000] {
+            let (median, most) =
+                lengths(pairs, |pair, dice| dice() + if pair < 4096 { 0.0 } else { 0.7 });
+            assert!(median <= 2 && most <= 8, "{median}, {most} after {pairs}");
+        }
+    }
+
+    #[test]
+    fn scores_that_were_all_alike_do_not_hide_a_memory_that_comes_later() {
+        let mut value = 0.0;
+        let (median, _) = lengths(30_000, |pair, dice| {
+            value = if pair < 5000 { 0.0 } else { 0.9 * value + dice() };
+            value
+        });
+        assert!(median >= 6, "{median}");
     }
 }

@@ -22,8 +22,18 @@ pub struct Detector {
     values: Factors,
     weights: Factors,
     pairs: u64,
-    evidence: f64,
-    failures: f64,
+    sums: Sums,
+}
+
+/// The evidence by what it is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    /// Latencies.
+    pub latency: f64,
+    /// Failures.
+    pub failures: f64,
+    /// Different answers.
+    pub mismatches: f64,
 }
 
 impl Detector {
@@ -33,8 +43,7 @@ impl Detector {
             values: [0.0; COUNT],
             weights: bets::weights(allowed),
             pairs: 0,
-            evidence: 0.0,
-            failures: 0.0,
+            sums: Sums::default(),
         }
     }
 
@@ -42,34 +51,35 @@ impl Detector {
     pub fn reset(&mut self) {
         self.values = [0.0; COUNT];
         self.pairs = 0;
-        (self.evidence, self.failures) = (0.0, 0.0);
+        self.sums = Sums::default();
     }
 
-    /// Takes in a pair. What failures say is divided by `failures_by`.
-    pub fn add(&mut self, factors: &Factors, failures_by: f64) {
+    /// Back to no evidence from latencies.
+    pub fn forget_latency(&mut self) {
+        let bets = self.values.iter_mut().enumerate();
+        bets.filter(|(bet, _)| bets::signal(*bet).is_latency()).for_each(|(_, value)| *value = 0.0);
+    }
+
+    /// Takes in a pair.
+    pub fn add(&mut self, factors: &Factors) {
         self.pairs += 1;
-        self.multiply(factors, failures_by);
+        self.multiply(factors);
     }
 
     /// Takes in what is known later about a pair that was counted.
-    pub fn multiply(&mut self, factors: &Factors, failures_by: f64) {
-        let (mut evidence, mut failures) = (0.0, 0.0);
+    pub fn multiply(&mut self, factors: &Factors) {
+        let mut sums = Sums::default();
         let bets = self.values.iter_mut().zip(factors).zip(&self.weights).enumerate();
         for (bet, ((value, factor), weight)) in bets {
             *value = (value.max(1.0) * factor).min(MOST);
-            if bets::signal(bet) == Signal::Errors {
-                failures += *value * weight;
-            } else {
-                evidence += *value * weight;
-            }
+            let sum = match bets::signal(bet) {
+                Signal::Errors => &mut sums.failures,
+                Signal::Mismatches => &mut sums.mismatches,
+                _ => &mut sums.latency,
+            };
+            *sum += *value * weight;
         }
-        self.failures = failures;
-        self.evidence = evidence + failures / failures_by;
-    }
-
-    /// Whether the evidence trips.
-    pub fn trips(&self) -> bool {
-        self.evidence >= THRESHOLD
+        self.sums = sums;
     }
 
     /// Pairs since there was no evidence.
@@ -77,23 +87,19 @@ impl Detector {
         self.pairs
     }
 
-    /// The evidence now; it trips at [`THRESHOLD`].
-    pub fn evidence(&self) -> f64 {
-        self.evidence
+    /// The evidence now.
+    pub fn sums(&self) -> Sums {
+        self.sums
     }
 
-    /// The part of failures, undivided.
-    pub fn failures(&self) -> f64 {
-        self.failures
-    }
-
-    /// The signal with the most evidence; `None` while there is none.
-    pub fn leading(&self) -> Option<Signal> {
+    /// The signal with the most evidence, of latencies only where those count; `None` while there is none.
+    pub fn leading(&self, latency: bool) -> Option<Signal> {
         if self.pairs == 0 {
             return None;
         }
-        let share = |bet: usize| (self.values[bet] - 1.0) * self.weights[bet];
-        let best = (0..COUNT).max_by(|a, b| share(*a).total_cmp(&share(*b)));
+        let share = |bet: &usize| (self.values[*bet] - 1.0) * self.weights[*bet];
+        let counts = |bet: &usize| latency || !bets::signal(*bet).is_latency();
+        let best = (0..COUNT).filter(counts).max_by(|a, b| share(a).total_cmp(&share(b)));
         best.map(bets::signal)
     }
 }
@@ -111,42 +117,46 @@ mod tests {
         mismatch_rate: None,
     };
 
+    fn evidence(detector: &Detector) -> f64 {
+        let Sums { latency, failures, mismatches } = detector.sums();
+        latency + failures + mismatches
+    }
+
     #[test]
     fn evidence_against_starts_anew_at_1_whatever_came_before() {
         let mut detector = Detector::new(&ALLOWED);
         for _ in 0..1000 {
-            detector.add(&[0.5; COUNT], 1.0);
-            assert!(!detector.trips());
+            detector.add(&[0.5; COUNT]);
         }
-        detector.add(&[2.0; COUNT], 1.0);
-        assert!((detector.evidence() - 2.0).abs() < 1e-9, "{}", detector.evidence());
+        detector.add(&[2.0; COUNT]);
+        assert!((evidence(&detector) - 2.0).abs() < 1e-9, "{:?}", detector.sums());
     }
 
     #[test]
-    fn it_trips_at_the_threshold_and_not_before() {
+    fn evidence_stays_a_number_and_goes_back_to_none() {
         let mut detector = Detector::new(&ALLOWED);
-        for pair in 1..=20 {
-            detector.add(&[2.0; COUNT], 1.0);
-            assert_eq!(detector.trips(), pair == 20, "2^{pair}");
+        for pair in 1..=10_020 {
+            detector.add(&[2.0; COUNT]);
+            assert_eq!(evidence(&detector) >= THRESHOLD, pair >= 20, "2^{pair}");
         }
-        assert_eq!(detector.pairs(), 20);
-        for _ in 0..10_000 {
-            detector.add(&[2.0; COUNT], 1.0);
-            assert!(detector.trips());
-        }
-        assert!(detector.evidence().is_finite());
+        assert_eq!(detector.pairs(), 10_020);
+        assert!(evidence(&detector).is_finite());
+        detector.forget_latency();
+        detector.add(&[1.0; COUNT]);
+        assert!(detector.sums().latency < 1.0 && detector.sums().failures > THRESHOLD);
         detector.reset();
-        assert_eq!((detector.pairs(), detector.evidence()), (0, 0.0));
+        assert_eq!((detector.pairs(), evidence(&detector)), (0, 0.0));
     }
 
     #[test]
     fn the_leading_signal_is_that_of_the_bet_with_the_largest_share() {
         let mut detector = Detector::new(&ALLOWED);
-        assert_eq!(detector.leading(), None);
+        assert_eq!(detector.leading(true), None);
         let mut factors = [1.0; COUNT];
         let bet = (0..COUNT).find(|bet| bets::signal(*bet) == Signal::LatencyP99).unwrap();
         factors[bet] = 100.0;
-        detector.add(&factors, 1.0);
-        assert_eq!(detector.leading(), Some(Signal::LatencyP99));
+        detector.add(&factors);
+        assert_eq!(detector.leading(true), Some(Signal::LatencyP99));
+        assert_ne!(detector.leading(false), Some(Signal::LatencyP99));
     }
 }

@@ -9,9 +9,9 @@
 //! instead: the same bets with the sides exchanged, on the same pairs. Bursts like the baseline's
 //! own take the evidence as high as they took the control.
 
-use super::bets::{self, COUNT, Factors, SCORES};
-use super::dependence::Dependence;
-use super::detector::Detector;
+use super::bets::{self, COUNT, Factors, SCORES, Signal};
+use super::dependence::{Dependence, TELLS};
+use super::detector::{Detector, Sums, THRESHOLD};
 use super::moments::{Moments, Span};
 use super::signals::{Allowance, Latency, Scores};
 
@@ -25,6 +25,8 @@ pub struct Weighing {
     /// Of pairs with one side far out: these would seldom begin a moment among those that are just slow.
     far: Moments,
     block: Block,
+    /// Pairs with latencies since the start, those that were left out included.
+    latencies: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,7 @@ impl Weighing {
             moments: Moments::default(),
             far: Moments::default(),
             block: Block::default(),
+            latencies: 0,
         }
     }
 
@@ -52,12 +55,17 @@ impl Weighing {
         let mut factors = [1.0; COUNT];
         bets::failure_factors(scores, allowed, &mut factors);
         self.control.record(scores, allowed);
+        self.latencies += u64::from(scores.latency.is_some());
         if let Some(latency) = &scores.latency
             && let Some((means, first)) = self.latency(latency, scores.slow, span)
         {
             bets::latency_factors(&means, Some(&first), &mut factors);
         }
-        self.detector.add(&factors, self.control.allowed());
+        self.detector.add(&factors);
+        if self.latencies == TELLS && scores.latency.is_some() && self.dependence.length() > 1 {
+            // Each pair was taken for a block of its own, which it was not.
+            self.detector.forget_latency();
+        }
     }
 
     /// The means of a block that this pair ended, and its first pair.
@@ -79,12 +87,12 @@ impl Weighing {
 
     /// Takes in what is known later of a pair that was counted.
     pub fn multiply(&mut self, factors: &Factors) {
-        self.detector.multiply(factors, self.control.allowed());
+        self.detector.multiply(factors);
     }
 
     /// Whether the evidence trips; never on fewer pairs than the run of breaches.
     pub fn trips(&self, least_pairs: u32) -> bool {
-        self.detector.trips() && self.detector.pairs() >= least_pairs.into()
+        self.value() >= THRESHOLD && self.detector.pairs() >= least_pairs.into()
     }
 
     /// Pairs that make up one independent observation of latency.
@@ -92,9 +100,25 @@ impl Weighing {
         self.dependence.length()
     }
 
-    /// What was added up.
-    pub fn detector(&self) -> &Detector {
-        &self.detector
+    /// The evidence now; it trips at [`THRESHOLD`]. Latencies count once it is known how long they remember.
+    pub fn value(&self) -> f64 {
+        let Sums { latency, failures, mismatches } = self.detector.sums();
+        let latency = if self.knows_memory() { latency } else { 0.0 };
+        latency + failures / self.control.allowed() + mismatches
+    }
+
+    fn knows_memory(&self) -> bool {
+        self.latencies >= TELLS
+    }
+
+    /// The signal with the most evidence; `None` while there is none.
+    pub fn leading(&self) -> Option<Signal> {
+        self.detector.leading(self.knows_memory())
+    }
+
+    /// Pairs since there was no evidence.
+    pub fn pairs(&self) -> u64 {
+        self.detector.pairs()
     }
 
     /// Forgets what speaks against the candidate; memory and control stay.
@@ -140,7 +164,7 @@ impl Control {
     fn record(&mut self, scores: &Scores, allowed: &Allowance) {
         self.pairs += 1;
         // Without a failure the bets only lose, and where there is nothing to lose nothing changes.
-        if scores.errors == 0.0 && self.detector.failures() < 1.0 {
+        if scores.errors == 0.0 && self.detector.sums().failures < 1.0 {
             return;
         }
         let exchanged = Scores {
@@ -151,11 +175,11 @@ impl Control {
         };
         let mut factors = [1.0; COUNT];
         bets::failure_factors(&exchanged, allowed, &mut factors);
-        self.detector.add(&factors, 1.0);
+        self.detector.add(&factors);
         if self.pairs >= MEMORY {
             (self.greatest, self.pairs) = ([0.0, self.greatest[0]], 0);
         }
-        self.greatest[0] = self.greatest[0].max(self.detector.failures());
+        self.greatest[0] = self.greatest[0].max(self.detector.sums().failures);
     }
 
     /// What the evidence from failures is divided by. Independent failures take it to about the number

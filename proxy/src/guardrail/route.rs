@@ -109,7 +109,7 @@ impl RouteState {
     }
 
     pub(super) fn evidence(&self) -> Evidence {
-        Evidence::of(self.weighing.detector())
+        Evidence::of(&self.weighing)
     }
 
     pub(super) fn cooldown_after_trip(&self, base: Duration, ramp: bool, now: Instant) -> Duration {

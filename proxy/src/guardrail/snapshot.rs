@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use super::bets::Signal;
-use super::detector::Detector;
+use super::evidence::Weighing;
 use super::transition::Trip;
 use super::{Config, State};
 
@@ -22,9 +22,9 @@ pub struct Evidence {
 const ENOUGH_PAIRS: u64 = 450;
 
 impl Evidence {
-    pub(super) fn of(detector: &Detector) -> Self {
-        let (pairs, value) = (detector.pairs(), detector.evidence());
-        Self { pairs, value, signal: detector.leading() }
+    pub(super) fn of(weighing: &Weighing) -> Self {
+        let (pairs, value) = (weighing.pairs(), weighing.value());
+        Self { pairs, value, signal: weighing.leading() }
     }
 
     /// In a word.

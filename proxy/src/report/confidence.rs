@@ -47,6 +47,24 @@ const BETS: [f64; 22] = [
     0.000_003_814_697_265_625,
 ];
 
+/// The first so many bets, which settle what a few thousand pairs can, have this share of the whole among
+/// them, and the others the rest.
+const LARGE: (usize, f64) = (8, 0.6);
+
+/// The weight of each bet, as logarithm.
+static WEIGHTS: LazyLock<[f64; BETS.len()]> = LazyLock::new(|| {
+    let (large, share) = LARGE;
+    let small = BETS.len() - large;
+    std::array::from_fn(|at| {
+        let weight = if at < large {
+            share / float(large as u64)
+        } else {
+            (1.0 - share) / float(small as u64)
+        };
+        weight.ln()
+    })
+});
+
 /// What each bet loses, as logarithm, when a 0 comes: the same for all means.
 static LOSSES: LazyLock<[f64; BETS.len()]> = LazyLock::new(|| BETS.map(|bet| (-bet).ln_1p()));
 
@@ -131,17 +149,17 @@ impl Counts {
         if mean <= 0.0 {
             return true;
         }
-        let losses = &*LOSSES;
+        let (losses, weights) = (&*LOSSES, &*WEIGHTS);
         let logs: [f64; BETS.len()] =
-            std::array::from_fn(|at| self.log_wealth(BETS[at], losses[at], mean));
+            std::array::from_fn(|at| weights[at] + self.log_wealth(BETS[at], losses[at], mean));
         let most = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
         let wanted = -alpha.ln();
-        // The mixture holds no more than its best part.
-        if most < wanted {
+        // The mixture holds no more than all its parts would, were they as good as the best.
+        if most + float(BETS.len() as u64).ln() < wanted {
             return false;
         }
         let sum: f64 = logs.into_iter().map(|log| (log - most).exp()).sum();
-        most + (sum / float(BETS.len() as u64)).ln() >= wanted
+        most + sum.ln() >= wanted
     }
 
     /// What a bet has become: each value `y` multiplies it by `1 - bet + bet * y / mean`, which is 1

@@ -115,9 +115,14 @@ proptest::proptest! {
 
 /// What the mixture holds.
 fn wealth(counts: Counts, mean: f64) -> f64 {
-    let bets = BETS.into_iter().zip(*LOSSES);
-    let sum: f64 = bets.map(|(bet, loss)| counts.log_wealth(bet, loss, mean).exp()).sum();
-    sum / float(BETS.len() as u64)
+    let bets = BETS.into_iter().zip(*LOSSES).zip(*WEIGHTS);
+    bets.map(|((bet, loss), weight)| (weight + counts.log_wealth(bet, loss, mean)).exp()).sum()
+}
+
+#[test]
+fn the_weights_of_the_bets_sum_to_1() {
+    let sum: f64 = WEIGHTS.iter().map(|weight| weight.exp()).sum();
+    assert!((sum - 1.0).abs() < 1e-12, "{sum}");
 }
 
 #[test]
