@@ -7,27 +7,31 @@ WORKDIR /src
 # The dependencies first, in a layer of their own: they are built for empty crates, and a change of
 # our sources does not build them again. cargo wants to see every member of the workspace.
 COPY Cargo.toml Cargo.lock ./
+COPY compare/Cargo.toml compare/
+COPY judge/Cargo.toml judge/
 COPY proxy/Cargo.toml proxy/
 COPY demo-service/Cargo.toml demo-service/
 COPY loadgen/Cargo.toml loadgen/
 COPY lab/Cargo.toml lab/
 COPY xtests/Cargo.toml xtests/
-RUN for crate in proxy demo-service loadgen lab xtests; do \
+RUN for crate in compare judge proxy demo-service loadgen lab xtests; do \
         mkdir -p $crate/src \
         && echo 'fn main() {}' >$crate/src/main.rs \
         && touch $crate/src/lib.rs \
         || exit 1; \
     done \
     && mkdir -p xtests/tests/xtests && touch xtests/tests/xtests/main.rs \
-    && mkdir -p proxy/benches && touch proxy/benches/compare.rs \
+    && mkdir -p compare/benches && touch compare/benches/compare.rs \
     && mkdir -p lab/src/bin && cp lab/src/main.rs lab/src/bin/soak.rs \
     && cargo build --profile dist --locked --bins -p proxy -p demo-service -p loadgen
 
+COPY compare/src compare/src
+COPY judge/src judge/src
 COPY proxy/src proxy/src
 COPY demo-service/src demo-service/src
 COPY loadgen/src loadgen/src
 # cargo goes by times, and files copied from elsewhere may be older than the empty crates.
-RUN touch proxy/src/*.rs demo-service/src/*.rs loadgen/src/*.rs \
+RUN touch compare/src/*.rs judge/src/*.rs proxy/src/*.rs demo-service/src/*.rs loadgen/src/*.rs \
     && cargo build --profile dist --locked --bins -p proxy -p demo-service -p loadgen
 
 # C library, certificates and a user without rights: no shell, no package manager.

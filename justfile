@@ -91,7 +91,7 @@ bench *options:
 
 # Measure the comparison alone; a name picks a part, such as records/4096.
 bench-compare *options:
-    cargo bench -p proxy --bench compare -- {{ options }}
+    cargo bench -p compare --bench compare -- {{ options }}
 
 # Make up inputs for so many seconds: one of fuzz/fuzz_targets, or all in turn; see fuzz/run.
 fuzz target="all" seconds="60" *options:

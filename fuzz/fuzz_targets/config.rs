@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use proxy::compare::{Origin, Policy};
+use compare::{Origin, Policy};
 use proxy::config::{Config, Errors, NAMES, read_rules};
-use proxy::guardrail::gate::gate;
-use proxy::guardrail::{Epoch, Guardrail, Moment, Observation};
+use judge::guardrail::gate::gate;
+use judge::guardrail::{Epoch, Guardrail, Moment, Observation};
 use proxy::limits::Limits;
 use proxy::listen::proxy_protocol::Networks;
 use proxy::listen::tls::{Identity, certificates};
@@ -259,7 +259,7 @@ fn thresholds(config: &guardrail::Config) {
     let rate = config.mismatch_rate.unwrap_or(0.5);
     assert!(rate > 0.0 && rate < 1.0 && config.ramp.is_none_or(|ramp| ramp <= DAY), "{config:?}");
     assert!(config.consecutive > 0 && config.latency_floor <= DAY, "{config:?}");
-    let mut guardrail = Guardrail::new(config.clone(), gate().0);
+    let mut guardrail = Guardrail::new(config.clone(), gate(Instant::now()).0);
     let now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
     for baseline in [Duration::ZERO, Duration::from_millis(1), DAY] {
         let pair = Observation {

@@ -11,7 +11,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use fuzz::bodies::{judge, side, verdict};
 use libfuzzer_sys::fuzz_target;
-use proxy::compare::Verdict;
+use compare::Verdict;
 
 /// More than all that a gzip or deflate decoder takes unasked.
 const MAX_DECODED: usize = 300_000;

@@ -5,7 +5,7 @@
 use fuzz::bodies::{judge, listed, rules, side, verdict};
 use fuzz::document::{Document, is_json, is_nearly_json};
 use libfuzzer_sys::fuzz_target;
-use proxy::compare::{Rules, Verdict};
+use compare::{Rules, Verdict};
 
 const APART: u8 = 0xFF;
 const MAX_DECODED: usize = 1 << 20;

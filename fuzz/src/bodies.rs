@@ -1,8 +1,8 @@
 //! Comparisons as the proxy makes them, with everything that must hold for any of them.
 
-use proxy::compare::path::Path;
-use proxy::compare::rules::{Pairing, Rule, RuleBook, RuleSet, Select, Tolerance, What};
-use proxy::compare::{
+use compare::path::Path;
+use compare::rules::{Pairing, Rule, RuleBook, RuleSet, Select, Tolerance, What};
+use compare::{
     Body, Limits, Origin, Policy, RouteRules, Rules, Side, Verdict, compare, look_closer,
 };
 

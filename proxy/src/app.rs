@@ -26,13 +26,10 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use crate::compare::{Origin, Policy, Unused};
 use crate::config::{Config, Errors};
 use crate::control::{self, Control};
-use crate::exchange::{Role, Verdict};
+use crate::exchange::Role;
 use crate::forward::{self, Downstream, DownstreamBody, Forward};
-use crate::guardrail::detector::THRESHOLD;
-use crate::guardrail::{Guardrail, Transition, gate};
 use crate::headers::{self, Peer};
 use crate::limits::Limits;
 use crate::limits::clients::{Client, Clients};
@@ -47,10 +44,14 @@ use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
 use crate::reload::{Fresh, Reloader};
-use crate::report::{self, summarize, verdicts};
 use crate::route::Template;
 use crate::route::table::Routes;
 use crate::upstream::{Dns, Target, Trust, Upstream};
+use compare::{Origin, Policy, Unused};
+use judge::guardrail::detector::THRESHOLD;
+use judge::guardrail::{Guardrail, Transition, gate};
+use judge::report::{self, summarize, verdicts};
+use judge::verdict::Verdict;
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -133,7 +134,7 @@ pub async fn start_probed(
     let (settings, noise) = noise(&config, secondary);
     let origins = [config.baseline.origin(), config.candidate.origin()];
     let policy = policy(&config, &origins);
-    let (setter, gate) = gate::gate();
+    let (setter, gate) = gate::gate(std::time::Instant::now());
     let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
     let decider = Arc::clone(&guardrail);
     let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::compare::{Cause, Hasher};
+use compare::{Cause, Hasher};
 
 /// The one byte budget for everything that the mirror side holds at once.
 #[derive(Debug)]
@@ -320,7 +320,7 @@ mod tests {
         body.push(b"ghi");
         assert_eq!((body.length(), budget.used()), (9, 0));
         let ReplyBody::Hashed { hasher, cause, .. } = body else { panic!("kept") };
-        assert_eq!(hasher.digest128(), crate::compare::hash(b"abcdefghi"));
+        assert_eq!(hasher.digest128(), compare::hash(b"abcdefghi"));
         assert_eq!(cause, Cause::TooLarge);
     }
 }

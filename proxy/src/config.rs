@@ -14,7 +14,6 @@ mod files;
 mod rules;
 mod values;
 
-use crate::compare::rules::RuleBook;
 use crate::control::Token;
 use crate::headers::{Chain, Forwarding};
 use crate::limits::pace::Pace;
@@ -25,7 +24,9 @@ use crate::listen::tls::Identity;
 use crate::mirror::webhook::Webhook;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits, HostHeader, Protocol, Target, Trust};
-use crate::{forward, guardrail, mirror, report};
+use crate::{forward, mirror};
+use compare::rules::RuleBook;
+use judge::{guardrail, report};
 use values::Parsed;
 
 /// All settings of a proxy, checked.

@@ -14,14 +14,14 @@ use serde::Serialize;
 use serde_json::{Number, Value, json};
 use subtle::ConstantTimeEq;
 
-use crate::compare::Unused;
-use crate::guardrail::bets::Signal;
-use crate::guardrail::detector::THRESHOLD;
-use crate::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, Snapshot, State, Transition};
 use crate::mirror::event;
-use crate::report::Summary;
-use crate::report::summary::UnusedRule;
-use crate::report::text::Text;
+use compare::Unused;
+use judge::guardrail::bets::Signal;
+use judge::guardrail::detector::THRESHOLD;
+use judge::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, Snapshot, State, Transition};
+use judge::report::Summary;
+use judge::report::summary::UnusedRule;
+use judge::report::text::Text;
 
 /// The format of `/metrics`.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -3,7 +3,6 @@
 //! Everything here is plain data, so that any part may hold it without depending on another.
 
 use http::{Extensions, HeaderMap, Method, Request, Uri};
-use serde::{Deserialize, Serialize};
 
 /// Which upstream a call went to; the value of the metric label `target`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,43 +160,6 @@ impl Outcome {
     }
 }
 
-/// What the pairs so far say of the candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
-    /// It is settled that it is no worse than allowed.
-    #[serde(rename = "pass")]
-    Pass,
-    /// It is settled that it is worse than allowed.
-    #[serde(rename = "fail")]
-    Fail,
-    /// Neither is settled yet.
-    #[serde(rename = "not enough data")]
-    NotEnoughData,
-}
-
-impl Verdict {
-    /// Every verdict.
-    pub const ALL: [Self; 3] = [Self::Pass, Self::Fail, Self::NotEnoughData];
-
-    /// The word used as metric label and in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::NotEnoughData => "not enough data",
-        }
-    }
-
-    /// Of several things that must all be well.
-    pub fn all(verdicts: impl IntoIterator<Item = Self>) -> Self {
-        verdicts.into_iter().fold(Self::Pass, |all, next| match (all, next) {
-            (Self::Fail, _) | (_, Self::Fail) => Self::Fail,
-            (Self::Pass, Self::Pass) => Self::Pass,
-            _ => Self::NotEnoughData,
-        })
-    }
-}
-
 /// What came of asking the secondary; the label `result` of `mirror_noise_pairs_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoiseResult {
@@ -232,24 +194,7 @@ impl NoiseResult {
 
 #[cfg(test)]
 mod tests {
-    use super::{NoiseResult, Outcome, Verdict};
-
-    #[test]
-    fn all_is_well_only_where_each_is_and_one_failure_is_enough() {
-        use Verdict::{Fail, NotEnoughData, Pass};
-        for (verdicts, expected) in [
-            (vec![], Pass),
-            (vec![Pass, Pass], Pass),
-            (vec![Pass, NotEnoughData], NotEnoughData),
-            (vec![NotEnoughData, Fail, Pass], Fail),
-        ] {
-            assert_eq!(Verdict::all(verdicts), expected);
-        }
-        for verdict in Verdict::ALL {
-            let word = serde_json::to_value(verdict).unwrap();
-            assert_eq!(word, verdict.name());
-        }
-    }
+    use super::{NoiseResult, Outcome};
 
     #[test]
     fn all_results_of_the_noise_probe_stand_at_their_own_index() {

@@ -5,6 +5,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use compare::reply::{connection_tokens, members, says_grpc};
+
 mod forwarded;
 mod strict;
 pub mod target;
@@ -50,30 +52,9 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     connection_tokens(headers).filter_map(|token| HeaderName::from_bytes(token).ok()).collect()
 }
 
-/// Whether `Connection` says that a header is of this connection alone.
-pub fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
-    connection_tokens(headers).any(|token| token.eq_ignore_ascii_case(name.as_str().as_bytes()))
-}
-
-/// Byte by byte: one that is not ASCII in one of them must not hide the others.
-pub(crate) fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(CONNECTION).iter().flat_map(members).filter(|token| !token.is_empty())
-}
-
-fn members(list: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
-}
-
 /// Whether this is gRPC.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| says_grpc(value.as_bytes()))
-}
-
-/// Whether a content type is that of gRPC; gRPC-Web is not, it is made for HTTP/1.1.
-pub fn says_grpc(content_type: &[u8]) -> bool {
-    const NAME: &[u8] = b"application/grpc";
-    let Some((name, rest)) = content_type.split_at_checked(NAME.len()) else { return false };
-    name.eq_ignore_ascii_case(NAME) && matches!(rest, [] | [b'+' | b';' | b' ', ..])
 }
 
 /// Whether the client takes trailers (RFC 9110 section 10.1.4).
@@ -111,11 +92,6 @@ pub fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 pub fn expects_continue(headers: &HeaderMap) -> bool {
     let value = headers.get(EXPECT).map(HeaderValue::as_bytes);
     value.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// The same with memory of its own: a clone keeps the whole buffer that its connection read into.
-pub fn copied(value: &HeaderValue) -> HeaderValue {
-    HeaderValue::from_bytes(value.as_bytes()).expect("it is a header value already")
 }
 
 /// Makes one line of the cookies that HTTP/2 may have split (RFC 9113 section 8.2.3): HTTP/1.1

@@ -10,19 +10,17 @@
 //!    copy; when the body is whole, the copy goes into a bounded queue, or is dropped and counted.
 //! 4. The baseline's answer streams to the client, kept beside in the same way.
 //! 5. [`mirror::worker`] sends the copy to the candidate, waits for both answers, lets [`compare`]
-//!    judge them, counts the outcome in [`metrics`], and tells the [`guardrail`].
+//!    judge them, counts the outcome in [`metrics`], and tells the [`guardrail`](judge::guardrail).
 //! 6. The guardrail's gate is the one value that flows back.
 //!
 //! Whatever the mirror side does, steps 1 to 4 never wait for it.
 
 pub mod app;
 pub mod body;
-pub mod compare;
 pub mod config;
 pub mod control;
 pub mod exchange;
 pub mod forward;
-pub mod guardrail;
 pub mod headers;
 pub mod healthcheck;
 pub mod limits;
@@ -34,6 +32,5 @@ pub mod metrics;
 pub mod mirror;
 pub mod release;
 pub mod reload;
-pub mod report;
 pub mod route;
 pub mod upstream;

@@ -13,8 +13,9 @@ use metrics_exporter_prometheus::{
 };
 use metrics_process::Collector;
 
-use crate::compare::{Differences, Kind};
-use crate::exchange::{NoiseResult, Outcome, Role, Verdict};
+use crate::exchange::{NoiseResult, Outcome, Role};
+use compare::{Differences, Kind};
+use judge::verdict::Verdict;
 
 const REQUESTS: &str = "mirror_requests_total";
 const LATENCY: &str = "mirror_latency_seconds";
@@ -433,7 +434,7 @@ fn describe() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::Difference;
+    use compare::Difference;
 
     #[test]
     fn all_series_of_a_route_exist_with_value_0_before_the_first_event() {
@@ -530,7 +531,7 @@ mod tests {
                 kind,
                 baseline: None,
                 candidate: None,
-                traits: crate::compare::Traits::default(),
+                traits: compare::Traits::default(),
                 note: None,
             };
             route.count_differences(&Differences {

@@ -33,14 +33,14 @@ pub use ticket::RequestTap;
 use self::reach::Reach;
 use self::slots::Slots;
 use crate::body::{Budget, Capture, Held};
-use crate::compare::Policy;
-use crate::compare::rules::RuleBook;
 use crate::exchange::{Outcome, RequestSnapshot};
-use crate::guardrail::gate::{Gate, Reading};
-use crate::guardrail::{Epoch, Guardrail, Moment, Transition};
 use crate::log_limit::LogLimit;
-use crate::report::{self, Report};
 use crate::route::table::Route;
+use compare::Policy;
+use compare::rules::RuleBook;
+use judge::guardrail::gate::{Gate, Reading};
+use judge::guardrail::{Epoch, Guardrail, Moment, Transition};
+use judge::report::{self, Report};
 
 /// What the mirror side may do, checked.
 #[derive(Clone, Debug)]

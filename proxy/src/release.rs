@@ -7,11 +7,12 @@ use http::{Request as HttpRequest, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 
 use crate::config::Config;
-use crate::exchange::{Role, Verdict};
-use crate::report::Summary;
-use crate::report::summary::{Quantile, RouteSummary, Scope};
-use crate::report::text::{Text, is_active, plain};
+use crate::exchange::Role;
 use crate::upstream::{Sent, Target, Upstream, empty_body};
+use judge::report::Summary;
+use judge::report::summary::{Quantile, RouteSummary, Scope};
+use judge::report::text::{Text, is_active, plain};
+use judge::verdict::Verdict;
 
 /// The exit code where there is no report of what is asked for.
 const NO_REPORT: u8 = 2;

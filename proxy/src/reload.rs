@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use tracing::{error, info};
 
-use crate::compare::rules::RuleBook;
-use crate::compare::{Origin, Policy};
 use crate::listen::tls::{Identity, Shown};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::upstream::{RenewedTls, Target, Trust, Upstream};
+use compare::rules::RuleBook;
+use compare::{Origin, Policy};
 
 /// What is read anew.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::compare::Unused;
 use crate::mirror::Mirror;
+use compare::Unused;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(30);

@@ -1,5 +1,5 @@
 //! `MIRROR_CONFIG`: the file with the rules of the comparison. As written here; as they are meant in
-//! [`crate::compare::rules`].
+//! [`compare::rules`].
 
 use std::fs::File;
 use std::io::Read;
@@ -9,8 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Env, values};
-use crate::compare::path::{self, Path};
-use crate::compare::rules::{
+use compare::path::{self, Path};
+use compare::rules::{
     Class, LENIENT_MAX, MaskAs, Pairing, RULES_MAX, Rule, RuleBook, RuleSet, Select, Tolerance,
     What,
 };

@@ -8,10 +8,10 @@ use tower::ServiceExt;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::compare::{Difference, Differences, Kind, Traits};
-use crate::guardrail::gate::gate;
-use crate::guardrail::{Config, Epoch, Observation};
-use crate::report::{self, Allowed, Pair, summarize};
+use compare::{Difference, Differences, Kind, Traits};
+use judge::guardrail::gate::gate;
+use judge::guardrail::{Config, Epoch, Observation};
+use judge::report::{self, Allowed, Pair, summarize};
 
 /// The endpoints with what they were wired to.
 struct Fixture {
@@ -88,7 +88,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
     let heard = Arc::clone(&told);
     let resets = Arc::new(AtomicUsize::new(0));
     let control = Control {
-        guardrail: Arc::new(Mutex::new(Guardrail::new(config, gate().0))),
+        guardrail: Arc::new(Mutex::new(Guardrail::new(config, gate(Instant::now()).0))),
         draining: Arc::new(AtomicBool::new(false)),
         token: None,
         render_metrics: Arc::new(|| "# HELP x\n".to_owned()),

@@ -5,7 +5,7 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, Uri, Version};
 
-use super::members;
+use compare::reply::members;
 
 /// Whether a request is for nobody in particular, or its end is in doubt (RFC 9112 sections 3.2,
 /// 6.1 and 6.3).

@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::event::event;
-use crate::guardrail::{Transition, Trip};
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
+use judge::guardrail::{Transition, Trip};
 
 /// Events kept.
 const EVENTS_MAX: usize = 100;

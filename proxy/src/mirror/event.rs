@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::guardrail::bets::Signal;
-use crate::guardrail::detector::THRESHOLD;
-use crate::guardrail::differing::Different;
-use crate::guardrail::ledger::{Example, Side};
-use crate::guardrail::run::millis;
-use crate::guardrail::{Rule, Transition, Trip};
-use crate::report::summary::WITHHELD;
+use judge::guardrail::bets::Signal;
+use judge::guardrail::detector::THRESHOLD;
+use judge::guardrail::differing::Different;
+use judge::guardrail::ledger::{Example, Side};
+use judge::guardrail::run::millis;
+use judge::guardrail::{Rule, Transition, Trip};
+use judge::report::summary::WITHHELD;
 
 /// A transition, with its time and all that is known of it.
 pub fn event(transition: &Transition, at: SystemTime) -> Value {

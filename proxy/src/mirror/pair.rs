@@ -11,9 +11,10 @@ use tokio::sync::oneshot;
 
 use super::{Mirror, Stage, contained, ticket};
 use crate::body::{ReplyBody, Tap};
-use crate::compare::{Headers, Policy};
-use crate::headers::{copied, is_grpc, says_grpc};
+use crate::headers::is_grpc;
 use crate::upstream::Sent;
+use compare::reply::{copied, says_grpc};
+use compare::{Headers, Policy};
 
 /// What is kept of a response head.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::pair::{BaselineTap, End};
 use super::{Job, Mirror, Stage, contained};
 use crate::body::Tap;
-use crate::compare::Cause;
 use crate::exchange::Outcome;
+use compare::Cause;
 
 /// Shared by the two watchers.
 #[derive(Debug)]

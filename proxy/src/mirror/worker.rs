@@ -22,12 +22,12 @@ use super::pair::{BaselineSide, End, Head, Progress};
 use super::slots::Slot;
 use super::{Job, Mirror, Stage};
 use crate::body::{Capture, Held, ReplyBody};
-use crate::compare::{self, Differences, Limits, Rules, Side, Verdict};
 use crate::exchange::{Outcome, RequestSnapshot};
-use crate::guardrail::{Epoch, Observation};
-use crate::report::Pair;
 use crate::route::{self, table::Route};
 use crate::upstream::{Anew, OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
+use compare::{self, Differences, Limits, Rules, Side, Verdict};
+use judge::guardrail::{Epoch, Observation};
+use judge::report::Pair;
 
 pub mod noise;
 mod sides;

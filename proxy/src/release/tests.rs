@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::{Allowed, Pair, Report, summarize};
+use judge::report::{Allowed, Pair, Report, summarize};
 
 fn parse(arguments: &[&str]) -> Result<Request, String> {
     Request::parse(arguments.iter().map(|argument| (*argument).to_owned()))
@@ -20,7 +20,7 @@ fn summary(pairs: u64, failed: u64) -> Summary {
             candidate: (Some(latency), index < failed),
             censored: false,
             content: true,
-            differences: Some(&crate::compare::Differences::default()),
+            differences: Some(&compare::Differences::default()),
             request: "GET /a/7",
         };
         report.record(&route, &pair, std::time::SystemTime::UNIX_EPOCH);

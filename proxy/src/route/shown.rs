@@ -4,8 +4,8 @@ use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::{is_personal, is_token, is_uuid};
-use crate::compare::Rules;
 use crate::headers::target;
+use compare::Rules;
 
 /// Longest text, in bytes.
 const TEXT_MAX: usize = 256;

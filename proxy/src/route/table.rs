@@ -7,10 +7,10 @@ use std::time::Duration;
 use http::Method;
 
 use super::{LABELS_MAX, Template, fitting, label};
-use crate::compare::{Policy, RouteRules};
-use crate::guardrail::gate::Gate;
-use crate::guardrail::window::Window;
 use crate::metrics::{Metrics, RouteMetrics};
+use compare::{Policy, RouteRules};
+use judge::guardrail::gate::Gate;
+use judge::guardrail::window::Window;
 
 /// Takes every request whose label finds no room in the table.
 const OTHER: &str = "other";

@@ -12,7 +12,7 @@ use super::dial::Peer;
 use super::response::Lease;
 use super::socket::Watch;
 use super::{Error, IDLE_TIMEOUT, OutBody, Sent, Upstream, UpstreamBody};
-use crate::headers::connection_tokens;
+use compare::reply::connection_tokens;
 
 /// Connections kept open without a request; more are closed when they become idle.
 const IDLE_MAX: usize = 512;

@@ -8,8 +8,8 @@ use http::{HeaderValue, Uri};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::ClientIdentity;
-use crate::compare::Origin;
 use crate::listen::proxy_protocol::Networks;
+use compare::Origin;
 
 /// The longest path that fits into a unix address on Linux, its end aside.
 const SOCKET_PATH_MAX: usize = 107;

@@ -17,13 +17,13 @@ use tracing::warn;
 
 use super::{Paid, Reply, compared, copy_of, read_body};
 use crate::body::Held;
-use crate::compare::Differences;
 use crate::exchange::{NoiseResult, Outcome, RequestSnapshot};
 use crate::log_limit::LogLimit;
 use crate::mirror::pair::{Head, Progress};
 use crate::mirror::{Mirror, Stage, sample};
 use crate::route::table::Route;
 use crate::upstream::{OutBody, Sent, Upstream};
+use compare::Differences;
 
 /// Requests at once; more are not sent. Enough for a verdict on noise, and little memory.
 const IN_FLIGHT_MAX: usize = 8;

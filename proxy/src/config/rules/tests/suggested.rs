@@ -7,10 +7,10 @@ use proptest::prelude::{Just, Strategy, prop_assert, prop_oneof, proptest};
 use proptest::sample::select;
 
 use super::good;
-use crate::compare::rules::RuleBook;
-use crate::compare::{self, Body, Differences, Limits, Origin, Policy, Side};
-use crate::report::summary::RouteSummary;
-use crate::report::{Allowed, Pair, Report, summarize};
+use compare::rules::RuleBook;
+use compare::{self, Body, Differences, Limits, Origin, Policy, Side};
+use judge::report::summary::RouteSummary;
+use judge::report::{Allowed, Pair, Report, summarize};
 
 const ROUTE: &str = "GET /a\"\\{id}";
 

@@ -1,0 +1,381 @@
+//! What the pairs told so far: per route, where and how much the answers differ, how often each side
+//! failed and how long it took; and what that says of the candidate ([`verdict`]).
+//!
+//! Pure: time is an argument. Taking in a pair that does not differ is a few counters and two
+//! histograms; all that costs time is done with a [`Snapshot`], which is taken one route after the
+//! other, so that nobody who has a pair to tell waits for a reader.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+pub mod blocks;
+pub mod confidence;
+pub mod fields;
+pub mod headers;
+pub mod latency;
+pub mod noise;
+pub mod paired;
+mod repeats;
+mod suggested;
+pub mod summary;
+pub mod text;
+pub mod verdict;
+
+use compare::Differences;
+use fields::{Field, Fields, Occasion, Room};
+use headers::Headers;
+use latency::Latencies;
+use paired::{Paired, Places, Scores};
+pub use summary::Summary;
+pub use verdict::{Allowed, summarize, verdicts};
+
+/// Routes kept; more than there are labels. What is more counts for [`REST`].
+const ROUTES_MAX: usize = 128;
+/// Takes the routes that found no room, as everywhere.
+const REST: &str = "other";
+/// What fields and examples of all routes together may take, in bytes.
+const ROOM: usize = 4 << 20;
+
+/// One pair, as the report wants it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<'a> {
+    /// The baseline's latency, where a head came, and whether it failed.
+    pub baseline: (Option<Duration>, bool),
+    /// The candidate's latency, where a head came, and whether it failed.
+    pub candidate: (Option<Duration>, bool),
+    /// The client left before the baseline's head: both latencies are cut off at that moment.
+    pub censored: bool,
+    /// Whether there was content to compare, be it empty: answers to HEAD and 304 are about a content
+    /// that they do not have, and their agreement says nothing of it.
+    pub content: bool,
+    /// What differs; `None` when the answers were not compared (there was none, or no room).
+    pub differences: Option<&'a Differences>,
+    /// Method, path and query, bounded, without secrets: for examples.
+    pub request: &'a str,
+}
+
+/// What is known of all routes.
+#[derive(Debug)]
+pub struct Report {
+    routes: HashMap<Arc<str>, Route>,
+    room: Room,
+    since: Option<SystemTime>,
+    last: Option<SystemTime>,
+    allowed: Allowed,
+    /// Of all routes, in the order in which the pairs came.
+    paired: Paired,
+}
+
+/// What is kept for one route.
+#[derive(Debug, Default)]
+struct Route {
+    /// The how many-th route it is.
+    rank: u64,
+    numbers: Numbers,
+    places: Places,
+    fields: Fields,
+    headers: Headers,
+}
+
+/// What verdicts rest on.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// Pairs taken in.
+    pub pairs: u64,
+    /// Those whose answers were compared; not those that agree without any content.
+    pub compared: u64,
+    /// Those that agree without content: two empty 304 do not say that contents are equal.
+    pub without_content: u64,
+    /// Those with content that nobody could compare: too large, or no memory for it.
+    pub unknown: u64,
+    /// Those with statuses of different classes and no failure (5xx), which counts as an error; a
+    /// snapshot has them net of noise.
+    pub other_class: u64,
+    /// Those whose answers differ.
+    pub mismatched: u64,
+    /// Those that differ in a field that is not noise.
+    pub net_mismatched: u64,
+    /// Pairs in which the baseline alone failed.
+    pub baseline_alone_failed: u64,
+    /// Pairs in which the candidate alone failed.
+    pub candidate_alone_failed: u64,
+    /// Pairs in which both failed.
+    pub both_failed: u64,
+    /// Latencies of the baseline.
+    pub baseline: Latencies,
+    /// Latencies of the candidate.
+    pub candidate: Latencies,
+    /// The moments at which clients left before the baseline's head, if any did.
+    pub left: Option<Box<Latencies>>,
+    /// What the pairs said, and how long that is remembered.
+    pub paired: Box<Paired>,
+}
+
+/// All that was known at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When the first pair came.
+    pub since: Option<SystemTime>,
+    /// When the last one came.
+    pub last: Option<SystemTime>,
+    /// What the pairs of all routes said.
+    pub paired: Box<Paired>,
+    /// The guardrail's state, where it is known: no pairs come while it is off.
+    pub mirroring: Option<&'static str>,
+    /// In the order in which they were seen first.
+    pub routes: Vec<RouteSnapshot>,
+    /// Differences in fields that found no room.
+    pub differences_left_out: u64,
+    /// Examples that found no room.
+    pub examples_left_out: u64,
+}
+
+/// What was known of one route.
+#[derive(Clone, Debug)]
+pub struct RouteSnapshot {
+    /// Its label.
+    pub route: Arc<str>,
+    /// The how many-th route it is.
+    pub rank: u64,
+    /// The guardrail's state of this route alone, where it is known.
+    pub mirroring: Option<&'static str>,
+    /// What verdicts rest on.
+    pub numbers: Numbers,
+    /// Where answers differ.
+    pub fields: Vec<FieldSnapshot>,
+    /// Headers that differ and are not compared.
+    pub headers: Headers,
+    /// Answers that were compared with those of a second baseline.
+    pub noise_pairs: u64,
+}
+
+/// What was known of one field.
+#[derive(Clone, Debug)]
+pub struct FieldSnapshot {
+    /// Counts and examples.
+    pub field: Arc<Field>,
+    /// Pairs that differ here beyond what noise explains, estimated.
+    pub net: f64,
+    /// Whether it differs between two baselines just as much.
+    pub is_noise: bool,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self::new(Allowed::default())
+    }
+}
+
+impl Report {
+    /// Nothing is known yet; latencies are held against what is allowed as they come.
+    pub fn new(allowed: Allowed) -> Self {
+        let (routes, room, paired) = (HashMap::new(), Room::new(ROOM), Paired::default());
+        Self { routes, room, since: None, last: None, allowed, paired }
+    }
+
+    /// What it holds latencies against.
+    pub fn allowed(&self) -> Allowed {
+        self.allowed
+    }
+
+    /// Takes in a pair.
+    pub fn record(&mut self, route: &Arc<str>, pair: &Pair<'_>, now: SystemTime) {
+        self.since.get_or_insert(now);
+        self.last = Some(now);
+        let allowed = self.allowed;
+        let (route, room) = self.route(route);
+        let (scores, differs) = route.record(pair, &allowed);
+        if let (Some(differences), true) = (pair.differences, differs) {
+            let occasion = Occasion { at: now, request: pair.request };
+            route.fields.record(differences, route.numbers.compared, occasion, room);
+        }
+        if let Some(differences) = pair.differences {
+            route.headers.record(&differences.uncompared, now, room);
+        }
+        self.paired.record(&scores);
+    }
+
+    /// Takes in what two baselines differ in, for a request of a sample.
+    pub fn record_noise(&mut self, route: &Arc<str>, noise: &Differences, now: SystemTime) {
+        self.since.get_or_insert(now);
+        let (route, room) = self.route(route);
+        route.fields.record_noise(None, noise, room);
+        route.headers.record_noise(&noise.uncompared, room);
+    }
+
+    /// As [`Self::record_noise`], where it is known what the candidate differs in on the same
+    /// request: with both, what differs by itself is told more surely. The pair itself is taken in
+    /// by [`Self::record`].
+    pub fn record_noise_of_pair(
+        &mut self,
+        route: &Arc<str>,
+        raw: &Differences,
+        noise: &Differences,
+        now: SystemTime,
+    ) {
+        self.since.get_or_insert(now);
+        let (route, room) = self.route(route);
+        route.fields.record_noise(Some(raw), noise, room);
+        route.headers.record_noise(&noise.uncompared, room);
+    }
+
+    /// Whether enough answers of two baselines were compared on a route to tell what is noise there.
+    pub fn knows_noise(&self, route: &str) -> bool {
+        let samples = self.routes.get(route).map(|route| route.fields.samples().all);
+        samples.is_some_and(|samples| samples >= noise::ENOUGH)
+    }
+
+    /// The fields in which a pair that is not taken in yet differs beyond noise; `None` for none. What
+    /// was not listed counts as what was.
+    pub fn net_fields<'d>(&self, route: &str, found: &'d Differences) -> Option<Vec<&'d str>> {
+        let fields = match self.routes.get(route) {
+            Some(Route { fields, numbers, .. }) => fields.net_fields(found, numbers.compared),
+            None => found.found.iter().map(|difference| difference.field.as_str()).collect(),
+        };
+        let unlisted = found.found.is_empty() && found.more;
+        (unlisted || !fields.is_empty()).then_some(fields)
+    }
+
+    /// Pairs taken in.
+    pub fn pairs(&self) -> u64 {
+        self.routes.values().map(|route| route.numbers.pairs).sum()
+    }
+
+    /// The routes seen, in the order in which they were seen first.
+    pub fn routes(&self) -> Vec<Arc<str>> {
+        let mut routes: Vec<_> = self.routes.iter().collect();
+        routes.sort_by_key(|(_, route)| route.rank);
+        routes.into_iter().map(|(label, _)| Arc::clone(label)).collect()
+    }
+
+    /// What is known of all routes together: a snapshot without routes.
+    pub fn frame(&self) -> Snapshot {
+        Snapshot {
+            since: self.since,
+            last: self.last,
+            paired: Box::new(self.paired.clone()),
+            mirroring: None,
+            routes: Vec::new(),
+            differences_left_out: self.room.differences_left_out,
+            examples_left_out: self.room.examples_left_out,
+        }
+    }
+
+    /// What is known of a route.
+    pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
+        let Route { rank, numbers, fields, headers, .. } = self.routes.get(label)?;
+        let compared = numbers.compared;
+        let samples = fields.samples();
+        let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
+        let field = |field: &Arc<Field>| FieldSnapshot {
+            net: samples.net(field, compared),
+            is_noise: field.name.as_ref() != fields::OTHER && fields.is_noise(field, compared),
+            field: Arc::clone(field),
+        };
+        Some(RouteSnapshot {
+            route: Arc::clone(label),
+            rank: *rank,
+            mirroring: None,
+            numbers: Numbers {
+                net_mismatched: fields.net_pairs(compared),
+                other_class,
+                ..numbers.clone()
+            },
+            fields: fields.all().map(field).collect(),
+            headers: headers.clone(),
+            noise_pairs: samples.all,
+        })
+    }
+
+    fn route(&mut self, label: &Arc<str>) -> (&mut Route, &mut Room) {
+        let rest;
+        let mut label = label;
+        // Most calls find it.
+        if !self.routes.contains_key(label) {
+            // One place is kept for the rest.
+            if self.routes.len() >= ROUTES_MAX - 1 {
+                rest = REST.into();
+                label = &rest;
+            }
+            let rank = self.routes.len() as u64 + 1;
+            let new = || Route { rank, ..Route::default() };
+            self.routes.entry(Arc::clone(label)).or_insert_with(new);
+        }
+        let route = self.routes.get_mut(label).expect("it was there or has just been added");
+        (route, &mut self.room)
+    }
+}
+
+impl Route {
+    /// Takes in a pair, all but where it differs; what it says, and whether it differs.
+    fn record(&mut self, pair: &Pair<'_>, allowed: &Allowed) -> (Scores, bool) {
+        let differs = pair.differences.map(|it| !it.found.is_empty() || it.more);
+        let scores = self.places.score(pair, differs, allowed);
+        self.numbers.paired.record(&scores);
+        let differs = self.numbers.record(pair);
+        self.places.learn(&self.numbers.baseline, self.numbers.left.as_deref());
+        (scores, differs)
+    }
+}
+
+impl Numbers {
+    /// Takes in a pair; whether it differs.
+    fn record(&mut self, pair: &Pair<'_>) -> bool {
+        self.pairs += 1;
+        match (pair.baseline.1, pair.candidate.1) {
+            (false, false) => {}
+            (true, false) => self.baseline_alone_failed += 1,
+            (false, true) => self.candidate_alone_failed += 1,
+            (true, true) => self.both_failed += 1,
+        }
+        self.baseline.record(pair.baseline.0);
+        self.candidate.record(pair.candidate.0);
+        if pair.censored {
+            self.left.get_or_insert_default().record(pair.baseline.0);
+        }
+        let Some(differences) = pair.differences else {
+            let answered = pair.candidate.0.is_some() && !pair.candidate.1;
+            self.unknown += u64::from(pair.content && answered);
+            return false;
+        };
+        let differs = !differences.found.is_empty() || differences.more;
+        if differs || pair.content {
+            self.compared += 1;
+        } else {
+            self.without_content += 1;
+        }
+        self.mismatched += u64::from(differs);
+        let other_class = differences.found.iter().any(fields::is_other_class);
+        self.other_class += u64::from(other_class);
+        differs
+    }
+
+    /// Takes in those of another route; what the pairs of both said is not a sum.
+    pub fn add(&mut self, other: &Self) {
+        self.pairs += other.pairs;
+        self.compared += other.compared;
+        self.without_content += other.without_content;
+        self.unknown += other.unknown;
+        self.other_class += other.other_class;
+        self.mismatched += other.mismatched;
+        self.net_mismatched += other.net_mismatched;
+        self.baseline_alone_failed += other.baseline_alone_failed;
+        self.candidate_alone_failed += other.candidate_alone_failed;
+        self.both_failed += other.both_failed;
+        self.baseline.add(&other.baseline);
+        self.candidate.add(&other.candidate);
+    }
+}
+
+fn share(part: u64, of: u64) -> f64 {
+    if of == 0 { 0.0 } else { float(part) / float(of) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

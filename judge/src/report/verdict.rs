@@ -1,0 +1,529 @@
+//! What a snapshot says of the candidate: `fail` where it is settled that it is worse than allowed,
+//! `pass` where it is settled that it is not, and `not enough data` until then.
+//!
+//! A verdict of a report is wrong at any time with a probability of at most 5 % ([`ALPHA`]): half of it
+//! is for the one over all routes, and the k-th route to be seen has 1 / (k (k + 1)) of the other half,
+//! so that any number of routes adds up to it. A candidate is either worse than allowed or it is not,
+//! so that only one of the two verdicts can be wrong, and each has the whole of it. To fail it is enough
+//! that one criterion fails: they share. To pass all must pass, and the one that is violated must be
+//! missed: each has the whole (Berger, "Multiparameter hypothesis testing and acceptance sampling",
+//! Technometrics 24(4), 1982).
+
+use std::time::{Duration, SystemTime};
+
+use super::confidence::{self, Alpha, Interval};
+use super::fields::Example;
+use super::headers::Header;
+use super::paired::{LEVELS, PLACES, Place};
+use super::suggested::suggestions;
+use super::summary::{
+    Errors, ExampleSummary, Excess, FieldSummary, HeaderSummary, Latency, LeftOut, Mismatches,
+    Quantile, RouteSummary, Scope, Summary, Thresholds,
+};
+use super::{FieldSnapshot, Numbers, RouteSnapshot, Snapshot, float, share};
+use crate::verdict::Verdict;
+
+/// All bounds of a report together are wrong with at most this probability, however often one looks.
+pub const ALPHA: f64 = 0.05;
+
+/// Nobody can show that a rate is 0: where less is allowed, a pass asks for this.
+const RESOLUTION: f64 = 0.001;
+
+/// Fields shown over all routes.
+const WORST_FIELDS: usize = 10;
+
+const METHOD: &str = "A verdict is wrong with a probability of at most alpha, however often the \
+    report is looked at. Betting confidence sequences (Waudby-Smith and Ramdas, JRSS B 86(1), 2024) \
+    on rates, on the difference of failures, and on how often the candidate's latency, less what is \
+    allowed, is alone beyond the baseline's quantile, or the baseline's is. Pairs that remember each \
+    other make up one observation, by the Allan variance. To fail one criterion is enough, so they \
+    share alpha; to pass all must pass. Several routes: a union bound, half of alpha over all, \
+    alpha / (2 k (k + 1)) for the k-th route. This holds as long as the candidate stays the same and \
+    its memory is shorter than what was seen. Noise: Diffy's formula (github.com/opendiffy/diffy).";
+
+/// Names of the places that latencies are held against.
+const PLACE_NAMES: [&str; PLACES] =
+    ["latency p50", "latency p90", "latency p99", "latency p99.9", "latency far beyond p99"];
+
+/// What is allowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Allowed {
+    /// Share of pairs with different answers, net of noise.
+    pub mismatch_rate: f64,
+    /// Share of pairs with a status of another class, net of noise; failures (5xx) aside.
+    pub status_rate: f64,
+    /// Excess of the candidate's share of failures over the baseline's; from 1 on, not judged.
+    pub error_delta: f64,
+    /// Ratio of the candidate's latency quantiles to the baseline's.
+    pub latency_ratio: f64,
+    /// A smaller excess over the baseline's quantile is allowed whatever the ratio.
+    pub latency_floor: Duration,
+}
+
+impl Default for Allowed {
+    fn default() -> Self {
+        Self {
+            mismatch_rate: 0.01,
+            status_rate: 0.0025,
+            error_delta: 0.005,
+            latency_ratio: 1.15,
+            latency_floor: Duration::from_millis(2),
+        }
+    }
+}
+
+/// The verdicts alone: over all, and of each route.
+pub fn verdicts(snapshot: &Snapshot, allowed: &Allowed) -> (Verdict, Vec<Verdict>) {
+    let (overall, routes) = scopes(snapshot, allowed, None);
+    (overall.verdict, routes.into_iter().map(|scope| scope.verdict).collect())
+}
+
+/// The report of a snapshot.
+pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
+    let (overall, scopes) = scopes(snapshot, allowed, Some(seconds(snapshot)));
+    let routes = snapshot.routes.iter().zip(scopes);
+    let routes: Vec<_> = routes.map(|(route, scope)| route_summary(route, scope)).collect();
+    Summary {
+        overall,
+        since: snapshot.since.map(rfc3339),
+        mirroring: snapshot.mirroring.map(str::to_owned),
+        method: METHOD.to_owned(),
+        allowed: Thresholds {
+            mismatch_rate: allowed.mismatch_rate,
+            status_rate: allowed.status_rate,
+            error_delta: allowed.error_delta,
+            latency_ratio: allowed.latency_ratio,
+            latency_floor_seconds: allowed.latency_floor.as_secs_f64(),
+        },
+        unused_rules: Vec::new(),
+        worst_fields: worst(&routes),
+        routes,
+        left_out: LeftOut {
+            differences: snapshot.differences_left_out,
+            examples: snapshot.examples_left_out,
+        },
+    }
+}
+
+fn scopes(snapshot: &Snapshot, allowed: &Allowed, seconds: Option<f64>) -> (Scope, Vec<Scope>) {
+    let routes = snapshot.routes.iter().map(|route| {
+        let rank = float(route.rank);
+        judge(&route.numbers, allowed, ALPHA / 2.0 / (rank * (rank + 1.0)), seconds)
+    });
+    let routes: Vec<_> = routes.collect();
+    (overall(snapshot, &routes, allowed, seconds), routes)
+}
+
+/// How long pairs have come.
+fn seconds(snapshot: &Snapshot) -> f64 {
+    let span = snapshot.last.zip(snapshot.since);
+    let span = span.and_then(|(last, since)| last.duration_since(since).ok());
+    span.unwrap_or_default().as_secs_f64()
+}
+
+/// All routes as one, and none of them failing.
+fn overall(
+    snapshot: &Snapshot,
+    routes: &[Scope],
+    allowed: &Allowed,
+    seconds: Option<f64>,
+) -> Scope {
+    let mut numbers = Numbers::default();
+    snapshot.routes.iter().for_each(|route| numbers.add(&route.numbers));
+    numbers.paired.clone_from(&snapshot.paired);
+    let mut overall = judge(&numbers, allowed, ALPHA / 2.0, seconds);
+    overall.alpha = ALPHA;
+    let labels = snapshot.routes.iter().map(|route| &route.route);
+    let failing = labels.zip(routes).filter(|(_, scope)| scope.verdict == Verdict::Fail);
+    let failing: Vec<_> = failing.map(|(label, _)| format!("route {label} fails")).collect();
+    if !failing.is_empty() {
+        if overall.verdict != Verdict::Fail {
+            overall.reasons.clear();
+        }
+        overall.verdict = Verdict::Fail;
+        overall.reasons.extend(failing);
+    }
+    overall
+}
+
+fn route_summary(route: &RouteSnapshot, scope: Scope) -> RouteSummary {
+    let mut fields: Vec<_> = route.fields.iter().map(|field| field_summary(route, field)).collect();
+    fields.sort_by(worse_first);
+    let (suggested_ignores, suggested_rules) = suggestions(route);
+    RouteSummary {
+        route: route.route.to_string(),
+        mirroring: route.mirroring.map(str::to_owned),
+        scope,
+        noise_pairs: route.noise_pairs,
+        uncompared_headers: header_summaries(route),
+        headers_left_out: route.headers.left_out,
+        suggested_ignores,
+        suggested_rules,
+        fields,
+    }
+}
+
+/// The verdict on these numbers, which is wrong with at most `alpha`. What is missing is told where it is
+/// known in how many seconds they came: it takes longer than all the rest.
+pub fn judge(numbers: &Numbers, allowed: &Allowed, alpha: f64, seconds: Option<f64>) -> Scope {
+    let mut reasons = Vec::new();
+    let third = Alpha { lower: alpha / 3.0, upper: alpha };
+    let pace = Pace { pairs: numbers.pairs, seconds };
+    let mismatches = mismatches(numbers, allowed, third, pace, &mut reasons);
+    let errors = errors(numbers, allowed, third, pace, &mut reasons);
+    let (latency, not_covered) = latency(numbers, allowed, third, pace, &mut reasons);
+    let verdict = Verdict::all([mismatches.verdict, errors.verdict, latency.verdict]);
+    // What is settled is not held up by what is not.
+    reasons.retain(|(of, _)| *of == verdict);
+    let reasons = reasons.into_iter().map(|(_, reason)| reason).collect();
+    let pairs = numbers.pairs;
+    Scope { verdict, reasons, not_covered, alpha, pairs, mismatches, errors, latency }
+}
+
+/// How fast pairs come.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    pairs: u64,
+    seconds: Option<f64>,
+}
+
+impl Pace {
+    /// What is missing until this holds, should all go on as it did: `holds` is asked with how many
+    /// times as much there would be.
+    fn missing(self, holds: impl Fn(f64) -> bool) -> String {
+        const MOST: f64 = 4096.0;
+        let Some(seconds) = self.seconds else { return String::new() };
+        let (mut low, mut high) = (1.0, 2.0);
+        while high <= MOST && !holds(high) {
+            (low, high) = (high, 2.0 * high);
+        }
+        if high > MOST || self.pairs == 0 {
+            return "more pairs of this kind do not settle it".to_owned();
+        }
+        for _ in 0..8 {
+            let middle = f64::midpoint(low, high);
+            if holds(middle) { high = middle } else { low = middle }
+        }
+        let more = (high - 1.0) * float(self.pairs);
+        let time = match (high - 1.0) * seconds {
+            time if time < 1.0 => String::new(),
+            time if time < 120.0 => format!(", about {time:.0} seconds"),
+            time if time < 7200.0 => format!(", about {:.0} minutes", time / 60.0),
+            time => format!(", about {:.0} hours", time / 3600.0),
+        };
+        // Two digits are more than is known.
+        let digit = 10_f64.powf((more.log10().floor() - 1.0).max(0.0));
+        format!("{:.0} more pairs at the present rate{time}", (more / digit).ceil() * digit)
+    }
+}
+
+type Reasons = Vec<(Verdict, String)>;
+
+/// Where an interval lies, seen from what is allowed: what a pass asks for is never below
+/// [`RESOLUTION`].
+fn against(found: Interval, allowed: f64) -> Verdict {
+    if found.lower > allowed {
+        Verdict::Fail
+    } else if found.upper <= allowed.max(RESOLUTION) {
+        Verdict::Pass
+    } else {
+        Verdict::NotEnoughData
+    }
+}
+
+/// A bound on a share, as a function of how many times as much there is.
+type Bound<'a> = &'a dyn Fn(f64) -> Interval;
+
+fn explain(
+    name: &str,
+    bound: Bound<'_>,
+    allowed: f64,
+    pace: Pace,
+    reasons: &mut Reasons,
+) -> (Verdict, Interval) {
+    let found = bound(1.0);
+    let verdict = against(found, allowed);
+    let [lower, upper, limit] =
+        [found.lower, found.upper, allowed.max(RESOLUTION)].map(|share| 100.0 * share);
+    match verdict {
+        Verdict::Pass => {}
+        Verdict::Fail => reasons.push((
+            verdict,
+            format!("{name}: at least {lower:.2} %, allowed is {:.2} %", 100.0 * allowed),
+        )),
+        Verdict::NotEnoughData => {
+            let missing = pace.missing(|times| against(bound(times), allowed) == Verdict::Pass);
+            reasons.push((
+                verdict,
+                format!(
+                    "{name}: may be up to {upper:.2} %, a pass asks for at most {limit:.2} %: {missing}"
+                ),
+            ));
+        }
+    }
+    (verdict, found)
+}
+
+fn mismatches(
+    numbers: &Numbers,
+    allowed: &Allowed,
+    alpha: Alpha,
+    pace: Pace,
+    reasons: &mut Reasons,
+) -> Mismatches {
+    // Two criteria: the share of pairs that differ, and that of other statuses among them.
+    let alpha = Alpha { lower: alpha.lower / 2.0, ..alpha };
+    let Numbers { compared, mismatched: raw, net_mismatched: net, unknown, .. } = *numbers;
+    // What nobody could compare may differ or not: it counts against a pass and against a fail.
+    let all = compared + unknown;
+    let length = numbers.paired.mismatches.length();
+    let rate = |hits: u64, of: u64, times: f64| {
+        let times = times / length;
+        confidence::rate(times * float(hits), times * float(of), alpha)
+    };
+    let bound = |times: f64| Interval {
+        lower: rate(net, all, times).lower,
+        upper: rate(net + unknown, all, times).upper,
+    };
+    let (differ, found) = explain("mismatches", &bound, allowed.mismatch_rate, pace, reasons);
+    let bound = |times: f64| rate(numbers.other_class, compared, times);
+    let name = "statuses of another class";
+    let (statuses, status) = explain(name, &bound, allowed.status_rate, pace, reasons);
+    let verdict = Verdict::all([differ, statuses]);
+    if unknown > 0 && verdict == Verdict::NotEnoughData {
+        let share = 100.0 * share(unknown, all);
+        reasons.push((verdict, format!("{unknown} pairs ({share:.2} %) could not be compared")));
+    }
+    Mismatches {
+        verdict,
+        compared,
+        unknown,
+        unknown_share: share(unknown, all),
+        other_class: numbers.other_class,
+        other_class_upper: status.upper,
+        without_content: numbers.without_content,
+        raw,
+        net,
+        rate: share(net, compared),
+        lower: found.lower,
+        upper: found.upper,
+    }
+}
+
+fn errors(
+    numbers: &Numbers,
+    allowed: &Allowed,
+    alpha: Alpha,
+    pace: Pace,
+    reasons: &mut Reasons,
+) -> Errors {
+    let (up, down) = (numbers.candidate_alone_failed, numbers.baseline_alone_failed);
+    let length = numbers.paired.failures.length();
+    let bound = |times: f64| {
+        let [up, down, of] = [up, down, numbers.pairs].map(|count| times / length * float(count));
+        confidence::difference(up, down, of, alpha)
+    };
+    let name = "errors beyond the baseline's";
+    let (verdict, found) = explain(name, &bound, allowed.error_delta, pace, reasons);
+    let baseline_rate = share(down + numbers.both_failed, numbers.pairs);
+    let candidate_rate = share(up + numbers.both_failed, numbers.pairs);
+    Errors {
+        verdict,
+        baseline_rate,
+        candidate_rate,
+        difference: candidate_rate - baseline_rate,
+        lower: found.lower,
+        upper: found.upper,
+    }
+}
+
+/// What latencies say, and what a pass does not cover.
+fn latency(
+    numbers: &Numbers,
+    allowed: &Allowed,
+    alpha: Alpha,
+    pace: Pace,
+    reasons: &mut Reasons,
+) -> (Latency, Vec<String>) {
+    let alpha = Alpha { lower: alpha.lower / float(PLACES as u64), upper: alpha.upper };
+    let lengths = numbers.paired.lengths();
+    // A bound for the tail takes many times the pairs. A pass waits until it is settled that what is
+    // slow beyond reason is no more than may fail: 1 % of it would be seen.
+    let share = allowed.error_delta.max(RESOLUTION);
+    let limits = [Some(0.0), Some(0.0), Some(share), None, Some(share)];
+    let (mut excesses, mut not_covered) = (Vec::new(), Vec::new());
+    let mut verdicts = Vec::new();
+    for (at, (place, limit)) in numbers.paired.places.iter().zip(limits).enumerate() {
+        let bound = |times: f64| excess(place, times / lengths[at], alpha);
+        let verdict = explain_place(PLACE_NAMES[at], place.of, limit, &bound, pace, reasons);
+        verdicts.push(verdict);
+        let Interval { lower, upper } = bound(1.0);
+        let own = if at + 1 < PLACES { against_nothing(bound(1.0)) } else { verdict };
+        if own == Verdict::NotEnoughData && limit != Some(0.0) && at + 1 < PLACES {
+            let missing = missing(place.of, pace, &bound, 0.0);
+            let name = PLACE_NAMES[at].trim_start_matches("latency ");
+            not_covered.push(format!("{name} not settled: {missing}"));
+        }
+        let net = place.above[0] - place.above[1];
+        let difference = if place.of > 0.0 { net / place.of } else { 0.0 };
+        excesses.push(Excess { verdict: own, difference, lower, upper });
+    }
+    let sides = [&numbers.baseline, &numbers.candidate].map(|side| side.quantiles(LEVELS));
+    let quantile = |at: usize| Quantile {
+        baseline_seconds: finite(sides[0][at]),
+        candidate_seconds: finite(sides[1][at]),
+        ratio: finite(sides[1][at] / sides[0][at]),
+        excess: excesses[at],
+    };
+    let [p50, p90, p99, p999] = [0, 1, 2, 3].map(quantile);
+    let latency =
+        Latency { verdict: Verdict::all(verdicts), p50, p90, p99, p999, far: excesses[PLACES - 1] };
+    (latency, not_covered)
+}
+
+/// What a place says, where a pass asks for at most so much; `None` where it does not wait.
+fn explain_place(
+    name: &str,
+    pairs: f64,
+    limit: Option<f64>,
+    bound: Bound<'_>,
+    pace: Pace,
+    reasons: &mut Reasons,
+) -> Verdict {
+    let Interval { lower, upper } = bound(1.0);
+    let [low, high] = [lower, upper].map(|share| 100.0 * share);
+    if lower > 0.0 {
+        let reason = format!(
+            "{name}: at least {low:.2} % more of the candidate's, less what is allowed, are beyond the \
+             baseline's"
+        );
+        reasons.push((Verdict::Fail, reason));
+        return Verdict::Fail;
+    }
+    let Some(limit) = limit.filter(|limit| upper > *limit) else { return Verdict::Pass };
+    let missing = missing(pairs, pace, bound, limit);
+    let reason = format!(
+        "{name}: up to {high:.2} % more of the candidate's may be beyond the baseline's, a pass asks for \
+         at most {:.2} %: {missing}",
+        100.0 * limit
+    );
+    reasons.push((Verdict::NotEnoughData, reason));
+    Verdict::NotEnoughData
+}
+
+/// What is missing until no more than `limit` may be beyond a place.
+fn missing(pairs: f64, pace: Pace, bound: Bound<'_>, limit: f64) -> String {
+    if pairs > 0.0 {
+        pace.missing(|times| bound(times).upper <= limit)
+    } else {
+        "the first pairs choose the place".to_owned()
+    }
+}
+
+/// Where the share of the candidate's latencies beyond a place, less that of the baseline's, lies. Not
+/// below is told by those strictly beyond, not above by those at the place too: where many latencies are
+/// alike, each is the safe side.
+fn excess(place: &Place, times: f64, alpha: Alpha) -> Interval {
+    let bound = |[up, down]: [f64; 2]| {
+        confidence::difference(times * up, times * down, times * place.of, alpha)
+    };
+    Interval { lower: bound(place.above).lower, upper: bound(place.from).upper }
+}
+
+fn against_nothing(found: Interval) -> Verdict {
+    if found.lower > 0.0 {
+        Verdict::Fail
+    } else if found.upper <= 0.0 {
+        Verdict::Pass
+    } else {
+        Verdict::NotEnoughData
+    }
+}
+
+fn finite(number: f64) -> Option<f64> {
+    number.is_finite().then_some(number)
+}
+
+fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
+    let field = &found.field;
+    FieldSummary {
+        route: route.route.to_string(),
+        field: field.name.to_string(),
+        kinds: field.kinds().map(|kind| kind.name().to_owned()).collect(),
+        shape: field.shape.as_deref().map(str::to_owned),
+        repeats: field.repeats,
+        risk: field.risk().name().to_owned(),
+        pairs: route.numbers.compared,
+        raw: field.raw,
+        noise: field.noise,
+        noise_pairs: route.noise_pairs,
+        net: found.net,
+        is_noise: found.is_noise,
+        first_seen: field.seen.map(|(first, _)| rfc3339(first)),
+        last_seen: field.seen.map(|(_, last)| rfc3339(last)),
+        examples: field.examples.iter().map(|example| example_summary(route, example)).collect(),
+    }
+}
+
+fn header_summaries(route: &RouteSnapshot) -> Vec<HeaderSummary> {
+    // Those that agree without content have headers, too.
+    let pairs = route.numbers.compared + route.numbers.without_content;
+    let told = route.headers.worst_first(pairs, route.noise_pairs);
+    let summary = |header: &Header| HeaderSummary {
+        name: header.what.name.to_string(),
+        change: header.what.change.name().to_owned(),
+        pairs,
+        raw: header.raw,
+        share: share(header.raw, pairs),
+        noise: header.noise,
+        noise_pairs: route.noise_pairs,
+        is_noise: header.is_noise(pairs, route.noise_pairs),
+        first_seen: header.seen.map(|(first, _)| rfc3339(first)),
+        last_seen: header.seen.map(|(_, last)| rfc3339(last)),
+    };
+    told.into_iter().map(summary).collect()
+}
+
+fn example_summary(route: &RouteSnapshot, example: &Example) -> ExampleSummary {
+    ExampleSummary {
+        place: example.place.clone(),
+        kind: example.kind.name().to_owned(),
+        baseline: example.baseline.clone(),
+        candidate: example.candidate.clone(),
+        note: example.note.clone(),
+        seen: rfc3339(example.seen),
+        route: route.route.to_string(),
+        request: Some(example.request.clone()),
+    }
+}
+
+/// By what is left beyond noise, then by risk.
+fn worse_first(one: &FieldSummary, other: &FieldSummary) -> std::cmp::Ordering {
+    let risk =
+        |field: &FieldSummary| ["high", "medium"].iter().position(|risk| *risk == field.risk);
+    one.is_noise
+        .cmp(&other.is_noise)
+        .then(other.net.total_cmp(&one.net))
+        .then(risk(one).unwrap_or(2).cmp(&risk(other).unwrap_or(2)))
+        .then(one.field.cmp(&other.field))
+}
+
+fn worst(routes: &[RouteSummary]) -> Vec<FieldSummary> {
+    let mut fields: Vec<_> = routes
+        .iter()
+        .flat_map(|route| route.fields.iter().take(WORST_FIELDS))
+        .filter(|field| !field.is_noise && field.raw > 0)
+        .collect();
+    fields.sort_by(|one, other| worse_first(one, other));
+    fields.into_iter().take(WORST_FIELDS).cloned().collect()
+}
+
+fn rfc3339(at: SystemTime) -> String {
+    // Times before 1970 or after 9999 have no such text.
+    let least = SystemTime::UNIX_EPOCH;
+    let most = least + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_millis(at.clamp(least, most)).to_string()
+}
+
+#[cfg(test)]
+mod tests;
