@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -30,9 +30,10 @@ use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::Role;
 use crate::forward::{self, Downstream, DownstreamBody, Forward};
-use crate::headers::{self, Peer};
+use crate::headers::{self, Peer, target};
 use crate::limits::Limits;
 use crate::limits::clients::{Client, Clients};
+use crate::limits::frames::Frames;
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
 use crate::listen::proxy_protocol::{self, Networks};
@@ -571,10 +572,20 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, w
 /// Gives a request the target that its client sent; whether it could: what stands for bytes that no URI
 /// has makes a long one too long.
 fn name_target(request: &mut Request<Incoming>, connection: &Activity) -> bool {
+    let told = match request.version() {
+        Version::HTTP_2 => target::take_told(request.headers_mut()),
+        _ => None,
+    };
     let read = request.uri().path_and_query().map_or("", |it| it.as_str());
-    let Some(sent) = connection.targets().sent(read) else { return true };
-    let named = headers::target::named(&sent).parse();
-    named.map(|uri| *request.uri_mut() = uri).is_ok()
+    let sent = match told {
+        Some(told) => target::sent(read, &told),
+        None => connection.targets().sent(read),
+    };
+    let Some(sent) = sent else { return true };
+    let Ok(named) = target::named(&sent).parse() else { return false };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(named);
+    Uri::from_parts(parts).map(|uri| *request.uri_mut() = uri).is_ok()
 }
 
 /// Speaks HTTP/1 or HTTP/2, as the client begins, until the connection ends.
@@ -606,7 +617,7 @@ where
             Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
         }
     });
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Frames::new(stream, serving.limits.header_bytes));
     let connection = serving.builder.serve_connection_with_upgrades(io, answer).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         serving.service.note_error(&*error);

@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 
 pub mod clients;
+pub mod frames;
 pub mod line_feeds;
 pub mod pace;
 pub mod request_line;

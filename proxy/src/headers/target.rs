@@ -3,14 +3,17 @@
 //! get.
 //!
 //! Three steps. Before hyper reads a request line, each such byte is replaced by one that may be there
-//! ([`substitute`]), so that nothing on the connection changes its length, and both are kept. When hyper
-//! hands the request over, its target becomes one that names those bytes by a word that only this process
-//! knows ([`named`]). Where the request is written to an upstream, the word becomes the byte again
-//! ([`restored`]). What people see has them percent-encoded ([`shown`]).
+//! ([`substitute`]), so that nothing on the connection changes its length, and both are kept; over HTTP/2
+//! what was sent is told by a field of the same head ([`told`]). When hyper hands the request over, its
+//! target becomes one that names those bytes by a word that only this process knows ([`named`]). Where the
+//! request is written to an upstream, the word becomes the byte again ([`restored`]). What people see has
+//! them percent-encoded ([`shown`]).
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Stands for a byte while hyper reads.
 const SUBSTITUTE: u8 = b'~';
@@ -20,6 +23,11 @@ const DIGITS: usize = 2;
 
 static WORD_OF_THIS_PROCESS: LazyLock<String> =
     LazyLock::new(|| format!("~m{:016x}", rand::random::<u64>()));
+/// The field that no client knows the name of.
+static FIELD: LazyLock<HeaderName> = LazyLock::new(|| {
+    let name = HeaderName::from_bytes(WORD_OF_THIS_PROCESS.as_bytes());
+    name.expect("a tilde, letters and digits are a name")
+});
 /// Whether there was any: until then nobody has to look for the word.
 static SEEN: AtomicBool = AtomicBool::new(false);
 
@@ -58,6 +66,30 @@ pub fn named(target: &[u8]) -> String {
             .collect(),
         Err(_) => target.iter().map(|byte| one(*byte)).collect(),
     }
+}
+
+/// The name of the field that tells what was sent.
+pub fn field() -> &'static str {
+    FIELD.as_str()
+}
+
+/// Its value: what each byte was that may stand for another in what hyper reads, in hexadecimal.
+pub fn told(read: &[u8], sent: &[u8]) -> String {
+    SEEN.store(true, Ordering::Relaxed);
+    let both = read.iter().zip(sent).filter(|(read, _)| **read == SUBSTITUTE);
+    both.map(|(_, byte)| format!("{byte:02x}")).collect()
+}
+
+/// Takes that field away, where there is one.
+pub fn take_told(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    if was_seen() { headers.remove(&*FIELD) } else { None }
+}
+
+/// The target that the client sent, where hyper read this one instead.
+pub fn sent(read: &str, told: &HeaderValue) -> Option<Vec<u8>> {
+    let mut digits = told.as_bytes().chunks(DIGITS);
+    let mut was = || u8::from_str_radix(std::str::from_utf8(digits.next()?).ok()?, 16).ok();
+    read.bytes().map(|byte| if byte == SUBSTITUTE { was() } else { Some(byte) }).collect()
 }
 
 /// Bytes as they go out, where the word is among them.
@@ -122,6 +154,13 @@ mod tests {
             }
             if let Some(substituted) = substitute(&target) {
                 prop_assert_eq!(substituted.len(), target.len());
+                let value = told(&substituted, &target);
+                let mut headers = HeaderMap::new();
+                headers.insert(FIELD.clone(), value.parse().unwrap());
+                let read = std::str::from_utf8(&substituted).unwrap();
+                let told = take_told(&mut headers).unwrap();
+                prop_assert_eq!(sent(read, &told), Some(target));
+                prop_assert!(headers.is_empty());
             }
         }
     }

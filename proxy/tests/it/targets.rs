@@ -11,6 +11,8 @@ use crate::certificates::{Certificates, certificates};
 use crate::eventually;
 use crate::support::{in_time, proxy, raw, read_until, refusing, upstream};
 
+mod framed;
+
 type Lines = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// Answers each request without a body, and keeps the line.
@@ -21,6 +23,8 @@ async fn keeps(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), lines: &Lines
             let Ok(byte) = stream.read_u8().await else { return };
             head.push(byte);
         }
+        // What names such bytes within the proxy stays there.
+        assert!(!head.windows(2).any(|window| window == b"~m"));
         let line = head.split(|byte| *byte == b'\r').next().unwrap().to_vec();
         lines.lock().unwrap().push(line);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
