@@ -413,9 +413,17 @@ impl Service {
             // The body that we were passing on gave up.
             Some(error) if error.is_user() => traffic.forward.note_broken_response(),
             Some(error) if error.is_parse() => traffic.metrics.count_refused(Refusal::Malformed),
+            Some(error) if is_flood(error) => traffic.metrics.count_refused(Refusal::Flood),
             _ => {}
         }
     }
+}
+
+/// Whether the library ended a connection of HTTP/2 for more resets, continuations or small frames
+/// than it bears with; it alone counts them.
+fn is_flood(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|it| it.downcast_ref::<h2::Error>());
+    cause.is_some_and(|it| it.is_library() && it.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
 async fn by_router(router: &Router, request: Request<Incoming>) -> Response<Downstream> {
@@ -598,6 +606,7 @@ where
     let counting = Arc::clone(&serving);
     let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);
+    let frames = Arc::clone(&activity);
     let answering = Arc::new((Arc::clone(&serving), peer, client, Arc::clone(&activity)));
     let answer = service_fn(move |mut request: Request<Incoming>| {
         let busy = activity.begin(request.version());
@@ -617,7 +626,7 @@ where
             Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
         }
     });
-    let io = TokioIo::new(Frames::new(stream, serving.limits.header_bytes));
+    let io = TokioIo::new(Frames::new(stream, serving.limits.header_bytes, frames));
     let connection = serving.builder.serve_connection_with_upgrades(io, answer).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         serving.service.note_error(&*error);

@@ -75,6 +75,8 @@ pub enum Refusal {
     WriteTimeout,
     /// Closed: too many requests were taken back.
     Resets,
+    /// Closed: too many frames of HTTP/2 that a client has no use for.
+    Flood,
     /// Closed: a balancer that did not say who its client is.
     ProxyProtocol,
     /// Closed: as many connections as one client may have were open.
@@ -84,7 +86,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Method,
         Self::HeadersTooLarge,
@@ -97,6 +99,7 @@ impl Refusal {
         Self::ReadTimeout,
         Self::WriteTimeout,
         Self::Resets,
+        Self::Flood,
         Self::ProxyProtocol,
         Self::ClientConnections,
         Self::Loop,
@@ -117,6 +120,7 @@ impl Refusal {
             Self::ReadTimeout => "read_timeout",
             Self::WriteTimeout => "write_timeout",
             Self::Resets => "resets",
+            Self::Flood => "flood",
             Self::ProxyProtocol => "proxy_protocol",
             Self::ClientConnections => "client_connections",
             Self::Loop => "loop",

@@ -323,6 +323,16 @@ fn texts_that_are_no_json_say_where_and_in_what_they_differ_and_show_nothing() {
     assert!(!format!("{:?}", shown(&page("one"), &page("two"))).contains("secret"));
 }
 
+#[test]
+fn a_page_of_white_space_alone_is_a_page_that_is_missing() {
+    let kind = |ours: &str, theirs: &str| {
+        let found = looked(ours, theirs, &rules(&[])).differences.found;
+        found.into_iter().map(|it| it.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kind("<p>a</p>", " \n"), [Kind::Missing]);
+    assert_eq!(kind("\n", "<p>a</p>"), [Kind::Added]);
+}
+
 /// What is found, with the notes.
 #[track_caller]
 fn noted(ours: &str, theirs: &str, rules: &Rules) -> Vec<String> {

@@ -31,7 +31,8 @@ pub struct Place {
     pub above: [f64; 2],
     /// The same, at it or above. It differs where many latencies are alike.
     pub from: [f64; 2],
-    /// How long the scores remember.
+    /// How long it is remembered which side alone was above it, nothing allowed: what both share
+    /// cancels out. A candidate that is far better than allowed would leave the baseline's own ups and downs.
     pub blocks: Blocks,
 }
 
@@ -68,11 +69,21 @@ struct Known {
 /// What one pair says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scores {
-    /// Up and down, above and from each place; `None` where it is not known yet.
-    places: [Option<[[f64; 2]; 2]>; PLACES],
+    /// Of each place; `None` where it is not known yet.
+    places: [Option<Score>; PLACES],
     ratio: Option<f64>,
     failed: f64,
     differs: Option<f64>,
+}
+
+/// What one pair says at one place.
+#[derive(Clone, Copy, Debug)]
+struct Score {
+    /// Up and down.
+    above: [f64; 2],
+    from: [f64; 2],
+    /// Of the latencies as they are, nothing allowed.
+    plain: f64,
 }
 
 impl Places {
@@ -91,8 +102,12 @@ impl Places {
                 let net = weight * one(theirs) - one(ours);
                 [net.max(0.0), (-net).max(0.0)]
             };
-            let over = sides(baseline > above, candidate > above);
-            Some([over, sides(baseline >= from, candidate >= from)])
+            let [up, down] = sides(baseline > above, whole > above);
+            Some(Score {
+                above: sides(baseline > above, candidate > above),
+                from: sides(baseline >= from, candidate >= from),
+                plain: up - down,
+            })
         });
         let ratio = (whole / baseline).ln();
         Scores {
@@ -128,13 +143,13 @@ impl Paired {
     /// Takes in what a pair says.
     pub fn record(&mut self, scores: &Scores) {
         for (place, score) in self.places.iter_mut().zip(scores.places) {
-            let Some([above, from]) = score else { continue };
+            let Some(score) = score else { continue };
             place.of += 1.0;
             for side in 0..2 {
-                place.above[side] += above[side];
-                place.from[side] += from[side];
+                place.above[side] += score.above[side];
+                place.from[side] += score.from[side];
             }
-            place.blocks.record(above[0] - above[1]);
+            place.blocks.record(score.plain);
         }
         if let Some(ratio) = scores.ratio {
             self.ratio.record(ratio);

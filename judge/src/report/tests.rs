@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::verdict::Verdict;
 use compare::{Difference, Kind, Traits};
 
 pub(super) const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -68,6 +69,24 @@ fn a_pair_that_was_not_compared_counts_for_latency_and_errors_only() {
     let Numbers { pairs, compared, mismatched, candidate_alone_failed, .. } = seen(&report).numbers;
     assert_eq!((pairs, compared, mismatched, candidate_alone_failed), (1, 0, 0, 1));
     assert_eq!(seen(&report).numbers.candidate.count(), 1);
+}
+
+#[test]
+fn answers_that_nobody_could_compare_stand_in_the_way_of_a_pass_and_are_named() {
+    let mut report = Report::default();
+    for _ in 0..2000 {
+        tell(&mut report, 9, &[]);
+        report.record(&label("GET /a"), &pair(None), NOW);
+    }
+    assert_eq!(seen(&report).numbers.unknown, 2000);
+    let mut snapshot = report.frame();
+    snapshot.routes = vec![seen(&report)];
+    let overall = summarize(&snapshot, &ALLOWED).overall;
+    assert_eq!(overall.mismatches.verdict, Verdict::NotEnoughData);
+    let share = overall.mismatches.unknown_share;
+    assert!((share - 0.1).abs() < 1e-9, "{share}");
+    let named = "2000 pairs (10.00 %) could not be compared";
+    assert!(overall.reasons.iter().any(|reason| reason == named), "{:?}", overall.reasons);
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn status(refusal: Refusal) -> StatusCode {
         Refusal::Connections
         | Refusal::RequestsInFlight
         | Refusal::ClientRequestsInFlight
-        | Refusal::Resets => StatusCode::SERVICE_UNAVAILABLE,
+        | Refusal::Resets
+        | Refusal::Flood => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Loop => StatusCode::LOOP_DETECTED,
     }

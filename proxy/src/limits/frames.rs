@@ -3,15 +3,22 @@
 //!
 //! Frames that hold no header block pass as they are, and so do blocks where nothing is replaced. A block
 //! that comes in pieces is kept until it is whole, within the limit for a head. What is no HTTP/2 is for
-//! h2 to refuse: from there on everything passes.
+//! h2 to refuse: from there on everything passes. Frames that ask for nothing are counted, and too many of
+//! them in a time end the connection.
 
 use std::borrow::Cow;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::timed::Activity;
+use crate::metrics::Refusal;
 
 mod hpack;
 mod huffman;
@@ -21,18 +28,37 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD: usize = 9;
 /// Longest payload that hyper announces to take.
 const PAYLOAD_MAX: usize = 16_384;
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY_FRAME: u8 = 2;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
+/// Of data: the stream ends. Of settings and pings: it is an answer to ours.
+const END_STREAM_OR_ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 const PRIORITY: u8 = 0x20;
 /// Length of what is said of a priority.
 const PRIORITY_LENGTH: usize = 5;
 
+/// Frames that may ask for nothing within [`CONTROL_IN`]: pings, settings, priorities, empty data, and
+/// frames nobody knows. Clients measure their connection with pings while answers come, so that what was
+/// written to them allows for more: one for each [`CONTROL_FOR`] bytes.
+const CONTROL_MAX: u64 = 10_000;
+/// See [`CONTROL_MAX`].
+const CONTROL_IN: Duration = Duration::from_secs(10);
+/// See [`CONTROL_MAX`].
+const CONTROL_FOR: u64 = 1000;
+
 /// A client's connection below HTTP.
 #[derive(Debug)]
 pub struct Frames<S> {
     inner: S,
+    activity: Arc<Activity>,
+    /// Since when frames that ask for nothing are counted, and what was written since then.
+    since: Instant,
+    written: u64,
     filter: Filter,
     /// What is to be handed out before more is read, from `given` on.
     ready: Vec<u8>,
@@ -41,8 +67,27 @@ pub struct Frames<S> {
 
 impl<S> Frames<S> {
     /// Header blocks up to `head_max` bytes are looked at.
-    pub fn new(inner: S, head_max: usize) -> Self {
-        Self { inner, filter: Filter::new(head_max), ready: Vec::new(), given: 0 }
+    pub fn new(inner: S, head_max: usize, activity: Arc<Activity>) -> Self {
+        let (filter, since) = (Filter::new(head_max), Instant::now());
+        Self { inner, activity, since, written: 0, filter, ready: Vec::new(), given: 0 }
+    }
+
+    /// Looks at the clock only once there are many.
+    fn watch_control(&mut self) {
+        if self.filter.control <= CONTROL_MAX + self.written / CONTROL_FOR {
+            return;
+        }
+        let now = Instant::now();
+        if now.saturating_duration_since(self.since) < CONTROL_IN {
+            self.activity.flood(Refusal::Flood);
+        }
+        (self.since, self.written, self.filter.control) = (now, 0, 0);
+    }
+
+    fn note_written(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written += *bytes as u64;
+        }
     }
 
     fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
@@ -79,6 +124,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
             ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
             let came = &buf.filled()[before..];
             let instead = if came.is_empty() { self.filter.end() } else { self.filter.read(came) };
+            self.watch_control();
             let Some(instead) = instead else { return Poll::Ready(Ok(())) };
             buf.set_filled(before);
             self.ready = instead;
@@ -106,6 +152,8 @@ struct Filter {
     /// The beginning of a frame's head, or of a header block: more than that is never kept.
     held: Vec<u8>,
     table: hpack::Table,
+    /// Frames that ask for nothing.
+    control: u64,
 }
 
 /// What is at the beginning of some bytes.
@@ -137,6 +185,7 @@ impl Filter {
             passing: 0,
             held: Vec::new(),
             table: hpack::Table::default(),
+            control: 0,
         }
     }
 
@@ -240,8 +289,9 @@ impl Filter {
         Some((instead, bytes.len()))
     }
 
-    fn next<'a>(&self, bytes: &'a [u8]) -> Next<'a> {
+    fn next<'a>(&mut self, bytes: &'a [u8]) -> Next<'a> {
         let Some(first) = Head::read(bytes) else { return Next::Incomplete };
+        self.control += u64::from(first.asks_for_nothing());
         match first.kind {
             HEADERS => {}
             CONTINUATION => return Next::Refused,
@@ -337,6 +387,15 @@ impl Head {
         // The first bit of the stream's number says nothing.
         Some(Self { length, kind, flags, stream: u32::from_be_bytes(stream) & 0x7fff_ffff })
     }
+
+    fn asks_for_nothing(self) -> bool {
+        let is_plain = self.flags & END_STREAM_OR_ACK == 0;
+        match self.kind {
+            DATA => is_plain && self.length == 0,
+            PING | SETTINGS => is_plain,
+            kind => kind == PRIORITY_FRAME || kind > CONTINUATION,
+        }
+    }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
@@ -345,7 +404,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.note_written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -353,7 +414,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
+        self.note_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ pub struct Activity {
     /// connection does not show it.
     streams: Mutex<Vec<Weak<Stream>>>,
     abandoned: Mutex<Abandoned>,
-    /// Too many requests were taken back.
-    flooded: AtomicBool,
+    /// Too much came in too short a time.
+    flooded: OnceLock<Refusal>,
     /// Somebody waits for bytes after a request head that nobody reads yet.
     awaited: AtomicBool,
     awaiting: Mutex<Option<oneshot::Sender<()>>>,
@@ -140,8 +140,13 @@ impl Activity {
         abandoned.count += 1;
         let most = abandoned.count * 2 > begun.saturating_sub(abandoned.begun);
         if abandoned.count > ABANDONED_MAX && most {
-            self.flooded.store(true, Ordering::Relaxed);
+            self.flood(Refusal::Resets);
         }
+    }
+
+    /// Ends the connection: too much came of what this is about.
+    pub fn flood(&self, refusal: Refusal) {
+        self.flooded.set(refusal).ok();
     }
 
     /// Frames are no lines, and what a tunnel carries is not ours to read.
@@ -408,8 +413,8 @@ where
         if self.ended {
             return Poll::Ready(Ok(()));
         }
-        if self.activity.flooded.swap(false, Ordering::Relaxed) {
-            (self.on_refusal)(Refusal::Resets);
+        if let Some(refusal) = self.activity.flooded.get() {
+            (self.on_refusal)(*refusal);
             self.ended = true;
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }

@@ -11,6 +11,7 @@ mod clients;
 mod control;
 mod dropped;
 mod evidence;
+mod floods;
 mod forward;
 mod framing;
 mod grpc;

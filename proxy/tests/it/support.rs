@@ -374,3 +374,9 @@ pub(crate) fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("did not happen in time")
 }
+
+/// A frame of HTTP/2 (RFC 9113 section 4.1).
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}

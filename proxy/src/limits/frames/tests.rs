@@ -282,7 +282,7 @@ async fn nothing_comes_behind_what_cannot_be_read_once_a_path_stands_for_another
         // Its path is the one that stands for another.
         bytes.extend(frame(HEADERS, END_HEADERS, 11, b"\x82\x86\xbf"));
         for size in [64, 200_000] {
-            let mut frames = Frames::new(&bytes[..], HEAD_MAX);
+            let mut frames = Frames::new(&bytes[..], HEAD_MAX, Arc::default());
             let (mut read, mut buffer) = (Vec::new(), vec![0; size]);
             let error = loop {
                 match frames.read(&mut buffer).await {

@@ -5,7 +5,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::{Lines, TARGETS, lines, plain};
 use crate::certificates::{TempFile, certificates};
 use crate::eventually;
-use crate::support::{curl, in_time, proxy, refusing, upstream};
+use crate::support::{curl, frame, in_time, proxy, refusing, upstream};
 use proxy::upstream::Protocol;
 
 /// A client that sends what it is told to, well-formed or not.
@@ -30,11 +30,6 @@ const NAMED: &[u8] = b"\x00\x05:path";
 const CODED: &[u8] = b"\x40\x84\xb9\x58\xd3\x3f";
 /// The field that last entered the table.
 const LAST: &[u8] = &[0xbe];
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
 
 fn path(begin: &[u8], target: &[u8]) -> Vec<u8> {
     [begin, &[u8::try_from(target.len()).unwrap()], target].concat()
