@@ -6,13 +6,13 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant, SystemTime};
 
+use compare::{Origin, Policy};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue};
-use libfuzzer_sys::fuzz_target;
-use compare::{Origin, Policy};
-use proxy::config::{Config, Errors, NAMES, read_rules};
 use judge::guardrail::gate::gate;
 use judge::guardrail::{Epoch, Guardrail, Moment, Observation};
+use libfuzzer_sys::fuzz_target;
+use proxy::config::{Config, Errors, NAMES, read_rules};
 use proxy::limits::Limits;
 use proxy::listen::proxy_protocol::Networks;
 use proxy::listen::tls::{Identity, certificates};

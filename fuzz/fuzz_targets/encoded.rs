@@ -6,12 +6,12 @@
 
 use std::io::{Read, Write};
 
+use compare::Verdict;
 use flate2::Compression;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use fuzz::bodies::{judge, side, verdict};
 use libfuzzer_sys::fuzz_target;
-use compare::Verdict;
 
 /// More than all that a gzip or deflate decoder takes unasked.
 const MAX_DECODED: usize = 300_000;

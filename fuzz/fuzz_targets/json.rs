@@ -2,10 +2,10 @@
 //! serde_json judges them, and listed under rules of every kind. One document alone equals itself in another spelling.
 #![no_main]
 
+use compare::{Rules, Verdict};
 use fuzz::bodies::{judge, listed, rules, side, verdict};
 use fuzz::document::{Document, is_json, is_nearly_json};
 use libfuzzer_sys::fuzz_target;
-use compare::{Rules, Verdict};
 
 const APART: u8 = 0xFF;
 const MAX_DECODED: usize = 1 << 20;
