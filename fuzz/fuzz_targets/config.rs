@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use compare::{Origin, Policy};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue};
+use judge::guardrail;
 use judge::guardrail::gate::gate;
 use judge::guardrail::{Epoch, Guardrail, Moment, Observation};
 use libfuzzer_sys::fuzz_target;
@@ -16,8 +17,8 @@ use proxy::config::{Config, Errors, NAMES, read_rules};
 use proxy::limits::Limits;
 use proxy::listen::proxy_protocol::Networks;
 use proxy::listen::tls::{Identity, certificates};
+use proxy::mirror;
 use proxy::upstream::{HostHeader, Target};
-use proxy::{guardrail, mirror};
 
 const FILES: [&str; 10] = [
     "TLS_CERT",
