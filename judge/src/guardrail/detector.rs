@@ -98,7 +98,8 @@ impl Detector {
             return None;
         }
         let share = |bet: &usize| (self.values[*bet] - 1.0) * self.weights[*bet];
-        let counts = |bet: &usize| latency || !bets::signal(*bet).is_latency();
+        let counts =
+            |bet: &usize| self.weights[*bet] > 0.0 && (latency || !bets::signal(*bet).is_latency());
         let best = (0..COUNT).filter(counts).max_by(|a, b| share(a).total_cmp(&share(b)));
         best.map(bets::signal)
     }
@@ -152,6 +153,10 @@ mod tests {
     fn the_leading_signal_is_that_of_the_bet_with_the_largest_share() {
         let mut detector = Detector::new(&ALLOWED);
         assert_eq!(detector.leading(true), None);
+        // Nothing speaks against it, and what is not judged least of all.
+        detector.add(&[0.5; COUNT]);
+        assert_ne!(detector.leading(true), Some(Signal::Mismatches));
+        detector.reset();
         let mut factors = [1.0; COUNT];
         let bet = (0..COUNT).find(|bet| bets::signal(*bet) == Signal::LatencyP99).unwrap();
         factors[bet] = 100.0;
