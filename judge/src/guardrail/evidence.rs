@@ -100,10 +100,11 @@ impl Weighing {
         self.dependence.length()
     }
 
-    /// The evidence now; it trips at [`THRESHOLD`]. Latencies count once it is known how long they remember.
+    /// The evidence now; it trips at [`THRESHOLD`]. Latencies do not raise it until it is known how long
+    /// they remember.
     pub fn value(&self) -> f64 {
         let Sums { latency, failures, mismatches } = self.detector.sums();
-        let latency = if self.knows_memory() { latency } else { 0.0 };
+        let latency = if self.knows_memory() { latency } else { latency.min(1.0) };
         latency + failures / self.control.allowed() + mismatches
     }
 
