@@ -27,18 +27,24 @@ fn sources() -> BTreeMap<String, String> {
     sources_of("proxy")
 }
 
+fn code_of(path: &Path) -> String {
+    let source = fs::read_to_string(path).unwrap();
+    source.split("#[cfg(test)]").next().unwrap().to_owned()
+}
+
 fn sources_of(package: &str) -> BTreeMap<String, String> {
     fn gather(dir: &Path, module: Option<&str>, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let module = module.unwrap_or(&name);
+            if ["tests", "properties"].contains(&name.as_str()) {
+                continue;
+            }
             if path.is_dir() {
                 gather(&path, Some(module), found);
-            } else if !["tests", "properties"].contains(&name.as_str()) {
-                let source = fs::read_to_string(&path).unwrap();
-                let code = source.split("#[cfg(test)]").next().unwrap();
-                found.entry(module.to_owned()).or_default().push_str(code);
+            } else {
+                found.entry(module.to_owned()).or_default().push_str(&code_of(&path));
             }
         }
     }
@@ -91,10 +97,9 @@ fn pure_code_reads_no_clock_and_no_environment_and_spawns_nothing() {
         "metrics::",
     ];
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mirror/sample.rs");
-    let sample = ("sample".to_owned(), fs::read_to_string(sample).unwrap());
+    let sample = ("sample".to_owned(), code_of(&sample));
     let pure = ["compare", "judge"].into_iter().flat_map(sources_of).chain([sample]);
-    for (module, code) in pure.filter(|(module, _)| module != "properties") {
-        let code = code.split("#[cfg(test)]").next().unwrap();
+    for (module, code) in pure {
         for forbidden in FORBIDDEN {
             assert!(!code.contains(forbidden), "{module} uses {forbidden}");
         }
