@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -30,10 +30,10 @@ use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::Role;
 use crate::forward::{self, Downstream, DownstreamBody, Forward};
-use crate::headers::{self, Peer, target};
+use crate::headers::{self, Peer};
 use crate::limits::Limits;
 use crate::limits::clients::{Client, Clients};
-use crate::limits::frames::Frames;
+use crate::limits::frames::{Frames, is_flood};
 use crate::limits::timed::{Activity, Patience, Timed};
 use crate::listen::bind;
 use crate::listen::proxy_protocol::{self, Networks};
@@ -419,13 +419,6 @@ impl Service {
     }
 }
 
-/// Whether the library ended a connection of HTTP/2 for more resets, continuations or small frames
-/// than it bears with; it alone counts them.
-fn is_flood(error: &hyper::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|it| it.downcast_ref::<h2::Error>());
-    cause.is_some_and(|it| it.is_library() && it.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
-}
-
 async fn by_router(router: &Router, request: Request<Incoming>) -> Response<Downstream> {
     let answer = router.clone().oneshot(request.map(axum::body::Body::new));
     let response = answer.await.unwrap_or_else(|never| match never {});
@@ -577,25 +570,6 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, w
     }
 }
 
-/// Gives a request the target that its client sent; whether it could: what stands for bytes that no URI
-/// has makes a long one too long.
-fn name_target(request: &mut Request<Incoming>, connection: &Activity) -> bool {
-    let told = match request.version() {
-        Version::HTTP_2 => target::take_told(request.headers_mut()),
-        _ => None,
-    };
-    let read = request.uri().path_and_query().map_or("", |it| it.as_str());
-    let sent = match told {
-        Some(told) => target::sent(read, &told),
-        None => connection.targets().sent(read),
-    };
-    let Some(sent) = sent else { return true };
-    let Ok(named) = target::named(&sent).parse() else { return false };
-    let mut parts = request.uri().clone().into_parts();
-    parts.path_and_query = Some(named);
-    Uri::from_parts(parts).map(|uri| *request.uri_mut() = uri).is_ok()
-}
-
 /// Speaks HTTP/1 or HTTP/2, as the client begins, until the connection ends.
 async fn converse<I>(io: I, (peer, client): (Peer, Client), serving: Arc<Serving>, watcher: Watcher)
 where
@@ -614,7 +588,7 @@ where
         async move {
             let (serving, peer, client, activity) = &*answering;
             let response =
-                if !name_target(&mut request, activity) || headers::is_malformed(&request) {
+                if !activity.targets().restore(&mut request) || headers::is_malformed(&request) {
                     serving.metrics.count_refused(Refusal::Malformed);
                     forward::malformed()
                 } else {

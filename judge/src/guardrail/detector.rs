@@ -107,16 +107,8 @@ impl Detector {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use super::super::signals::tests::ALLOWED;
     use super::*;
-
-    const ALLOWED: Allowance = Allowance {
-        latency_ratio: 1.15,
-        latency_floor: Duration::from_millis(2),
-        error_delta: 0.005,
-        mismatch_rate: None,
-    };
 
     fn evidence(detector: &Detector) -> f64 {
         let Sums { latency, failures, mismatches } = detector.sums();

@@ -196,10 +196,10 @@ fn extreme_lately(level: f64, seen: u128) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const ALLOWED: Allowance = Allowance {
+    pub(in super::super) const ALLOWED: Allowance = Allowance {
         latency_ratio: 1.15,
         latency_floor: Duration::from_millis(2),
         error_delta: 0.005,

@@ -132,6 +132,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
     }
 }
 
+/// Whether the library ended a connection of HTTP/2 for more resets, continuations or small frames
+/// than it bears with; it alone counts them.
+pub fn is_flood(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|it| it.downcast_ref::<h2::Error>());
+    cause.is_some_and(|it| it.is_library() && it.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// So much of it has come.

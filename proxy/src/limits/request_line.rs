@@ -8,6 +8,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use http::{Request, Uri, Version};
+
 use crate::headers::target;
 
 /// Longest method that is looked for, in bytes.
@@ -27,8 +29,27 @@ impl Targets {
         self.any.store(true, Ordering::Relaxed);
     }
 
+    /// Gives a request the target that its client sent; whether it could: what stands for bytes that no URI
+    /// has makes a long one too long. Over HTTP/2 the request itself tells what it was.
+    pub fn restore<B>(&self, request: &mut Request<B>) -> bool {
+        let told = match request.version() {
+            Version::HTTP_2 => target::take_told(request.headers_mut()),
+            _ => None,
+        };
+        let read = request.uri().path_and_query().map_or("", |it| it.as_str());
+        let sent = match told {
+            Some(told) => target::sent(read, &told),
+            None => self.sent(read),
+        };
+        let Some(sent) = sent else { return true };
+        let Ok(named) = target::named(&sent).parse() else { return false };
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(named);
+        Uri::from_parts(parts).map(|uri| *request.uri_mut() = uri).is_ok()
+    }
+
     /// The target that the client sent, where hyper read this one instead.
-    pub fn sent(&self, read: &str) -> Option<Vec<u8>> {
+    fn sent(&self, read: &str) -> Option<Vec<u8>> {
         if !self.any.swap(false, Ordering::Relaxed) {
             return None;
         }
