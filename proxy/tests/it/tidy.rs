@@ -96,9 +96,10 @@ fn pure_code_reads_no_clock_and_no_environment_and_spawns_nothing() {
         "Instant::now",
         "metrics::",
     ];
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mirror/sample.rs");
-    let sample = ("sample".to_owned(), code_of(&sample));
-    let pure = ["compare", "judge"].into_iter().flat_map(sources_of).chain([sample]);
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let single = ["mirror/sample.rs", "route.rs", "route/shown.rs"];
+    let single = single.map(|file| (file.to_owned(), code_of(&src.join(file))));
+    let pure = ["compare", "judge"].into_iter().flat_map(sources_of).chain(single);
     for (module, code) in pure {
         for forbidden in FORBIDDEN {
             assert!(!code.contains(forbidden), "{module} uses {forbidden}");
