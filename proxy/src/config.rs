@@ -22,9 +22,10 @@ use crate::listen::Listen;
 use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Identity;
 use crate::mirror::webhook::Webhook;
+use crate::policy::rate::Rate;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits, HostHeader, Protocol, Target, Trust};
-use crate::{forward, mirror};
+use crate::{forward, mirror, policy};
 use compare::rules::RuleBook;
 use judge::{guardrail, report};
 use values::Parsed;
@@ -46,6 +47,14 @@ pub struct Config {
     pub baseline: Target,
     /// Where copies go.
     pub candidate: Target,
+    /// The candidates of the settings file; where there is none, `candidate` is the only one.
+    pub candidates: Vec<policy::Candidate>,
+    /// The routes of the settings file, in order.
+    pub routes: Vec<policy::RoutePolicy>,
+    /// Copies a second over all candidates and routes.
+    pub rate: Option<Rate>,
+    /// Where keys of `sample_by` fall among a million; the same on every replica.
+    pub sample_secret: u64,
     /// A second baseline, which tells what differs without a change.
     pub secondary: Option<Target>,
     /// Whom an https upstream is believed.
@@ -266,6 +275,10 @@ impl Config {
                 ["CANDIDATE_URL", "CANDIDATE_HOST", "CANDIDATE_HTTP"],
                 "http://service-v2:4002",
             ),
+            candidates: Vec::new(),
+            routes: Vec::new(),
+            rate: None,
+            sample_secret: 0,
             secondary: env.secondary(),
             trust: env.trust(),
             dns: Dns { refresh: env.time("DNS_REFRESH", "10s"), ..Dns::default() },

@@ -30,6 +30,7 @@ pub mod log_queue;
 pub mod logging;
 pub mod metrics;
 pub mod mirror;
+pub mod policy;
 pub mod release;
 pub mod reload;
 pub mod route;

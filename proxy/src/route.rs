@@ -39,7 +39,8 @@ impl Template {
         Ok(Self { text: text.to_owned(), segments })
     }
 
-    fn fits(&self, path: &str) -> bool {
+    /// Whether a path fits it.
+    pub fn fits(&self, path: &str) -> bool {
         let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
         self.segments.iter().all(|expected| {
             segments.next().is_some_and(|segment| match expected {

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 
 /// A module imports only from levels below its own.
-const LEVELS: [&[&str]; 9] = [
+const LEVELS: [&[&str]; 10] = [
     &["exchange", "headers", "listen", "log_limit", "log_queue"],
     &["metrics"],
     &["body", "limits"],
     &["route", "upstream"],
+    &["policy"],
     &["mirror"],
     &["forward", "control", "reload"],
     &["config"],
