@@ -9,7 +9,7 @@ const LEVELS: [&[&str]; 9] = [
     &["exchange", "headers", "listen", "log_limit", "log_queue"],
     &["metrics"],
     &["body", "limits"],
-    &["route", "upstream"],
+    &["route", "serve", "upstream"],
     &["mirror"],
     &["forward", "control", "reload"],
     &["config"],
