@@ -112,7 +112,7 @@ pub async fn start_probed(
     let listener = listener(config.listen)?;
     let admin_listener = config.admin.map(self::listener).transpose()?;
     let metrics = metrics()?;
-    let limits = config.forward.limits.clone();
+    let (limits, access) = (config.forward.limits.clone(), Arc::new(config.access()));
     let (baseline, candidate, secondary) = upstreams(&config)?;
     let all: Vec<_> = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
     let (settings, noise) = noise(&config, secondary);
@@ -137,7 +137,7 @@ pub async fn start_probed(
     let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
-        token: config.control_token,
+        access,
         render_metrics: render(&metrics, &mirror, &forward, all, config.report),
         unused_rules: unused_rules(&mirror),
         report: Arc::new(Reporter { mirror, allowed: config.report }),

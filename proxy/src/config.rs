@@ -14,7 +14,7 @@ mod files;
 mod rules;
 mod values;
 
-use crate::control::Token;
+use crate::control::access::{Access, Hosts, Token};
 use crate::headers::{Chain, Forwarding};
 use crate::limits::pace::Pace;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
@@ -78,6 +78,10 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Asked for by `POST /control/*`.
     pub control_token: Option<Token>,
+    /// Lets everyone on the traffic listener use the admin endpoints.
+    pub admin_open: bool,
+    /// Names by which the proxy may be asked for values of traffic.
+    pub admin_hosts: Hosts,
     /// Log lines.
     pub log: Log,
 }
@@ -175,6 +179,8 @@ pub const NAMES: &[&str] = &[
     "ADMIN_ADDR",
     "ADMIN_PREFIX",
     "CONTROL_TOKEN",
+    "ADMIN_OPEN",
+    "ADMIN_HOSTS",
     "LOG_FORMAT",
     "LOG_LEVEL",
     "MAX_HEADER_BYTES",
@@ -287,6 +293,8 @@ impl Config {
             ),
             drain_timeout: env.time("DRAIN_TIMEOUT", "25s"),
             control_token: env.token(),
+            admin_open: env.read("ADMIN_OPEN", "false", "true or false", values::boolean),
+            admin_hosts: env.admin_hosts(),
             log: env.log(),
         };
         let port = config.listen.addr.port();
@@ -297,6 +305,16 @@ impl Config {
             ));
         }
         if env.errors.is_empty() { Ok(config) } else { Err(Errors(env.errors)) }
+    }
+
+    /// Who may use the admin endpoints.
+    pub fn access(&self) -> Access {
+        Access {
+            token: self.control_token.clone(),
+            own_listener: self.admin.is_some(),
+            open: self.admin_open,
+            hosts: self.admin_hosts.clone(),
+        }
     }
 }
 
@@ -632,6 +650,11 @@ impl Env<'_> {
         let allowed = "a path such as /_mirrorlab, of letters, digits and any of -._~/, without a \
             slash at its end";
         self.read_optional("ADMIN_PREFIX", allowed, values::path_prefix).unwrap_or_default()
+    }
+
+    fn admin_hosts(&mut self) -> Hosts {
+        let allowed = "a comma-separated list of host names such as proxy.internal, without ports";
+        self.read_optional("ADMIN_HOSTS", allowed, Hosts::parse).unwrap_or_default()
     }
 
     fn token(&mut self) -> Option<Token> {

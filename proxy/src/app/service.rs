@@ -40,12 +40,12 @@ impl Answer for Service {
         connection: &Activity,
     ) -> Response<Downstream> {
         match self {
-            Self::Admin(router) => by_router(router, request).await,
+            Self::Admin(router) => by_router(router, request, peer).await,
             Self::Traffic(Traffic { admin: Some((prefix, router)), .. })
                 if control::is_admin_path(prefix, request.uri().path()) =>
             {
                 // Boxed, or each request's future would be as large as a router's.
-                Box::pin(by_router(router, request)).await
+                Box::pin(by_router(router, request, peer)).await
             }
             Self::Traffic(traffic) => {
                 traffic.forward.handle(request, peer, client, connection).await
@@ -70,7 +70,13 @@ impl Answer for Service {
     }
 }
 
-async fn by_router(router: &Router, request: Request<Incoming>) -> Response<Downstream> {
+async fn by_router(
+    router: &Router,
+    mut request: Request<Incoming>,
+    peer: &Peer,
+) -> Response<Downstream> {
+    // Who asks decides what is shown.
+    request.extensions_mut().insert(peer.clone());
     let answer = router.clone().oneshot(request.map(axum::body::Body::new));
     let response = answer.await.unwrap_or_else(|never| match never {});
     response.map(|body| DownstreamBody::Admin(body).into())
