@@ -11,17 +11,18 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 mod files;
+mod parts;
 mod rules;
 mod values;
 
-use crate::control::Token;
+use crate::control::access::{Access, Hosts, Token};
 use crate::headers::{Chain, Forwarding};
 use crate::limits::pace::Pace;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::Listen;
 use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Identity;
-use crate::mirror::webhook::Webhook;
+use crate::observe::webhook::Webhook;
 use crate::policy::rate::Rate;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits, HostHeader, Protocol, Target, Trust};
@@ -87,6 +88,10 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Asked for by `POST /control/*`.
     pub control_token: Option<Token>,
+    /// Lets everyone on the traffic listener use the admin endpoints.
+    pub admin_open: bool,
+    /// Names by which the proxy may be asked for values of traffic.
+    pub admin_hosts: Hosts,
     /// Log lines.
     pub log: Log,
 }
@@ -184,6 +189,8 @@ pub const NAMES: &[&str] = &[
     "ADMIN_ADDR",
     "ADMIN_PREFIX",
     "CONTROL_TOKEN",
+    "ADMIN_OPEN",
+    "ADMIN_HOSTS",
     "LOG_FORMAT",
     "LOG_LEVEL",
     "MAX_HEADER_BYTES",
@@ -261,6 +268,7 @@ impl Config {
             limits: env.limits(),
         };
         let guardrail = env.guardrail();
+        let mirror = env.mirror(guardrail.consecutive);
         let config = Self {
             listen: env.read("LISTEN_ADDR", ":8080", ADDRESS, values::listen),
             admin: env.read_optional("ADMIN_ADDR", ADDRESS, values::listen),
@@ -286,7 +294,7 @@ impl Config {
             upstream_idle_timeout: env.time("UPSTREAM_IDLE_TIMEOUT", "4s"),
             answer_heads: env.answer_heads(),
             forward,
-            mirror: env.mirror(guardrail.consecutive),
+            mirror,
             report: env.report(&guardrail),
             guardrail,
             webhook: env.webhook(),
@@ -300,6 +308,8 @@ impl Config {
             ),
             drain_timeout: env.time("DRAIN_TIMEOUT", "25s"),
             control_token: env.token(),
+            admin_open: env.read("ADMIN_OPEN", "false", "true or false", values::boolean),
+            admin_hosts: env.admin_hosts(),
             log: env.log(),
         };
         let port = config.listen.addr.port();
@@ -310,6 +320,16 @@ impl Config {
             ));
         }
         if env.errors.is_empty() { Ok(config) } else { Err(Errors(env.errors)) }
+    }
+
+    /// Who may use the admin endpoints.
+    pub fn access(&self) -> Access {
+        Access {
+            token: self.control_token.clone(),
+            own_listener: self.admin.is_some(),
+            open: self.admin_open,
+            hosts: self.admin_hosts.clone(),
+        }
     }
 }
 
@@ -536,10 +556,9 @@ impl Env<'_> {
             ),
             body: self.read("MIRROR_BODY", "true", "true or false", values::boolean),
             trust_mark: self.read("MIRROR_TRUST_MARK", "false", "true or false", values::boolean),
+            noise_fraction: self.share("NOISE_FRACTION", "0.05"),
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
-            noise_fraction: self.share("NOISE_FRACTION", "0.05"),
-            allowed: report::Allowed::default(),
             rules: self.rules(),
         }
     }
@@ -645,6 +664,11 @@ impl Env<'_> {
         let allowed = "a path such as /_mirrorlab, of letters, digits and any of -._~/, without a \
             slash at its end";
         self.read_optional("ADMIN_PREFIX", allowed, values::path_prefix).unwrap_or_default()
+    }
+
+    fn admin_hosts(&mut self) -> Hosts {
+        let allowed = "a comma-separated list of host names such as proxy.internal, without ports";
+        self.read_optional("ADMIN_HOSTS", allowed, Hosts::parse).unwrap_or_default()
     }
 
     fn token(&mut self) -> Option<Token> {

@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use proxy::control::access::Access;
 use proxy::{app, config::Config, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -168,6 +169,7 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
     for name in Config::unknown_in_process_env() {
         warn!(name, "a setting of this name is not known; a typing error?");
     }
+    let access = config.access();
     let (prefix, shared) = (config.admin_prefix.clone(), config.admin.is_none());
     let app = match app::start(config, compare.handle().clone()).await {
         Ok(app) => app,
@@ -183,6 +185,7 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
             format!("{prefix}/metrics, {prefix}/healthz, {prefix}/readyz, {prefix}/control/");
         info!(hides, "these paths are the proxy's own; ADMIN_ADDR or ADMIN_PREFIX moves them");
     }
+    tell_access(&access);
     if !signals.wait(&app).await {
         warn!("SIGQUIT: stopped at once");
         return ExitCode::from(1);
@@ -200,6 +203,16 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
             warn!("a second signal: stopped at once");
             ExitCode::from(1)
         }
+    }
+}
+
+/// Says who may do what, as a warning where that is everyone.
+fn tell_access(access: &Access) {
+    let (who, hosts) = (access.who(), access.by_host());
+    if access.is_open() {
+        warn!(who, hosts, "ADMIN_OPEN: who may switch mirroring, and by which Host see values");
+    } else {
+        info!(who, hosts, "who may switch mirroring, and by which Host see values of traffic");
     }
 }
 

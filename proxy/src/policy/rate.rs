@@ -52,6 +52,11 @@ impl Bucket {
         Self { rate, state: Mutex::new(state) }
     }
 
+    /// At which it fills.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// Takes a token if there is one.
     pub fn take(&self, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
