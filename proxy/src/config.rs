@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 mod files;
-mod parts;
+mod plan;
 mod rules;
 mod values;
 
