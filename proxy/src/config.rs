@@ -18,6 +18,7 @@ mod matches;
 mod parts;
 mod routes;
 mod rules;
+mod schema;
 pub mod settings;
 mod upstreams;
 mod values;
@@ -35,6 +36,7 @@ pub use effective::{Effective, MASKED, Origin, Settings};
 use env::Env;
 use file::{Document, Problems};
 use judge::{guardrail, report};
+pub use schema::schema;
 pub use settings::NAMES;
 
 /// All settings of a proxy, checked.
@@ -98,6 +100,8 @@ pub struct Config {
     pub log: Log,
     /// All of these as they were said, and by whom.
     pub settings: Settings,
+    /// The settings file, if there is one.
+    pub file: Option<String>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<String>,
 }
@@ -141,6 +145,15 @@ impl Config {
     /// Every bad setting.
     pub fn from_process_env() -> Result<Self, Errors> {
         Self::from_process_env_with(&[])
+    }
+
+    /// The same with this settings file, where one is named.
+    ///
+    /// # Errors
+    /// Every bad setting.
+    #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
+    pub fn from_process(file: Option<&Path>) -> Result<Self, Errors> {
+        Self::read(file, &|name| std::env::var_os(name))
     }
 
     /// As [`Config::from_process_env`], with other defaults for some settings.
@@ -228,6 +241,7 @@ impl Config {
         let file = file.map(|(name, text)| Document::parse(&name, text, &mut problems));
         let mut env = Env { file: file.as_ref(), errors, problems, ..Env::new(get) };
         let mut config = env.config();
+        config.file = file.as_ref().map(|file| file.name().to_owned());
         config.settings = env.settings;
         config.warnings = env.warnings;
         if env.errors.is_empty() && env.problems.is_empty() {

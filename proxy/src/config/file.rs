@@ -239,6 +239,11 @@ impl Document {
         document
     }
 
+    /// As it was named.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A path that is written in this file.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         self.folder.join(text)

@@ -68,6 +68,7 @@ impl Env<'_> {
             control_token: self.read_optional("CONTROL_TOKEN", token),
             log: self.log(),
             settings: super::Settings::default(),
+            file: None,
             warnings: Vec::new(),
         };
         self.two_listeners(&config);

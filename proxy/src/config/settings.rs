@@ -123,6 +123,17 @@ impl Setting {
         }
     }
 
+    /// What a number may be, as a JSON Schema says it.
+    pub(super) fn bounds(&self) -> serde_json::Value {
+        let found = table::BOUNDS.iter().find(|(allowed, _)| *allowed == self.allowed);
+        let bounds = found.map_or(&[][..], |(_, bounds)| *bounds);
+        let number = |bound: f64| match bound {
+            whole if whole.fract() == 0.0 => serde_json::json!(whole as i64),
+            part => serde_json::json!(part),
+        };
+        bounds.iter().map(|(word, bound)| ((*word).to_owned(), number(*bound))).collect()
+    }
+
     /// The last part of its place.
     pub fn name(&self) -> &'static str {
         self.place.rsplit('.').next().unwrap_or_default()
@@ -143,7 +154,6 @@ pub(super) enum Times {
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     pub(super) name: &'static str,
-    #[expect(dead_code, reason = "the schema tells it")]
     pub(super) about: &'static str,
     pub(super) leaf: Option<&'static Setting>,
     pub(super) times: Times,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module imports only from levels below its own.
-const LEVELS: [&[&str]; 10] = [
+const LEVELS: [&[&str]; 11] = [
     &["exchange", "headers", "listen", "log_limit", "log_queue"],
     &["metrics"],
     &["body", "limits"],
@@ -14,7 +14,8 @@ const LEVELS: [&[&str]; 10] = [
     &["mirror"],
     &["forward", "control", "reload"],
     &["config"],
-    &["app", "logging", "healthcheck", "release"],
+    &["app", "check", "logging", "healthcheck", "release"],
+    &["arguments"],
     &["lib", "main"],
 ];
 

@@ -3,15 +3,14 @@
 use super::Kind::{List, Number, NumberOrOff, Range, Switch, Text, Texts, Time, Whole, Word};
 use super::Setting;
 use super::table::{
-    ABOVE_0, AT_LEAST_0, BOOL, BYTES, COPIES, LEAST_1, MARK, RATE, TIME, TIME_OR_0,
+    ABOVE_0, AT_LEAST_0, BELOW_1, BOOL, BYTES, COPIES, LEAST_0, LEAST_1, MARK, OFF_OR_RATE, RATE,
+    SHARE_ABOVE_0, SHARE_PARTS, TIME, TIME_OR_0,
 };
 
 const NAME: &str =
     "1 to 64 letters, digits and any of -_., and none of baseline, secondary and other";
 const ROUTE_NAME: &str = "a text of 1 to 100 visible characters, not other";
 const LABEL: &str = "the label of a route, such as `GET /api/product/{id}` or `other`";
-const SHARE: &str = "a number from 0 to 1, no finer than a millionth";
-const OFF_OR_RATE: &str = "off, or a number above 0 and below 1";
 const FOR_ALL: &str = "the value for all";
 const CLASSES: &[&str] = &["uuid", "timestamp", "token", "hex", "jwt", "ulid", "string", "number"];
 const PATTERN: &str = "a regular expression of at most 1024 bytes, which fits the whole of it";
@@ -43,7 +42,7 @@ const fn own(
 pub(super) const SETTINGS: &[Setting] = &[
     of("candidate.name", Text, NAME, "tells it from the others; a metric label").required().restart(),
     of("candidate.enabled", Switch, BOOL, "whether copies are sent to it from the start").default("true"),
-    own("candidate.share", Number, SHARE, "share of requests that it gets copies of"),
+    own("candidate.share", Number, SHARE_PARTS, "share of requests that it gets copies of"),
     of("candidate.rate", Text, COPIES, "copies in a time, besides the limit for all").unset("any number"),
     own("candidate.timeout", Time, TIME, "one deadline for a copy"),
     own("candidate.queue_size", Whole, LEAST_1, "copies that may wait").restart(),
@@ -75,8 +74,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("compare.arrays.key", Text, "the name of a key, of 1 to 256 bytes",
         "elements are paired by the value of this member"),
     of("compare.numbers.path", Text, PATH, "which numbers").required(),
-    of("compare.numbers.absolute", Number, "a number of 0 or more", "how far they may be apart"),
-    of("compare.numbers.relative", Number, "a number of 0 or more and below 1",
+    of("compare.numbers.absolute", Number, AT_LEAST_0, "how far they may be apart"),
+    of("compare.numbers.relative", Number, BELOW_1,
         "the same, times the larger number"),
     of("compare.times.path", Text, PATH, "which times").required(),
     of("compare.times.within", Time,
@@ -130,12 +129,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "clients in these networks").required(),
     of("route.match.client.not", Switch, BOOL, "true: it must not hold").default("false"),
     of("route.candidates", List, "names of candidates", "who gets copies").unset("all candidates"),
-    own("route.share", Number, "a number above 0 and up to 1, no finer than a millionth",
+    own("route.share", Number, SHARE_ABOVE_0,
         "share of its requests that each of its candidates gets copies of"),
     of("route.sample_by", Text, "header:NAME, cookie:NAME, query:NAME or client",
         "what decides in place of dice, so that whole sessions are mirrored or not").unset("dice"),
     of("route.rate", Text, COPIES, "copies in a time, besides the other limits").unset("any number"),
-    of("route.min_pairs", Whole, "a whole number of 0 or more",
+    of("route.min_pairs", Whole, LEAST_0,
         "until so many pairs are known its share is 1").default("0"),
     own("route.unsafe_methods", Switch, BOOL, "whether methods that are not safe are mirrored"),
     own("route.mark", Text, MARK, "header line that marks a copy; empty turns it off"),

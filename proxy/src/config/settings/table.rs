@@ -12,6 +12,11 @@ pub(super) const URL: &str = "an http or https URL without user info, query and 
 const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
 pub(super) const HOST: &str = "target, preserve, or a host with or without a port";
 pub(super) const SHARE: &str = "a number from 0.0 to 1.0";
+pub(super) const SHARE_PARTS: &str = "a number from 0 to 1, no finer than a millionth";
+pub(super) const SHARE_ABOVE_0: &str = "a number above 0 and up to 1, no finer than a millionth";
+pub(super) const LEAST_0: &str = "a whole number of 0 or more";
+pub(super) const OFF_OR_RATE: &str = "off, or a number above 0 and below 1";
+pub(super) const BELOW_1: &str = "a number of 0 or more and below 1";
 pub(super) const LEAST_1: &str = "a whole number of at least 1";
 pub(super) const BYTES: &str = "a whole number of bytes, 0 or more";
 const HEAD_BYTES: &str = "a whole number of bytes from 8192 to 16777216";
@@ -30,6 +35,23 @@ pub(super) const AT_LEAST_0: &str = "a number of 0 or more";
 const CHAIN_FILE: &str = "the path of a PEM file with the certificate chain, with its key";
 const KEY_FILE: &str = "the path of a PEM file with the private key, with its certificate";
 const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8, or addresses";
+
+/// What numbers may be by these words, as a JSON Schema says it.
+pub(super) const BOUNDS: &[(&str, &[(&str, f64)])] = &[
+    (SHARE, &[("minimum", 0.0), ("maximum", 1.0)]),
+    (SHARE_PARTS, &[("minimum", 0.0), ("maximum", 1.0)]),
+    (SHARE_ABOVE_0, &[("exclusiveMinimum", 0.0), ("maximum", 1.0)]),
+    (LEAST_1, &[("minimum", 1.0)]),
+    (BYTES, &[("minimum", 0.0)]),
+    (LEAST_0, &[("minimum", 0.0)]),
+    (HEAD_BYTES, &[("minimum", 8192.0), ("maximum", 16_777_216.0)]),
+    (HEAD_LINES, &[("minimum", 1.0), ("maximum", 10_000.0)]),
+    (RATE, &[("exclusiveMinimum", 0.0), ("exclusiveMaximum", 1.0)]),
+    (OFF_OR_RATE, &[("exclusiveMinimum", 0.0), ("exclusiveMaximum", 1.0)]),
+    (ABOVE_0, &[("exclusiveMinimum", 0.0)]),
+    (AT_LEAST_0, &[("minimum", 0.0)]),
+    (BELOW_1, &[("minimum", 0.0), ("exclusiveMaximum", 1.0)]),
+];
 
 const fn of(
     env: &'static str,
@@ -257,7 +279,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("ABORT_COOLDOWN", "guardrail.cooldown", Time, TIME,
         "until mirroring may resume").default("10"),
     of("ABORT_MISMATCH_RATE", "guardrail.mismatch_rate", NumberOrOff,
-        "off, or a number above 0 and below 1",
+        OFF_OR_RATE,
         "share of pairs with different answers that is allowed; off: they are counted and not judged")
         .default("off"),
     of("ABORT_RAMP", "guardrail.ramp", Time,
