@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::{Config, Errors};
+use crate::config::{Config, Effective, Errors};
 use crate::control::{self, Control};
 use crate::exchange::Role;
 use crate::forward::Forward;
@@ -217,10 +217,32 @@ fn fresh(config: &Config) -> Fresh {
         identity: config.tls.clone(),
         targets: std::iter::once(&config.baseline).chain(&config.secondary).cloned().collect(),
         trust: config.trust.clone(),
-        settings: Vec::new(),
-        fixed: Vec::new(),
-        revision: String::new(),
+        settings: config.settings.iter().map(shown).collect(),
+        fixed: fixed(config),
+        revision: revision(config),
     }
+}
+
+fn shown(setting: &Effective) -> serde_json::Value {
+    serde_json::to_value(setting).unwrap_or_default()
+}
+
+/// The settings that cannot change while the proxy runs. TLS begins and ends with a restart; the
+/// certificate is read anew.
+fn fixed(config: &Config) -> Vec<(String, String)> {
+    let fixed = config.settings.iter().filter(|setting| setting.restart);
+    let named = fixed.map(|setting| (setting.place.clone(), setting.value.to_string()));
+    let speaks_tls = ("listen.tls_cert".to_owned(), config.tls.is_some().to_string());
+    named.chain([speaks_tls]).collect()
+}
+
+/// A hash of what the settings say, the same for the same on every replica.
+fn revision(config: &Config) -> String {
+    let values = config.settings.iter().map(|it| format!("{}={}\n", it.place, it.value));
+    let rules = config.routes.iter().map(|route| format!("{:?}{:?}\n", route.matcher, route.rules));
+    let text: String = values.chain(rules).collect();
+    let text = format!("{text}{:?}", config.mirror.rules);
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
 }
 
 fn reader(source: &Source) -> steer::Read {

@@ -16,7 +16,9 @@
 //! Whatever the mirror side does, steps 1 to 4 never wait for it.
 
 pub mod app;
+pub mod arguments;
 pub mod body;
+pub mod check;
 pub mod config;
 pub mod control;
 pub mod exchange;

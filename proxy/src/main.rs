@@ -5,10 +5,15 @@
 //! [`release`].
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use proxy::arguments::{Arguments, Command};
+use proxy::check::{self, Explained};
+use proxy::config::{self, Config};
 use proxy::control::access::Access;
-use proxy::{app, config::Config, healthcheck, release};
+use proxy::{app, app::Source, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -16,13 +21,23 @@ use tracing::{error, info, warn};
 const USAGE: &str = "\
 mirrorlab-proxy: answers from the baseline, mirrors a share to the candidate, compares the two.
 
-Usage: mirrorlab-proxy [--healthcheck | --help | --version]
+Usage: mirrorlab-proxy [--config FILE]
+                       [--healthcheck | --print-schema | --help | --version]
+       mirrorlab-proxy check [FILE] [--explain 'METHOD /path?query']
+                             [-H 'name: value']... [--client IP]
        mirrorlab-proxy report --url URL [--require pass] [--min-pairs N]
                               [--route ROUTE] [--format text|json]
 
+  --config       the settings file (TOML); without it that of MIRROR_CONFIG, if any
   --healthcheck  ask the proxy with these settings whether it is alive; exit code 0 or 1
+  --print-schema the JSON Schema of the settings file, for editors
   --help         this text
   --version      the version
+
+  check          tell all that is wrong with the settings; exit code 0 if nothing is, else 2
+    --explain    tell which route and policy this request would get, and which lines decide
+    -H           a header of that request, as often as there are some
+    --client     the address that it comes from
 
   report         show the report of a running proxy, to gate a release on it; UPSTREAM_CA is heeded
     --url        where its admin endpoints are, such as http://localhost:8080
@@ -33,24 +48,27 @@ Usage: mirrorlab-proxy [--healthcheck | --help | --version]
   exit codes of report: 0 as required, 1 fail, 2 bad arguments, no such
   route or no report to be had, 3 not enough data
 
-All settings come from the environment; BASELINE_URL and CANDIDATE_URL are the first to set.
+Settings come from the environment, and from the file, which the environment goes over.
+BASELINE_URL and CANDIDATE_URL are the first to set; docs/settings.md has them all.
 ";
 
 fn main() -> ExitCode {
-    let argument = std::env::args().nth(1);
-    match argument.as_deref() {
-        None | Some("--healthcheck") => {}
-        Some("--help" | "-h") => return say(USAGE),
-        Some("report") if std::env::args().skip(2).any(|it| it == "--help" || it == "-h") => {
-            return say(USAGE);
-        }
-        Some("report") => return report(std::env::args().skip(2)),
-        Some("--version" | "-V") => {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(why) => return fail(2, &format!("{why}\n\n{USAGE}")),
+    };
+    let file = arguments.file.as_deref();
+    match arguments.command {
+        Command::Help => return say(USAGE),
+        Command::Version => {
             return say(concat!("mirrorlab-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
         }
-        Some(other) => return fail(2, &format!("unknown argument {other:?}\n\n{USAGE}")),
+        Command::Schema => return say(&config::schema()),
+        Command::Report(rest) => return report(file, rest),
+        Command::Check(request) => return check(file, request.as_deref()),
+        Command::Serve | Command::Healthcheck => {}
     }
-    let config = match Config::from_process_env() {
+    let config = match Config::from_process(file) {
         Ok(config) => config,
         Err(errors) => return fail(2, &errors.to_string()),
     };
@@ -58,7 +76,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("cannot start threads: {error}")),
     };
-    if argument.is_some() {
+    if matches!(arguments.command, Command::Healthcheck) {
         return match runtime.block_on(healthcheck::check(&config)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => fail(1, &why),
@@ -76,19 +94,36 @@ fn main() -> ExitCode {
         Ok(compare) => compare,
         Err(error) => return fail(1, &format!("cannot start threads: {error}")),
     };
-    let code = runtime.block_on(run(config, &compare));
+    let code = runtime.block_on(run(config, arguments.file.clone(), &compare));
     compare.shutdown_background();
     runtime.shutdown_background();
     code
 }
 
+/// Tells whether the settings are good, and what a request would get.
+fn check(file: Option<&Path>, request: Option<&Explained>) -> ExitCode {
+    let config = match Config::from_process(file) {
+        Ok(config) => config,
+        Err(errors) => return fail(2, &errors.to_string()),
+    };
+    let warnings = config.warnings.iter().cloned();
+    let unknown = Config::unknown_in_process_env().into_iter();
+    for warning in warnings.chain(unknown.map(|name| format!("{name}: is no setting"))) {
+        fail(0, &format!("warning: {warning}"));
+    }
+    match request {
+        Some(request) => say(&check::explain(&config, request)),
+        None => say(&check::summary(&config)),
+    }
+}
+
 /// Shows the report of another proxy.
-fn report(arguments: impl Iterator<Item = String>) -> ExitCode {
-    let request = match release::Request::parse(arguments) {
+fn report(file: Option<&Path>, arguments: Vec<String>) -> ExitCode {
+    let request = match release::Request::parse(arguments.into_iter()) {
         Ok(request) => request,
         Err(why) => return fail(2, &format!("{why}\n\n{USAGE}")),
     };
-    let config = match Config::from_process_env() {
+    let config = match Config::from_process(file) {
         Ok(config) => config,
         Err(errors) => return fail(2, &errors.to_string()),
     };
@@ -143,10 +178,9 @@ impl Signals {
                 _ = self.quit.recv() => return false,
                 _ = self.hangup.recv() => {
                     // Reading files takes as long as the disk does.
-                    let read = tokio::task::spawn_blocking(Config::from_process_env).await;
-                    if let Ok(read) = read {
-                        app.reload(read);
-                    }
+                    let steer = Arc::clone(app.steer());
+                    // What came of it is told where it is done.
+                    drop(tokio::task::spawn_blocking(move || steer.reload()).await);
                 }
             }
         }
@@ -161,7 +195,7 @@ impl Signals {
     }
 }
 
-async fn run(config: Config, compare: &Runtime) -> ExitCode {
+async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCode {
     let Ok(mut signals) = Signals::listen() else {
         return fail(1, "cannot listen for signals");
     };
@@ -169,9 +203,13 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
     for name in Config::unknown_in_process_env() {
         warn!(name, "a setting of this name is not known; a typing error?");
     }
+    for warning in &config.warnings {
+        warn!(warning, "probably not what is meant");
+    }
     let access = config.access();
     let (prefix, shared) = (config.admin_prefix.clone(), config.admin.is_none());
-    let app = match app::start(config, compare.handle().clone()).await {
+    let source = source(&config, file);
+    let app = match app::start_from(config, compare.handle().clone(), None, Some(source)).await {
         Ok(app) => app,
         Err(why) => {
             error!(%why, "cannot start");
@@ -204,6 +242,12 @@ async fn run(config: Config, compare: &Runtime) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// Where settings are read anew, and what tells that they have changed.
+fn source(config: &Config, file: Option<PathBuf>) -> Source {
+    let watched = config.file.as_ref().map(PathBuf::from);
+    Source { read: Arc::new(move || Config::from_process(file.as_deref())), watched }
 }
 
 /// Says who may do what, as a warning where that is everyone.

@@ -1,43 +1,26 @@
-//! `MIRROR_CONFIG`: the file with the rules of the comparison. As written here; as they are meant in
-//! [`compare::rules`].
-
-use std::fs::File;
-use std::io::Read;
+//! The rules of the comparison, for all routes (`[compare]`) and for single ones (`[[route]]`). As
+//! written here; as they are meant in [`compare::rules`].
 
 use http::HeaderName;
-use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Env, values};
+use super::env::Env;
+use super::file::{Node, Table, Value};
+use super::values;
 use compare::path::{self, Path};
 use compare::rules::{
     Class, LENIENT_MAX, MaskAs, Pairing, RULES_MAX, Rule, RuleBook, RuleSet, Select, Tolerance,
     What,
 };
 
-const NAME: &str = "MIRROR_CONFIG";
-const ALLOWED: &str = "the path of a TOML file of at most 1 MiB";
-/// Largest file.
-const BYTES_MAX: u64 = 1 << 20;
 /// Longest name of a key.
 const KEY_MAX: usize = 256;
 const KEY: &str = "the name of a key, of 1 to 256 bytes";
 const HEADER: &str = "the name of a header";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileAsWritten {
-    #[serde(default)]
-    compare: Section,
-    #[serde(default)]
-    route: Vec<Spanned<Section>>,
-}
-
-/// `[compare]`, or a `[[route]]`.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// `[compare]`, or what a `[[route]]` has besides.
+#[derive(Default)]
 struct Section {
-    route: Option<Spanned<String>>,
     builtin: Option<Spanned<bool>>,
     headers: Option<Vec<Spanned<String>>>,
     null_equals_absent: bool,
@@ -53,104 +36,146 @@ struct Section {
     json_strings: Vec<Spanned<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ArrayAsWritten {
     path: Spanned<String>,
     unordered: Option<bool>,
     key: Option<Spanned<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct NumberAsWritten {
     path: Spanned<String>,
     absolute: Option<Spanned<f64>>,
     relative: Option<Spanned<f64>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct TimeAsWritten {
     path: Spanned<String>,
     within: Spanned<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ClassAsWritten {
     path: Spanned<String>,
     class: Spanned<String>,
 }
 
-impl Env<'_> {
-    /// The rules of the comparison; the built-in ones without a file.
-    pub(super) fn rules(&mut self) -> RuleBook {
-        let Some(file) = self.text(NAME) else { return RuleBook::default() };
-        match read(&file) {
-            Ok(text) => parse(&file, &text, &mut self.errors),
-            Err(why) => {
-                self.errors.push(format!("{NAME}={file:?}: {why}; allowed is {ALLOWED}"));
-                RuleBook::default()
-            }
+impl Section {
+    /// What the structural pass has left of it.
+    fn read(table: &Table) -> Self {
+        let texts = |name| texts(table, name);
+        Self {
+            builtin: table.get("builtin").and_then(switch),
+            headers: table.get("headers").map(|_| texts("headers")),
+            null_equals_absent: is_true(table, "null_equals_absent").unwrap_or_default(),
+            ignore: texts("ignore"),
+            ignore_headers: texts("ignore_headers"),
+            mask: texts("mask"),
+            mask_headers: texts("mask_headers"),
+            mask_as: table.get("mask_as").and_then(text),
+            arrays: each(table, "arrays", |table| {
+                let unordered = is_true(table, "unordered");
+                Some(ArrayAsWritten { path: of(table, "path")?, unordered, key: of(table, "key") })
+            }),
+            numbers: each(table, "numbers", |table| {
+                let number = |name| table.get(name).and_then(number);
+                let (absolute, relative) = (number("absolute"), number("relative"));
+                Some(NumberAsWritten { path: of(table, "path")?, absolute, relative })
+            }),
+            times: each(table, "times", |table| {
+                Some(TimeAsWritten { path: of(table, "path")?, within: of(table, "within")? })
+            }),
+            classes: each(table, "classes", |table| {
+                Some(ClassAsWritten { path: of(table, "path")?, class: of(table, "class")? })
+            }),
+            json_strings: texts("json_strings"),
         }
     }
 }
 
-fn read(file: &str) -> Result<String, String> {
-    let mut text = String::new();
-    let opened = File::open(file).map_err(|error| format!("cannot be read ({error})"))?;
-    let read = opened.take(BYTES_MAX + 1).read_to_string(&mut text);
-    read.map_err(|error| format!("cannot be read ({error})"))?;
-    if text.len() as u64 > BYTES_MAX { Err("is larger".to_owned()) } else { Ok(text) }
+fn text(node: &Node) -> Option<Spanned<String>> {
+    match &node.value {
+        Value::Text(text) => Some(Spanned::new(node.span.clone(), text.clone())),
+        // A time may be whole seconds.
+        Value::Whole(number) => Some(Spanned::new(node.span.clone(), number.to_string())),
+        _ => None,
+    }
 }
 
-/// Reads the text of a file of this name; what is wrong with it goes to `errors`.
-pub(super) fn parse(file: &str, text: &str, errors: &mut Vec<String>) -> RuleBook {
-    let mut reader = Reader { file, text, errors };
-    let written = match toml::from_str::<FileAsWritten>(text) {
-        Ok(written) => written,
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let message = error.message().replace(char::is_control, " ");
-            reader.error(at, format_args!("{message}; allowed is TOML as the README describes it"));
-            return RuleBook::default();
-        }
+fn switch(node: &Node) -> Option<Spanned<bool>> {
+    match node.value {
+        Value::Switch(is_true) => Some(Spanned::new(node.span.clone(), is_true)),
+        _ => None,
+    }
+}
+
+fn number(node: &Node) -> Option<Spanned<f64>> {
+    let number = match node.value {
+        Value::Number(number) => number,
+        #[expect(clippy::cast_precision_loss, reason = "a tolerance has no 16 digits")]
+        Value::Whole(number) => number as f64,
+        _ => return None,
     };
-    let Section { builtin, headers, .. } = &written.compare;
-    let (builtin, default_headers) =
-        (builtin.as_ref().is_none_or(|it| *it.get_ref()), headers.is_none());
-    let all = reader.section(&written.compare, "compare");
-    if let Some(route) = &written.compare.route {
-        reader.bad(route, "compare.route", "is for single routes", "this in a [[route]] table");
+    Some(Spanned::new(node.span.clone(), number))
+}
+
+fn is_true(table: &Table, name: &str) -> Option<bool> {
+    table.get(name).and_then(switch).map(Spanned::into_inner)
+}
+
+fn of(table: &Table, name: &str) -> Option<Spanned<String>> {
+    table.get(name).and_then(text)
+}
+
+fn texts(table: &Table, name: &str) -> Vec<Spanned<String>> {
+    match table.get(name).map(|node| &node.value) {
+        Some(Value::List(items)) => items.iter().filter_map(text).collect(),
+        _ => Vec::new(),
     }
-    let mut routes: Vec<(String, RuleSet)> = Vec::new();
-    for route in &written.route {
-        let Some(label) = reader.label(route) else { continue };
-        let set = reader.section(route.get_ref(), "route");
-        reader.bounds(&all, &set, route.span().start);
-        if routes.iter().any(|(known, _)| *known == label) {
-            let at = route.get_ref().route.as_ref().map_or(0, |it| it.span().start);
-            reader.error(at, format_args!(
-                "route.route = {label:?}: is there already; allowed is one [[route]] for each route"
-            ));
+}
+
+/// Of each table that has what it must have; of others it is told already.
+fn each<T>(table: &Table, name: &str, read: impl Fn(&Table) -> Option<T>) -> Vec<T> {
+    table.tables(name).into_iter().filter_map(|(_, table)| read(table)).collect()
+}
+
+impl Env<'_> {
+    /// The rules for all routes; the built-in ones without a file.
+    pub(super) fn rules(&mut self) -> RuleBook {
+        let Some(file) = self.file else { return RuleBook::default() };
+        let Some(table) = file.root.table("compare") else { return RuleBook::default() };
+        let section = Section::read(table);
+        let builtin = section.builtin.as_ref().is_none_or(|it| *it.get_ref());
+        let default_headers = section.headers.is_none();
+        let all = Reader { env: self }.section(&section, "compare");
+        RuleBook { builtin, default_headers, all, routes: Vec::new() }
+    }
+
+    /// Those that a `[[route]]` has besides.
+    pub(super) fn rules_of_route(&mut self, table: &Table) -> RuleSet {
+        Reader { env: self }.section(&Section::read(table), "route")
+    }
+
+    /// There may not be too many for one route.
+    pub(super) fn bounds(&mut self, all: &RuleSet, route: &RuleSet, at: std::ops::Range<usize>) {
+        let rules = || all.rules.iter().chain(&route.rules);
+        let lenient =
+            |rule: &&Rule| matches!(rule.what, What::Number(..) | What::Time(..) | What::Class(..));
+        let (count, lenient) = (rules().count(), rules().filter(lenient).count());
+        if count > RULES_MAX || lenient > LENIENT_MAX {
+            let what = format!(
+                "{count} rules for one route, {lenient} of them for numbers, times and classes; \
+                 allowed is {RULES_MAX} and {LENIENT_MAX}"
+            );
+            self.tell(at, &what, None);
         }
-        routes.push((label, set));
     }
-    if routes.is_empty() {
-        reader.bounds(&all, &RuleSet::default(), 0);
-    }
-    RuleBook { builtin, default_headers, all, routes }
 }
 
 /// Reads values and gathers what is wrong with them.
-struct Reader<'r> {
-    file: &'r str,
-    text: &'r str,
-    errors: &'r mut Vec<String>,
+struct Reader<'r, 'a> {
+    env: &'r mut Env<'a>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn section(&mut self, written: &Section, table: &str) -> RuleSet {
         let headers = written.headers.iter().flatten();
         let headers = headers.filter_map(|it| self.header(it, table, "headers")).collect();
@@ -338,46 +363,14 @@ impl Reader<'_> {
         header.map_err(|_| self.bad(text, &field, "is no header name", HEADER)).ok()
     }
 
-    fn label(&mut self, route: &Spanned<Section>) -> Option<String> {
-        let allowed = "the label of a route, such as `GET /api/product/{id}` or `other`";
-        if let Some(builtin) = &route.get_ref().builtin {
-            let allowed = "this in [compare], for all routes";
-            self.bad(builtin, "route.builtin", "is for all routes", allowed);
-        }
-        let Some(label) = &route.get_ref().route else {
-            let at = route.span().start;
-            self.error(at, format_args!("route.route: is missing; allowed is {allowed}"));
-            return None;
-        };
-        let text = label.get_ref();
-        let is_label = text.split_once(' ').is_some_and(|(method, path)| {
-            method.bytes().all(|byte| byte.is_ascii_uppercase()) && path.starts_with('/')
-        });
-        if !is_label && text != "other" {
-            self.bad(label, "route.route", "is no label", allowed);
-            return None;
-        }
-        Some(text.clone())
-    }
-
-    fn bounds(&mut self, all: &RuleSet, route: &RuleSet, at: usize) {
-        let rules = || all.rules.iter().chain(&route.rules);
-        let lenient =
-            |rule: &&Rule| matches!(rule.what, What::Number(..) | What::Time(..) | What::Class(..));
-        let (count, lenient) = (rules().count(), rules().filter(lenient).count());
-        if count > RULES_MAX || lenient > LENIENT_MAX {
-            self.error(at, format_args!(
-                "{count} rules for one route, {lenient} of them for numbers, times and classes; \
-                 allowed is {RULES_MAX} and {LENIENT_MAX}"
-            ));
-        }
-    }
-
     fn rule(&self, text: &Spanned<String>, list: &str, what: Option<What>) -> Option<Rule> {
         Some(Rule {
             what: what?,
             text: format!("{list} {:?}", text.get_ref()),
-            place: format!("line {}", self.line(text.span().start)),
+            place: format!(
+                "line {}",
+                self.env.file.map_or(0, |file| file.line_number(text.span().start))
+            ),
         })
     }
 
@@ -388,17 +381,8 @@ impl Reader<'_> {
         why: &str,
         allowed: &str,
     ) {
-        let (at, value) = (value.span().start, value.get_ref());
-        self.error(at, format_args!("{field} = {value:?}: {why}; allowed is {allowed}"));
-    }
-
-    fn error(&mut self, at: usize, what: std::fmt::Arguments<'_>) {
-        let line = self.line(at);
-        self.errors.push(format!("{NAME}={:?}: line {line}: {what}", self.file));
-    }
-
-    fn line(&self, at: usize) -> usize {
-        1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+        let what = format!("{field} = {:?}: {why}; allowed is {allowed}", value.get_ref());
+        self.env.tell(value.span(), &what, None);
     }
 }
 

@@ -1,4 +1,10 @@
+use http::HeaderValue;
+
 use super::*;
+use crate::headers::{Chain, Forwarding};
+use crate::limits::Limits;
+use crate::limits::pace::Pace;
+use crate::upstream::{HostHeader, Protocol};
 
 fn with(settings: &[(&str, &str)]) -> Result<Config, Errors> {
     Config::from_env(&|name| {
@@ -444,12 +450,15 @@ fn all_bad_settings_are_listed_at_once() {
 #[test]
 fn a_value_that_is_not_utf_8_is_a_bad_setting() {
     use std::os::unix::ffi::OsStringExt;
+    for name in ["CONTROL_TOKEN", "ABORT_WEBHOOK", "MIRROR_SAMPLE_SECRET"] {
+        assert!(settings::of(name).secret, "{name}");
+    }
     for &name in NAMES {
         let result =
             Config::from_env(&|asked| (asked == name).then(|| OsString::from_vec(vec![0xff])));
         let message = result.unwrap_err().to_string();
         assert!(message.contains(name), "{name}");
-        let secret = ["CONTROL_TOKEN", "ABORT_WEBHOOK"].contains(&name);
+        let secret = settings::of(name).secret;
         assert_eq!(message.contains("xFF"), !secret, "{message}");
     }
 }

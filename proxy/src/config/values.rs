@@ -36,6 +36,26 @@ pub(super) fn number(text: &str, allowed: impl Fn(f64) -> bool) -> Parsed<f64> {
     if number.is_finite() && allowed(number) { Ok(number) } else { Err("out of range".to_owned()) }
 }
 
+/// A number above 0.
+pub(super) fn above_zero(text: &str) -> Parsed<f64> {
+    number(text, |number| number > 0.0)
+}
+
+/// A number of 0 or more.
+pub(super) fn zero_or_more(text: &str) -> Parsed<f64> {
+    number(text, |number| number >= 0.0)
+}
+
+/// A share that is neither nothing nor everything.
+pub(super) fn rate(text: &str) -> Parsed<f64> {
+    number(text, |number| number > 0.0 && number < 1.0)
+}
+
+/// The same, or `off`.
+pub(super) fn rate_or_off(text: &str) -> Parsed<Option<f64>> {
+    unless_off(text, rate)
+}
+
 /// A whole number of at least `least`.
 pub(super) fn whole<T>(text: &str, least: T) -> Parsed<T>
 where
@@ -115,6 +135,11 @@ pub(super) fn header_line(text: &str) -> Parsed<(HeaderName, HeaderValue)> {
     }
     let value = HeaderValue::from_str(value).map_err(|_| "no header value".to_owned())?;
     Ok((name, value))
+}
+
+/// A header line that marks copies; none where it is empty.
+pub(super) fn mark(text: &str) -> Parsed<Option<(HeaderName, HeaderValue)>> {
+    if text.is_empty() { Ok(None) } else { header_line(text).map(Some) }
 }
 
 /// A whole number of at least 1, and no more than a semaphore can count.

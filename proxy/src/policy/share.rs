@@ -20,6 +20,22 @@ impl Share {
     /// Nothing.
     pub const NONE: Self = Self(0);
 
+    /// Reads a number from 0 to 1.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let fraction: f64 = text.trim().parse().map_err(|_| "is no number".to_owned())?;
+        if !(0.0..=1.0).contains(&fraction) {
+            return Err("out of range".to_owned());
+        }
+        let share = Self::of(fraction);
+        if (share.fraction() - fraction).abs() > 1e-9 {
+            return Err("is finer than a millionth".to_owned());
+        }
+        Ok(share)
+    }
+
     /// The nearest one; what is not 0 or 1 stays so.
     pub fn of(fraction: f64) -> Self {
         #[expect(
@@ -69,6 +85,23 @@ pub enum SampleBy {
 }
 
 impl SampleBy {
+    /// Reads `header:NAME`, `cookie:NAME`, `query:NAME` or `client`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "client" => Ok(Self::Client),
+            Some((_, "")) => Err("has no name".to_owned()),
+            Some(("header", name)) => {
+                name.parse().map(Self::Header).map_err(|_| "is no header name".to_owned())
+            }
+            Some(("cookie", name)) => Ok(Self::Cookie(name.to_owned())),
+            Some(("query", name)) => Ok(Self::Query(name.to_owned())),
+            _ => Err("is unknown".to_owned()),
+        }
+    }
+
     /// The key of a request; `None` where it has none.
     pub fn key<'r>(&self, request: &Seen<'r>) -> Option<Cow<'r, [u8]>> {
         match self {

@@ -31,6 +31,7 @@ mod protocols;
 mod report;
 mod rules;
 mod servers;
+mod settings;
 mod shutdown;
 mod streaming;
 mod tidy;

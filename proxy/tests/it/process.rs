@@ -46,7 +46,12 @@ pub(crate) async fn start(
         ("LOG_FORMAT", "json"),
     ];
     settings.extend_from_slice(more);
-    let mut child = command(&settings).spawn().unwrap();
+    started(&mut command(&settings)).await
+}
+
+/// A proxy by this command, which must write its log as JSON.
+pub(crate) async fn started(command: &mut Command) -> Process {
+    let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let log = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
     let kept = std::sync::Arc::clone(&log);

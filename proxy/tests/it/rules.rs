@@ -192,9 +192,10 @@ fn a_bad_file_stops_the_start_with_code_2_and_names_every_error() {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     for part in [
         "MIRROR_FRACTION=\"2\"",
-        "line 2: compare.ignore = \"$.a[?@.b]\"",
-        "line 3: compare.mask_as = \"md5\"",
-        "line 5: route.route = \"search\"",
+        ":2:11: compare.ignore = \"$.a[?@.b]\"",
+        ":3:11: compare.mask_as = \"md5\"",
+        ":5:9: route.route = \"search\"",
+        "    5 | route = \"search\"\n      |         ^^^^^^^^",
     ] {
         assert!(message.contains(part), "{part} not in {message}");
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module imports only from levels below its own.
-const LEVELS: [&[&str]; 13] = [
+const LEVELS: [&[&str]; 14] = [
     &["exchange", "headers", "listen", "log_limit", "log_queue"],
     &["metrics"],
     &["body", "limits"],
@@ -17,7 +17,8 @@ const LEVELS: [&[&str]; 13] = [
     &["steer"],
     &["forward", "control"],
     &["config"],
-    &["app", "logging", "healthcheck", "release"],
+    &["app", "check", "logging", "healthcheck", "release"],
+    &["arguments"],
     &["lib", "main"],
 ];
 

@@ -1,18 +1,15 @@
 mod suggested;
 
 use super::*;
+use crate::config::Config;
 
 fn good(text: &str) -> RuleBook {
-    let mut errors = Vec::new();
-    let book = parse("rules.toml", text, &mut errors);
-    assert_eq!(errors, Vec::<String>::new());
-    book
+    let config = Config::from_text("rules.toml", text, &|_| None);
+    config.unwrap_or_else(|errors| panic!("{errors}")).mirror.rules
 }
 
 fn errors(text: &str) -> Vec<String> {
-    let mut errors = Vec::new();
-    parse("rules.toml", text, &mut errors);
-    errors
+    Config::from_text("rules.toml", text, &|_| None).map_or_else(|errors| errors.0, |_| Vec::new())
 }
 
 #[test]
@@ -102,15 +99,17 @@ route = "GET /a"
         (8, "compare.times.within = \"soon\""),
         (9, "compare.classes.class = \"email\""),
         (10, "compare.json_strings = \"payload\""),
-        (11, "compare.route = \"GET /\""),
+        (11, "compare.route: is no known name"),
         (13, "route.route = \"/a\""),
         (14, "route.route: is missing"),
-        (18, "route.builtin = false"),
+        (18, "route.builtin: is no known name"),
         (20, "route.route = \"GET /a\""),
     ] {
-        let start = format!("MIRROR_CONFIG=\"rules.toml\": line {line}: {field}");
-        let found = errors.iter().find(|error| error.starts_with(&start));
-        let found = found.unwrap_or_else(|| panic!("no {start} in {errors:#?}"));
+        let start = format!("rules.toml:{line}:");
+        let here =
+            |error: &&String| error.starts_with(&start) && error.contains(&format!(": {field}"));
+        let found = errors.iter().find(here);
+        let found = found.unwrap_or_else(|| panic!("no {start} {field} in {errors:#?}"));
         assert!(found.contains("; allowed is "), "{found}");
     }
     assert_eq!(errors.len(), 19, "{errors:#?}");
@@ -119,15 +118,15 @@ route = "GET /a"
 #[test]
 fn what_is_no_such_file_is_told_with_its_line() {
     for (text, line, why) in [
-        ("[compare]\nignroe = []", 2, "unknown field `ignroe`"),
-        ("[compare]\nignore = 3", 2, "invalid type: integer"),
-        ("\n[other]", 2, "unknown field `other`"),
+        ("[compare]\nignroe = []", 2, "compare.ignroe: is no known name"),
+        ("[compare]\nignore = 3", 2, "compare.ignore: is a whole number"),
+        ("\n[other]", 2, "other: is no known name"),
         ("[compare", 1, ""),
-        ("[compare]\nnumbers = [{ absolute = 1.0 }]", 2, "missing field `path`"),
+        ("[compare]\nnumbers = [{ absolute = 1.0 }]", 2, "compare.numbers.path: is missing"),
     ] {
         let errors = errors(text);
         assert_eq!(errors.len(), 1, "{errors:?}");
-        let start = format!("MIRROR_CONFIG=\"rules.toml\": line {line}: ");
+        let start = format!("rules.toml:{line}:");
         assert!(errors[0].starts_with(&start) && errors[0].contains(why), "{errors:?}");
         assert!(errors[0].contains("; allowed is "), "{errors:?}");
     }
@@ -139,8 +138,7 @@ fn rules_that_leave_nothing_to_compare_are_refused() {
         for path in ["$", "$.*", "$[*]", "$..*"] {
             let errors = errors(&format!("[compare]\n{list} = [\"{path}\"]"));
             assert_eq!(errors.len(), 1, "{path}: {errors:?}");
-            let start =
-                format!("MIRROR_CONFIG=\"rules.toml\": line 2: compare.{list} = \"{path}\"");
+            let start = format!("rules.toml:2:{}: compare.{list} = \"{path}\": ", list.len() + 5);
             assert!(errors[0].starts_with(&start), "{errors:?}");
             assert!(errors[0].contains("leaves nothing to compare"), "{errors:?}");
         }

@@ -1,0 +1,154 @@
+//! The command line: what is to be done, and with which settings file.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use crate::check::Explained;
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve until a signal comes.
+    Serve,
+    /// Ask the proxy with these settings whether it is alive.
+    Healthcheck,
+    /// Show how it is used.
+    Help,
+    /// Show the version.
+    Version,
+    /// Show the schema of the settings file.
+    Schema,
+    /// Show the report of a running proxy; what follows is read there.
+    Report(Vec<String>),
+    /// Check the settings, and explain what a request would get.
+    Check(Option<Box<Explained>>),
+}
+
+/// The command line.
+#[derive(Debug)]
+pub struct Arguments {
+    /// The settings file that it names.
+    pub file: Option<PathBuf>,
+    /// What is to be done.
+    pub command: Command,
+}
+
+impl Arguments {
+    /// Reads the arguments behind the program's name.
+    ///
+    /// # Errors
+    /// The argument that is wrong.
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut file = None;
+        let mut command = Command::Serve;
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            let (name, value) = split(&argument);
+            match name {
+                "--config" => once(&mut file, name, value, &mut arguments)?,
+                "--help" | "-h" => return Ok(Self { file: None, command: Command::Help }),
+                "--version" | "-V" => return Ok(Self { file: None, command: Command::Version }),
+                "--print-schema" => command = Command::Schema,
+                "--healthcheck" => command = Command::Healthcheck,
+                "report" => {
+                    let rest: Vec<_> = arguments.collect();
+                    let help = rest.iter().any(|it| it == "--help" || it == "-h");
+                    let command = if help { Command::Help } else { Command::Report(rest) };
+                    return Ok(Self { file: file.map(PathBuf::from), command });
+                }
+                "check" => return check(file, arguments),
+                _ => return Err(format!("unknown argument {argument:?}")),
+            }
+        }
+        Ok(Self { file: file.map(PathBuf::from), command })
+    }
+}
+
+/// `--name=value`, or a name whose value follows.
+fn split(argument: &str) -> (&str, Option<String>) {
+    match argument.split_once('=') {
+        Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+        _ => (argument, None),
+    }
+}
+
+fn value(
+    name: &str,
+    value: Option<String>,
+    rest: &mut impl Iterator<Item = String>,
+) -> Result<String, String> {
+    value.or_else(|| rest.next()).ok_or_else(|| format!("{name} has no value"))
+}
+
+fn once(
+    into: &mut Option<String>,
+    name: &str,
+    given: Option<String>,
+    rest: &mut impl Iterator<Item = String>,
+) -> Result<(), String> {
+    let value = value(name, given, rest)?;
+    match into.replace(value) {
+        Some(_) => Err(format!("{name} is there twice")),
+        None => Ok(()),
+    }
+}
+
+/// What stands behind `check`.
+fn check(
+    file: Option<String>,
+    mut rest: impl Iterator<Item = String>,
+) -> Result<Arguments, String> {
+    let (mut file, mut target, mut client) = (file, None, None);
+    let mut headers = HeaderMap::new();
+    while let Some(argument) = rest.next() {
+        let (name, given) = split(&argument);
+        match name {
+            "--config" => once(&mut file, name, given, &mut rest)?,
+            "--explain" => once(&mut target, name, given, &mut rest)?,
+            "--client" => once(&mut client, name, given, &mut rest)?,
+            "-H" | "--header" => {
+                let line = value(name, given, &mut rest)?;
+                let (name, value) = header(&line)?;
+                headers.append(name, value);
+            }
+            "--help" | "-h" => return Ok(Arguments { file: None, command: Command::Help }),
+            _ if argument.starts_with('-') => return Err(format!("unknown argument {argument:?}")),
+            _ => once(&mut file, "the settings file", Some(argument), &mut rest)?,
+        }
+    }
+    let client = client
+        .map(|text| text.parse::<IpAddr>().map_err(|_| format!("--client={text:?} is no address")));
+    let client = client.transpose()?;
+    if target.is_none() && (client.is_some() || !headers.is_empty()) {
+        return Err("-H and --client are for a request of --explain".to_owned());
+    }
+    let explained = target.map(|target| {
+        let (method, uri) = request(&target)?;
+        let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Ok::<_, String>(Box::new(Explained { method, uri, headers, client }))
+    });
+    let command = Command::Check(explained.transpose()?);
+    Ok(Arguments { file: file.map(PathBuf::from), command })
+}
+
+fn request(text: &str) -> Result<(Method, Uri), String> {
+    let bad = || format!("--explain={text:?}: allowed is a request such as 'GET /path?query'");
+    let (method, target) = text.trim().split_once(' ').ok_or_else(bad)?;
+    let (method, target) = (method.parse().map_err(|_| bad())?, target.trim());
+    let is_target = target.starts_with('/') || target == "*" || target.contains("://");
+    if is_target { Ok((method, target.parse().map_err(|_| bad())?)) } else { Err(bad()) }
+}
+
+fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parsed = line.split_once(':').and_then(|(name, value)| {
+        Some((name.trim().parse().ok()?, HeaderValue::from_str(value.trim()).ok()?))
+    });
+    // Its value may be a secret.
+    let name = line.split(':').next().unwrap_or_default();
+    parsed.ok_or_else(|| format!("-H {name:?}: allowed is a header such as 'x-user: alice'"))
+}
+
+#[cfg(test)]
+mod tests;

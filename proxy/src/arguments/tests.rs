@@ -1,0 +1,48 @@
+use super::*;
+
+fn parse(arguments: &[&str]) -> Result<Arguments, String> {
+    Arguments::parse(arguments.iter().map(|text| (*text).to_owned()))
+}
+
+#[test]
+fn a_file_may_be_named_in_front_of_everything() {
+    for arguments in [&["--config", "a.toml"][..], &["--config=a.toml", "--healthcheck"]] {
+        assert_eq!(parse(arguments).unwrap().file, Some(PathBuf::from("a.toml")));
+    }
+    let Arguments { file, command } = parse(&["--config", "a", "report", "--url", "x"]).unwrap();
+    assert_eq!(file, Some(PathBuf::from("a")));
+    assert!(matches!(command, Command::Report(rest) if rest == ["--url", "x"]));
+    for (arguments, why) in [
+        (&["--config"][..], "--config has no value"),
+        (&["--config=a", "--config=b"], "--config is there twice"),
+        (&["--conf=a"], "unknown argument \"--conf=a\""),
+        (&["a.toml"], "unknown argument \"a.toml\""),
+        (&["check", "a", "b"], "the settings file is there twice"),
+        (&["check", "-x"], "unknown argument \"-x\""),
+    ] {
+        assert_eq!(parse(arguments).unwrap_err(), why);
+    }
+}
+
+#[test]
+fn a_request_to_explain_has_a_method_a_target_headers_and_a_client() {
+    let arguments =
+        ["check", "a.toml", "--explain", "GET /x?a=b", "-H", "Cookie: sid=7", "--client", "::1"];
+    let Arguments { file, command } = parse(&arguments).unwrap();
+    assert_eq!(file, Some(PathBuf::from("a.toml")));
+    let Command::Check(Some(explained)) = command else { panic!("{command:?}") };
+    assert_eq!((explained.method, explained.uri.query()), (Method::GET, Some("a=b")));
+    assert_eq!(explained.headers["cookie"], "sid=7");
+    assert_eq!(explained.client.to_string(), "::1");
+    assert!(matches!(parse(&["check"]).unwrap().command, Command::Check(None)));
+    for (arguments, why) in [
+        (&["check", "--explain", "/x"][..], "allowed is a request such as"),
+        (&["check", "--explain", "GET x"], "allowed is a request such as"),
+        (&["check", "--explain", "GET /", "--client", "me"], "--client=\"me\" is no address"),
+        (&["check", "-H", "a: b"], "are for a request of --explain"),
+    ] {
+        assert!(parse(arguments).unwrap_err().contains(why), "{arguments:?}");
+    }
+    let secret = parse(&["check", "--explain", "GET /", "-H", "a b: s3cret"]).unwrap_err();
+    assert!(secret.contains("allowed is a header") && !secret.contains("s3cret"), "{secret}");
+}

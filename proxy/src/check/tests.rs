@@ -1,0 +1,116 @@
+use std::ffi::OsString;
+
+use super::*;
+
+const FILE: &str = r#"[mirror]
+share = 0.1
+methods = ["GET", "POST"]
+[[candidate]]
+name = "v2"
+url = "http://a"
+timeout = "3s"
+[[candidate]]
+name = "v3"
+url = "http://b"
+enabled = false
+[[route]]
+name = "cart"
+unsafe_methods = false
+candidates = ["v2"]
+match = { path = { prefix = "/cart" }, header = { name = "x-user", present = true } }
+[[route]]
+name = "search"
+share = 0.5
+[route.match]
+method = "GET"
+path = { prefix = "/api" }
+[route.guardrail]
+mismatch_rate = 0.2
+"#;
+
+fn config(text: &str, settings: &[(&str, &str)]) -> Config {
+    let get = |name: &str| {
+        let found = settings.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    Config::from_text("m.toml", text, &get).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn explained(config: &Config, method: &str, target: &str, user: Option<&str>) -> String {
+    let mut headers = HeaderMap::new();
+    headers
+        .extend(user.map(|user| (http::HeaderName::from_static("x-user"), user.parse().unwrap())));
+    let (method, uri) = (method.parse().unwrap(), target.parse().unwrap());
+    explain(config, &Explained { method, uri, headers, client: "10.0.0.1".parse().unwrap() })
+}
+
+#[track_caller]
+fn has(text: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(text.lines().any(|there| there == *line), "no {line:?} in\n{text}");
+    }
+}
+
+#[test]
+fn the_route_is_told_with_the_lines_that_decided_and_why_others_were_passed_over() {
+    let text = explained(&config(FILE, &[]), "GET", "/api/v2/x", None);
+    has(
+        &text,
+        &[
+            "GET /api/v2/x, from 10.0.0.1; its label by default: GET /api/v2/x",
+            "not route \"cart\" (m.toml:12): path prefix \"/cart\" does not hold (m.toml:16)",
+            "route \"search\" (m.toml:17)",
+            "  method = GET (m.toml:21)",
+            "  path prefix \"/api\" (m.toml:22)",
+        ],
+    );
+    let text = explained(&config(FILE, &[]), "GET", "/cart/1", None);
+    has(
+        &text,
+        &["not route \"cart\" (m.toml:12): header x-user present does not hold (m.toml:16)"],
+    );
+    has(&text, &["no route fits: the values for all hold"]);
+}
+
+#[test]
+fn each_value_is_told_with_who_said_it() {
+    let text = explained(&config(FILE, &[("MIRROR_TIMEOUT", "9s")]), "GET", "/api/x", None);
+    let (_, candidates) = text.split_once("candidate \"v2\"\n").unwrap();
+    let (v2, v3) = candidates.split_once("candidate \"v3\"\n").unwrap();
+    has(
+        v2,
+        &[
+            "  share = 0.5 (m.toml:19)",
+            "  timeout = \"3s\" (m.toml:7)",
+            "  guardrail.mismatch_rate = 0.2 (m.toml:24)",
+            "  report.mismatch_rate = 0.2 (m.toml:24)",
+            "  guardrail.latency_ratio = 1.15 (default)",
+        ],
+    );
+    has(v3, &["  timeout = \"9s\" (MIRROR_TIMEOUT)"]);
+    has(v3, &["  not mirrored at first: it is not enabled (m.toml:11)"]);
+    let text = explained(&config(FILE, &[("MIRROR_FRACTION", "1")]), "PUT", "/", None);
+    has(&text, &["  share = 1 (MIRROR_FRACTION, over m.toml:2)"]);
+    has(&text, &["  not mirrored: PUT is none of the methods (m.toml:3)"]);
+}
+
+#[test]
+fn candidates_and_methods_that_a_route_leaves_out_are_told() {
+    let text = explained(&config(FILE, &[]), "POST", "/cart", Some("alice"));
+    has(&text, &["  not mirrored: POST is not safe (m.toml:14)"]);
+    has(&text, &["candidate \"v3\": gets no copy (m.toml:15)"]);
+}
+
+#[test]
+fn the_environment_alone_is_explained_too() {
+    let config = config("", &[("ROUTE_LABELS", "templates"), ("CANDIDATE_URL", "http://a")]);
+    let text = explained(&config, "GET", "/x", None);
+    has(&text, &["GET /x, from 10.0.0.1; its label by default: other"]);
+    has(&text, &["no routes: the values for all hold", "candidate \"candidate\""]);
+    assert_eq!(summary(&config), "m.toml: good; 0 routes, 1 candidate (candidate)\n");
+    assert!(summary(&Config::default()).starts_with("the environment: good"));
+    assert_eq!(
+        summary(&self::config(FILE, &[])),
+        "m.toml: good; 2 routes, 2 candidates (v2, v3)\n"
+    );
+}

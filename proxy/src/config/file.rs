@@ -1,0 +1,293 @@
+//! The settings file as it was written: values that know where they stand, and errors that show the
+//! place. A structural pass finds all names that are not known and all values of another type at
+//! once, and takes them out; what is left is read by value.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::settings;
+
+mod excerpt;
+mod structure;
+
+pub(super) use structure::likely;
+
+/// Largest file.
+const BYTES_MAX: u64 = 1 << 20;
+/// What a file may be, for messages.
+pub(super) const ALLOWED: &str = "the path of a TOML file of at most 1 MiB";
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// As it was named.
+    name: String,
+    folder: PathBuf,
+    text: String,
+    /// Where lines begin.
+    lines: Vec<usize>,
+    /// What is not shown: secrets, and what may be one by a misspelt name.
+    hidden: Vec<Range<usize>>,
+    /// What is left after the structural pass.
+    pub(super) root: Table,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// Its name, or for an element the element itself.
+    pub(super) key: Range<usize>,
+    pub(super) span: Range<usize>,
+    pub(super) value: Value,
+}
+
+/// A value as TOML has it.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Whole(i64),
+    Number(f64),
+    Switch(bool),
+    /// A date or a time, which no setting is.
+    Moment,
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// Members in the order of the file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    pub(super) members: Vec<(String, Node)>,
+    /// Names whose values were taken out, which is told already.
+    pub(super) removed: Vec<&'static str>,
+}
+
+impl Table {
+    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+        self.members.iter().find(|(known, _)| known == name).map(|(_, node)| node)
+    }
+
+    /// The table of this name.
+    pub(super) fn table(&self, name: &str) -> Option<&Self> {
+        match &self.get(name)?.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The tables of this name, one or several.
+    pub(super) fn tables(&self, name: &str) -> Vec<(&Node, &Self)> {
+        fn of(node: &Node) -> Option<(&Node, &Table)> {
+            match &node.value {
+                Value::Table(table) => Some((node, table)),
+                _ => None,
+            }
+        }
+        match self.get(name) {
+            Some(Node { value: Value::List(nodes), .. }) => nodes.iter().filter_map(of).collect(),
+            Some(node) => of(node).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    fn read(table: DeTable<'_>) -> Self {
+        let member = |(key, value): (toml::Spanned<_>, _)| {
+            let span = key.span();
+            let name: std::borrow::Cow<'_, str> = key.into_inner();
+            (name.into_owned(), Node::read(span, value))
+        };
+        let mut members: Vec<_> = table.into_iter().map(member).collect();
+        members.sort_by_key(|(_, node)| node.key.start);
+        Self { members, removed: Vec::new() }
+    }
+}
+
+impl Node {
+    fn read(key: Range<usize>, value: toml::Spanned<DeValue<'_>>) -> Self {
+        let span = value.span();
+        let value = match value.into_inner() {
+            DeValue::String(text) => Value::Text(text.into_owned()),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or(Value::Moment, Value::Whole),
+            DeValue::Float(number) => Value::Number(number.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Boolean(is_true) => Value::Switch(is_true),
+            DeValue::Datetime(_) => Value::Moment,
+            DeValue::Array(items) => {
+                Value::List(items.into_iter().map(|item| Self::read(item.span(), item)).collect())
+            }
+            DeValue::Table(table) => Value::Table(Table::read(table)),
+        };
+        Self { key, span, value }
+    }
+
+    /// As the environment would say it; `None` where it could not.
+    pub(super) fn text(&self) -> Option<String> {
+        match &self.value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Whole(number) => Some(number.to_string()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Switch(is_true) => Some(is_true.to_string()),
+            Value::List(items) => {
+                let texts: Option<Vec<_>> = items.iter().map(Self::text).collect();
+                Some(texts?.join(","))
+            }
+            Value::Moment | Value::Table(_) => None,
+        }
+    }
+
+    /// As messages show it.
+    pub(super) fn shown(&self) -> String {
+        match &self.value {
+            Value::Text(text) => excerpt::cut(&format!("{text:?}")),
+            Value::Number(number) => format!("{number:?}"),
+            Value::List(items) => {
+                let items: Vec<_> = items.iter().take(8).map(Self::shown).collect();
+                excerpt::cut(&format!("[{}]", items.join(", ")))
+            }
+            _ => self.text().unwrap_or_default(),
+        }
+    }
+
+    /// What kind of value it is, for messages.
+    fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Text(_) => "a text",
+            Value::Whole(_) => "a whole number",
+            Value::Number(_) => "a number",
+            Value::Switch(_) => "true or false",
+            Value::Moment => "a date, a time or too large a number",
+            Value::List(_) => "a list",
+            Value::Table(_) => "a table",
+        }
+    }
+}
+
+/// Reads the text of a file.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let opened = File::open(path).map_err(|error| format!("cannot be read ({error})"))?;
+    let read = opened.take(BYTES_MAX + 1).read_to_string(&mut text);
+    read.map_err(|error| format!("cannot be read ({error})"))?;
+    if text.len() as u64 > BYTES_MAX { Err("is larger".to_owned()) } else { Ok(text) }
+}
+
+/// What is wrong with a file: the first so many, and how many more.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    found: Vec<(usize, String)>,
+    more: usize,
+}
+
+/// Most errors of a file that are shown.
+const SHOWN_MAX: usize = 50;
+
+impl Problems {
+    /// Takes one more, found at this place; its text is only made where it is shown.
+    pub(super) fn push(&mut self, at: usize, text: impl FnOnce() -> String) {
+        if self.found.len() < SHOWN_MAX {
+            self.found.push((at, text()));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// In the order of the file.
+    pub(super) fn texts(mut self) -> Vec<String> {
+        self.found.sort_by_key(|(at, _)| *at);
+        let mut texts: Vec<_> = self.found.into_iter().map(|(_, text)| text).collect();
+        if self.more > 0 {
+            texts.push(format!("and {} more", self.more));
+        }
+        texts
+    }
+}
+
+impl Document {
+    /// Reads the text of a file of this name; what is wrong with its structure goes to `problems`.
+    pub(super) fn parse(name: &str, text: String, problems: &mut Problems) -> Self {
+        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(starts.map(|(at, _)| at + 1)).collect();
+        let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
+        let (name, hidden, root) = (name.to_owned(), Vec::new(), Table::default());
+        let mut document = Self { name, folder, text, lines, hidden, root };
+        let parsed = DeTable::parse(&document.text).map(|table| Table::read(table.into_inner()));
+        match parsed {
+            Ok(mut root) => {
+                structure::hide(&root, &settings::FILE, &mut document.hidden);
+                structure::clean(&document, &mut root, problems);
+                document.root = root;
+            }
+            Err(error) => {
+                let end = document.text.len();
+                let at = error.span().unwrap_or(end..end);
+                structure::hide_in_bad_text(&mut document, at.start);
+                let message = error.message().replace(char::is_control, " ");
+                problems.push(at.start, || {
+                    let what = format!("{message}; allowed is TOML as docs/settings.md tells it");
+                    document.error(&at, &what, None)
+                });
+            }
+        }
+        document
+    }
+
+    /// As it was named.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A path that is written in this file.
+    pub(super) fn path(&self, text: &str) -> PathBuf {
+        self.folder.join(text)
+    }
+
+    /// Where something stands: `mirrorlab.toml:12`.
+    pub(super) fn place(&self, at: usize) -> String {
+        format!("{}:{}", excerpt::printable(&self.name), self.line(at) + 1)
+    }
+
+    /// An error at a place: where, what, the line with a mark, and what was probably meant.
+    pub(super) fn error(&self, at: &Range<usize>, what: &str, meant: Option<&str>) -> String {
+        let line = self.line(at.start);
+        let (start, text) = (self.lines[line], self.text_of(line));
+        let before = text.get(..at.start - start).unwrap_or(text);
+        let column = before.chars().count() + 1;
+        let shown = excerpt::Line { text, start, hidden: &self.hidden };
+        let (text, mark) = shown.marked(at);
+        let number = (line + 1).to_string();
+        let margin = " ".repeat(number.len());
+        let mut error = format!("{}:{column}: {what}\n  {number} | {text}", self.place(at.start));
+        error.push_str(&format!("\n  {margin} | {mark}"));
+        if let Some(meant) = meant {
+            error.push_str(&format!("\n  did you mean {meant}?"));
+        }
+        error
+    }
+
+    /// A line without its end.
+    fn text_of(&self, line: usize) -> &str {
+        let end = self.lines.get(line + 1).map_or(self.text.len(), |next| next - 1);
+        self.text[self.lines[line]..end].trim_end_matches('\r')
+    }
+
+    /// The number of the line, from 1.
+    pub(super) fn line_number(&self, at: usize) -> usize {
+        self.line(at) + 1
+    }
+
+    /// The same from 0.
+    fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at).saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

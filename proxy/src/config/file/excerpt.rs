@@ -1,0 +1,103 @@
+//! A line of a file as errors show it: with a mark under the place, whatever stands before it, and
+//! without what is nobody's business.
+
+use std::iter::repeat_n;
+use std::ops::Range;
+
+use unicode_width::UnicodeWidthChar;
+
+/// Characters that are shown before the mark, and from its beginning on.
+const BEFORE_MAX: usize = 60;
+const AFTER_MAX: usize = 100;
+/// Longest value that is shown, in characters.
+const VALUE_MAX: usize = 200;
+
+/// A line of a file.
+pub(super) struct Line<'t> {
+    /// Without its end.
+    pub(super) text: &'t str,
+    /// Where it begins in the file.
+    pub(super) start: usize,
+    /// What of the file is not shown. From where it begins nothing of the line is.
+    pub(super) hidden: &'t [Range<usize>],
+}
+
+impl Line<'_> {
+    /// What is shown of it, and the mark under it.
+    pub(super) fn marked(&self, at: &Range<usize>) -> (String, String) {
+        let end = self.start + self.text.len();
+        let touching = |hidden: &&Range<usize>| hidden.start < end && hidden.end > self.start;
+        let first = self.hidden.iter().filter(touching).map(|hidden| hidden.start).min();
+        let visible = first.map_or(self.text.len(), |at| at.saturating_sub(self.start));
+        let place = self.boundary(at.start - self.start).min(visible);
+        let stop = self.boundary(at.end.min(end).saturating_sub(self.start)).clamp(place, visible);
+        let (mut text, mut mark) = self.before(place);
+        self.marks(place..stop, visible, &mut text, &mut mark);
+        if visible < self.text.len() {
+            text.push('…');
+        }
+        (text, mark)
+    }
+
+    fn boundary(&self, at: usize) -> usize {
+        (0..=at.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0)
+    }
+
+    /// What stands before the mark; tabs stay tabs, so that both lines are alike wherever they stop.
+    fn before(&self, place: usize) -> (String, String) {
+        let (mut text, mut mark) = (String::new(), String::new());
+        let all = &self.text[..place];
+        let skipped = all.chars().count().saturating_sub(BEFORE_MAX);
+        if skipped > 0 {
+            text.push('…');
+            mark.push(' ');
+        }
+        for c in all.chars().skip(skipped).map(visible) {
+            text.push(c);
+            if c == '\t' {
+                mark.push(c);
+            } else {
+                mark.extend(repeat_n(' ', c.width().unwrap_or(1)));
+            }
+        }
+        (text, mark)
+    }
+
+    fn marks(&self, marked: Range<usize>, end: usize, text: &mut String, mark: &mut String) {
+        let rest = &self.text[marked.start..end];
+        for (at, c) in rest.char_indices().take(AFTER_MAX) {
+            let c = visible(c);
+            text.push(c);
+            if marked.start + at < marked.end {
+                let width = if c == '\t' { 1 } else { c.width().unwrap_or(1) };
+                mark.extend(repeat_n('^', width));
+            }
+        }
+        if rest.chars().nth(AFTER_MAX).is_some() {
+            text.push('…');
+        }
+        if !mark.ends_with('^') {
+            mark.push('^');
+        }
+    }
+}
+
+/// What a terminal would obey, or not show, is shown as what it is not.
+fn visible(c: char) -> char {
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if c != '\t' && (c.is_control() || turns) { '\u{fffd}' } else { c }
+}
+
+/// A text without what a terminal would obey.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c == '\t' { '\u{fffd}' } else { visible(c) }).collect()
+}
+
+/// The beginning of a long text.
+pub(super) fn cut(text: &str) -> String {
+    match text.char_indices().nth(VALUE_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,288 @@
+//! `[route.match]`: the conditions that requests of a route must all fulfil.
+
+use std::ops::Range;
+
+use http::HeaderName;
+
+use super::env::Env;
+use super::file::{Node, Table, Value};
+use super::values::{self, Parsed};
+use crate::listen::proxy_protocol::Networks;
+use crate::policy::matcher::{Condition, PathTest, Test, ValueTest};
+use crate::route::Template;
+
+/// Most conditions of one route.
+const CONDITIONS_MAX: usize = 32;
+/// Most regular expressions of one file, and how large each may be: compiling them takes time and memory.
+const REGEXES_MAX: usize = 256;
+const REGEX_TEXT_MAX: usize = 1024;
+const REGEX_SIZE_MAX: usize = 1 << 20;
+/// Longest name of a cookie or a parameter.
+const NAME_MAX: usize = 256;
+/// Headers whose values are not shown.
+const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
+
+type Found = Vec<(Range<usize>, Condition)>;
+
+/// What a table tests, as it was written.
+struct Written<'t> {
+    /// Such as `exact`.
+    word: &'static str,
+    node: &'t Node,
+    not: bool,
+}
+
+impl<'a> Env<'a> {
+    /// Reads what a table says.
+    pub(super) fn conditions(&mut self, table: &'a Table, found: &mut Found) {
+        if let Some(node) = table.get("method") {
+            self.methods(node, found);
+        }
+        if let Some(node) = table.get("path") {
+            self.one(node, "path", &["exact", "prefix", "template", "regex"], found, |it, env| {
+                Ok((Test::Path(path_test(it.word, &it.text()?, env)?), "path".to_owned()))
+            });
+        }
+        if let Some(node) = table.get("host") {
+            self.one(node, "host", &["exact", "prefix", "regex"], found, |it, env| {
+                let text = it.text()?;
+                let test = match it.word {
+                    "regex" => ValueTest::Regex(env.bytes_regex(&text)?),
+                    "prefix" => ValueTest::Prefix(host(&text)?),
+                    _ => ValueTest::Exact(host(&text)?),
+                };
+                Ok((Test::Host(test), "host".to_owned()))
+            });
+        }
+        for what in ["header", "query", "cookie"] {
+            for (node, table) in table.tables(what) {
+                self.value(node, table, what, found);
+            }
+        }
+        if let Some(node) = table.get("client") {
+            self.one(node, "client", &["networks"], found, |it, _| {
+                let networks = Networks::parse(&it.node.text().unwrap_or_default())?;
+                Ok((Test::Client(networks), "client".to_owned()))
+            });
+        }
+        if let Some((at, _)) = found.get(CONDITIONS_MAX) {
+            let what = format!("{} conditions; allowed is {CONDITIONS_MAX}", found.len());
+            self.tell(at.clone(), &what, None);
+            found.truncate(CONDITIONS_MAX);
+        }
+    }
+
+    fn methods(&mut self, node: &'a Node, found: &mut Found) {
+        let (list, not) = match &node.value {
+            Value::Table(table) => (table.get("any_of"), is_true(table, "not")),
+            _ => (Some(node), false),
+        };
+        let Some(list) = list else { return };
+        match values::methods(&list.text().unwrap_or_default()) {
+            Ok(methods) => {
+                let names: Vec<_> = methods.iter().map(http::Method::as_str).collect();
+                let text = text_of(not, "method", "any_of", &names.join(", "));
+                found
+                    .push((node.key.clone(), Condition { not, test: Test::Method(methods), text }));
+            }
+            Err(why) => {
+                let allowed = "methods such as GET";
+                self.bad_node(list, "route.match.method", &list.shown(), &why, allowed);
+            }
+        }
+    }
+
+    fn value(&mut self, node: &'a Node, table: &'a Table, what: &'static str, found: &mut Found) {
+        let Some(name_node) = table.get("name") else { return };
+        let name = name_node.text().unwrap_or_default();
+        let header = name.parse::<HeaderName>();
+        let bad = if what == "header" { header.is_err() } else { is_no_name(&name, what) };
+        if bad {
+            let place = format!("route.match.{what}.name");
+            let allowed = format!("the name of a {what}, of 1 to {NAME_MAX} bytes");
+            self.bad_node(name_node, &place, &name_node.shown(), "is no name", &allowed);
+            return;
+        }
+        let words = ["present", "exact", "prefix", "regex", "range"];
+        self.one(node, what, &words, found, |it, env| {
+            let test = value_test(it, env)?;
+            let subject = format!("{what} {name}");
+            let test = match (what, &header) {
+                ("header", Ok(header)) => Test::Header(header.clone(), test),
+                ("query", _) => Test::Query(name.clone(), test),
+                _ => Test::Cookie(name.clone(), test),
+            };
+            Ok((test, subject))
+        });
+    }
+
+    /// A table that must have exactly one of these words.
+    fn one(
+        &mut self,
+        node: &'a Node,
+        what: &str,
+        words: &[&'static str],
+        found: &mut Found,
+        read: impl Fn(&Written<'a>, &mut Self) -> Parsed<(Test, String)>,
+    ) {
+        let Value::Table(table) = &node.value else { return };
+        let there = words.iter().filter_map(|word| Some((*word, table.get(word)?)));
+        let there: Vec<_> = there.collect();
+        let place = format!("route.match.{what}");
+        let [(word, value)] = there[..] else {
+            let has = if there.is_empty() { "has none" } else { "has several" };
+            let allowed = format!("one of {}", words.join(", "));
+            if !there.is_empty() || table.removed.is_empty() {
+                self.tell(node.key.clone(), &format!("{place}: {has}; allowed is {allowed}"), None);
+            }
+            return;
+        };
+        // `present = false` says as much as `not`.
+        let absent = word == "present" && matches!(value.value, Value::Switch(false));
+        let written = Written { word, node: value, not: is_true(table, "not") != absent };
+        match read(&written, self) {
+            Ok((test, subject)) => {
+                let hidden = SECRETS.iter().any(|name| subject == format!("header {name}"));
+                let hidden = hidden || what == "cookie";
+                let shown = if hidden && word != "present" {
+                    super::MASKED.to_owned()
+                } else {
+                    value.shown()
+                };
+                let text = text_of(written.not, &subject, word, &shown);
+                found.push((node.key.clone(), Condition { not: written.not, test, text }));
+            }
+            Err(why) => {
+                let setting = super::settings::of(&format!("{place}.{word}"));
+                let (place, allowed) = (format!("{place}.{word}"), setting.allowed);
+                self.bad_node(value, &place, &value.shown(), &why, allowed);
+            }
+        }
+    }
+
+    fn regex(&mut self, text: &str) -> Parsed<String> {
+        if text.len() > REGEX_TEXT_MAX {
+            return Err(format!("has {} bytes", text.len()));
+        }
+        self.regexes += 1;
+        if self.regexes > REGEXES_MAX {
+            return Err(format!("is one of more than {REGEXES_MAX} regular expressions"));
+        }
+        // Alone first: `a)|(b` is none, and would be one in brackets.
+        let alone = regex::RegexBuilder::new(text).size_limit(REGEX_SIZE_MAX).build();
+        alone.map_err(|error| regex_error(&error))?;
+        Ok(format!("^(?:{text})$"))
+    }
+
+    fn text_regex(&mut self, text: &str) -> Parsed<regex::Regex> {
+        let whole = self.regex(text)?;
+        let built = regex::RegexBuilder::new(&whole).size_limit(REGEX_SIZE_MAX).build();
+        built.map_err(|error| regex_error(&error))
+    }
+
+    fn bytes_regex(&mut self, text: &str) -> Parsed<regex::bytes::Regex> {
+        let whole = self.regex(text)?;
+        let built = regex::bytes::RegexBuilder::new(&whole).size_limit(REGEX_SIZE_MAX).build();
+        built.map_err(|error| regex_error(&error))
+    }
+}
+
+impl Written<'_> {
+    fn text(&self) -> Parsed<String> {
+        match &self.node.value {
+            Value::Text(text) if text.is_empty() => Err("is empty".to_owned()),
+            Value::Text(text) => Ok(text.clone()),
+            _ => Err("is no text".to_owned()),
+        }
+    }
+}
+
+fn path_test(word: &str, text: &str, env: &mut Env<'_>) -> Parsed<PathTest> {
+    let path = || match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("does not begin with a slash".to_owned()),
+    };
+    Ok(match word {
+        "exact" if text == "*" => PathTest::Exact(text.to_owned()),
+        "exact" => PathTest::Exact(path()?),
+        "prefix" => PathTest::Prefix(path()?),
+        "template" => PathTest::Template(Template::parse(text)?),
+        _ => PathTest::Regex(env.text_regex(text)?),
+    })
+}
+
+fn value_test(written: &Written<'_>, env: &mut Env<'_>) -> Parsed<ValueTest> {
+    let text = || match &written.node.value {
+        Value::Text(text) => Ok(text.clone()),
+        _ => Err("is no text".to_owned()),
+    };
+    Ok(match written.word {
+        "present" => ValueTest::Present,
+        "exact" => ValueTest::Exact(text()?),
+        "prefix" => ValueTest::Prefix(written.text()?),
+        "regex" => ValueTest::Regex(env.bytes_regex(&written.text()?)?),
+        _ => {
+            let (least, most) = range(written.node)?;
+            ValueTest::Range(least, most)
+        }
+    })
+}
+
+fn range(node: &Node) -> Parsed<(f64, f64)> {
+    let Value::List(items) = &node.value else { return Err("is no list".to_owned()) };
+    let number = |item: &Node| match item.value {
+        Value::Number(number) => number,
+        #[expect(clippy::cast_precision_loss, reason = "values of headers are read so as well")]
+        Value::Whole(number) => number as f64,
+        _ => f64::NAN,
+    };
+    let numbers: Vec<_> = items.iter().map(number).collect();
+    match numbers[..] {
+        [least, most] if least.is_finite() && most.is_finite() && least <= most => {
+            Ok((least, most))
+        }
+        _ => Err("has no number in it".to_owned()),
+    }
+}
+
+/// As requests have it: in lower case, without a port and a dot at the end.
+fn host(text: &str) -> Parsed<String> {
+    let is_address = text.starts_with('[');
+    if text.contains(['/', '@', ' ']) || (text.contains(':') && !is_address) {
+        return Err("is more than a host".to_owned());
+    }
+    Ok(text.trim_end_matches('.').to_ascii_lowercase())
+}
+
+fn is_no_name(name: &str, what: &str) -> bool {
+    let in_a_cookie = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c);
+    !(1..=NAME_MAX).contains(&name.len()) || (what == "cookie" && !name.chars().all(in_a_cookie))
+}
+
+fn is_true(table: &Table, name: &str) -> bool {
+    matches!(table.get(name), Some(Node { value: Value::Switch(true), .. }))
+}
+
+fn text_of(not: bool, subject: &str, word: &str, value: &str) -> String {
+    let not = if not { "not " } else { "" };
+    match word {
+        "present" => format!("{not}{subject} present"),
+        "any_of" => format!("{not}{subject} = {value}"),
+        _ => format!("{not}{subject} {word} {value}"),
+    }
+}
+
+/// Its own text has several lines.
+fn regex_error(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => "is too large".to_owned(),
+        error => {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            format!("is no regular expression ({})", last.trim_start_matches("error: "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! `[[route]]`: requests that have settings of their own. Of all that fit a request the first decides.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::candidates::name;
+use super::env::{Env, Scope};
+use super::file::{Node, Table, Value, likely};
+use super::values;
+use crate::policy::matcher::{Condition, Matcher, Test};
+use crate::policy::rate::Rate;
+use crate::policy::share::{SampleBy, Share};
+use crate::policy::{CANDIDATE, Candidate, RoutePolicy};
+use crate::route::LABELS_MAX;
+use compare::rules::{RuleBook, RuleSet};
+
+/// Each request may be held against all of them.
+const ROUTES_MAX: usize = 1000;
+/// Longest name.
+const NAME_MAX: usize = 100;
+/// Takes every request whose label finds no room.
+const OTHER: &str = "other";
+
+impl<'a> Env<'a> {
+    /// The rules of the comparison, and the routes, of which some have rules.
+    pub(super) fn rules_and_routes(
+        &mut self,
+        candidates: &[Candidate],
+    ) -> (RuleBook, Vec<RoutePolicy>) {
+        let mut book = self.rules();
+        let Some(file) = self.file else { return (book, Vec::new()) };
+        let tables = file.root.tables("route");
+        self.not_too_many(&tables);
+        self.unique(&tables, "route", "route");
+        let ids = self.ids(&tables);
+        let mut routes = Vec::new();
+        for ((node, table), id) in tables.into_iter().zip(ids).take(ROUTES_MAX) {
+            let route = self.route(&id, node, table, candidates);
+            self.bounds(&book.all, &route.rules, node.key.clone());
+            if route.rules != RuleSet::default() {
+                book.routes.push((id, route.rules.clone()));
+            }
+            routes.push(route);
+        }
+        if routes.is_empty() {
+            self.bounds(&book.all, &RuleSet::default(), 0..0);
+        }
+        self.reached(&routes, candidates);
+        (book, routes)
+    }
+
+    fn not_too_many(&mut self, tables: &[(&'a Node, &'a Table)]) {
+        if let Some((node, _)) = tables.get(ROUTES_MAX) {
+            let what = format!("{} routes; allowed is {ROUTES_MAX}", tables.len());
+            self.tell(node.key.clone(), &what, None);
+        }
+        let mut named = tables.iter().filter(|(_, table)| name(table).is_some());
+        if let Some((node, _)) = named.nth(LABELS_MAX) {
+            let what =
+                format!("more than {LABELS_MAX} routes with a name; allowed is {LABELS_MAX}");
+            self.tell(node.key.clone(), &what, None);
+        }
+    }
+
+    /// What tells routes apart: the name, the label where it is all that there is, or else the place.
+    fn ids(&mut self, tables: &[(&'a Node, &'a Table)]) -> Vec<String> {
+        let mut labels = HashSet::new();
+        let mut ids = Vec::new();
+        for (node, table) in tables {
+            let label = table.get("route").filter(|_| table.get("match").is_none());
+            let place = self.file.map(|file| file.place(node.key.start)).unwrap_or_default();
+            ids.push(match (name(table), label.map(|node| (node, &node.value))) {
+                (Some(name), _) => name.to_owned(),
+                (None, Some((node, Value::Text(label)))) => {
+                    if !labels.insert(label) {
+                        let why = "is there already";
+                        let allowed = "one [[route]] for each route, or a name for it";
+                        self.bad_node(node, "route.route", &node.shown(), why, allowed);
+                    }
+                    label.clone()
+                }
+                _ => place,
+            });
+        }
+        ids
+    }
+
+    fn route(
+        &mut self,
+        id: &str,
+        node: &'a Node,
+        table: &'a Table,
+        candidates: &[Candidate],
+    ) -> RoutePolicy {
+        let place = self.file.map(|file| file.place(node.key.start)).unwrap_or_default();
+        let scope = Scope::of(table, "route", id);
+        if ["name", "route", "match"].iter().all(|name| table.get(name).is_none()) {
+            let what = "route.route: is missing; allowed is a route, a [route.match], or a name for \
+                        one that takes all that is left";
+            self.tell(node.key.clone(), what, None);
+        }
+        let matcher = self.matcher(&scope, id);
+        RoutePolicy {
+            name: self.read_optional_in(&scope.slot("name"), route_name),
+            candidates: self.candidates_of(&scope, candidates),
+            share: self.read_optional_in(&scope.slot("share"), share_above_zero),
+            sample_by: self.read_optional_in(&scope.slot("sample_by"), SampleBy::parse),
+            rate: self.read_optional_in(&scope.slot("rate"), Rate::parse),
+            min_pairs: self.read_in(&scope.slot("min_pairs"), |text| values::whole(text, 0)),
+            unsafe_methods: self.read_optional_in(&scope.slot("unsafe_methods"), values::boolean),
+            mark: self.read_optional_in(&scope.slot("mark"), values::mark),
+            max_body_bytes: self
+                .read_optional_in(&scope.slot("max_body_bytes"), |text| values::whole(text, 0)),
+            body: self.read_optional_in(&scope.slot("body"), values::boolean),
+            timeout: self.read_optional_in(&scope.slot("timeout"), values::duration_above_zero),
+            thresholds: self.thresholds(&scope.inner("guardrail")),
+            allowances: self.allowances(&scope.inner("report")),
+            rules: self.rules_of_route(table),
+            ..RoutePolicy::new(id, &place, matcher)
+        }
+    }
+
+    /// All conditions of a route.
+    fn matcher(&mut self, scope: &Scope<'a>, id: &str) -> Matcher {
+        let mut found: Vec<(Range<usize>, Condition)> = Vec::new();
+        let slot = scope.slot("route");
+        if let Some(label) = self.read_optional_in(&slot, label)
+            && let Some(node) = slot.node
+        {
+            let text = format!("route = {label:?}");
+            let test = Test::Label(label.into());
+            found.push((node.key.clone(), Condition { not: false, test, text }));
+        }
+        if let Some(table) = scope.table.and_then(|table| table.table("match")) {
+            self.conditions(table, &mut found);
+        }
+        for (index, (at, condition)) in found.iter().enumerate() {
+            let place = format!("route.{id}.match.{index}");
+            self.note_as(place, at.start, json!(condition.text));
+        }
+        Matcher { conditions: found.into_iter().map(|(_, condition)| condition).collect() }
+    }
+
+    /// The candidates of a route, by their names; an empty list is nobody.
+    fn candidates_of(
+        &mut self,
+        scope: &Scope<'a>,
+        candidates: &[Candidate],
+    ) -> Option<Vec<Arc<str>>> {
+        let slot = scope.slot("candidates");
+        let node = slot.node?;
+        let known: Vec<Arc<str>> = match candidates {
+            [] => vec![CANDIDATE.into()],
+            candidates => candidates.iter().map(|it| Arc::clone(&it.name)).collect(),
+        };
+        let mut named = Vec::new();
+        let items = match &node.value {
+            Value::List(items) => items.iter().collect(),
+            _ => vec![node],
+        };
+        for item in items {
+            let Value::Text(text) = &item.value else { continue };
+            for name in values::items(text) {
+                if let Some(known) = known.iter().find(|known| ***known == *name) {
+                    named.push(Arc::clone(known));
+                    continue;
+                }
+                let what = format!(
+                    "{} = {}: is no candidate; allowed is {}",
+                    slot.place,
+                    item.shown(),
+                    known.join(", ")
+                );
+                let meant = likely(name, known.iter().map(|known| &**known));
+                self.tell(item.span.clone(), &what, meant);
+            }
+        }
+        let (id, names) = (
+            scope.id_of("candidates"),
+            json!(named.iter().map(|name| &**name).collect::<Vec<_>>()),
+        );
+        self.note_as(id, node.key.start, names);
+        Some(named)
+    }
+
+    /// Warns of routes and candidates that no request comes to.
+    fn reached(&mut self, routes: &[RoutePolicy], candidates: &[Candidate]) {
+        let key = |it: &Condition| format!("{} {:?}", it.not, it.test);
+        let keys = |route: &RoutePolicy| route.matcher.conditions.iter().map(key).collect();
+        let all: Vec<HashSet<String>> = routes.iter().map(keys).collect();
+        for (later, route) in routes.iter().enumerate() {
+            let Some(earlier) = all[..later].iter().position(|it| it.is_subset(&all[later])) else {
+                continue;
+            };
+            let (place, id, taker) = (&route.place, &route.id, &routes[earlier]);
+            self.warnings.push(format!(
+                "{place}: no request comes to the route {id:?}: the route {:?} at {} takes them all",
+                taker.id, taker.place
+            ));
+        }
+        let Some(last) = all.iter().position(HashSet::is_empty) else { return };
+        for Candidate { name, .. } in candidates {
+            let gets = |route: &RoutePolicy| {
+                route.candidates.as_ref().is_none_or(|names| names.contains(name))
+            };
+            if !routes[..=last].iter().any(gets) {
+                let place = &routes[last].place;
+                self.warnings.push(format!(
+                    "no request comes to the candidate {name:?}: the route at {place} takes all that is \
+                     left, and no route before it names this candidate"
+                ));
+            }
+        }
+    }
+}
+
+fn route_name(text: &str) -> values::Parsed<Arc<str>> {
+    let visible = |c: char| !c.is_control() && (c == ' ' || !c.is_whitespace());
+    if text == OTHER {
+        Err("is the label of what has no other".to_owned())
+    } else if text.len() > NAME_MAX {
+        Err(format!("has {} bytes", text.len()))
+    } else if text.chars().all(visible) {
+        Ok(text.into())
+    } else {
+        Err("has characters that are not visible".to_owned())
+    }
+}
+
+fn label(text: &str) -> values::Parsed<String> {
+    let is_label = text.split_once(' ').is_some_and(|(method, path)| {
+        method.bytes().all(|byte| byte.is_ascii_uppercase()) && path.starts_with('/')
+    });
+    if is_label || text == OTHER { Ok(text.to_owned()) } else { Err("is no label".to_owned()) }
+}
+
+fn share_above_zero(text: &str) -> values::Parsed<Share> {
+    match Share::parse(text)? {
+        Share::NONE => Err("is nothing".to_owned()),
+        share => Ok(share),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use jsonschema::Validator;
+use serde_json::Value;
+
+use super::schema;
+use crate::config::Config;
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../mirrorlab.example.toml");
+
+fn validator() -> Validator {
+    let schema: Value = serde_json::from_str(&schema()).unwrap();
+    jsonschema::meta::validate(&schema).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+fn as_json(text: &str) -> Value {
+    toml::from_str(text).unwrap()
+}
+
+fn parses(text: &str) -> bool {
+    Config::from_text("m.toml", text, &|_| None).is_ok()
+}
+
+#[test]
+fn the_example_is_good_by_the_schema_and_by_the_parser() {
+    let text = std::fs::read_to_string(EXAMPLE).unwrap();
+    if let Err(errors) = Config::from_text("mirrorlab.example.toml", &text, &|_| None) {
+        panic!("{errors}");
+    }
+    let errors: Vec<_> =
+        validator().iter_errors(&as_json(&text)).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+}
+
+/// Every line of the example that is commented out is a setting too: with all of them it is good.
+#[test]
+fn the_example_shows_every_setting_with_its_default() {
+    let text = std::fs::read_to_string(EXAMPLE).unwrap();
+    for setting in crate::config::settings::all().filter(|it| it.env.is_some()) {
+        let Some((table, name)) = setting.place.split_once('.') else { continue };
+        let header = |line: &&str| {
+            line.starts_with(&format!("[{table}]")) || line.starts_with(&format!("[[{table}]]"))
+        };
+        let mut lines = text.lines().skip_while(|line| !header(line)).skip(1);
+        let own = lines.by_ref().take_while(|line| !line.starts_with('['));
+        let start = format!("{name} = ");
+        let found =
+            own.map(|line| line.trim_start_matches('#')).find(|line| line.starts_with(&start));
+        let line = found.unwrap_or_else(|| panic!("{} is not in the example", setting.place));
+        if let (Some(default), false) = (setting.default, table == "candidate") {
+            let value = as_json(line)[name].clone();
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            assert_eq!(text, default, "{}", setting.place);
+        }
+    }
+    for setting in crate::config::settings::all().filter(|it| it.env.is_none()) {
+        assert!(text.contains(setting.name()), "{} is not in the example", setting.place);
+    }
+    // What is commented out would be good too.
+    let is_setting = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase());
+    let with = |line: &str| {
+        let line = line.strip_prefix('#').filter(is_setting).unwrap_or(line);
+        format!("{line}\n")
+    };
+    let all: String = text.lines().map(with).collect();
+    let errors: Vec<_> = validator().iter_errors(&as_json(&all)).map(|it| it.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+}
+
+#[test]
+fn what_the_parser_refuses_the_schema_refuses() {
+    let validator = validator();
+    for text in [
+        "mirorr = 3",
+        "[mirror]\nshar = 0.5",
+        "[mirror]\nshare = \"0.5\"",
+        "[mirror]\nshare = 1.5",
+        "[mirror]\ntimeout = 0",
+        "[mirror]\nbody = \"yes\"",
+        "[limits]\nconnections = 0",
+        "[guardrail]\nmode = \"off\"",
+        "[guardrail]\nmismatch_rate = 1",
+        "[baseline]\nhttp = 3",
+        "[candidate]\nname = \"v2\"",
+        "[[candidate]]\nurl = \"http://a\"",
+        "[[route]]\nname = \"a\"\nshare = 0",
+        "[[route]]\nname = \"a\"\nmatch = { path = \"/a\" }",
+        "[[route]]\nname = \"a\"\nmatch = { header = { exact = \"a\" } }",
+        "[compare]\nnumbers = [{ absolute = 1.0 }]",
+        "[compare]\nroute = \"GET /\"",
+        "[admin]\ntoken = \"\"",
+    ] {
+        assert!(!parses(text), "parsed: {text}");
+        assert!(!validator.is_valid(&as_json(text)), "valid: {text}");
+    }
+    for text in [
+        "",
+        "[mirror]\nshare = 1\nmark = \"\"\nmethods = \"GET,PUT\"",
+        "[baseline]\nhttp = 2",
+        "[guardrail]\nmismatch_rate = \"off\"\ncooldown = 10\nramp = \"2m\"",
+        "[[route]]\nname = \"a\"\nmatch = { method = \"GET\", header = [{ name = \"a\", range = [1, 2.5] }] }",
+        "[[route]]\nroute = \"GET /\"\nmatch = { method = { any_of = [\"GET\"], not = true } }\nnumbers = [{ path = \"$\", absolute = 1 }]",
+    ] {
+        assert!(parses(text), "refused: {text}");
+        assert!(validator.is_valid(&as_json(text)), "invalid: {text}");
+    }
+}

@@ -1,0 +1,152 @@
+//! The settings of single candidates and single routes, and the rules of the comparison.
+
+use super::Kind::{List, Number, NumberOrOff, Range, Switch, Text, Texts, Time, Whole, Word};
+use super::Setting;
+use super::table::{
+    ABOVE_0, AT_LEAST_0, BELOW_1, BOOL, BYTES, COPIES, LEAST_0, LEAST_1, MARK, OFF_OR_RATE, RATE,
+    SHARE_ABOVE_0, SHARE_PARTS, TIME, TIME_OR_0,
+};
+
+const NAME: &str =
+    "1 to 64 letters, digits and any of -_., and none of baseline, secondary and other";
+const ROUTE_NAME: &str = "a text of 1 to 100 visible characters, not other";
+const LABEL: &str = "the label of a route, such as `GET /api/product/{id}` or `other`";
+const FOR_ALL: &str = "the value for all";
+const CLASSES: &[&str] = &["uuid", "timestamp", "token", "hex", "jwt", "ulid", "string", "number"];
+const PATTERN: &str = "a regular expression of at most 1024 bytes, which fits the whole of it";
+const PATH: &str = "a JSON path";
+const KEYS: &str = "keys, or paths to a part of the document";
+const HEADERS: &str = "names of headers";
+const VALUE: &str = "a text";
+
+const fn of(
+    place: &'static str,
+    kind: super::Kind,
+    allowed: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting::new(place, kind, allowed, about)
+}
+
+/// What differs from the value for all only where it is said.
+const fn own(
+    place: &'static str,
+    kind: super::Kind,
+    allowed: &'static str,
+    about: &'static str,
+) -> Setting {
+    of(place, kind, allowed, about).unset(FOR_ALL)
+}
+
+#[rustfmt::skip]
+pub(super) const SETTINGS: &[Setting] = &[
+    of("candidate.name", Text, NAME, "tells it from the others; a metric label").required().restart(),
+    of("candidate.enabled", Switch, BOOL, "whether copies are sent to it from the start").default("true"),
+    own("candidate.share", Number, SHARE_PARTS, "share of requests that it gets copies of"),
+    of("candidate.rate", Text, COPIES, "copies in a time, besides the limit for all").unset("any number"),
+    own("candidate.timeout", Time, TIME, "one deadline for a copy"),
+    own("candidate.queue_size", Whole, LEAST_1, "copies that may wait").restart(),
+    own("candidate.concurrency", Whole, LEAST_1, "copies in flight at once").restart(),
+    own("candidate.guardrail.latency_ratio", Number, ABOVE_0, "see guardrail.latency_ratio"),
+    own("candidate.guardrail.latency_floor", Time, TIME_OR_0, "see guardrail.latency_floor"),
+    own("candidate.guardrail.error_delta", Number, AT_LEAST_0, "see guardrail.error_delta"),
+    own("candidate.guardrail.consecutive", Whole, LEAST_1, "see guardrail.consecutive"),
+    own("candidate.guardrail.cooldown", Time, TIME, "see guardrail.cooldown"),
+    own("candidate.guardrail.mismatch_rate", NumberOrOff, OFF_OR_RATE, "see guardrail.mismatch_rate"),
+    own("candidate.guardrail.mode", Word(&["on", "observe"]), "on or observe", "see guardrail.mode"),
+    own("candidate.report.mismatch_rate", Number, RATE, "see report.mismatch_rate"),
+    own("candidate.report.status_rate", Number, RATE, "see report.status_rate"),
+
+    of("compare.builtin", Switch, BOOL,
+        "false: the names that are always left out or masked are neither").default("true"),
+    of("compare.headers", Texts, HEADERS,
+        "response headers that are compared instead of content-type, location and cache-control"),
+    of("compare.null_equals_absent", Switch, BOOL,
+        "a member that is null equals one that is not there").default("false"),
+    of("compare.ignore", Texts, KEYS, "values that leave no trace, on one side or both"),
+    of("compare.ignore_headers", Texts, HEADERS, "headers that are not compared"),
+    of("compare.mask", Texts, KEYS, "values that are never shown, and equal any other"),
+    of("compare.mask_headers", Texts, HEADERS, "headers that are never shown, and equal any other"),
+    of("compare.mask_as", Word(&["equal", "hash"]), "equal or hash",
+        "hash: masked values are compared by a hash under a random key").default("equal"),
+    of("compare.arrays.path", Text, PATH, "which arrays").required(),
+    of("compare.arrays.unordered", Switch, BOOL, "true: the same elements in any order"),
+    of("compare.arrays.key", Text, "the name of a key, of 1 to 256 bytes",
+        "elements are paired by the value of this member"),
+    of("compare.numbers.path", Text, PATH, "which numbers").required(),
+    of("compare.numbers.absolute", Number, AT_LEAST_0, "how far they may be apart"),
+    of("compare.numbers.relative", Number, BELOW_1,
+        "the same, times the larger number"),
+    of("compare.times.path", Text, PATH, "which times").required(),
+    of("compare.times.within", Time,
+        "whole seconds, or a number with a unit such as 500ms or 2m, at most 24h",
+        "how far they may be apart").required(),
+    of("compare.classes.path", Text, PATH, "which values").required(),
+    of("compare.classes.class", Word(CLASSES),
+        "uuid, timestamp, token, hex, jwt, ulid, string or number", "what both must be").required(),
+    of("compare.json_strings", Texts, "JSON paths", "strings that are read as the JSON in them"),
+
+    of("route.name", Text, ROUTE_NAME, "its metric label").unset("that of each request"),
+    of("route.route", Text, LABEL, "requests with this label").unset("any"),
+    of("route.match.method", List, "methods such as GET", "one of these methods"),
+    of("route.match.method.any_of", List, "methods such as GET", "one of these methods").required(),
+    of("route.match.method.not", Switch, BOOL, "true: it must not hold").default("false"),
+    of("route.match.path.exact", Text, "a path such as /cart", "this path"),
+    of("route.match.path.prefix", Text, "a path such as /api", "this path, and what is below it"),
+    of("route.match.path.template", Text, "a path template such as /users/{name}/cart",
+        "paths that fit it"),
+    of("route.match.path.regex", Text, PATTERN, "paths that fit it"),
+    of("route.match.path.not", Switch, BOOL, "true: it must not hold").default("false"),
+    of("route.match.host.exact", Text, VALUE, "this host"),
+    of("route.match.host.prefix", Text, VALUE, "hosts that begin so"),
+    of("route.match.host.regex", Text, PATTERN, "hosts that fit it"),
+    of("route.match.host.not", Switch, BOOL, "true: it must not hold").default("false"),
+    of("route.match.header.name", Text, "the name of a header", "which header").required(),
+    of("route.match.header.present", Switch, BOOL, "it is there; false: it is not"),
+    of("route.match.header.exact", Text, VALUE, "it is this"),
+    of("route.match.header.prefix", Text, VALUE, "it begins with this"),
+    of("route.match.header.regex", Text, PATTERN, "it fits this"),
+    of("route.match.header.range", Range, "two numbers, the least and the greatest",
+        "a number from the first to the second"),
+    of("route.match.header.not", Switch, BOOL, "true: it must not hold").default("false"),
+    of("route.match.query.name", Text, "the name of a parameter", "which parameter").required(),
+    of("route.match.query.present", Switch, BOOL, "it is there; false: it is not"),
+    of("route.match.query.exact", Text, VALUE, "it is this"),
+    of("route.match.query.prefix", Text, VALUE, "it begins with this"),
+    of("route.match.query.regex", Text, PATTERN, "it fits this"),
+    of("route.match.query.range", Range, "two numbers, the least and the greatest",
+        "a number from the first to the second"),
+    of("route.match.query.not", Switch, BOOL, "true: it must not hold").default("false"),
+    of("route.match.cookie.name", Text, "the name of a cookie", "which cookie").required(),
+    of("route.match.cookie.present", Switch, BOOL, "it is there; false: it is not"),
+    of("route.match.cookie.exact", Text, VALUE, "it is this"),
+    of("route.match.cookie.prefix", Text, VALUE, "it begins with this"),
+    of("route.match.cookie.regex", Text, PATTERN, "it fits this"),
+    of("route.match.cookie.range", Range, "two numbers, the least and the greatest",
+        "a number from the first to the second"),
+    of("route.match.cookie.not", Switch, BOOL, "true: it must not hold").default("false"),
+    of("route.match.client.networks", List, "networks such as 10.0.0.0/8, or addresses",
+        "clients in these networks").required(),
+    of("route.match.client.not", Switch, BOOL, "true: it must not hold").default("false"),
+    of("route.candidates", List, "names of candidates", "who gets copies").unset("all candidates"),
+    own("route.share", Number, SHARE_ABOVE_0,
+        "share of its requests that each of its candidates gets copies of"),
+    of("route.sample_by", Text, "header:NAME, cookie:NAME, query:NAME or client",
+        "what decides in place of dice, so that whole sessions are mirrored or not").unset("dice"),
+    of("route.rate", Text, COPIES, "copies in a time, besides the other limits").unset("any number"),
+    of("route.min_pairs", Whole, LEAST_0,
+        "until so many pairs are known its share is 1").default("0"),
+    own("route.unsafe_methods", Switch, BOOL, "whether methods that are not safe are mirrored"),
+    own("route.mark", Text, MARK, "header line that marks a copy; empty turns it off"),
+    own("route.max_body_bytes", Whole, BYTES, "a larger request body is not mirrored"),
+    own("route.body", Switch, BOOL, "false: copies carry no body"),
+    own("route.timeout", Time, TIME, "one deadline for a copy"),
+    own("route.guardrail.latency_ratio", Number, ABOVE_0, "see guardrail.latency_ratio"),
+    own("route.guardrail.latency_floor", Time, TIME_OR_0, "see guardrail.latency_floor"),
+    own("route.guardrail.error_delta", Number, AT_LEAST_0, "see guardrail.error_delta"),
+    own("route.guardrail.consecutive", Whole, LEAST_1, "see guardrail.consecutive"),
+    own("route.guardrail.cooldown", Time, TIME, "see guardrail.cooldown"),
+    own("route.guardrail.mismatch_rate", NumberOrOff, OFF_OR_RATE, "see guardrail.mismatch_rate"),
+    own("route.report.mismatch_rate", Number, RATE, "see report.mismatch_rate"),
+    own("route.report.status_rate", Number, RATE, "see report.status_rate"),
+];
