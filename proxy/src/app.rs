@@ -1,63 +1,46 @@
 //! The composition root: a checked configuration in, a running proxy out.
 
+mod service;
 mod unused;
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tower::ServiceExt;
-use tracing::{debug, warn};
 
 use crate::config::{Config, Errors};
 use crate::control::{self, Control};
 use crate::exchange::Role;
-use crate::forward::{self, Downstream, DownstreamBody, Forward};
-use crate::headers::{self, Peer};
-use crate::limits::Limits;
-use crate::limits::clients::{Client, Clients};
-use crate::limits::frames::{Frames, is_flood};
-use crate::limits::timed::{Activity, Patience, Timed};
+use crate::forward::Forward;
 use crate::listen::bind;
-use crate::listen::proxy_protocol::{self, Networks};
+use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Shown;
-use crate::log_limit::LogLimit;
 use crate::log_queue;
-use crate::metrics::{Gauges, Metrics, Refusal};
+use crate::metrics::{Gauges, Metrics};
 use crate::mirror::announce::Announcer;
 use crate::mirror::worker::noise::Noise;
 use crate::mirror::{Mirror, Probe, webhook, worker};
 use crate::reload::{Fresh, Reloader};
 use crate::route::Template;
 use crate::route::table::Routes;
+use crate::serve::{Server, Serving};
 use crate::upstream::{Dns, Target, Trust, Upstream};
 use compare::{Origin, Policy, Unused};
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::{Guardrail, Transition, gate};
 use judge::report::{self, summarize, verdicts};
 use judge::verdict::Verdict;
+use service::{Service, Traffic};
 
 /// How often histogram samples are moved out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// How often the same failure is logged at most.
-const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -129,7 +112,7 @@ pub async fn start_probed(
     let listener = listener(config.listen)?;
     let admin_listener = config.admin.map(self::listener).transpose()?;
     let metrics = metrics()?;
-    let limits = config.forward.limits.clone();
+    let (limits, access) = (config.forward.limits.clone(), Arc::new(config.access()));
     let (baseline, candidate, secondary) = upstreams(&config)?;
     let all: Vec<_> = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
     let (settings, noise) = noise(&config, secondary);
@@ -154,7 +137,7 @@ pub async fn start_probed(
     let control = Control {
         guardrail,
         draining: Arc::clone(&draining),
-        token: config.control_token,
+        access,
         render_metrics: render(&metrics, &mirror, &forward, all, config.report),
         unused_rules: unused_rules(&mirror),
         report: Arc::new(Reporter { mirror, allowed: config.report }),
@@ -365,244 +348,5 @@ impl App {
         }
         self.background.iter().for_each(JoinHandle::abort);
         Drained { cut }
-    }
-}
-
-/// What a listener serves.
-enum Service {
-    Traffic(Traffic),
-    Admin(Router),
-}
-
-struct Traffic {
-    forward: Arc<Forward>,
-    /// Served here when the admin endpoints have no listener of their own.
-    admin: Option<(String, Router)>,
-    metrics: Arc<Metrics>,
-}
-
-impl Service {
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: &Peer,
-        client: &Arc<AtomicUsize>,
-        connection: &Activity,
-    ) -> Response<Downstream> {
-        match self {
-            Self::Admin(router) => by_router(router, request).await,
-            Self::Traffic(Traffic { admin: Some((prefix, router)), .. })
-                if control::is_admin_path(prefix, request.uri().path()) =>
-            {
-                // Boxed, or each request's future would be as large as a router's.
-                Box::pin(by_router(router, request)).await
-            }
-            Self::Traffic(traffic) => {
-                traffic.forward.handle(request, peer, client, connection).await
-            }
-        }
-    }
-
-    /// hyper has answered or closed already; what is left is to count.
-    fn note_error(&self, error: &(dyn std::error::Error + 'static)) {
-        let Self::Traffic(traffic) = self else { return };
-        match error.downcast_ref::<hyper::Error>() {
-            Some(error) if error.is_parse_too_large() => {
-                traffic.metrics.count_refused(Refusal::HeadersTooLarge);
-            }
-            // The body that we were passing on gave up.
-            Some(error) if error.is_user() => traffic.forward.note_broken_response(),
-            Some(error) if error.is_parse() => traffic.metrics.count_refused(Refusal::Malformed),
-            Some(error) if is_flood(error) => traffic.metrics.count_refused(Refusal::Flood),
-            _ => {}
-        }
-    }
-}
-
-async fn by_router(router: &Router, request: Request<Incoming>) -> Response<Downstream> {
-    let answer = router.clone().oneshot(request.map(axum::body::Body::new));
-    let response = answer.await.unwrap_or_else(|never| match never {});
-    response.map(|body| DownstreamBody::Admin(body).into())
-}
-
-/// A listener with its connections.
-#[derive(Debug)]
-struct Server {
-    addr: SocketAddr,
-    stop: watch::Sender<Option<Duration>>,
-    task: JoinHandle<usize>,
-}
-
-impl Server {
-    fn start(listener: TcpListener, serving: Arc<Serving>) -> Self {
-        let addr = listener.local_addr().expect("a bound socket has an address");
-        let (stop, stopped) = watch::channel(None);
-        let task = tokio::spawn(accept(listener, serving, stopped));
-        Self { addr, stop, task }
-    }
-
-    /// Waits for the connections to end; how many did not within `limit` and are cut off.
-    async fn stop(self, limit: Duration) -> usize {
-        self.stop.send_replace(Some(limit));
-        self.task.await.unwrap_or(0)
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    serving: Arc<Serving>,
-    mut stop: watch::Receiver<Option<Duration>>,
-) -> usize {
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
-    let failures = LogLimit::new(LOG_EVERY);
-    loop {
-        tokio::select! {
-            biased;
-            stopped = stop.changed() => {
-                if stopped.is_err() {
-                    // Whoever could have drained us is gone, and so are we.
-                    return 0;
-                }
-                break;
-            }
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok(_) if connections.len() >= serving.limits.connections => {
-                    serving.metrics.count_refused(Refusal::Connections);
-                }
-                Ok((stream, peer)) => {
-                    let serving = Arc::clone(&serving);
-                    connections.spawn(serve(stream, peer, serving, graceful.watcher()));
-                }
-                Err(error) => {
-                    if let Some(before) = failures.admit(std::time::Instant::now()) {
-                        warn!(%error, not_logged_before = before, "cannot accept a connection");
-                    }
-                    // Out of descriptors, most likely: trying again at once would only burn a core.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-        }
-    }
-    drop(listener);
-    let limit = stop.borrow().unwrap_or_default();
-    let drain = async {
-        graceful.shutdown().await;
-        while connections.join_next().await.is_some() {}
-    };
-    // Whether in time or not, what is left is counted; it ends with the set of connections.
-    tokio::time::timeout(limit, drain).await.ok();
-    while connections.try_join_next().is_some() {}
-    connections.len()
-}
-
-/// What a listener does with its connections.
-struct Serving {
-    service: Service,
-    tls: Option<Arc<Shown>>,
-    builder: Builder<TokioExecutor>,
-    limits: Limits,
-    clients: Clients,
-    metrics: Arc<Metrics>,
-    /// Say with the PROXY protocol who their clients are.
-    balancers: Networks,
-}
-
-impl Serving {
-    fn new(
-        service: Service,
-        tls: Option<Arc<Shown>>,
-        balancers: Networks,
-        limits: Limits,
-        metrics: &Arc<Metrics>,
-    ) -> Arc<Self> {
-        let (builder, clients) = (limits.builder(), Clients::default());
-        let metrics = Arc::clone(metrics);
-        Arc::new(Self { service, tls, builder, limits, clients, metrics, balancers })
-    }
-
-    /// The address of the client, which a balancer names; `None` where it does not.
-    async fn client(&self, stream: &mut TcpStream, peer: IpAddr) -> Option<IpAddr> {
-        if !self.balancers.contains(peer) {
-            return Some(peer);
-        }
-        let named = proxy_protocol::read(stream);
-        match tokio::time::timeout(self.limits.head_timeout, named).await {
-            Ok(Ok(named)) => Some(named.unwrap_or(peer)),
-            Ok(Err(error)) => {
-                debug!(%peer, %error, "a balancer does not name its client");
-                self.metrics.count_refused(Refusal::ProxyProtocol);
-                None
-            }
-            Err(_) => {
-                self.metrics.count_refused(Refusal::HeadTimeout);
-                None
-            }
-        }
-    }
-}
-
-async fn serve(mut stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, watcher: Watcher) {
-    if let Err(error) = stream.set_nodelay(true) {
-        // It has ended already, as a rule: not worth a line each.
-        debug!(%error, "cannot set up a connection");
-        return;
-    }
-    let Some(ip) = serving.client(&mut stream, peer.ip()).await else { return };
-    let client = serving.clients.of(ip);
-    if client.connections > serving.limits.connections_per_client {
-        return serving.metrics.count_refused(Refusal::ClientConnections);
-    }
-    let Some(tls) = &serving.tls else {
-        let from = (Peer::new(ip, "http"), client);
-        return converse(stream, from, serving, watcher).await;
-    };
-    // The handshake belongs to the time that a first request may take to arrive.
-    match tokio::time::timeout(serving.limits.head_timeout, tls.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let from = (Peer::new(ip, "https"), client);
-            converse(stream, from, serving, watcher).await;
-        }
-        // Port scanners and clients that do not trust us, as a rule: not worth a line each.
-        Ok(Err(error)) => debug!(%error, "no TLS handshake"),
-        Err(_) => serving.metrics.count_refused(Refusal::HeadTimeout),
-    }
-}
-
-/// Speaks HTTP/1 or HTTP/2, as the client begins, until the connection ends.
-async fn converse<I>(io: I, (peer, client): (Peer, Client), serving: Arc<Serving>, watcher: Watcher)
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let activity = Arc::new(Activity::default());
-    let Limits { head_timeout: head, idle_timeout: idle, write, .. } = serving.limits;
-    let counting = Arc::clone(&serving);
-    let on_refusal = move |refusal| counting.metrics.count_refused(refusal);
-    let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);
-    let frames = Arc::clone(&activity);
-    let answering = Arc::new((Arc::clone(&serving), peer, client, Arc::clone(&activity)));
-    let answer = service_fn(move |mut request: Request<Incoming>| {
-        let busy = activity.begin(request.version());
-        let answering = Arc::clone(&answering);
-        async move {
-            let (serving, peer, client, activity) = &*answering;
-            let response =
-                if !activity.targets().restore(&mut request) || headers::is_malformed(&request) {
-                    serving.metrics.count_refused(Refusal::Malformed);
-                    forward::malformed()
-                } else {
-                    serving.service.answer(request, peer, &client.requests, activity).await
-                };
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                busy.becomes_tunnel();
-            }
-            Ok::<_, Infallible>(response.map(|body| body.keeping(busy)))
-        }
-    });
-    let io = TokioIo::new(Frames::new(stream, serving.limits.header_bytes, frames));
-    let connection = serving.builder.serve_connection_with_upgrades(io, answer).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        serving.service.note_error(&*error);
     }
 }

@@ -23,7 +23,7 @@ pub mod settings;
 mod upstreams;
 mod values;
 
-use crate::control::Token;
+use crate::control::access::{Access, Hosts, Token};
 use crate::listen::Listen;
 use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Identity;
@@ -96,6 +96,10 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Asked for by `POST /control/*`.
     pub control_token: Option<Token>,
+    /// Lets everyone on the traffic listener use the admin endpoints.
+    pub admin_open: bool,
+    /// Names by which the proxy may be asked for values of traffic.
+    pub admin_hosts: Hosts,
     /// Log lines.
     pub log: Log,
     /// All of these as they were said, and by whom.
@@ -250,6 +254,16 @@ impl Config {
         let mut errors = env.errors;
         errors.extend(env.problems.texts());
         Err(Errors(errors))
+    }
+
+    /// Who may use the admin endpoints.
+    pub fn access(&self) -> Access {
+        Access {
+            token: self.control_token.clone(),
+            own_listener: self.admin.is_some(),
+            open: self.admin_open,
+            hosts: self.admin_hosts.clone(),
+        }
     }
 }
 

@@ -1,20 +1,27 @@
-//! The admin endpoints: liveness, readiness, metrics, and the guardrail by hand.
+//! The admin endpoints: liveness, readiness, metrics, and the guardrail by hand. Who may use which
+//! is decided by [`access`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::extract::State as Shared;
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
+use axum::extract::{Extension, Request, State as Shared};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Number, Value, json};
-use subtle::ConstantTimeEq;
 
+pub mod access;
+
+pub use access::Token;
+
+use crate::headers::Peer;
 use crate::mirror::event;
+use access::{Access, Asked, Class, Denied, Sight};
 use compare::Unused;
 use judge::guardrail::bets::Signal;
 use judge::guardrail::detector::THRESHOLD;
@@ -28,46 +35,34 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The format of the report for people.
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
-const PATHS: [&str; 9] = [
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/control/status",
-    "/control/events",
-    "/control/report",
-    "/control/report/reset",
-    "/control/enable",
-    "/control/disable",
+/// An endpoint. There is no other way to add one, so that each says who may use it.
+struct Endpoint {
+    path: &'static str,
+    class: Class,
+    serves: fn() -> MethodRouter<Control>,
+}
+
+const ENDPOINTS: [Endpoint; 9] = [
+    Endpoint { path: "/healthz", class: Class::Counts, serves: || get(healthz) },
+    Endpoint { path: "/readyz", class: Class::Counts, serves: || get(readyz) },
+    Endpoint { path: "/metrics", class: Class::Counts, serves: || get(metrics) },
+    Endpoint { path: "/control/status", class: Class::Counts, serves: || get(status) },
+    Endpoint { path: "/control/events", class: Class::Values, serves: || get(events) },
+    Endpoint { path: "/control/report", class: Class::Values, serves: || get(report) },
+    Endpoint {
+        path: "/control/report/reset",
+        class: Class::Switches,
+        serves: || post(reset_report),
+    },
+    Endpoint { path: "/control/enable", class: Class::Switches, serves: || post(enable) },
+    Endpoint { path: "/control/disable", class: Class::Switches, serves: || post(disable) },
 ];
 
 /// Whether a path belongs to the admin endpoints behind this prefix, where they share a listener
 /// with traffic.
 pub fn is_admin_path(prefix: &str, path: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|path| PATHS.contains(&path))
-}
-
-/// The secret that `POST /control/*` asks for; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl Token {
-    /// A token of this text.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    // In constant time, so that an answer's delay tells nothing of the token's text.
-    fn allows(&self, headers: &HeaderMap) -> bool {
-        let Some(value) = headers.get(AUTHORIZATION) else { return false };
-        let (scheme, given) = value.as_bytes().split_at(value.len().min(7));
-        scheme.eq_ignore_ascii_case(b"bearer ") && given.ct_eq(self.0.as_bytes()).into()
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
-    }
+    let mut endpoints = ENDPOINTS.iter();
+    path.strip_prefix(prefix).is_some_and(|path| endpoints.any(|it| it.path == path))
 }
 
 /// What the endpoints work on.
@@ -77,8 +72,8 @@ pub struct Control {
     pub guardrail: Arc<Mutex<Guardrail>>,
     /// Set once the proxy is told to stop.
     pub draining: Arc<AtomicBool>,
-    /// Asked for by `POST` where set.
-    pub token: Option<Token>,
+    /// Who may do what.
+    pub access: Arc<Access>,
     /// Gives the Prometheus text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Told of each change of state.
@@ -102,7 +97,7 @@ pub trait Report {
 
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control").field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("Control").field("access", &self.access).finish_non_exhaustive()
     }
 }
 
@@ -111,22 +106,14 @@ impl Control {
     fn guardrail(&self) -> MutexGuard<'_, Guardrail> {
         self.guardrail.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// A trip or an event, without the requests of examples for whoever may not see values.
-    fn shown(&self, mut event: Value, headers: &HeaderMap) -> Value {
-        if self.refusal(headers).is_some() {
-            event::withhold_requests(&mut event);
-        }
-        event
+/// A trip or an event, without the requests of examples for whoever may not see values.
+fn shown(mut event: Value, sight: Sight) -> Value {
+    if let Sight::Counts(denied) = sight {
+        event::withhold_requests(&mut event, denied.withheld());
     }
-
-    fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
-        let token = self.token.as_ref()?;
-        (!token.allows(headers)).then(|| {
-            let error = Json(json!({"error": "a valid bearer token is required"}));
-            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], error).into_response()
-        })
-    }
+    event
 }
 
 /// The admin router, behind a prefix such as `/_mirrorlab`, or none.
@@ -137,17 +124,48 @@ pub fn router(control: Control, prefix: &str) -> Router {
 }
 
 fn endpoints(control: Control) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/control/status", get(status))
-        .route("/control/events", get(events))
-        .route("/control/report", get(report))
-        .route("/control/report/reset", post(reset_report))
-        .route("/control/enable", post(enable))
-        .route("/control/disable", post(disable))
-        .with_state(control)
+    let router = ENDPOINTS.iter().fold(Router::new(), |router, endpoint| {
+        let guard = Guard { access: Arc::clone(&control.access), class: endpoint.class };
+        // Behind the choice of the method, so that a wrong one stays 405.
+        let serves = (endpoint.serves)().route_layer(from_fn_with_state(guard, admit));
+        router.route(endpoint.path, serves)
+    });
+    router.with_state(control)
+}
+
+#[derive(Clone)]
+struct Guard {
+    access: Arc<Access>,
+    class: Class,
+}
+
+/// Lets a request through, with what its answer may show, or answers why not.
+async fn admit(Shared(guard): Shared<Guard>, mut request: Request, next: Next) -> Response {
+    let asked = Asked {
+        peer: request.extensions().get::<Peer>().map(Peer::ip),
+        headers: request.headers(),
+        target: request.uri(),
+    };
+    match guard.access.decide(guard.class, asked) {
+        Ok(sight) => {
+            request.extensions_mut().insert(sight);
+            next.run(request).await
+        }
+        Err(denied) => refusal(denied),
+    }
+}
+
+fn refusal(denied: Denied) -> Response {
+    let reason = denied.reason();
+    if denied == Denied::Token {
+        let error = Json(json!({"error": reason}));
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], error).into_response();
+    }
+    (StatusCode::FORBIDDEN, Json(json!({"error": "forbidden", "reason": reason}))).into_response()
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
 }
 
 async fn readyz(Shared(control): Shared<Control>) -> Response {
@@ -172,12 +190,18 @@ async fn beside_traffic(answer: impl FnOnce() -> Response + Send + 'static) -> R
     answer.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-async fn report(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
+async fn report(
+    Shared(control): Shared<Control>,
+    Extension(sight): Extension<Sight>,
+    headers: HeaderMap,
+) -> Response {
     let as_text = wants_text(&headers);
-    let with_values = control.refusal(&headers).is_none();
     beside_traffic(move || {
         let summary = control.report.summary();
-        let mut summary = if with_values { summary } else { summary.without_values() };
+        let mut summary = match sight {
+            Sight::Values => summary,
+            Sight::Counts(_) => summary.without_values(),
+        };
         summary.unused_rules = (control.unused_rules)().iter().map(UnusedRule::from).collect();
         let mut response = if as_text {
             let text = Text { summary: &summary, route: None }.to_string();
@@ -201,10 +225,7 @@ fn wants_text(headers: &HeaderMap) -> bool {
     names("text/plain") && !names("application/json")
 }
 
-async fn reset_report(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
-    if let Some(refusal) = control.refusal(&headers) {
-        return refusal;
-    }
+async fn reset_report(Shared(control): Shared<Control>) -> Response {
     control.report.reset();
     Json(json!({"message": "report reset"})).into_response()
 }
@@ -229,7 +250,7 @@ struct Status {
     unused_rules: Vec<UnusedRule>,
 }
 
-async fn status(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
+async fn status(Shared(control): Shared<Control>, Extension(sight): Extension<Sight>) -> Response {
     let now = control.guardrail().snapshot();
     let warmup = warmup(&now);
     let (time, reason) = now.last_abort.unzip();
@@ -245,7 +266,7 @@ async fn status(Shared(control): Shared<Control>, headers: HeaderMap) -> Respons
         cooldown_seconds: seconds(now.config.cooldown),
         cooldown_remaining_seconds: remaining(now.state),
         warmup_remaining_seconds: warmup,
-        last_trip: now.last_trip.as_ref().map(|it| control.shown(event::trip(it), &headers)),
+        last_trip: now.last_trip.as_ref().map(|it| shown(event::trip(it), sight)),
         evidence: evidence(&now.evidence),
         routes: now.routes.iter().map(route).collect(),
         unused_rules: (control.unused_rules)().iter().map(UnusedRule::from).collect(),
@@ -288,8 +309,8 @@ fn warmup(now: &Snapshot) -> Option<Number> {
     (!left.is_zero()).then(|| seconds(left))
 }
 
-async fn events(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
-    let events = (control.events)().into_iter().map(|event| control.shown(event, &headers));
+async fn events(Shared(control): Shared<Control>, Extension(sight): Extension<Sight>) -> Response {
+    let events = (control.events)().into_iter().map(|event| shown(event, sight));
     Json(json!({"events": events.collect::<Vec<_>>()})).into_response()
 }
 
@@ -302,23 +323,19 @@ fn seconds(duration: Duration) -> Number {
     }
 }
 
-async fn enable(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
-    switched(&control, &headers, "mirroring enabled", |guardrail, _| guardrail.enable())
+async fn enable(Shared(control): Shared<Control>) -> Response {
+    switched(&control, "mirroring enabled", |guardrail, _| guardrail.enable())
 }
 
-async fn disable(Shared(control): Shared<Control>, headers: HeaderMap) -> Response {
-    switched(&control, &headers, "mirroring disabled", Guardrail::disable)
+async fn disable(Shared(control): Shared<Control>) -> Response {
+    switched(&control, "mirroring disabled", Guardrail::disable)
 }
 
 fn switched(
     control: &Control,
-    headers: &HeaderMap,
     message: &str,
     switch: impl FnOnce(&mut Guardrail, Moment) -> Option<Transition>,
 ) -> Response {
-    if let Some(refusal) = control.refusal(headers) {
-        return refusal;
-    }
     let now = Moment { at: Instant::now(), wall: SystemTime::now() };
     let mut guardrail = control.guardrail();
     // Told under the lock, so that the metrics see changes in the order they happened.

@@ -1,4 +1,5 @@
-//! The data that flows between the parts: what was asked, and how a mirrored request ended.
+//! The data that flows between the parts: what was asked, how a mirrored request ended, and why one
+//! was refused.
 //!
 //! Everything here is plain data, so that any part may hold it without depending on another.
 
@@ -192,9 +193,97 @@ impl NoiseResult {
     }
 }
 
+/// Why the proxy refused a request or connection itself; the label `reason` of `mirror_refused_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 400: not HTTP, or not safely readable as one request.
+    Malformed,
+    /// 405: a method that a reverse proxy does not forward.
+    Method,
+    /// 431: too many or too large header lines.
+    HeadersTooLarge,
+    /// 408: a request head that was not whole in time.
+    HeadTimeout,
+    /// Closed: a connection without a request for too long.
+    IdleTimeout,
+    /// Closed: as many connections as allowed were open.
+    Connections,
+    /// 503: as many requests as allowed were in flight.
+    RequestsInFlight,
+    /// 413: a request body over the limit.
+    BodyTooLarge,
+    /// 503: as many requests as one client may have were in flight.
+    ClientRequestsInFlight,
+    /// 408: an upload that was too slow.
+    ReadTimeout,
+    /// Closed: an answer was taken too slowly.
+    WriteTimeout,
+    /// Closed: too many requests were taken back.
+    Resets,
+    /// Closed: too many frames of HTTP/2 that a client has no use for.
+    Flood,
+    /// Closed: a balancer that did not say who its client is.
+    ProxyProtocol,
+    /// Closed: as many connections as one client may have were open.
+    ClientConnections,
+    /// 508: a copy of this process that came back to it.
+    Loop,
+}
+
+impl Refusal {
+    /// Every reason, in the order of their discriminants.
+    pub const ALL: [Self; 16] = [
+        Self::Malformed,
+        Self::Method,
+        Self::HeadersTooLarge,
+        Self::HeadTimeout,
+        Self::IdleTimeout,
+        Self::Connections,
+        Self::RequestsInFlight,
+        Self::BodyTooLarge,
+        Self::ClientRequestsInFlight,
+        Self::ReadTimeout,
+        Self::WriteTimeout,
+        Self::Resets,
+        Self::Flood,
+        Self::ProxyProtocol,
+        Self::ClientConnections,
+        Self::Loop,
+    ];
+
+    /// The word used as metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Method => "method",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::HeadTimeout => "head_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::Connections => "connections",
+            Self::RequestsInFlight => "requests_in_flight",
+            Self::BodyTooLarge => "body_too_large",
+            Self::ClientRequestsInFlight => "client_requests_in_flight",
+            Self::ReadTimeout => "read_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::Resets => "resets",
+            Self::Flood => "flood",
+            Self::ProxyProtocol => "proxy_protocol",
+            Self::ClientConnections => "client_connections",
+            Self::Loop => "loop",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{NoiseResult, Outcome};
+    use super::{NoiseResult, Outcome, Refusal};
+
+    #[test]
+    fn all_refusals_stand_at_their_own_index() {
+        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, index);
+        }
+    }
 
     #[test]
     fn all_results_of_the_noise_probe_stand_at_their_own_index() {

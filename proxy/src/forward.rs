@@ -32,14 +32,14 @@ use nobody::NoBody;
 use tunnel::Tunnels;
 
 use crate::body::{Tap, Tapped};
-use crate::exchange::RequestSnapshot;
+use crate::exchange::{Refusal, RequestSnapshot};
 use crate::headers::{self, Forwarding, Peer};
 use crate::limits::Limits;
 use crate::limits::line_feeds::LineFeeds;
 use crate::limits::pace::Paced;
 use crate::limits::timed::Activity;
 use crate::log_limit::LogLimit;
-use crate::metrics::{Metrics, Refusal};
+use crate::metrics::Metrics;
 use crate::mirror::{Admitted, Arrived, BaselineTap, Mirror, RequestTap};
 use crate::route::table::{Route, Routes};
 use crate::upstream::{

@@ -3,7 +3,7 @@
 //!
 //! # The life of a request
 //!
-//! 1. [`app`] takes the connection; the admin endpoints of [`control`] are told apart by path.
+//! 1. [`serve`] takes the connection; [`app`] tells the admin endpoints of [`control`] apart by path.
 //! 2. [`forward`] finds the [`route`], makes the [`headers`] fit for the next hop, and asks
 //!    [`mirror`] whether to copy: the guardrail's gate, the method, the dice.
 //! 3. The request streams to the baseline by [`upstream`]. Beside it, [`body`] keeps a bounded
@@ -36,4 +36,5 @@ pub mod policy;
 pub mod release;
 pub mod reload;
 pub mod route;
+pub mod serve;
 pub mod upstream;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use proxy::arguments::{Arguments, Command};
 use proxy::check::{self, Explained};
 use proxy::config::{self, Config};
+use proxy::control::access::Access;
 use proxy::{app, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -206,6 +207,7 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
     for warning in &config.warnings {
         warn!(warning, "probably not what is meant");
     }
+    let access = config.access();
     let (prefix, shared) = (config.admin_prefix.clone(), config.admin.is_none());
     let app = match app::start(config, compare.handle().clone()).await {
         Ok(app) => app,
@@ -221,6 +223,7 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
             format!("{prefix}/metrics, {prefix}/healthz, {prefix}/readyz, {prefix}/control/");
         info!(hides, "these paths are the proxy's own; ADMIN_ADDR or ADMIN_PREFIX moves them");
     }
+    tell_access(&access);
     if !signals.wait(&app, file).await {
         warn!("SIGQUIT: stopped at once");
         return ExitCode::from(1);
@@ -238,6 +241,16 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
             warn!("a second signal: stopped at once");
             ExitCode::from(1)
         }
+    }
+}
+
+/// Says who may do what, as a warning where that is everyone.
+fn tell_access(access: &Access) {
+    let (who, hosts) = (access.who(), access.by_host());
+    if access.is_open() {
+        warn!(who, hosts, "ADMIN_OPEN: who may switch mirroring, and by which Host see values");
+    } else {
+        info!(who, hosts, "who may switch mirroring, and by which Host see values of traffic");
     }
 }
 

@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{
 };
 use metrics_process::Collector;
 
-use crate::exchange::{NoiseResult, Outcome, Role};
+use crate::exchange::{NoiseResult, Outcome, Refusal, Role};
 use compare::{Differences, Kind};
 use judge::verdict::Verdict;
 
@@ -47,86 +47,6 @@ const LATENCY_BUCKETS: [f64; 18] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0,
     2.5, 5.0, 10.0,
 ];
-
-/// Why the proxy refused a request or connection itself; the label `reason` of `mirror_refused_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// 400: not HTTP, or not safely readable as one request.
-    Malformed,
-    /// 405: a method that a reverse proxy does not forward.
-    Method,
-    /// 431: too many or too large header lines.
-    HeadersTooLarge,
-    /// 408: a request head that was not whole in time.
-    HeadTimeout,
-    /// Closed: a connection without a request for too long.
-    IdleTimeout,
-    /// Closed: as many connections as allowed were open.
-    Connections,
-    /// 503: as many requests as allowed were in flight.
-    RequestsInFlight,
-    /// 413: a request body over the limit.
-    BodyTooLarge,
-    /// 503: as many requests as one client may have were in flight.
-    ClientRequestsInFlight,
-    /// 408: an upload that was too slow.
-    ReadTimeout,
-    /// Closed: an answer was taken too slowly.
-    WriteTimeout,
-    /// Closed: too many requests were taken back.
-    Resets,
-    /// Closed: too many frames of HTTP/2 that a client has no use for.
-    Flood,
-    /// Closed: a balancer that did not say who its client is.
-    ProxyProtocol,
-    /// Closed: as many connections as one client may have were open.
-    ClientConnections,
-    /// 508: a copy of this process that came back to it.
-    Loop,
-}
-
-impl Refusal {
-    const ALL: [Self; 16] = [
-        Self::Malformed,
-        Self::Method,
-        Self::HeadersTooLarge,
-        Self::HeadTimeout,
-        Self::IdleTimeout,
-        Self::Connections,
-        Self::RequestsInFlight,
-        Self::BodyTooLarge,
-        Self::ClientRequestsInFlight,
-        Self::ReadTimeout,
-        Self::WriteTimeout,
-        Self::Resets,
-        Self::Flood,
-        Self::ProxyProtocol,
-        Self::ClientConnections,
-        Self::Loop,
-    ];
-
-    /// The word used as metric label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Method => "method",
-            Self::HeadersTooLarge => "headers_too_large",
-            Self::HeadTimeout => "head_timeout",
-            Self::IdleTimeout => "idle_timeout",
-            Self::Connections => "connections",
-            Self::RequestsInFlight => "requests_in_flight",
-            Self::BodyTooLarge => "body_too_large",
-            Self::ClientRequestsInFlight => "client_requests_in_flight",
-            Self::ReadTimeout => "read_timeout",
-            Self::WriteTimeout => "write_timeout",
-            Self::Resets => "resets",
-            Self::Flood => "flood",
-            Self::ProxyProtocol => "proxy_protocol",
-            Self::ClientConnections => "client_connections",
-            Self::Loop => "loop",
-        }
-    }
-}
 
 /// The metrics of one upstream on one route.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use http::{Request as HttpRequest, StatusCode, Uri};
+use http::{Request as HttpRequest, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 
 use crate::config::Config;
 use crate::exchange::Role;
-use crate::upstream::{Sent, Target, Upstream, empty_body};
+use crate::upstream::{BoxError, Sent, Target, Upstream, UpstreamBody, empty_body};
 use judge::report::Summary;
 use judge::report::summary::{Quantile, RouteSummary, Scope};
 use judge::report::text::{Text, is_active, plain};
@@ -137,10 +137,19 @@ async fn fetch(url: &Target, config: &Config) -> Result<Vec<u8>, String> {
     let response = proxy.send(request, &Sent::default(), false).await;
     let response = response.map_err(|error| format!("{to}: {}", error.reason()))?;
     if response.status() != StatusCode::OK {
-        return Err(format!("{to} answered {}", response.status()));
+        let status = response.status();
+        // It says what to set, where it is the proxy's own.
+        let body = body(response).await.unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let reason = body["reason"].as_str().map(|reason| format!(": {reason}"));
+        return Err(plain(&format!("{to} answered {status}{}", reason.unwrap_or_default())));
     }
-    let body = Limited::new(response.into_body(), LONGEST).collect().await;
-    Ok(body.map_err(|error| format!("{to}: {error}"))?.to_bytes().to_vec())
+    body(response).await.map_err(|error| format!("{to}: {error}"))
+}
+
+async fn body(response: Response<UpstreamBody>) -> Result<Vec<u8>, BoxError> {
+    let body = Limited::new(response.into_body(), LONGEST).collect().await?;
+    Ok(body.to_bytes().to_vec())
 }
 
 /// Shows a report and judges its verdict by what is required.

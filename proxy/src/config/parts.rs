@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::env::Env;
 use super::{Config, Log, log_filter, values};
-use crate::control::Token;
+use crate::control::access::{Hosts, Token};
 use crate::headers::{Chain, Forwarding};
 use crate::limits::pace::Pace;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
@@ -66,6 +66,8 @@ impl Env<'_> {
             drain_delay: self.read("DRAIN_DELAY", values::duration),
             drain_timeout: self.time("DRAIN_TIMEOUT"),
             control_token: self.read_optional("CONTROL_TOKEN", token),
+            admin_open: self.read("ADMIN_OPEN", values::boolean),
+            admin_hosts: self.read_optional("ADMIN_HOSTS", Hosts::parse).unwrap_or_default(),
             log: self.log(),
             settings: super::Settings::default(),
             file: None,

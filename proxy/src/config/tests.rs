@@ -416,6 +416,23 @@ fn a_token_is_never_printed() {
 }
 
 #[test]
+fn access_is_what_the_settings_of_the_admin_endpoints_say() {
+    let access = Config::default().access();
+    assert!(access == Access::default(), "{access:?}");
+    assert!(good("ADMIN_OPEN", "true").access().open);
+    assert!(!good("ADMIN_OPEN", "false").access().open);
+    assert!(good("ADMIN_ADDR", ":9001").access().own_listener);
+    assert!(good("CONTROL_TOKEN", "s3cret").access().token.is_some());
+    assert_eq!(good("ADMIN_HOSTS", "a, B").access().hosts, Hosts::parse("a,b").unwrap());
+    for value in ["yes", "1", "True"] {
+        bad("ADMIN_OPEN", value);
+    }
+    for value in ["a:80", "*", "a,", "http://a"] {
+        bad("ADMIN_HOSTS", value);
+    }
+}
+
+#[test]
 fn all_bad_settings_are_listed_at_once() {
     let settings = [
         ("MIRROR_FRACTION", "2"),

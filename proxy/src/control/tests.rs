@@ -1,6 +1,6 @@
 use axum::body::Body;
 use axum::http::Request;
-use axum::http::header::ALLOW;
+use axum::http::header::{ALLOW, AUTHORIZATION};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -90,7 +90,7 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
     let control = Control {
         guardrail: Arc::new(Mutex::new(Guardrail::new(config, gate(Instant::now()).0))),
         draining: Arc::new(AtomicBool::new(false)),
-        token: None,
+        access: Arc::default(),
         render_metrics: Arc::new(|| "# HELP x\n".to_owned()),
         on_transition: Arc::new(move |t: &Transition| heard.lock().unwrap().push(t.clone())),
         events: Arc::new(|| vec![json!({"event": "tripped"})]),
@@ -115,7 +115,8 @@ impl Answer {
 
 impl Fixture {
     fn with_token(mut self) -> Self {
-        self.control.token = Some(Token::new("s3cret".to_owned()));
+        let token = Some(Token::new("s3cret".to_owned()));
+        self.control.access = Arc::new(Access { token, ..Access::default() });
         self
     }
 
@@ -139,7 +140,13 @@ impl Fixture {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    /// From this machine.
+    async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(Peer::new([127, 0, 0, 1].into(), "http"));
+        self.send_from_nobody(request).await
+    }
+
+    async fn send_from_nobody(&self, request: Request<Body>) -> Answer {
         let response = router(self.control.clone(), "").oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -311,8 +318,8 @@ async fn enable_sets_the_streak_to_0_while_enabled_too() {
 #[tokio::test]
 async fn a_wrong_method_is_405_with_allow_and_switches_nothing() {
     let fixture = fixture().with_token();
-    for path in PATHS {
-        let by_post = path.ends_with("able") || path.ends_with("reset");
+    for Endpoint { path, class, .. } in ENDPOINTS {
+        let by_post = class == Class::Switches;
         let (wrong, right) = if by_post { ("GET", "POST") } else { ("POST", "GET") };
         for method in [wrong, "PUT", "DELETE"] {
             let answer = fixture.ask(method, path).await;
@@ -417,8 +424,8 @@ async fn without_a_token_set_none_is_asked_for() {
 #[test]
 fn a_token_is_never_shown() {
     let control = fixture().with_token().control;
-    assert_eq!(format!("{:?}", control.token), "Some(Token(…))");
-    assert!(!format!("{control:?}").contains("s3cret"));
+    let shown = format!("{control:?}");
+    assert!(shown.contains("Some(Token(…))") && !shown.contains("s3cret"), "{shown}");
 }
 
 #[tokio::test]
@@ -432,7 +439,7 @@ async fn other_paths_get_404_in_json_and_are_no_admin_paths() {
             (StatusCode::NOT_FOUND, json!({"error": "not found"}))
         );
     }
-    for path in PATHS {
+    for Endpoint { path, .. } in ENDPOINTS {
         assert!(is_admin_path("", path));
         assert_ne!(fixture.ask("GET", path).await.code, 404, "{path}");
     }
@@ -452,4 +459,36 @@ async fn a_panic_under_the_lock_leaves_the_switch_in_the_operators_hand() {
     assert_eq!(fixture.status().await["state"], "held");
     assert_eq!(fixture.ask("POST", "/control/enable").await.code, 200);
     assert_eq!(fixture.status().await["state"], "enabled");
+}
+
+#[tokio::test]
+async fn a_request_of_nobody_sees_counts_and_switches_nothing() {
+    let fixture = fixture();
+    for Endpoint { path, class, .. } in ENDPOINTS {
+        let method = if class == Class::Switches { "POST" } else { "GET" };
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let answer = fixture.send_from_nobody(request).await;
+        if class == Class::Counts {
+            assert_eq!(answer.code, 200, "{path}");
+            continue;
+        }
+        assert_eq!(answer.code, 403, "{path}");
+        let reason = answer.json()["reason"].as_str().unwrap().to_owned();
+        for setting in ["CONTROL_TOKEN", "ADMIN_ADDR", "ADMIN_OPEN"] {
+            assert!(reason.contains(setting), "{reason}");
+        }
+    }
+    assert_eq!(fixture.status().await["state"], "enabled");
+    assert_eq!(fixture.resets.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn the_status_of_a_trip_is_shown_to_nobody_without_the_requests_of_its_examples() {
+    let fixture = fixture();
+    fixture.breach(2);
+    let status = || Request::get("/control/status").body(Body::empty()).unwrap();
+    let example = |answer: Answer| answer.json()["lastTrip"]["examples"][0]["request"].clone();
+    assert_eq!(example(fixture.send(status()).await), "GET /");
+    let withheld = example(fixture.send_from_nobody(status()).await);
+    assert_eq!(withheld, "withheld: needs CONTROL_TOKEN, ADMIN_ADDR or ADMIN_OPEN");
 }

@@ -11,9 +11,8 @@ use http_body_util::Full;
 
 use super::expect::Expected;
 use crate::body::Tapped;
+use crate::exchange::Refusal;
 use crate::limits::Limits;
-use crate::limits::timed::Busy;
-use crate::metrics::Refusal;
 use crate::mirror::BaselineTap;
 use crate::upstream::{BoxError, UpstreamBody};
 
@@ -56,7 +55,6 @@ pub struct Downstream {
     _in_flight: Option<InFlight>,
     /// Of an upload that was not asked for, which ends with the response.
     _expected: Option<Expected>,
-    busy: Option<Busy>,
 }
 
 impl Downstream {
@@ -65,15 +63,7 @@ impl Downstream {
         in_flight: Option<InFlight>,
         expected: Option<Expected>,
     ) -> Self {
-        Self { body, _in_flight: in_flight, _expected: expected, busy: None }
-    }
-
-    /// The connection is busy with this until it is written.
-    #[must_use]
-    pub fn keeping(mut self, busy: Busy) -> Self {
-        busy.client_is_next(true);
-        self.busy = Some(busy);
-        self
+        Self { body, _in_flight: in_flight, _expected: expected }
     }
 }
 
@@ -92,7 +82,7 @@ pub enum DownstreamBody {
 
 impl From<DownstreamBody> for Downstream {
     fn from(body: DownstreamBody) -> Self {
-        Self { body, _in_flight: None, _expected: None, busy: None }
+        Self { body, _in_flight: None, _expected: None }
     }
 }
 
@@ -109,16 +99,12 @@ impl Body for Downstream {
         ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
             polled.map_err(Into::into)
         }
-        let polled = match &mut self.body {
+        match &mut self.body {
             DownstreamBody::Plain(body) => boxed(Pin::new(body).poll_frame(cx)),
             DownstreamBody::Watched(body) => boxed(Pin::new(body).poll_frame(cx)),
             DownstreamBody::Ready(body) => boxed(Pin::new(body).poll_frame(cx)),
             DownstreamBody::Admin(body) => boxed(Pin::new(body).poll_frame(cx)),
-        };
-        if let Some(busy) = &self.busy {
-            busy.client_is_next(polled.is_ready());
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {

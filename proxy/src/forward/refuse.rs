@@ -6,8 +6,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 
+use crate::exchange::Refusal;
 use crate::limits::Limits;
-use crate::metrics::Refusal;
 
 /// Why a request is refused by its head alone.
 pub(super) fn by_head<B: Body>(request: &Request<B>, limits: &Limits) -> Option<Refusal> {

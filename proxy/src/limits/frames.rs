@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::timed::Activity;
-use crate::metrics::Refusal;
+use crate::exchange::Refusal;
 
 mod hpack;
 mod huffman;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::line_feeds::LineFeeds;
 use super::pace::{Clock, Pace};
 use super::request_line::{self, Targets};
-use crate::metrics::Refusal;
+use crate::exchange::Refusal;
 
 /// Most that is read of a request whose reader has less room.
 const FIRST: usize = 8192;

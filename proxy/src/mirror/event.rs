@@ -10,7 +10,6 @@ use judge::guardrail::differing::Different;
 use judge::guardrail::ledger::{Example, Side};
 use judge::guardrail::run::millis;
 use judge::guardrail::{Rule, Transition, Trip};
-use judge::report::summary::WITHHELD;
 
 /// A transition, with its time and all that is known of it.
 pub fn event(transition: &Transition, at: SystemTime) -> Value {
@@ -116,11 +115,12 @@ fn example(trip: &Trip, Example { pair, request, at }: &Example) -> Value {
 }
 
 /// Takes the requests out of a trip's examples, or of the trip of an event: they are somebody's.
-pub fn withhold_requests(event: &mut Value) {
+/// `why` stands in their place.
+pub fn withhold_requests(event: &mut Value, why: &str) {
     for trip in ["/trip/examples", "/examples"] {
         let examples = event.pointer_mut(trip).and_then(Value::as_array_mut);
         for request in examples.into_iter().flatten().filter_map(|it| it.get_mut("request")) {
-            *request = WITHHELD.into();
+            *request = why.into();
         }
     }
 }

@@ -5,6 +5,7 @@ mod certificates;
 mod support;
 mod targets;
 
+mod access;
 mod answers;
 mod capacity;
 mod clients;

@@ -62,7 +62,7 @@ fn answer(request: &Seen, who: &str) -> Answer {
 
 async fn ask(process: &Process, path: &str, more: &str) -> String {
     let mut client = TcpStream::connect(process.addr()).await.unwrap();
-    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n");
     client.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     in_time(client.read_to_end(&mut answer)).await.unwrap();

@@ -159,7 +159,11 @@ async fn verdict_and_evidence_of_a_route_exist_from_its_first_request() {
 }
 
 /// Runs `mirrorlab-proxy report`: its exit code, and what it says.
-async fn ask(url: &str, settings: &[(&str, &str)], more: &[&str]) -> (Option<i32>, String) {
+pub(crate) async fn ask(
+    url: &str,
+    settings: &[(&str, &str)],
+    more: &[&str],
+) -> (Option<i32>, String) {
     let mut command = command(settings);
     command.args(["report", "--url", url]).args(more);
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();

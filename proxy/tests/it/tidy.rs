@@ -9,7 +9,7 @@ const LEVELS: [&[&str]; 11] = [
     &["exchange", "headers", "listen", "log_limit", "log_queue"],
     &["metrics"],
     &["body", "limits"],
-    &["route", "upstream"],
+    &["route", "serve", "upstream"],
     &["policy"],
     &["mirror"],
     &["forward", "control", "reload"],
@@ -99,13 +99,23 @@ fn pure_code_reads_no_clock_and_no_environment_and_spawns_nothing() {
         "metrics::",
     ];
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let single = ["mirror/sample.rs", "route.rs", "route/shown.rs"];
+    let single = ["mirror/sample.rs", "control/access.rs", "route.rs", "route/shown.rs"];
     let single = single.map(|file| (file.to_owned(), code_of(&src.join(file))));
     let pure = ["compare", "judge"].into_iter().flat_map(sources_of).chain(single);
     for (module, code) in pure {
         for forbidden in FORBIDDEN {
             assert!(!code.contains(forbidden), "{module} uses {forbidden}");
         }
+    }
+}
+
+/// A route of its own would have no class, and so no access control.
+#[test]
+fn admin_endpoints_are_added_by_their_table_alone() {
+    let control = &sources()["control"];
+    assert_eq!(control.matches(".route(").count(), 1);
+    for other in [".route_service(", ".nest_service(", ".merge("] {
+        assert!(!control.contains(other), "{other}");
     }
 }
 
