@@ -134,11 +134,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "asked for as `Authorization: Bearer …` where something is switched, or values are shown")
         .secret().restart(),
     of("ADMIN_OPEN", "admin.open", Switch, BOOL,
-        "true: without a token and an address of their own, everyone who reaches the traffic port may \
-         use the control endpoints").default("false").restart(),
+        "true: without token and address, everyone who reaches the listener may use the admin endpoints")
+        .default("false").restart(),
     of("ADMIN_HOSTS", "admin.hosts", List,
         "a comma-separated list of host names such as proxy.internal, without ports",
-        "names, besides addresses and localhost, by which values of traffic may be asked for").restart(),
+        "names besides addresses and localhost by which values of traffic may be asked for").restart(),
 
     of("BASELINE_URL", "baseline.url", Url, URL, "where real requests go; a path is a prefix")
         .default("http://service-v1:4001").restart(),
