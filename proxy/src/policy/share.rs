@@ -74,10 +74,7 @@ impl SampleBy {
         match self {
             Self::Header(name) => request.header(name).map(Cow::Borrowed),
             Self::Cookie(name) => request.cookie(name).map(Cow::Borrowed),
-            Self::Query(name) => request.query(name).map(|value| match value {
-                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-            }),
+            Self::Query(name) => request.query(name).map(Cow::Owned),
             Self::Client => {
                 Some(Cow::Owned(request.client.to_canonical().to_string().into_bytes()))
             }
