@@ -6,7 +6,7 @@
 //!
 //! A path is looked at as it was sent, since two services may mean two things by `/a%2Fb` and `/a/b`.
 //! Many take it for the same, and a client could so pass by the route that is for `/a/b`. So what else a
-//! path may be read as ([`path`]) is looked at, too, and [`choose`] says where the two readings lead to
+//! path may be read as (see `path`) is looked at, too, and [`choose`] says where the two readings lead to
 //! different routes.
 
 use std::borrow::Cow;
