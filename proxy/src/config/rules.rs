@@ -113,7 +113,10 @@ pub(super) fn parse(file: &str, text: &str, errors: &mut Vec<String>) -> RuleBoo
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
             let message = error.message().replace(char::is_control, " ");
-            reader.error(at, format_args!("{message}; allowed is TOML as the README describes it"));
+            reader.error(
+                at,
+                format_args!("{message}; allowed is TOML as docs/comparison.md describes it"),
+            );
             return RuleBook::default();
         }
     };
