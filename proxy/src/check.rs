@@ -9,9 +9,9 @@ use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
 use crate::config::{Config, Effective};
-use crate::policy::matcher::Seen;
+use crate::policy::matcher::{self, Choice, Condition, Matcher, Seen};
 use crate::policy::{CANDIDATE, RoutePolicy};
-use crate::route;
+use crate::route::Labels;
 
 /// A request that is to be explained.
 #[derive(Clone, Debug)]
@@ -78,15 +78,28 @@ pub fn summary(config: &Config) -> String {
 pub fn explain(config: &Config, request: &Explained) -> String {
     let Explained { method, uri, headers, client } = request;
     let seen = Seen { method, uri, headers, client: *client };
-    let label = label(config, request);
+    let label = label_of(config, request, request.uri.path());
     let mut text = format!("{method} {uri}, from {client}; its label by default: {label}\n");
-    let mut found = None;
-    for route in &config.routes {
-        if route.matcher.fits(&seen, &mut || Arc::clone(&label)) {
-            found = Some(route);
-            break;
-        }
+    let matchers = config.routes.iter().map(|route| &route.matcher);
+    let choice = matcher::choose(&matchers, &seen, &mut |path| label_of(config, request, path));
+    let (sent, read) = match choice {
+        Choice::First(index) => (Some(index), Some(index)),
+        Choice::None => (None, None),
+        Choice::InDoubt { sent, read } => (sent, read),
+    };
+    let found = sent.map(|index| &config.routes[index]);
+    for route in config.routes.iter().take(sent.unwrap_or(config.routes.len())) {
         passed_over(config, route, &seen, &label, &mut text);
+    }
+    if sent != read {
+        let other = read.map_or("no route", |index| &*config.routes[index].id);
+        line(
+            &mut text,
+            format_args!(
+                "in doubt: its path may be read in another way, which {other:?} would fit; no copy \
+                 unless both allow the same"
+            ),
+        );
     }
     match found {
         Some(route) => taken(config, route, &mut text),
@@ -97,13 +110,9 @@ pub fn explain(config: &Config, request: &Explained) -> String {
     text
 }
 
-fn label(config: &Config, request: &Explained) -> Arc<str> {
-    let path = request.uri.path();
-    let known = config.templates.iter().any(|template| template.fits(path));
-    if config.templates_alone && !known {
-        return "other".into();
-    }
-    route::label(&request.method, path, &config.templates).into()
+fn label_of(config: &Config, request: &Explained, path: &str) -> Arc<str> {
+    let (templates, templates_alone) = (&config.templates[..], config.templates_alone);
+    Labels { templates, templates_alone }.of(&request.method, path).into()
 }
 
 /// Says which condition of a route does not hold.
@@ -115,7 +124,8 @@ fn passed_over(
     text: &mut String,
 ) {
     let mut conditions = route.matcher.conditions.iter().enumerate();
-    let failed = conditions.find(|(_, it)| !it.holds(seen, &mut || Arc::clone(label)));
+    let alone = |it: &Condition| Matcher { conditions: vec![it.clone()] };
+    let failed = conditions.find(|(_, it)| !alone(it).fits(seen, &mut || Arc::clone(label)));
     let Some((index, condition)) = failed else { return };
     let place = origin(config, &format!("route.{}.match.{index}", route.id));
     line(

@@ -77,6 +77,8 @@ pub enum Outcome {
     Disabled,
     /// The method is not in `MIRROR_METHODS`.
     MethodExcluded,
+    /// What holds for it depends on how its path is read, and only one reading allows a copy.
+    PathInDoubt,
     /// The request carried the mark's header: it is a copy itself.
     AlreadyMarked,
     /// The client asked for another protocol.
@@ -115,10 +117,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NotSampled,
         Self::Disabled,
         Self::MethodExcluded,
+        Self::PathInDoubt,
         Self::AlreadyMarked,
         Self::Upgrade,
         Self::BodyTooLarge,
@@ -144,6 +147,7 @@ impl Outcome {
             Self::NotSampled => "not_sampled",
             Self::Disabled => "disabled",
             Self::MethodExcluded => "method_excluded",
+            Self::PathInDoubt => "path_in_doubt",
             Self::AlreadyMarked => "already_marked",
             Self::Upgrade => "upgrade",
             Self::BodyTooLarge => "body_too_large",

@@ -41,9 +41,9 @@ use crate::limits::timed::Activity;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::mirror::{Admitted, Arrived, BaselineTap, Chosen, Lanes, Mirror, RequestTap};
-use crate::plan::Treatment;
+use crate::plan::Found;
 use crate::policy::matcher::Seen;
-use crate::route::table::{Labels, Route, Routes};
+use crate::route::table::{Route, Routes};
 use crate::upstream::{
     Anew, Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, head_within,
 };
@@ -121,8 +121,9 @@ impl Forward {
             Err(refusal) => return self.refuse(refusal).map(Into::into),
         };
         let lanes = self.mirror.lanes();
-        let (treatment, route) = self.choose(&request, peer, &lanes);
-        let chosen = Chosen { lanes: &lanes, treatment: &treatment, route: &route };
+        let (found, route) = self.choose(&request, peer, &lanes);
+        let Found { treatment, in_doubt } = found;
+        let chosen = Chosen { lanes: &lanes, treatment, in_doubt, route: &route };
         let upgrade = Upgrade::asked_for(&mut request);
         // hyper's server can send a 100 over HTTP/1.1 only, and HTTP/1.0 has none.
         let may_wait = request.version() == Version::HTTP_11;
@@ -181,28 +182,25 @@ impl Forward {
         refuse::answer(refusal).map(DownstreamBody::Ready)
     }
 
-    /// What holds for a request, and its route label.
-    fn choose(
+    /// What holds for a request, and its route.
+    fn choose<'l>(
         &self,
         request: &Request<Incoming>,
         peer: &Peer,
-        lanes: &Lanes,
-    ) -> (Arc<Treatment>, Arc<Route>) {
+        lanes: &'l Lanes,
+    ) -> (Found<'l>, Arc<Route>) {
         let plan = &lanes.plan;
-        let defaults = &plan.defaults;
-        let (templates, templates_alone) = (&defaults.templates[..], defaults.templates_alone);
-        let of = || {
-            let path = headers::target::shown(request.uri().path());
-            self.routes.of(request.method(), &path, Labels { templates, templates_alone })
-        };
-        let mut known: Option<Arc<Route>> = None;
-        let mut label = || Arc::clone(&known.get_or_insert_with(of).label);
-        let treatment = Arc::clone(plan.of(&seen(request, peer), &mut label));
-        let route = match &treatment.policy.name {
+        let labels = plan.labels();
+        let mut label = |path: &str| labels.of(request.method(), path).into();
+        let found = plan.of(&seen(request, peer), &mut label);
+        let route = match &found.treatment.policy.name {
             Some(name) => self.routes.named(name),
-            None => known.unwrap_or_else(of),
+            None => {
+                let path = headers::target::shown(request.uri().path());
+                self.routes.named(&labels.of(request.method(), &path))
+            }
         };
-        (treatment, route)
+        (found, route)
     }
 
     /// Makes the request what the baseline gets, and asks the mirror.

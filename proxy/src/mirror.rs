@@ -121,6 +121,8 @@ pub struct Chosen<'a> {
     pub lanes: &'a Arc<Lanes>,
     /// What holds for it.
     pub treatment: &'a Treatment,
+    /// Whether another would hold if its path were read in another way.
+    pub in_doubt: bool,
     /// Its route label.
     pub route: &'a Arc<Route>,
 }
@@ -176,7 +178,7 @@ impl Mirror {
         seen: &Seen<'_>,
         snapshot: impl Fn() -> RequestSnapshot,
     ) -> (Vec<Admitted>, Option<Arc<RequestSnapshot>>) {
-        let Chosen { lanes, treatment, route } = chosen;
+        let Chosen { lanes, treatment, in_doubt, route } = chosen;
         let mut made = None;
         let mut snapshot = || Arc::clone(made.get_or_insert_with(|| Arc::new(snapshot())));
         let mut admitted = Vec::new();
@@ -189,7 +191,7 @@ impl Mirror {
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;
                 let rates = [treatment.rate.as_ref(), plan.rates[at].as_ref(), plan.rate.as_ref()];
-                let sampling = Sampling { treatment, position, rates };
+                let sampling = Sampling { treatment, in_doubt, position, rates };
                 entry.admit(tally, (route, terms), arrived, sampling, &mut snapshot)
             });
             admitted.extend(one.flatten());

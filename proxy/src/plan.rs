@@ -8,11 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::policy::matcher::Seen;
+use crate::policy::matcher::{self, Choice, Seen};
 use crate::policy::rate::{Bucket, Rate};
-use crate::policy::share::{SampleBy, Share};
+use crate::policy::share::{SampleBy, Secret, Share};
 use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds};
-use crate::route::Template;
+use crate::route::{Labels, Template};
 use compare::{Policy, RouteRules, Unused};
 use judge::{guardrail, report};
 
@@ -51,7 +51,7 @@ pub struct Defaults {
     /// Copies a second over all candidates and routes.
     pub rate: Option<Rate>,
     /// Where keys of `sample_by` fall; the same on every replica.
-    pub sample_secret: u64,
+    pub sample_secret: Secret,
     /// For route labels.
     pub templates: Vec<Template>,
     /// Whether route labels are made of templates alone.
@@ -86,6 +86,10 @@ pub struct Terms {
 }
 
 impl Terms {
+    fn allows(&self) -> (bool, Share, bool, usize) {
+        (self.enabled, self.share, self.body, self.max_body_bytes)
+    }
+
     /// The rules of all routes, by which answers are compared.
     pub fn comparison(&self) -> &Policy {
         &self.comparison
@@ -122,6 +126,18 @@ impl Treatment {
         let excluded = self.policy.unsafe_methods == Some(false) && !method.is_safe();
         let listed = || self.methods.as_ref().is_none_or(|methods| methods.contains(method));
         !excluded && listed()
+    }
+
+    /// Whether copies are allowed in the same way, be they compared and judged in another.
+    fn allows_what(&self, other: &Self) -> bool {
+        let alike = |one: &Option<Arc<Terms>>, other: &Option<Arc<Terms>>| match (one, other) {
+            (Some(one), Some(other)) => one.allows() == other.allows(),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let (one, two) = (&self.policy, &other.policy);
+        (one.unsafe_methods, &one.sample_by, one.rate, one.min_pairs)
+            == (two.unsafe_methods, &two.sample_by, two.rate, two.min_pairs)
+            && self.terms.iter().zip(&other.terms).all(|(one, other)| alike(one, other))
     }
 
     /// What decides in place of dice, if anything does.
@@ -163,6 +179,15 @@ pub struct Override {
     pub enabled: Option<bool>,
     /// When it ends by itself.
     pub until: Option<SystemTime>,
+}
+
+/// What holds for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'p> {
+    /// What holds for its path as it was sent.
+    pub treatment: &'p Arc<Treatment>,
+    /// Whether something else would be allowed if its path were read in another way.
+    pub in_doubt: bool,
 }
 
 /// What a plan is made of.
@@ -226,10 +251,28 @@ impl Plan {
     }
 
     /// What holds for a request: of the first route that fits. Its label is only asked for where a
-    /// condition looks at it.
-    pub fn of(&self, request: &Seen<'_>, label: &mut dyn FnMut() -> Arc<str>) -> &Arc<Treatment> {
-        let fits = |route: &&Arc<Treatment>| route.policy.matcher.fits(request, label);
-        self.routes.iter().find(fits).unwrap_or(&self.others)
+    /// condition looks at it. Whether it is in doubt: another route that allows something else would
+    /// fit if its path were read in another way.
+    pub fn of(&self, request: &Seen<'_>, label: &mut dyn FnMut(&str) -> Arc<str>) -> Found<'_> {
+        let at = |index: Option<usize>| index.map_or(&self.others, |index| &self.routes[index]);
+        if self.routes.is_empty() {
+            return Found { treatment: at(None), in_doubt: false };
+        }
+        let matchers = self.routes.iter().map(|route| &route.policy.matcher);
+        match matcher::choose(&matchers, request, label) {
+            Choice::First(index) => Found { treatment: at(Some(index)), in_doubt: false },
+            Choice::None => Found { treatment: at(None), in_doubt: false },
+            Choice::InDoubt { sent, read } => {
+                let treatment = at(sent);
+                Found { treatment, in_doubt: !treatment.allows_what(at(read)) }
+            }
+        }
+    }
+
+    /// How labels of routes are made.
+    pub fn labels(&self) -> Labels<'_> {
+        let Defaults { templates, templates_alone, .. } = &self.defaults;
+        Labels { templates, templates_alone: *templates_alone }
     }
 
     /// The routes, in order, and last what holds where none fits.

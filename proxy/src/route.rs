@@ -39,12 +39,19 @@ impl Template {
         Ok(Self { text: text.to_owned(), segments })
     }
 
-    /// Whether a path fits it.
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a path fits it; `*` is none.
     pub fn fits(&self, path: &str) -> bool {
-        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let Some(path) = path.strip_prefix('/') else { return false };
+        // Bytes, which are split faster than text.
+        let mut segments = path.as_bytes().split(|byte| *byte == b'/');
         self.segments.iter().all(|expected| {
             segments.next().is_some_and(|segment| match expected {
-                Segment::Literal(text) => text == segment,
+                Segment::Literal(text) => text.as_bytes() == segment,
                 Segment::Any => !segment.is_empty(),
             })
         }) && segments.next().is_none()
@@ -60,6 +67,28 @@ impl Segment {
             None if !text.contains(['{', '}', '?', '#']) => Ok(Self::Literal(text.to_owned())),
             _ => Err("has braces that are no whole segment, or a query".to_owned()),
         }
+    }
+}
+
+/// Takes every request whose label finds no room.
+pub const OTHER: &str = "other";
+
+/// How labels are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    /// The first that fits a path is its label.
+    pub templates: &'a [Template],
+    /// Whether a path that no template fits has the label `other`.
+    pub templates_alone: bool,
+}
+
+impl Labels<'_> {
+    /// The label of a request.
+    pub fn of(self, method: &Method, path: &str) -> String {
+        if self.templates_alone && fitting(path, self.templates).is_none() {
+            return OTHER.to_owned();
+        }
+        label(method, path, self.templates)
     }
 }
 
@@ -82,7 +111,7 @@ pub fn label(method: &Method, path: &str, templates: &[Template]) -> String {
         }
         label.push_str(if is_id(segment) { "{id}" } else { segment });
         if label.len() > LABEL_LENGTH_MAX {
-            return "other".to_owned();
+            return OTHER.to_owned();
         }
     }
     label
@@ -250,6 +279,14 @@ mod tests {
         ] {
             assert_eq!(label(&Method::GET, path, &templates), expected);
         }
+    }
+
+    #[test]
+    fn labels_may_be_of_templates_alone() {
+        let templates = &[Template::parse("/a/{b}").unwrap()];
+        let labels = Labels { templates, templates_alone: true };
+        assert_eq!(labels.of(&Method::GET, "/a/x"), "GET /a/{b}");
+        assert_eq!(labels.of(&Method::GET, "/private"), OTHER);
     }
 
     #[test]

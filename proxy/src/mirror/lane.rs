@@ -132,6 +132,8 @@ pub(super) struct Job {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampling<'a> {
     pub(super) treatment: &'a Treatment,
+    /// Whether it depends on how its path is read what holds for it.
+    pub(super) in_doubt: bool,
     /// Where it stands among a million.
     pub(super) position: u32,
     /// Limits of copies a second.
@@ -193,6 +195,7 @@ impl Entry {
             upgrade: arrived.upgrade,
             allowed: open.is_some(),
             method: sampling.treatment.takes_method(arrived.method),
+            in_doubt: sampling.in_doubt,
         };
         let share = share_now(&tally.series, sampling.treatment, terms, open);
         match (sample::sample(facts, share, sampling.position), open) {
@@ -271,12 +274,15 @@ fn share_now(series: &Series, treatment: &Treatment, terms: &Terms, open: Option
 
 /// Whether all limits of copies a second let one more through.
 fn within(rates: [Option<&Arc<Bucket>>; 3]) -> bool {
-    let mut rates = rates.into_iter().flatten().peekable();
-    if rates.peek().is_none() {
+    let all = || rates.into_iter().flatten();
+    if all().next().is_none() {
         return true;
     }
     let now = std::time::Instant::now();
-    rates.all(|bucket| bucket.take(now))
+    let Some(refused) = all().position(|bucket| !bucket.take(now)) else { return true };
+    // Of a copy that is not sent the other limits know nothing.
+    all().take(refused).for_each(|bucket| bucket.give_back());
+    false
 }
 
 impl Lane {

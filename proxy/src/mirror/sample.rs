@@ -14,6 +14,8 @@ pub struct Facts {
     pub allowed: bool,
     /// The request's method is one that is mirrored.
     pub method: bool,
+    /// What holds for it depends on how its path is read.
+    pub in_doubt: bool,
 }
 
 /// Whether to mirror; the first reason not to, in this order. `position` is where the request stands
@@ -30,6 +32,8 @@ pub fn sample(facts: Facts, share: Share, position: u32) -> Result<(), Outcome> 
         Err(Outcome::Disabled)
     } else if !facts.method {
         Err(Outcome::MethodExcluded)
+    } else if facts.in_doubt {
+        Err(Outcome::PathInDoubt)
     } else if share.takes(position) {
         Ok(())
     } else {
@@ -47,7 +51,8 @@ mod tests {
     use super::*;
     use crate::policy::share;
 
-    const PLAIN: Facts = Facts { marked: false, upgrade: false, allowed: true, method: true };
+    const PLAIN: Facts =
+        Facts { marked: false, upgrade: false, allowed: true, method: true, in_doubt: false };
     const LAST: u32 = share::WHOLE - 1;
 
     #[test]
@@ -75,7 +80,8 @@ mod tests {
     #[test]
     fn where_several_reasons_hold_the_first_in_order_counts() {
         let none = Share::NONE;
-        let mut facts = Facts { marked: true, upgrade: true, allowed: false, method: false };
+        let mut facts =
+            Facts { marked: true, upgrade: true, allowed: false, method: false, in_doubt: true };
         assert_eq!(sample(facts, none, 0), Err(Outcome::AlreadyMarked));
         facts.marked = false;
         assert_eq!(sample(facts, none, 0), Err(Outcome::Upgrade));
@@ -84,6 +90,8 @@ mod tests {
         facts.allowed = true;
         assert_eq!(sample(facts, none, 0), Err(Outcome::MethodExcluded));
         facts.method = true;
+        assert_eq!(sample(facts, none, 0), Err(Outcome::PathInDoubt));
+        facts.in_doubt = false;
         assert_eq!(sample(facts, none, 0), Err(Outcome::NotSampled));
     }
 }

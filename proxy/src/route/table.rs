@@ -4,14 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use http::Method;
-
-use super::{LABELS_MAX, Template, fitting, label};
+use super::{LABELS_MAX, OTHER};
 use crate::metrics::{Metrics, RouteMetrics};
 use judge::guardrail::window::Window;
-
-/// Takes every request whose label finds no room in the table.
-const OTHER: &str = "other";
 
 /// What is kept for one route.
 #[derive(Debug)]
@@ -44,15 +39,6 @@ impl Route {
     }
 }
 
-/// How labels are made.
-#[derive(Clone, Copy, Debug)]
-pub struct Labels<'a> {
-    /// The first that fits a path is its label.
-    pub templates: &'a [Template],
-    /// Whether a path that no template fits has the label `other`.
-    pub templates_alone: bool,
-}
-
 /// All routes of one proxy.
 #[derive(Debug)]
 pub struct Routes {
@@ -66,15 +52,6 @@ impl Routes {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let other = Route::new(OTHER, &metrics);
         Self { metrics, table: RwLock::default(), other }
-    }
-
-    /// The route of a request.
-    pub fn of(&self, method: &Method, path: &str, labels: Labels<'_>) -> Arc<Route> {
-        let Labels { templates, templates_alone } = labels;
-        if templates_alone && fitting(path, templates).is_none() {
-            return Arc::clone(&self.other);
-        }
-        self.named(&label(method, path, templates))
     }
 
     /// The route with this label, or `other` where it finds no room.
@@ -110,28 +87,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_may_be_of_templates_alone() {
-        let templates = vec![Template::parse("/a/{b}").unwrap()];
-        let routes = Routes::new(Arc::new(Metrics::new().unwrap()));
-        let labels = Labels { templates: &templates, templates_alone: true };
-        assert_eq!(&*routes.of(&Method::GET, "/a/x", labels).label, "GET /a/{b}");
-        assert_eq!(&*routes.of(&Method::GET, "/private", labels).label, OTHER);
-    }
-
-    #[test]
     fn at_most_100_labels_exist_besides_other() {
         let routes = Routes::new(Arc::new(Metrics::new().unwrap()));
-        let plain = Labels { templates: &[], templates_alone: false };
         let word = |n: usize| {
             let letters = [n / 26, n % 26].map(|i| char::from(b'a' + u8::try_from(i).unwrap()));
             format!("/{}{}", letters[0], letters[1])
         };
         let labels: std::collections::BTreeSet<_> =
-            (0..300).map(|n| routes.of(&Method::GET, &word(n), plain).label.to_string()).collect();
+            (0..300).map(|n| routes.named(&format!("GET {}", word(n))).label.to_string()).collect();
         assert_eq!(labels.len(), LABELS_MAX + 1);
         assert!(labels.contains(OTHER));
         assert_eq!(
-            &*routes.of(&Method::GET, &word(0), plain).label,
+            &*routes.named(&format!("GET {}", word(0))).label,
             "GET /aa",
             "known labels stay"
         );
