@@ -39,12 +39,19 @@ impl Template {
         Ok(Self { text: text.to_owned(), segments })
     }
 
-    /// Whether a path fits it.
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a path fits it; `*` is none.
     pub fn fits(&self, path: &str) -> bool {
-        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let Some(path) = path.strip_prefix('/') else { return false };
+        // Bytes, which are split faster than text.
+        let mut segments = path.as_bytes().split(|byte| *byte == b'/');
         self.segments.iter().all(|expected| {
             segments.next().is_some_and(|segment| match expected {
-                Segment::Literal(text) => text == segment,
+                Segment::Literal(text) => text.as_bytes() == segment,
                 Segment::Any => !segment.is_empty(),
             })
         }) && segments.next().is_none()

@@ -8,7 +8,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use proxy_header::{ParseConfig, Protocol, ProxyHeader};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -35,7 +35,9 @@ impl Networks {
     pub fn parse(text: &str) -> Result<Self, String> {
         let item = |text: &str| {
             let network = text.parse::<IpNet>().or_else(|_| text.parse().map(IpAddr::into));
-            network.map_err(|_| format!("{text:?} is neither a network nor an address"))
+            network
+                .map(canonical)
+                .map_err(|_| format!("{text:?} is neither a network nor an address"))
         };
         text.split(',').map(str::trim).map(item).collect::<Result<_, _>>().map(Self)
     }
@@ -45,6 +47,15 @@ impl Networks {
         let ip = ip.to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
+}
+
+/// IPv4 where it is that in the form of IPv6 (RFC 4291, section 2.5.5.2), as addresses are made before
+/// they are looked for.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let four = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+    let four = four.and_then(|(ip, length)| Ipv4Net::new(ip, length).ok());
+    four.map_or(network, IpNet::V4)
 }
 
 /// Reads the header in front of a connection: the client's address, or `None` where the balancer

@@ -1,13 +1,31 @@
 //! Which requests a route is for: conditions that must all hold.
+//!
+//! A header, a cookie or a query parameter may come several times. A condition holds where one of the
+//! values fits, and its `not` where none does: whatever a server makes of them, the first, the last or
+//! all, the one that it takes was looked at.
+//!
+//! A path is looked at as it was sent, since two services may mean two things by `/a%2Fb` and `/a/b`.
+//! Many take it for the same, and a client could so pass by the route that is for `/a/b`. So what else a
+//! path may be read as (see `path`) is looked at, too, and [`choose`] says where the two readings lead to
+//! different routes.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::header::{COOKIE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use crate::headers::target;
 use crate::listen::proxy_protocol::Networks;
 use crate::route::Template;
+
+mod path;
+
+/// Longest regular expression, in bytes.
+const REGEX_LENGTH_MAX: usize = 1024;
+/// Memory of a compiled one, in bytes.
+const REGEX_SIZE_MAX: usize = 1 << 20;
 
 /// What conditions see of a request.
 #[derive(Clone, Copy, Debug)]
@@ -23,37 +41,89 @@ pub struct Seen<'r> {
 }
 
 impl<'r> Seen<'r> {
-    /// The first line of this name.
+    /// The path as it was sent: of a target in absolute form (RFC 9112, section 3.2.2) the part behind
+    /// the authority, `*` of `OPTIONS *`, empty for `CONNECT`. Bytes that no target may have are
+    /// percent-encoded.
+    pub fn path(&self) -> Cow<'r, str> {
+        target::shown(self.uri.path())
+    }
+
+    /// The values of all lines of this name, without white space around them (RFC 9110, section 5.5).
+    /// A list in one line (`a, b`) is one value.
+    pub fn headers(&self, name: &HeaderName) -> impl Iterator<Item = &'r [u8]> {
+        self.headers.get_all(name).iter().map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii)
+    }
+
+    /// The first of them.
     pub fn header(&self, name: &HeaderName) -> Option<&'r [u8]> {
-        self.headers.get(name).map(http::HeaderValue::as_bytes)
+        self.headers(name).next()
     }
 
-    /// The host that was asked for, in lower case and without its port.
-    pub fn host(&self) -> Option<String> {
-        let named = self.uri.authority().map(http::uri::Authority::as_str);
-        let line = || self.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-        let authority = named.or_else(line)?.parse::<http::uri::Authority>().ok()?;
-        Some(authority.host().trim_end_matches('.').to_ascii_lowercase())
+    /// The host that was asked for, without its port and the root's dot, as it was sent: the target's,
+    /// where it names one, which overrules the `Host` line (RFC 9112, section 3.2.2; RFC 9113, section
+    /// 8.3.1). IPv6 stands in brackets.
+    pub fn host(&self) -> Option<&'r [u8]> {
+        let named = self.uri.authority().map(|it| it.as_str().as_bytes());
+        let authority = named.or_else(|| self.header(&HOST))?;
+        let end = match authority {
+            [b'[', ..] => authority.iter().position(|byte| *byte == b']')? + 1,
+            _ => authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len()),
+        };
+        let host = &authority[..end];
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        (!host.is_empty()).then_some(host)
     }
 
-    /// The first cookie of this name (RFC 6265, section 5.4).
-    pub fn cookie(&self, name: &str) -> Option<&'r [u8]> {
-        let lines = self.headers.get_all(http::header::COOKIE).iter();
-        let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-        pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
-            pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::trim_ascii)
+    /// The values of all cookies of this name, which is case-sensitive, in the order in which they came
+    /// (RFC 6265, section 4.2). Double quotes around a value are no part of it, as most servers have it
+    /// (section 4.1.1); what stands behind the first `=` is the value, further ones included.
+    pub fn cookies(&self, name: &str) -> impl Iterator<Item = &'r [u8]> {
+        let pairs = self.headers(&COOKIE).flat_map(|line| line.split(|byte| *byte == b';'));
+        pairs.filter_map(move |pair| {
+            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            if pair[..equals].trim_ascii() != name.as_bytes() {
+                return None;
+            }
+            let value = pair[equals + 1..].trim_ascii();
+            let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+            Some(bare.unwrap_or(value))
         })
     }
 
-    /// The first query parameter of this name, percent-decoded.
-    pub fn query(&self, name: &str) -> Option<Cow<'r, str>> {
-        let decoded =
-            |text: &'r str| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
-        let pairs = self.uri.query()?.split('&');
-        pairs
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find_map(|(key, value)| (decoded(key) == name).then(|| decoded(value)))
+    /// The first of them.
+    pub fn cookie(&self, name: &str) -> Option<&'r [u8]> {
+        self.cookies(name).next()
     }
+
+    /// Whether one of the query parameters of this name has a value that `fits`. Names and values are
+    /// those of a form: `&` stands between them, `+` is a space, and what is percent-encoded is decoded
+    /// (WHATWG URL, section 5.1). A name without a `=` has the empty value.
+    pub fn any_query(&self, name: &str, mut fits: impl FnMut(&[u8]) -> bool) -> bool {
+        let Some(query) = self.uri.query().map(target::shown) else { return false };
+        query.split('&').filter(|pair| !pair.is_empty()).any(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            *decoded(key) == *name.as_bytes() && fits(&decoded(value))
+        })
+    }
+
+    /// The first value of the query parameters of this name.
+    pub fn query(&self, name: &str) -> Option<Vec<u8>> {
+        let mut first = None;
+        self.any_query(name, |value| {
+            first = Some(value.to_vec());
+            true
+        });
+        first
+    }
+}
+
+/// Of a form; what is no valid encoding stays as it is.
+fn decoded(text: &str) -> Cow<'_, [u8]> {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let spaced = text.replace('+', " ");
+    Cow::Owned(percent_encoding::percent_decode_str(&spaced).collect())
 }
 
 /// Conditions that must all hold; none fits every request.
@@ -64,9 +134,64 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// Whether a request fits. Its label is only asked for where a condition looks at it.
+    /// Whether a request fits, with its path as it was sent; see [`choose`] for what that leaves open.
+    /// Its label is only asked for where a condition looks at it.
     pub fn fits(&self, request: &Seen<'_>, label: &mut dyn FnMut() -> Arc<str>) -> bool {
-        self.conditions.iter().all(|condition| condition.holds(request, label))
+        let path = request.path();
+        self.fits_read(request, Reading { path: &path, is_as_sent: true }, &mut |_| label())
+    }
+
+    fn fits_read(&self, request: &Seen<'_>, reading: Reading<'_>, label: Label<'_>) -> bool {
+        self.conditions.iter().all(|it| it.not != it.test.holds(request, reading, label))
+    }
+}
+
+/// The label that a request with this path has by default.
+type Label<'l> = &'l mut dyn FnMut(&str) -> Arc<str>;
+
+/// What a path is taken for.
+#[derive(Clone, Copy, Debug)]
+struct Reading<'p> {
+    path: &'p str,
+    /// Otherwise it is what the path may be read as, and what conditions say is read in the same way.
+    is_as_sent: bool,
+}
+
+/// Which of several matchers is a request's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// This one, counted from 0, is the first that fits.
+    First(usize),
+    /// None fits.
+    None,
+    /// It depends on how the path is read. The baseline may obey either reading, so whatever is done with
+    /// such a request, it must not be what only one of them allows: it is not to be copied.
+    InDoubt {
+        /// The first that fits the path as it was sent.
+        sent: Option<usize>,
+        /// The first that fits what it may be read as.
+        read: Option<usize>,
+    },
+}
+
+/// The first matcher that fits a request, however its path is read. `label` is asked for the label of a
+/// path, and only where a condition looks at it.
+pub fn choose<'m>(
+    matchers: &(impl Iterator<Item = &'m Matcher> + Clone),
+    request: &Seen<'_>,
+    label: &mut dyn FnMut(&str) -> Arc<str>,
+) -> Choice {
+    let path = request.path();
+    let mut first = |path: &str, is_as_sent| {
+        let reading = Reading { path, is_as_sent };
+        matchers.clone().position(|it| it.fits_read(request, reading, label))
+    };
+    let sent = first(&path, true);
+    let read = path::read_otherwise(&path).map_or(sent, |other| first(&other, false));
+    match sent {
+        _ if sent != read => Choice::InDoubt { sent, read },
+        Some(index) => Choice::First(index),
+        None => Choice::None,
     }
 }
 
@@ -81,104 +206,179 @@ pub struct Condition {
     pub text: String,
 }
 
-impl Condition {
-    /// Whether it holds for a request.
-    pub fn holds(&self, request: &Seen<'_>, label: &mut dyn FnMut() -> Arc<str>) -> bool {
-        self.not != self.test.holds(request, label)
-    }
-}
-
 /// What a condition looks at.
 #[derive(Clone, Debug)]
 pub enum Test {
     /// The label that a request has by default.
     Label(Box<str>),
-    /// One of these methods.
+    /// One of these methods, which are case-sensitive (RFC 9110, section 9.1).
     Method(Vec<Method>),
     /// The path.
     Path(PathTest),
-    /// The host, without its port, in lower case.
+    /// The host, without its port, in any letter case; a request without one has none.
     Host(ValueTest),
-    /// A header.
+    /// A header, by the value of one of its lines.
     Header(HeaderName, ValueTest),
-    /// A query parameter.
+    /// A query parameter, decoded, by one of its values.
     Query(String, ValueTest),
-    /// A cookie.
+    /// A cookie, by one of its values.
     Cookie(String, ValueTest),
-    /// The client's network.
+    /// The client's network; an IPv4 address is one however it is written.
     Client(Networks),
 }
 
-/// A test of a path, as it was sent.
+/// A test of a path, in letter case and encoding as it was sent; `/a` and `/a/` are two paths.
 #[derive(Clone, Debug)]
 pub enum PathTest {
     /// This one.
     Exact(String),
-    /// This one, and what is below it: `/api` fits `/api/x` and not `/apix`.
+    /// This one, and what is below it: `/api` fits `/api`, `/api/` and `/api/x`, and not `/apix`; `/api/`
+    /// does not fit `/api`.
     Prefix(String),
     /// A template such as `/users/{name}/cart`.
     Template(Template),
-    /// The whole path fits.
+    /// The whole path fits; made by [`path_regex`].
     Regex(regex::Regex),
 }
 
-/// A test of a value that may be missing.
+/// A test of a value that may be missing; a value that is missing fits none.
 #[derive(Clone, Debug)]
 pub enum ValueTest {
-    /// It is there.
+    /// It is there, if only as an empty one.
     Present,
     /// It is this.
     Exact(String),
     /// It begins with this.
     Prefix(String),
-    /// The whole value fits.
+    /// The whole value fits; made by [`value_regex`].
     Regex(regex::bytes::Regex),
-    /// A number from the first to the second, both included.
+    /// A decimal number, with or without sign, fraction and exponent, from the first to the second, both
+    /// included. What is not a number, and infinity, fit no range.
     Range(f64, f64),
 }
 
+/// A regular expression for a whole path; a dot is any character, line ends included.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn path_regex(text: &str) -> Result<regex::Regex, String> {
+    let built = regex::RegexBuilder::new(&whole(text)?).size_limit(REGEX_SIZE_MAX).build();
+    built.map_err(|error| error.to_string())
+}
+
+/// A regular expression for a whole value; a dot is any character, line ends included. Bytes that are no
+/// UTF-8 fit where it says so: `(?-u:.)`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn value_regex(text: &str) -> Result<regex::bytes::Regex, String> {
+    bytes_regex(&whole(text)?)
+}
+
+fn bytes_regex(text: &str) -> Result<regex::bytes::Regex, String> {
+    let built = regex::bytes::RegexBuilder::new(text).size_limit(REGEX_SIZE_MAX).build();
+    built.map_err(|error| error.to_string())
+}
+
+/// What fits the whole instead of a part.
+fn whole(text: &str) -> Result<String, String> {
+    if text.len() > REGEX_LENGTH_MAX {
+        return Err(format!("is longer than {REGEX_LENGTH_MAX} bytes"));
+    }
+    // By itself first, so that it cannot close the group: `a)|(b`.
+    bytes_regex(text)?;
+    Ok(format!(r"(?s)\A(?:{text})\z"))
+}
+
 impl Test {
-    fn holds(&self, request: &Seen<'_>, label: &mut dyn FnMut() -> Arc<str>) -> bool {
+    fn holds(&self, request: &Seen<'_>, reading: Reading<'_>, label: Label<'_>) -> bool {
         match self {
-            Self::Label(expected) => **expected == *label(),
+            Self::Label(expected) => **expected == *label(reading.path),
             Self::Method(methods) => methods.contains(request.method),
-            Self::Path(test) => test.holds(request.uri.path()),
-            Self::Host(test) => test.holds(request.host().as_deref().map(str::as_bytes)),
-            Self::Header(name, test) => test.holds(request.header(name)),
-            Self::Query(name, test) => {
-                test.holds(request.query(name).as_deref().map(str::as_bytes))
-            }
-            Self::Cookie(name, test) => test.holds(request.cookie(name)),
+            Self::Path(test) => test.holds(reading),
+            Self::Host(test) => request.host().is_some_and(|host| test.holds_for_host(host)),
+            Self::Header(name, test) => request.headers(name).any(|value| test.holds(value)),
+            Self::Query(name, test) => request.any_query(name, |value| test.holds(value)),
+            Self::Cookie(name, test) => request.cookies(name).any(|value| test.holds(value)),
             Self::Client(networks) => networks.contains(request.client),
         }
     }
 }
 
 impl PathTest {
-    fn holds(&self, path: &str) -> bool {
+    fn holds(&self, reading: Reading<'_>) -> bool {
+        let path = reading.path;
         match self {
-            Self::Exact(expected) => path == expected,
-            Self::Prefix(prefix) => path.strip_prefix(prefix.as_str()).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/')
-            }),
-            Self::Template(template) => template.fits(path),
+            Self::Exact(expected) => path == reading.of(expected),
+            Self::Prefix(prefix) => {
+                let prefix = reading.of(prefix);
+                let rest = path.strip_prefix(&*prefix);
+                rest.is_some_and(|it| it.is_empty() || it.starts_with('/') || prefix.ends_with('/'))
+            }
+            Self::Template(template) => match reading.of(template.text()) {
+                Cow::Borrowed(_) => template.fits(path),
+                Cow::Owned(read) => Template::parse(&read).is_ok_and(|it| it.fits(path)),
+            },
             Self::Regex(regex) => regex.is_match(path),
         }
     }
 }
 
+impl Reading<'_> {
+    /// What a condition says, read as the path is: `/a%2cb` fits `/a,b` where it may be read as that.
+    fn of<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let read = if self.is_as_sent { None } else { path::read_otherwise(text) };
+        read.map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+}
+
 impl ValueTest {
-    fn holds(&self, value: Option<&[u8]>) -> bool {
-        let Some(value) = value else { return false };
+    fn holds(&self, value: &[u8]) -> bool {
         match self {
             Self::Present => true,
             Self::Exact(expected) => value == expected.as_bytes(),
             Self::Prefix(prefix) => value.starts_with(prefix.as_bytes()),
             Self::Regex(regex) => regex.is_match(value),
-            Self::Range(least, most) => std::str::from_utf8(value)
-                .ok()
-                .and_then(|text| text.trim().parse::<f64>().ok())
-                .is_some_and(|number| (*least..=*most).contains(&number)),
+            Self::Range(least, most) => {
+                number(value).is_some_and(|number| (*least..=*most).contains(&number))
+            }
+        }
+    }
+
+    /// Of a host, whose letter case says nothing (RFC 3986, section 3.2.2).
+    fn holds_for_host(&self, host: &[u8]) -> bool {
+        match self {
+            Self::Exact(expected) => is_same_host(host, expected),
+            Self::Prefix(prefix) => host
+                .get(..prefix.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(prefix.as_bytes())),
+            _ if host.iter().any(u8::is_ascii_uppercase) => self.holds(&host.to_ascii_lowercase()),
+            _ => self.holds(host),
         }
     }
 }
+
+/// Whether a host is the one that was written: with or without brackets, and IPv6 in any spelling.
+fn is_same_host(host: &[u8], written: &str) -> bool {
+    let written = written.strip_suffix('.').unwrap_or(written);
+    if let Some(literal) = host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
+        let inner = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let address = |text: &str| text.parse::<Ipv6Addr>().ok();
+        let sent = std::str::from_utf8(literal).ok().and_then(address);
+        return match sent {
+            Some(sent) => address(inner.unwrap_or(written)) == Some(sent),
+            None => literal.eq_ignore_ascii_case(inner.unwrap_or(written).as_bytes()),
+        };
+    }
+    host.eq_ignore_ascii_case(written.as_bytes())
+}
+
+/// A decimal number; the parser takes `inf` and `nan`, too, and numbers that are too large to be told from
+/// infinity.
+fn number(value: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(value).ok()?.trim_ascii();
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests;

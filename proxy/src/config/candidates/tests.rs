@@ -47,7 +47,7 @@ status_rate = 0.25
     assert_eq!(v2.target, config.candidate);
     assert_eq!((v2.target.host.as_str(), v2.target.prefix.as_str()), ("v2.example", "/base"));
     assert_eq!(v2.share, Some(Share::of(0.125)));
-    assert_eq!(v2.rate.unwrap().per_second, 0.5);
+    assert_eq!(v2.rate.unwrap().per_second(), 0.5);
     assert_eq!(v2.timeout, Some(Duration::from_secs(3)));
     assert_eq!((v2.queue_size, v2.concurrency), (Some(7), Some(8)));
     let thresholds = &v2.thresholds;

@@ -50,7 +50,7 @@ status_rate = 0.1
     assert_eq!(route.candidates.as_deref(), Some(&["v3".into()][..]));
     assert_eq!(route.share, Some(Share::of(0.5)));
     assert_eq!(route.sample_by, Some(SampleBy::Cookie("sid".to_owned())));
-    assert_eq!(route.rate.unwrap().per_second, 200.0);
+    assert_eq!(route.rate.unwrap().per_second(), 200.0);
     assert_eq!((route.min_pairs, route.unsafe_methods), (100, Some(true)));
     assert_eq!((route.mark.clone(), route.body), (Some(None), Some(false)));
     assert_eq!((route.max_body_bytes, route.timeout), (Some(10), Some(Duration::from_secs(3))));
