@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
 use crate::config::{Config, Effective};
-use crate::policy::matcher::{self, Choice, Condition, Matcher, Seen};
+use crate::policy::matcher::{Choice, Matcher, Seen, choose};
 use crate::policy::{CANDIDATE, RoutePolicy};
 use crate::route::Labels;
 
@@ -78,29 +78,36 @@ pub fn summary(config: &Config) -> String {
 pub fn explain(config: &Config, request: &Explained) -> String {
     let Explained { method, uri, headers, client } = request;
     let seen = Seen { method, uri, headers, client: *client };
-    let label = label_of(config, request, request.uri.path());
-    let mut text = format!("{method} {uri}, from {client}; its label by default: {label}\n");
+    let by_default = label(config, method, &seen.path());
+    let mut text = format!("{method} {uri}, from {client}; its label by default: {by_default}\n");
     let matchers = config.routes.iter().map(|route| &route.matcher);
-    let choice = matcher::choose(&matchers, &seen, &mut |path| label_of(config, request, path));
-    let (sent, read) = match choice {
-        Choice::First(index) => (Some(index), Some(index)),
-        Choice::None => (None, None),
-        Choice::InDoubt { sent, read } => (sent, read),
+    let choice = choose(&matchers, &seen, &mut |path| label(config, method, path));
+    let found = match choice {
+        Choice::First(index) => Some(index),
+        Choice::None => None,
+        Choice::InDoubt { sent, read } => {
+            let named = |index: Option<usize>| {
+                index.map_or_else(
+                    || "no route".to_owned(),
+                    |it| format!("{:?}", config.routes[it].id),
+                )
+            };
+            line(
+                &mut text,
+                format_args!(
+                    "in doubt: its path may be read in two ways, as {} and as {}; not mirrored where \
+                     only one of them allows it",
+                    named(sent),
+                    named(read)
+                ),
+            );
+            sent
+        }
     };
-    let found = sent.map(|index| &config.routes[index]);
-    for route in config.routes.iter().take(sent.unwrap_or(config.routes.len())) {
-        passed_over(config, route, &seen, &label, &mut text);
+    for route in &config.routes[..found.unwrap_or(config.routes.len())] {
+        passed_over(config, route, &seen, &mut text);
     }
-    if sent != read {
-        let other = read.map_or("no route", |index| &*config.routes[index].id);
-        line(
-            &mut text,
-            format_args!(
-                "in doubt: its path may be read in another way, which {other:?} would fit; no copy \
-                 unless both allow the same"
-            ),
-        );
-    }
+    let found = found.map(|index| &config.routes[index]);
     match found {
         Some(route) => taken(config, route, &mut text),
         None if config.routes.is_empty() => text.push_str("no routes: the values for all hold\n"),
@@ -110,22 +117,21 @@ pub fn explain(config: &Config, request: &Explained) -> String {
     text
 }
 
-fn label_of(config: &Config, request: &Explained, path: &str) -> Arc<str> {
-    let (templates, templates_alone) = (&config.templates[..], config.templates_alone);
-    Labels { templates, templates_alone }.of(&request.method, path).into()
+fn label(config: &Config, method: &Method, path: &str) -> Arc<str> {
+    let known = config.templates.iter().any(|template| template.fits(path));
+    if config.templates_alone && !known {
+        return "other".into();
+    }
+    route::label(method, path, &config.templates).into()
 }
 
 /// Says which condition of a route does not hold.
-fn passed_over(
-    config: &Config,
-    route: &RoutePolicy,
-    seen: &Seen<'_>,
-    label: &Arc<str>,
-    text: &mut String,
-) {
+fn passed_over(config: &Config, route: &RoutePolicy, seen: &Seen<'_>, text: &mut String) {
     let mut conditions = route.matcher.conditions.iter().enumerate();
-    let alone = |it: &Condition| Matcher { conditions: vec![it.clone()] };
-    let failed = conditions.find(|(_, it)| !alone(it).fits(seen, &mut || Arc::clone(label)));
+    let failed = conditions.find(|(_, condition)| {
+        let alone = Matcher { conditions: vec![(*condition).clone()] };
+        !alone.fits(seen, &mut || label(config, seen.method, &seen.path()))
+    });
     let Some((index, condition)) = failed else { return };
     let place = origin(config, &format!("route.{}.match.{index}", route.id));
     line(

@@ -8,15 +8,13 @@ use super::env::Env;
 use super::file::{Node, Table, Value};
 use super::values::{self, Parsed};
 use crate::listen::proxy_protocol::Networks;
-use crate::policy::matcher::{Condition, PathTest, Test, ValueTest};
+use crate::policy::matcher::{Condition, PathTest, Test, ValueTest, path_regex, value_regex};
 use crate::route::Template;
 
 /// Most conditions of one route.
 const CONDITIONS_MAX: usize = 32;
-/// Most regular expressions of one file, and how large each may be: compiling them takes time and memory.
+/// Most regular expressions of one file.
 const REGEXES_MAX: usize = 256;
-const REGEX_TEXT_MAX: usize = 1024;
-const REGEX_SIZE_MAX: usize = 1 << 20;
 /// Longest name of a cookie or a parameter.
 const NAME_MAX: usize = 256;
 /// Headers whose values are not shown.
@@ -47,7 +45,7 @@ impl<'a> Env<'a> {
             self.one(node, "host", &["exact", "prefix", "regex"], found, |it, env| {
                 let text = it.text()?;
                 let test = match it.word {
-                    "regex" => ValueTest::Regex(env.bytes_regex(&text)?),
+                    "regex" => ValueTest::Regex(env.regex(&text, value_regex)?),
                     "prefix" => ValueTest::Prefix(host(&text)?),
                     _ => ValueTest::Exact(host(&text)?),
                 };
@@ -160,30 +158,13 @@ impl<'a> Env<'a> {
         }
     }
 
-    fn regex(&mut self, text: &str) -> Parsed<String> {
-        if text.len() > REGEX_TEXT_MAX {
-            return Err(format!("has {} bytes", text.len()));
-        }
+    /// One regular expression more; compiling it takes time and memory.
+    fn regex<T>(&mut self, text: &str, build: impl Fn(&str) -> Parsed<T>) -> Parsed<T> {
         self.regexes += 1;
         if self.regexes > REGEXES_MAX {
             return Err(format!("is one of more than {REGEXES_MAX} regular expressions"));
         }
-        // Alone first: `a)|(b` is none, and would be one in brackets.
-        let alone = regex::RegexBuilder::new(text).size_limit(REGEX_SIZE_MAX).build();
-        alone.map_err(|error| regex_error(&error))?;
-        Ok(format!("^(?:{text})$"))
-    }
-
-    fn text_regex(&mut self, text: &str) -> Parsed<regex::Regex> {
-        let whole = self.regex(text)?;
-        let built = regex::RegexBuilder::new(&whole).size_limit(REGEX_SIZE_MAX).build();
-        built.map_err(|error| regex_error(&error))
-    }
-
-    fn bytes_regex(&mut self, text: &str) -> Parsed<regex::bytes::Regex> {
-        let whole = self.regex(text)?;
-        let built = regex::bytes::RegexBuilder::new(&whole).size_limit(REGEX_SIZE_MAX).build();
-        built.map_err(|error| regex_error(&error))
+        build(text).map_err(|error| regex_error(&error))
     }
 }
 
@@ -207,7 +188,7 @@ fn path_test(word: &str, text: &str, env: &mut Env<'_>) -> Parsed<PathTest> {
         "exact" => PathTest::Exact(path()?),
         "prefix" => PathTest::Prefix(path()?),
         "template" => PathTest::Template(Template::parse(text)?),
-        _ => PathTest::Regex(env.text_regex(text)?),
+        _ => PathTest::Regex(env.regex(text, path_regex)?),
     })
 }
 
@@ -220,7 +201,7 @@ fn value_test(written: &Written<'_>, env: &mut Env<'_>) -> Parsed<ValueTest> {
         "present" => ValueTest::Present,
         "exact" => ValueTest::Exact(text()?),
         "prefix" => ValueTest::Prefix(written.text()?),
-        "regex" => ValueTest::Regex(env.bytes_regex(&written.text()?)?),
+        "regex" => ValueTest::Regex(env.regex(&written.text()?, value_regex)?),
         _ => {
             let (least, most) = range(written.node)?;
             ValueTest::Range(least, most)
@@ -272,15 +253,11 @@ fn text_of(not: bool, subject: &str, word: &str, value: &str) -> String {
     }
 }
 
-/// Its own text has several lines.
-fn regex_error(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(_) => "is too large".to_owned(),
-        error => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            format!("is no regular expression ({})", last.trim_start_matches("error: "))
-        }
+/// What is wrong with it has several lines, of which the last tells it.
+fn regex_error(error: &str) -> String {
+    match error.lines().last().and_then(|last| last.strip_prefix("error: ")) {
+        Some(why) => format!("is no regular expression ({why})"),
+        None => error.lines().last().unwrap_or_default().to_owned(),
     }
 }
 

@@ -80,7 +80,7 @@ fn what_is_wrong_with_a_condition_is_told_with_its_place() {
             "route.match.path.regex = \"(\": is no regular expression (unclosed",
         ),
         ("path = { regex = \"a)|(b\" }", "is no regular expression (unopened group)"),
-        ("path = { regex = '\\pL{9999}' }", "is too large"),
+        ("path = { regex = '\\pL{9999}' }", "exceeds size limit"),
         ("path = \"/a\"", "4:8: route.match.path: is a text; allowed is a table"),
         ("host = { exact = \"a:80\" }", "is more than a host"),
         ("header = { exact = \"a\" }", "route.match.header.name: is missing"),
@@ -129,7 +129,7 @@ fn conditions_and_regular_expressions_are_bounded() {
     let message = Config::from_text("m.toml", &text, &|_| None).unwrap_err().to_string();
     assert!(message.contains("more than 256 regular expressions"), "{message}");
     let long = format!("path = {{ regex = \"{}\" }}", "a".repeat(1025));
-    assert!(read(&long).unwrap_err().to_string().contains("has 1025 bytes"));
+    assert!(read(&long).unwrap_err().to_string().contains("is longer than 1024 bytes"));
 }
 
 #[test]
