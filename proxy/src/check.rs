@@ -118,11 +118,8 @@ pub fn explain(config: &Config, request: &Explained) -> String {
 }
 
 fn label(config: &Config, method: &Method, path: &str) -> Arc<str> {
-    let known = config.templates.iter().any(|template| template.fits(path));
-    if config.templates_alone && !known {
-        return "other".into();
-    }
-    route::label(method, path, &config.templates).into()
+    let (templates, templates_alone) = (&config.templates[..], config.templates_alone);
+    Labels { templates, templates_alone }.of(method, path).into()
 }
 
 /// Says which condition of a route does not hold.
