@@ -49,6 +49,7 @@ const RELOADS: &str = "mirror_config_reloads_total";
 const LAST_RELOAD: &str = "mirror_config_last_reload_success_timestamp_seconds";
 /// Written by hand, since an exporter's series stay for ever and there is one for each revision.
 const CONFIG_INFO: &str = "mirror_config_info";
+const ABOUT_CONFIG: &str = "The settings that hold, by a hash of what they say.";
 const SAMPLED_WITHOUT_KEY: &str = "mirror_sampled_without_key_total";
 const RESPONSE_LINES_DROPPED: &str = "mirror_response_lines_dropped_total";
 const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
@@ -220,8 +221,7 @@ impl Metrics {
         });
         let mut text = self.handle.render();
         let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner);
-        let about = "The settings that hold, by a hash of what they say.";
-        let (name, revision) = (CONFIG_INFO, &*revision);
+        let (name, about, revision) = (CONFIG_INFO, ABOUT_CONFIG, &*revision);
         write!(
             text,
             "# HELP {name} {about}\n# TYPE {name} gauge\n{name}{{revision=\"{revision}\"}} 1\n"
@@ -302,6 +302,7 @@ fn describe() {
         Unit::Seconds,
         "When the settings that hold were taken over, since the epoch."
     );
+    describe_gauge!(CONFIG_INFO, ABOUT_CONFIG);
     describe_counter!(
         SAMPLED_WITHOUT_KEY,
         "Requests without the key of sample_by, decided by dice."
