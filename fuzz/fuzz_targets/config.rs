@@ -1,9 +1,12 @@
-//! Settings as `NAME=value`, apart by the byte that no environment variable can hold: every error
-//! names a setting that was given and shows no secret, and what is accepted is in its range.
+//! Settings as `NAME=value`, apart by the byte that no environment variable can hold, and a settings
+//! file, which stands for the value of `MIRROR_CONFIG`: every error names a setting that was given, or
+//! its place in the file, and shows no secret, and what is accepted is in its range.
 #![no_main]
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use compare::{Origin, Policy};
@@ -13,11 +16,12 @@ use judge::guardrail;
 use judge::guardrail::gate::gate;
 use judge::guardrail::{Epoch, Guardrail, Moment, Observation};
 use libfuzzer_sys::fuzz_target;
-use proxy::config::{Config, Errors, NAMES, read_rules};
+use proxy::config::{Config, Errors, NAMES};
 use proxy::limits::Limits;
 use proxy::listen::proxy_protocol::Networks;
 use proxy::listen::tls::{Identity, certificates};
 use proxy::mirror;
+use proxy::policy::{self, share::Share};
 use proxy::upstream::{HostHeader, Target};
 
 const FILES: [&str; 10] = [
@@ -33,6 +37,8 @@ const FILES: [&str; 10] = [
     "SECONDARY_CLIENT_KEY",
 ];
 const URLS: [&str; 3] = ["BASELINE_URL", "CANDIDATE_URL", "SECONDARY_URL"];
+/// The name of the settings file.
+const FILE: &str = "/nowhere/m.toml";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// What tokio's semaphores can count.
 const PERMITS: usize = usize::MAX >> 3;
@@ -53,29 +59,44 @@ fuzz_target!(|data: &[u8]| {
 });
 
 #[derive(Clone, Default)]
-struct Settings(Vec<(&'static str, Vec<u8>)>);
+struct Settings {
+    /// Of the environment.
+    said: Vec<(&'static str, Vec<u8>)>,
+    /// The text of the file.
+    file: Option<String>,
+}
 
 impl Settings {
     fn put(&mut self, name: &'static str, value: &[u8]) {
         if self.get(name).is_some() {
             return;
         }
+        if name == "MIRROR_CONFIG" {
+            self.file = std::str::from_utf8(value)
+                .ok()
+                .filter(|text| !names_files(text))
+                .map(str::to_owned);
+            return;
+        }
         let mut value = value.to_vec();
         if FILES.contains(&name) && !value.is_empty() {
             contents(&value);
-            rules(&value);
             // Whatever files this machine has, and some of its devices never end, are not read.
             value = [b"/nowhere/", &value[..]].concat();
         }
-        self.0.push((name, value));
+        self.said.push((name, value));
     }
 
     fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &value[..])
+        self.said.iter().find(|(known, _)| *known == name).map(|(_, value)| &value[..])
     }
 
     fn read(&self) -> Result<Config, Errors> {
-        Config::from_env(&|name| Some(OsString::from_vec(self.get(name)?.to_vec())))
+        let get = |name: &str| Some(OsString::from_vec(self.get(name)?.to_vec()));
+        match &self.file {
+            Some(text) => Config::from_text(FILE, text, &get),
+            None => Config::from_env(&get),
+        }
     }
 }
 
@@ -86,25 +107,34 @@ fn contents(pem: &[u8]) {
     assert!(Identity::from_pem(pem, pem).is_err() || pem.windows(4).any(|word| word == b" KEY"));
 }
 
-/// A file of rules is understood, or every error says what is allowed, in one line.
-fn rules(text: &[u8]) {
-    let Ok(text) = std::str::from_utf8(text) else { return };
-    match read_rules("rules.toml", text) {
-        Ok(book) => drop(Policy::new(&book, &[Origin::default(), Origin::default()], 7).unused()),
-        Err(errors) => {
-            for line in errors.to_string().lines().skip(1) {
-                assert!(line.starts_with("  MIRROR_CONFIG=\"rules.toml\": line "), "{line}");
-                assert!(line.contains("; allowed is "), "does not say what is allowed: {line}");
-            }
-        }
-    }
+/// Whether a settings file may name other files: whatever files this machine has are not read.
+fn names_files(text: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut words = text.split(|c| !is_word(c));
+    words.any(|word| word == "ca" || word.ends_with("_cert") || word.ends_with("_key"))
+        || ["\\u", "\\U", "\\x"].iter().any(|escape| text.contains(escape))
 }
 
 fn explained(settings: &Settings, message: &str) {
     let mut lines = message.lines();
     assert_eq!(lines.next(), Some("bad settings:"));
-    let mut found = 0;
+    let (mut found, mut in_file) = (0, 0);
     for line in lines {
+        // What belongs to the error before it.
+        let of_line = line.starts_with("   ");
+        if settings.file.is_some() && (of_line || line.starts_with(&format!("  {FILE}:"))) {
+            assert!(
+                of_line || line.contains("allowed is "),
+                "does not say what is allowed: {line}"
+            );
+            assert!(!line.contains(char::is_control) || line.contains('\t'), "{line:?}");
+            in_file += usize::from(!of_line);
+            found += usize::from(!of_line);
+            continue;
+        }
+        if line.starts_with("  and ") && line.ends_with(" more") {
+            continue;
+        }
         found += 1;
         let Some((name, rest)) = line.strip_prefix("  ").and_then(|line| line.split_once('='))
         else {
@@ -120,6 +150,7 @@ fn explained(settings: &Settings, message: &str) {
         }
     }
     assert!(found > 0, "an error that says nothing");
+    assert!(in_file <= 50 && message.len() < 200_000, "shows too much");
     the_token_is_not_shown(settings, message);
 }
 
@@ -138,7 +169,7 @@ fn user_info_is_not_shown(text: &str, rest: &str) {
 /// Another token that is as good or bad gives the same message.
 fn the_token_is_not_shown(settings: &Settings, message: &str) {
     let mut other = settings.clone();
-    for (name, value) in &mut other.0 {
+    for (name, value) in &mut other.said {
         if *name == "CONTROL_TOKEN" && !value.is_empty() {
             *value = match std::str::from_utf8(value) {
                 Err(_) => vec![0xFF],
@@ -179,6 +210,30 @@ fn in_range(config: &Config) {
         assert_eq!(listen.dual_stack, listen.addr.is_ipv6() && listen.addr.ip().is_unspecified());
     }
     assert!(config.tls.is_none(), "without a file");
+    drop(Policy::new(&config.mirror.rules, &[Origin::default(), Origin::default()], 7).unused());
+    policies(config);
+}
+
+/// Candidates and routes are what others rely on.
+fn policies(config: &Config) {
+    assert!(config.candidates.len() <= 8 && config.routes.len() <= 1000);
+    let names: HashSet<_> = config.candidates.iter().map(|it| &*it.name).collect();
+    assert_eq!(names.len(), config.candidates.len(), "a name twice");
+    for candidate in &config.candidates {
+        target(&candidate.target);
+        assert!(candidate.name.len() <= 64 && !candidate.name.is_empty());
+        thresholds(&candidate.thresholds.over(&config.guardrail));
+    }
+    let ids: HashSet<_> = config.routes.iter().map(|route| &*route.id).collect();
+    assert_eq!(ids.len(), config.routes.len(), "an id twice");
+    assert!(config.routes.iter().filter(|route| route.name.is_some()).count() <= 100);
+    for route in &config.routes {
+        assert!(route.share.is_none_or(|share| share > Share::NONE), "{route:?}");
+        let mut named = route.candidates.iter().flatten();
+        let known = |name: &Arc<str>| names.contains(&**name) || **name == *policy::CANDIDATE;
+        assert!(named.all(known), "{route:?}");
+        thresholds(&route.thresholds.over(&config.guardrail));
+    }
 }
 
 /// It can be called, and says so itself.

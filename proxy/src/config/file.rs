@@ -254,17 +254,23 @@ impl Document {
         format!("{}:{}", excerpt::printable(&self.name), self.line(at) + 1)
     }
 
+    /// The same with the column: `mirrorlab.toml:12:5`.
+    pub(super) fn column_place(&self, at: usize) -> String {
+        let line = self.line(at);
+        let text = self.text_of(line);
+        let before = text.get(..at - self.lines[line]).unwrap_or(text);
+        format!("{}:{}", self.place(at), before.chars().count() + 1)
+    }
+
     /// An error at a place: where, what, the line with a mark, and what was probably meant.
     pub(super) fn error(&self, at: &Range<usize>, what: &str, meant: Option<&str>) -> String {
         let line = self.line(at.start);
         let (start, text) = (self.lines[line], self.text_of(line));
-        let before = text.get(..at.start - start).unwrap_or(text);
-        let column = before.chars().count() + 1;
         let shown = excerpt::Line { text, start, hidden: &self.hidden };
         let (text, mark) = shown.marked(at);
         let number = (line + 1).to_string();
         let margin = " ".repeat(number.len());
-        let mut error = format!("{}:{column}: {what}\n  {number} | {text}", self.place(at.start));
+        let mut error = format!("{}: {what}\n  {number} | {text}", self.column_place(at.start));
         error.push_str(&format!("\n  {margin} | {mark}"));
         if let Some(meant) = meant {
             error.push_str(&format!("\n  did you mean {meant}?"));

@@ -1,8 +1,15 @@
 //! Settings that name a file: certificates and keys.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use super::env::{Env, Given, Slot};
 use crate::listen::tls::{Fault, Identity, certificates};
 use crate::upstream::{ClientIdentity, Trust};
+
+/// Largest file; all authorities that there are take a tenth of it.
+const BYTES_MAX: u64 = 4 << 20;
 
 impl<'a> Env<'a> {
     /// `TLS_CERT` and `TLS_KEY`: both or none.
@@ -66,17 +73,25 @@ impl<'a> Env<'a> {
         self.note(slot, given.as_ref());
         let Some(given) = given else { return Said::Nothing };
         let read = match (given.node, self.file) {
-            (Some(_), Some(file)) => std::fs::read(file.path(&given.text)),
-            _ => std::fs::read(&given.text),
+            (Some(_), Some(file)) => bytes(&file.path(&given.text)),
+            _ => bytes(Path::new(&given.text)),
         };
         match read {
             Ok(bytes) => Said::Read(given, bytes),
-            Err(error) => {
-                self.bad(slot, &given, &format!("cannot be read ({error})"));
+            Err(why) => {
+                self.bad(slot, &given, &why);
                 Said::Unreadable
             }
         }
     }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let opened = File::open(path).map_err(|error| format!("cannot be read ({error})"))?;
+    let read = opened.take(BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot be read ({error})"))?;
+    if bytes.len() as u64 > BYTES_MAX { Err("is over 4 MiB".to_owned()) } else { Ok(bytes) }
 }
 
 enum Said<'a> {

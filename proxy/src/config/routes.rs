@@ -67,23 +67,36 @@ impl<'a> Env<'a> {
 
     /// What tells routes apart: the name, the label where it is all that there is, or else the place.
     fn ids(&mut self, tables: &[(&'a Node, &'a Table)]) -> Vec<String> {
+        let mut taken: HashSet<String> =
+            tables.iter().filter_map(|(_, table)| name(table)).map(str::to_owned).collect();
         let mut labels = HashSet::new();
         let mut ids = Vec::new();
         for (node, table) in tables {
+            if let Some(name) = name(table) {
+                ids.push(name.to_owned());
+                continue;
+            }
             let label = table.get("route").filter(|_| table.get("match").is_none());
-            let place = self.file.map(|file| file.place(node.key.start)).unwrap_or_default();
-            ids.push(match (name(table), label.map(|node| (node, &node.value))) {
-                (Some(name), _) => name.to_owned(),
-                (None, Some((node, Value::Text(label)))) => {
-                    if !labels.insert(label) {
-                        let why = "is there already";
-                        let allowed = "one [[route]] for each route, or a name for it";
-                        self.bad_node(node, "route.route", &node.shown(), why, allowed);
-                    }
-                    label.clone()
+            if let Some(said @ Node { value: Value::Text(label), .. }) = label {
+                if !labels.insert(label) {
+                    let allowed = "one [[route]] for each route, or a name for it";
+                    let (place, why) = ("route.route", "is there already");
+                    self.bad_node(said, place, &said.shown(), why, allowed);
                 }
-                _ => place,
-            });
+                if taken.insert(label.clone()) {
+                    ids.push(label.clone());
+                    continue;
+                }
+            }
+            // Several may stand on one line.
+            let at = node.key.start;
+            let place = self.file.map(|file| [file.place(at), file.column_place(at)]);
+            let free = place.into_iter().flatten().find(|place| taken.insert(place.clone()));
+            if free.is_none() {
+                let what = "route: its place is the name of another; allowed is a name for it";
+                self.tell(node.key.clone(), what, None);
+            }
+            ids.push(free.unwrap_or_default());
         }
         ids
     }

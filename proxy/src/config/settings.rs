@@ -210,6 +210,10 @@ pub(super) static FILE: LazyLock<Shape> = LazyLock::new(|| {
             root.put("", &names, setting);
         }
     }
+    // A name stands in front.
+    for table in &mut root.children {
+        table.children.sort_by_key(|it| !it.leaf.is_some_and(|setting| setting.required));
+    }
     root
 });
 
@@ -247,3 +251,6 @@ const fn names() -> [&'static str; count()] {
     }
     names
 }
+
+#[cfg(test)]
+mod tests;

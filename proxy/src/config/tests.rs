@@ -539,3 +539,106 @@ fn the_admin_prefix_is_a_plain_path_without_a_slash_at_its_end() {
         assert!(values::path_prefix(text).is_err(), "{text}");
     }
 }
+
+fn both(text: &str, settings: &[(&str, &str)]) -> Result<Config, Errors> {
+    Config::from_text("m.toml", text, &|name| {
+        let found = settings.iter().find(|(setting, _)| *setting == name);
+        found.map(|(_, value)| OsString::from(value))
+    })
+}
+
+#[test]
+fn everything_that_the_environment_says_can_be_said_in_the_file() {
+    for setting in settings::all().filter(|it| it.env.is_some()) {
+        let (Some(default), Some((table, name))) = (setting.default, setting.place.split_once('.'))
+        else {
+            continue;
+        };
+        let value = match setting.kind {
+            settings::Kind::Whole | settings::Kind::Number | settings::Kind::Switch => {
+                default.to_owned()
+            }
+            _ => format!("{default:?}"),
+        };
+        let text = if table == "candidate" {
+            let url = if name == "url" { "" } else { "url = \"http://a\"\n" };
+            format!("[[candidate]]\nname = \"v2\"\n{url}{name} = {value}\n")
+        } else {
+            format!("[{table}]\n{name} = {value}\n")
+        };
+        let config = both(&text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        let place = setting.place.replace("candidate.", "candidate.v2.");
+        let effective = config.settings.get(&place).unwrap();
+        assert!(matches!(effective.origin, Origin::File { .. }), "{effective:?}");
+        assert_eq!(effective.env, setting.env.filter(|_| table != "candidate"), "{effective:?}");
+    }
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_both_are_told() {
+    let text = "[mirror]\nshare = 0.5\ntimeout = 3\nmark = \"X-A: 1\"\n";
+    let config = both(text, &[("MIRROR_FRACTION", "0.75"), ("MIRROR_MARK_HEADER", "")]).unwrap();
+    assert_eq!(config.mirror.fraction, 0.75);
+    assert_eq!(config.mirror.mark, None);
+    assert_eq!(config.mirror.timeout, Duration::from_secs(3));
+    let told = |place: &str| serde_json::to_value(config.settings.get(place).unwrap()).unwrap();
+    let expected = serde_json::json!({
+        "place": "mirror.share", "env": "MIRROR_FRACTION", "value": 0.75, "restart": false,
+        "origin": { "from": "environment", "name": "MIRROR_FRACTION", "over": "m.toml:2" },
+    });
+    assert_eq!(told("mirror.share"), expected);
+    assert_eq!(
+        told("mirror.timeout")["origin"],
+        serde_json::json!({ "from": "file", "place": "m.toml:3" })
+    );
+    assert_eq!(told("mirror.queue_size")["origin"], serde_json::json!({ "from": "default" }));
+    assert_eq!(told("limits.connections_per_client")["value"], 7500);
+    assert_eq!(told("report.mismatch_rate")["value"], 0.01);
+    assert_eq!(told("mirror.methods")["value"], serde_json::Value::Null);
+    let over = both("[mirror]\nmark = \"\"\n", &[]).unwrap();
+    assert_eq!(over.mirror.mark, None);
+}
+
+#[test]
+fn secrets_are_masked_in_what_is_told_of_settings() {
+    let text = "[admin]\ntoken = \"s3cret\"\n[guardrail]\nwebhook = \"http://a/s3cret\"\n\
+                [mirror]\nsample_secret = \"s3cret\"\n";
+    let config = both(text, &[]).unwrap();
+    assert!(config.control_token.is_some() && config.webhook.is_some());
+    let told = serde_json::to_string(&config.settings).unwrap();
+    assert!(!told.contains("s3cret") && told.contains(MASKED), "{told}");
+    assert!(!format!("{config:?}").contains("s3cret"));
+    assert_ne!(config.sample_secret, 0);
+    assert_eq!(config.sample_secret, good("MIRROR_SAMPLE_SECRET", "s3cret").sample_secret);
+}
+
+#[test]
+fn lists_and_times_have_two_forms_and_an_empty_value_is_refused_in_a_file() {
+    let methods = |text: &str| both(text, &[]).unwrap().mirror.methods.unwrap().len();
+    assert_eq!(methods("[mirror]\nmethods = [\"GET\", \"PUT\"]"), 2);
+    assert_eq!(methods("[mirror]\nmethods = \"GET, PUT\""), 2);
+    let timeout = |text: &str| both(text, &[]).unwrap().mirror.timeout;
+    assert_eq!(timeout("[mirror]\ntimeout = 2"), timeout("[mirror]\ntimeout = \"2000ms\""));
+    for (text, why) in [
+        ("[mirror]\nmethods = [\"GET,PUT\"]", "has an item with a comma"),
+        ("[mirror]\nmethods = []", "is empty"),
+        ("[admin]\ntoken = \"\"", "is empty"),
+        ("[listen]\ntls_cert = \"\"", "is empty"),
+    ] {
+        let message = both(text, &[]).expect_err(text).to_string();
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+#[test]
+fn settings_that_belong_together_are_called_as_they_are_said() {
+    let text = "[listen]\naddress = \":80\"\n[admin]\naddress = \"[::]:80\"\n";
+    let message = both(text, &[]).unwrap_err().to_string();
+    assert!(
+        message.contains("m.toml:4:11: admin.address = \"[::]:80\": is listen.address"),
+        "{message}"
+    );
+    let text = "[baseline]\ntls_name = \"a\"\n";
+    let message = both(text, &[]).unwrap_err().to_string();
+    assert!(message.contains("baseline.url (BASELINE_URL) is no https URL"), "{message}");
+}

@@ -69,6 +69,11 @@ fn a_route_is_known_by_its_name_its_label_or_its_place() {
                 \"PUT\"\n[[route]]\nroute = \"GET /a\"\nmatch = { method = \"GET\" }\n";
     let ids: Vec<_> = read(text).unwrap().routes.into_iter().map(|route| route.id).collect();
     assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), ["GET /a", "b", "m.toml:7"]);
+    let one_line = "route = [{ match = { method = \"GET\" } }, { match = { method = \"PUT\" } }]\n";
+    let ids: Vec<_> = read(one_line).unwrap().routes.into_iter().map(|route| route.id).collect();
+    assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), ["m.toml:1", "m.toml:1:42"]);
+    let named = "[[route]]\nname = \"GET /a\"\nmatch = { method = \"GET\" }\n[[route]]\nroute = \"GET /a\"\n";
+    assert_eq!(&*read(named).unwrap().routes[1].id, "m.toml:4");
     refused("[[route]]\nshare = 0.5", &["m.toml:1:1: route.route: is missing"]);
     refused(
         "[[route]]\nname = \"a\"\n[[route]]\nname = \"a\"",
