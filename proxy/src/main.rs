@@ -26,7 +26,8 @@ Usage: mirrorlab-proxy [--config FILE]
        mirrorlab-proxy check [FILE] [--explain 'METHOD /path?query']
                              [-H 'name: value']... [--client IP]
        mirrorlab-proxy report --url URL [--require pass] [--min-pairs N]
-                              [--route ROUTE] [--format text|json]
+                              [--candidate NAME] [--route ROUTE]
+                              [--cover p99|p99.9] [--format text|json]
 
   --config       the settings file (TOML); without it that of MIRROR_CONFIG, if any
   --healthcheck  ask the proxy with these settings whether it is alive; exit code 0 or 1
@@ -43,6 +44,7 @@ Usage: mirrorlab-proxy [--config FILE]
     --url        where its admin endpoints are, such as http://localhost:8080
     --require    pass: exit code 0 for a pass only; without it a fail is 0, too
     --min-pairs  with fewer pairs the exit code is 3, unless it is 1
+    --candidate  the report of this one; without it those of all, which must all be as required
     --route      the verdict of this route, such as 'GET /api/search', not that over all
     --format     text (default) or json
   exit codes of report: 0 as required, 1 fail, 2 bad arguments, no such
