@@ -160,7 +160,7 @@ fn a_file_of_rules_makes_routes_by_label() {
 fn a_route_that_is_judged_by_itself_has_a_name_or_a_label() {
     let judged = "[route.guardrail]\nconsecutive = 9\n";
     let matched = "[route.match]\npath = { exact = \"/a\" }\n";
-    refused(&format!("[[route]]\n{judged}{matched}"), &["m.toml:1:3: route.name: is missing"]);
+    refused(&format!("[[route]]\n{judged}{matched}"), &["m.toml:1:1: route.name: is missing"]);
     for said in ["name = \"a\"", "route = \"GET /a\""] {
         assert!(read(&format!("[[route]]\n{said}\n{judged}{matched}")).is_ok(), "{said}");
     }
