@@ -37,6 +37,11 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Whether less than half of it is taken.
+    pub fn has_to_spare(&self) -> bool {
+        self.used() < self.limit.load(Ordering::Relaxed) / 2
+    }
+
     /// Takes `bytes`, or nothing when they do not fit; never waits.
     pub fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Held> {
         let mut held = Held { budget: Arc::clone(self), bytes: 0 };

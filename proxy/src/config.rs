@@ -62,6 +62,8 @@ pub struct Config {
     pub candidates: Vec<policy::Candidate>,
     /// The routes of the settings file, in order.
     pub routes: Vec<policy::RoutePolicy>,
+    /// Whether the answers of candidates are compared with each other, too.
+    pub compare_candidates: bool,
     /// Copies a second over all candidates and routes.
     pub rate: Option<Rate>,
     /// Where keys of `sample_by` fall among a million; the same on every replica.

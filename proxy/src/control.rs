@@ -23,6 +23,7 @@ pub use access::Token;
 
 use crate::headers::Peer;
 use crate::mirror::Lanes;
+use crate::mirror::between::Between;
 use crate::observe::{Observe, event};
 use crate::steer::overrides;
 use crate::steer::{Steer, Taken};
@@ -104,6 +105,8 @@ impl std::fmt::Debug for Control {
 struct About {
     candidate: Option<String>,
     route: Option<String>,
+    /// Another candidate, which stands where the baseline does.
+    against: Option<String>,
 }
 
 impl Control {
@@ -227,6 +230,9 @@ async fn report(
             Ok(observed) => observed,
             Err(reason) => return not_found(&reason),
         };
+        if let Some(against) = &about.against {
+            return report_between(&control, &about, against, (sight, as_text));
+        }
         let summaries: Vec<_> = observed.iter().map(|it| summary(&control, it, sight)).collect();
         let mut response = if as_text {
             ([(CONTENT_TYPE, PLAIN_TEXT)], report_text(&summaries)).into_response()
@@ -248,6 +254,41 @@ fn summary(control: &Control, of: &Observe, sight: Sight) -> (Arc<str>, Summary)
     let unused = control.lanes().plan.unused_rules();
     summary.unused_rules = unused.iter().map(UnusedRule::from).collect();
     (of.name(), summary)
+}
+
+/// The report of two candidates, one of which stands where the baseline does.
+fn report_between(
+    control: &Control,
+    about: &About,
+    against: &str,
+    (sight, as_text): (Sight, bool),
+) -> Response {
+    let lanes = control.lanes();
+    let asked = |it: &&Arc<Between>| {
+        let [first, second] = &it.names;
+        **first == *against && about.candidate.as_deref() == Some(&**second)
+    };
+    let Some(between) = lanes.between.iter().find(asked) else {
+        let known = lanes.between.iter().map(|it| {
+            let [first, second] = &it.names;
+            format!("candidate={second}&against={first}")
+        });
+        let known = known.collect::<Vec<_>>().join(", ");
+        return not_found(&format!(
+            "against={against:?}: is no such report; there are, with mirror.compare_candidates: \
+             [{known}]"
+        ));
+    };
+    let summary = summarize(&between.report_snapshot(), &between.allowed());
+    let summary = match sight {
+        Sight::Values => summary,
+        Sight::Counts(_) => summary.without_values(),
+    };
+    if as_text {
+        let text = Text { summary: &summary, route: None }.to_string();
+        return ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response();
+    }
+    Json(summary).into_response()
 }
 
 /// Of several candidates, the report of the first, and beside it all of them by name.
@@ -294,6 +335,7 @@ async fn reset_report(Shared(control): Shared<Control>, Query(about): Query<Abou
         Err(reason) => return not_found(&reason),
     };
     observed.iter().for_each(|it| it.reset_report());
+    control.lanes().between.iter().for_each(|it| it.reset());
     Json(json!({"message": "report reset"})).into_response()
 }
 

@@ -8,8 +8,10 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+mod between;
 mod candidate;
 
+pub use between::BetweenMetrics;
 pub use candidate::CandidateMetrics;
 
 use metrics::{
@@ -50,6 +52,7 @@ const LAST_RELOAD: &str = "mirror_config_last_reload_success_timestamp_seconds";
 /// Written by hand, since an exporter's series stay for ever and there is one for each revision.
 const CONFIG_INFO: &str = "mirror_config_info";
 const ABOUT_CONFIG: &str = "The settings that hold, by a hash of what they say.";
+const CANDIDATE_PAIRS: &str = "mirror_candidate_pairs_total";
 const SAMPLED_WITHOUT_KEY: &str = "mirror_sampled_without_key_total";
 const RESPONSE_LINES_DROPPED: &str = "mirror_response_lines_dropped_total";
 const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
@@ -303,6 +306,10 @@ fn describe() {
         "When the settings that hold were taken over, since the epoch."
     );
     describe_gauge!(CONFIG_INFO, ABOUT_CONFIG);
+    describe_counter!(
+        CANDIDATE_PAIRS,
+        "Requests that two candidates answered, by whether their answers are equal."
+    );
     describe_counter!(
         SAMPLED_WITHOUT_KEY,
         "Requests without the key of sample_by, decided by dice."

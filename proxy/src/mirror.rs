@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::runtime::Handle;
 use tracing::error;
 
+pub mod between;
 pub mod lane;
 mod lanes;
 mod limit;
@@ -34,6 +35,7 @@ use crate::policy::matcher::Seen;
 use crate::policy::share::{WHOLE, position};
 use crate::route::table::Route;
 use crate::upstream::Trust;
+use between::Meeting;
 use compare::rules::RuleBook;
 use lane::{Sampling, Shared};
 
@@ -183,6 +185,8 @@ impl Mirror {
         let mut snapshot = || Arc::clone(made.get_or_insert_with(|| Arc::new(snapshot())));
         let mut admitted = Vec::new();
         let mut position = None;
+        let meeting = (!lanes.between.is_empty()).then(|| Meeting::new(&lanes.between));
+        let meeting = meeting.as_ref();
         for (at, (entry, terms)) in lanes.entries.iter().zip(&treatment.terms).enumerate() {
             let Some(terms) = terms else { continue };
             let one = contained(|| {
@@ -191,7 +195,7 @@ impl Mirror {
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;
                 let rates = [treatment.rate.as_ref(), plan.rates[at].as_ref(), plan.rate.as_ref()];
-                let sampling = Sampling { treatment, in_doubt, position, rates };
+                let sampling = Sampling { meeting, treatment, in_doubt, position, rates };
                 entry.admit(tally, (route, terms), arrived, sampling, &mut snapshot)
             });
             admitted.extend(one.flatten());

@@ -48,6 +48,8 @@ pub struct Defaults {
     pub unreachable_after: u32,
     /// Bytes that the mirror side may hold at once, for all candidates.
     pub buffer_bytes: usize,
+    /// Whether the answers of candidates are compared with each other, too.
+    pub compare_candidates: bool,
     /// Copies a second over all candidates and routes.
     pub rate: Option<Rate>,
     /// Where keys of `sample_by` fall; the same on every replica.

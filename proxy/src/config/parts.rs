@@ -44,6 +44,7 @@ impl Env<'_> {
             candidate: candidate.unwrap_or_else(|| self.upstream("candidate")),
             candidates,
             routes,
+            compare_candidates: self.read("MIRROR_COMPARE_CANDIDATES", values::boolean),
             rate: self.read_optional("MIRROR_RATE", Rate::parse),
             sample_secret: self.sample_secret(),
             secondary: self.secondary(),

@@ -65,6 +65,7 @@ impl Config {
             concurrency: mirror.concurrency,
             unreachable_after: mirror.unreachable_after,
             buffer_bytes: mirror.buffer_bytes,
+            compare_candidates: self.compare_candidates,
             rate: self.rate,
             sample_secret: self.sample_secret,
             templates: self.templates.clone(),

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::between::Meeting;
 use super::reach::Reach;
 use super::slots::Slots;
 use super::worker::noise::Noise;
@@ -126,11 +127,14 @@ pub(super) struct Job {
     pub(super) held: Held,
     pub(super) complete_since: Instant,
     pub(super) baseline: pair::BaselineSide,
+    /// Where its answer meets those of other candidates.
+    pub(super) meeting: Option<Arc<Meeting>>,
 }
 
 /// What decides on a request besides what it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampling<'a> {
+    pub(super) meeting: Option<&'a Arc<Meeting>>,
     pub(super) treatment: &'a Treatment,
     /// Whether it depends on how its path is read what holds for it.
     pub(super) in_doubt: bool,
@@ -204,7 +208,9 @@ impl Entry {
             }
             (Ok(()), Some(_)) if !within(sampling.rates) => tally.count(Outcome::DroppedRate),
             (Ok(()), Some(open)) => {
-                self.open_ticket(tally, open.epoch, (route, terms), arrived.length, snapshot)
+                let meeting = sampling.meeting.cloned();
+                let length = arrived.length;
+                self.open_ticket((tally, meeting), open.epoch, (route, terms), length, snapshot)
             }
             (Ok(()), None) => tally.count(Outcome::Disabled),
             (Err(outcome), _) => tally.count(outcome),
@@ -213,7 +219,7 @@ impl Entry {
 
     fn open_ticket(
         self: &Arc<Self>,
-        tally: Tally,
+        (tally, meeting): (Tally, Option<Arc<Meeting>>),
         epoch: Epoch,
         (route, terms): (&Arc<Route>, &Arc<Terms>),
         length: Option<u64>,
@@ -238,8 +244,18 @@ impl Entry {
         let (tap, baseline) = pair::new(Arc::clone(lane), Arc::clone(terms));
         let complete_since = Instant::now();
         let (route, terms) = (Arc::clone(route), Arc::clone(terms));
-        let job =
-            Job { tally, route, terms, epoch, snapshot, body, held, complete_since, baseline };
+        let job = Job {
+            tally,
+            route,
+            terms,
+            epoch,
+            snapshot,
+            body,
+            held,
+            complete_since,
+            baseline,
+            meeting,
+        };
         let (request, baseline) = ticket::new(Arc::clone(self), job, tap);
         Some(Admitted { request, baseline })
     }

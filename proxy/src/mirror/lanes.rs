@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use super::between::Between;
 use super::lane::{Entry, Made, Room, Shared};
 use super::worker::noise::Noise;
 use crate::body::Budget;
-use crate::metrics::{CandidateMetrics, Metrics};
+use crate::metrics::{BetweenMetrics, CandidateMetrics, Metrics};
 use crate::observe::Observe;
 use crate::observe::announce::Announcer;
 use crate::plan::Plan;
@@ -63,6 +64,8 @@ pub struct Lanes {
     pub plan: Arc<Plan>,
     /// One for each candidate.
     pub entries: Vec<Arc<Entry>>,
+    /// Each two of them, where they are compared with each other.
+    pub between: Arc<Vec<Arc<Between>>>,
 }
 
 impl Lanes {
@@ -153,7 +156,9 @@ impl Prepared {
                 entry(&plan, candidate, (observe, upstream, budget), shared, means)
             }
         });
-        let lanes = Arc::new(Lanes { entries: entries.collect(), plan: Arc::clone(&plan) });
+        let entries: Vec<_> = entries.collect();
+        let between = Arc::new(between(&plan, &entries, before, means));
+        let lanes = Arc::new(Lanes { entries, between, plan: Arc::clone(&plan) });
         if let Some(before) = before {
             forget_what_is_judged_otherwise(before, &lanes);
         }
@@ -201,6 +206,34 @@ fn go_on(
     let kept = (&lane.observe, &lane.upstream, &lane.budget);
     let kept = (Arc::clone(kept.0), Arc::clone(kept.1), Arc::clone(kept.2));
     self::entry(plan, candidate, kept, shared, means)
+}
+
+/// Each two candidates, where they are to be compared; two that were there keep what is known of them.
+fn between(
+    plan: &Plan,
+    entries: &[Arc<Entry>],
+    before: Option<&Lanes>,
+    means: &Means,
+) -> Vec<Arc<Between>> {
+    if !plan.defaults.compare_candidates {
+        return Vec::new();
+    }
+    let same = |name: &str| {
+        let (old, at) = (before?.of(name)?, plan.position(name)?);
+        Arc::ptr_eq(&old.lane.observe, &entries[at].lane.observe).then_some(())
+    };
+    let names = plan.candidates.iter().map(|candidate| &candidate.name);
+    let mut pairs = Vec::new();
+    for (at, second) in names.clone().enumerate() {
+        for first in names.clone().take(at) {
+            let of = [Arc::clone(first), Arc::clone(second)];
+            let known = before.filter(|_| same(first).and(same(second)).is_some());
+            let known = known.and_then(|it| it.between.iter().find(|it| it.names == of)).cloned();
+            let metrics = || BetweenMetrics::new(Arc::clone(&means.metrics), of.clone());
+            pairs.push(known.unwrap_or_else(|| Between::new(of.clone(), metrics())));
+        }
+    }
+    pairs
 }
 
 /// The guardrail's rule comes first.

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Stage;
+use super::between::Meeting;
 use super::lane::{Job, Lane};
 use super::pair::{BaselineSide, End, Head, Progress};
 use super::slots::Slot;
@@ -31,7 +32,7 @@ use crate::upstream::{Anew, Error, OutBody, Sent, UpstreamBody, empty_body, full
 use compare::{self, Differences, Limits, Rules, Side, Verdict};
 
 pub mod noise;
-mod sides;
+pub(super) mod sides;
 
 use noise::Asked;
 use sides::{cut_short, known};
@@ -69,8 +70,8 @@ async fn send(lane: Arc<Lane>, job: Job, slot: Slot) {
         job.tally.count::<()>(reason);
         return;
     }
-    let Job { tally, route, terms, epoch, snapshot, body, held, complete_since, mut baseline } =
-        job;
+    let Job { tally, route, terms, epoch, snapshot, body, held, complete_since, meeting, .. } = job;
+    let mut baseline = job.baseline;
     let series = &tally.series;
     let deadline = complete_since + terms.timeout;
     let progress = baseline.progress();
@@ -86,7 +87,7 @@ async fn send(lane: Arc<Lane>, job: Job, slot: Slot) {
     let request = route::shown(&snapshot.method, &snapshot.uri, &rules.rules);
     let only_head = snapshot.method == Method::HEAD;
     let pair = Pair { series, terms: &terms, epoch, request: &request };
-    let about = About { pair, route: &route };
+    let about = About { pair, route: &route, meeting: meeting.as_deref() };
     let called = call(&lane, about, (snapshot, body), deadline, &progress, &slot).await;
     drop((slot, paid));
     let judged = judge(&lane, about, (called, &mut baseline), asked, only_head);
@@ -101,6 +102,8 @@ struct About<'a> {
     pair: Pair<'a>,
     /// Knows how the baseline did lately.
     route: &'a Route,
+    /// Where it meets the answers of other candidates.
+    meeting: Option<&'a Meeting>,
 }
 
 /// Why a copy is not sent any more.
@@ -259,7 +262,7 @@ async fn judge(
                 other => return without_answer(lane, about, &other, baseline, known(&head)),
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
-            let replies = (ours, Reply { head, body });
+            let replies = (ours, Arc::new(Reply { head, body }));
             judge_answers(lane, about, replies, asked, only_head).await
         }
         Called::Failed(latency) => {
@@ -275,7 +278,7 @@ async fn judge(
 async fn judge_answers(
     lane: &Arc<Lane>,
     about: About<'_>,
-    (ours, theirs): (Arc<Reply>, Reply),
+    (ours, theirs): (Arc<Reply>, Arc<Reply>),
     asked: Option<Asked>,
     only_head: bool,
 ) -> Option<Outcome> {
@@ -284,7 +287,7 @@ async fn judge_answers(
     let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
     let content = !(only_head || (not_modified(&ours) && not_modified(&theirs)));
     let Pair { series, .. } = about.pair;
-    let looked = compared(lane, series, Arc::clone(&ours), theirs).await;
+    let looked = compared(lane, series, Arc::clone(&ours), Arc::clone(&theirs)).await;
     let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
     let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
     if let Some(differences) = differences {
@@ -293,6 +296,9 @@ async fn judge_answers(
     lane.observe.compared(&about.pair, &sides, content, differences, asks(lane));
     if let Some(asked) = asked {
         asked.judged(ours, differences);
+    }
+    if let Some(meeting) = about.meeting {
+        meeting.answer(lane, &about.pair, &theirs).await;
     }
     outcome
 }
@@ -362,21 +368,22 @@ fn answered(lane: &Lane, about: About<'_>, sides: &Sides) {
 }
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
-type Looked = (Outcome, Option<Differences>);
+pub(super) type Looked = (Outcome, Option<Differences>);
 
 /// A whole answer.
-struct Reply {
-    head: Head,
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) head: Head,
     body: ReplyBody,
 }
 
 /// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
 /// that no client should wait for, and has threads of its own.
-async fn compared(
+pub(super) async fn compared(
     lane: &Arc<Lane>,
     series: &Series,
     ours: Arc<Reply>,
-    theirs: Reply,
+    theirs: Arc<Reply>,
 ) -> Option<Looked> {
     lane.probe(Stage::Compare);
     let chosen = ours.head.terms.rules(&series.label);

@@ -7,6 +7,7 @@ mod targets;
 
 mod access;
 mod answers;
+mod between;
 mod capacity;
 mod clients;
 mod control;

@@ -211,6 +211,9 @@ pub(super) const SETTINGS: &[Setting] = &[
 
     of("MIRROR_FRACTION", "mirror.share", Number, SHARE,
         "share of requests mirrored; 0 means none, 1 means all").default("0.25"),
+    of("MIRROR_COMPARE_CANDIDATES", "mirror.compare_candidates", Switch, BOOL,
+        "true: where several candidates answered, their answers are compared with each other, too")
+        .default("false"),
     of("MIRROR_RATE", "mirror.rate", Text, COPIES,
         "copies in a time, over all candidates and routes").unset("any number"),
     of("MIRROR_SAMPLE_SECRET", "mirror.sample_secret", Text, "a text of 1 to 256 bytes",

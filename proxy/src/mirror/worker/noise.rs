@@ -146,7 +146,7 @@ impl Probe {
         };
         // Without an end in time on the pair's side there is nothing to compare.
         let Ok(Ok((ours, raw))) = timeout_at(self.deadline, judged).await else { return };
-        let looked = compared(&self.lane, &self.count.series, ours, theirs).await;
+        let looked = compared(&self.lane, &self.count.series, ours, Arc::new(theirs)).await;
         if let Some((outcome, Some(noise))) = looked {
             self.compared(outcome, raw.as_ref(), &noise);
         }

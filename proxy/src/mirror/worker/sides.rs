@@ -11,7 +11,7 @@ use crate::mirror::pair::{End, Head};
 use crate::observe::{Known, Sides};
 
 /// What is known of a side whose head has come.
-pub(super) fn known(head: &Head) -> Known {
+pub(in crate::mirror) fn known(head: &Head) -> Known {
     Known { latency: Some(head.latency), failed: head.is_failure() }
 }
 
