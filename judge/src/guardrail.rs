@@ -230,13 +230,24 @@ impl Guardrail {
     /// Takes in a pair. A copy admitted before mirroring last came back tells of a candidate that
     /// is no more, and is no evidence.
     pub fn observe(&mut self, pair: &Observation<'_>, now: Moment) -> Option<Transition> {
+        self.observe_by(pair, None, now)
+    }
+
+    /// As [`Self::observe`], by thresholds of the route's own where there are any.
+    pub fn observe_by(
+        &mut self,
+        pair: &Observation<'_>,
+        own: Option<&Config>,
+        now: Moment,
+    ) -> Option<Transition> {
         if !self.judges(pair.epoch, now) {
             return None;
         }
-        let config = self.config.clone();
+        let (whole, config) = (self.config.clone(), own.unwrap_or(&self.config).clone());
         let Some(route) = self.routes.get_mut(pair.route) else {
-            self.route(pair.route);
-            return self.observe(pair, now);
+            let state = RouteState::new(&config.allowance(), self.gate.origin());
+            self.routes.insert(pair.route.to_owned(), state);
+            return self.observe_by(pair, own, now);
         };
         if !route.is_on() || pair.epoch.route != route.epoch() {
             return None;
@@ -252,12 +263,12 @@ impl Guardrail {
         let scores = route.take(&judged, example, breach.as_ref(), &span, &allowed);
         let route_runs = route.run().trips(config.consecutive);
         self.run.record(breach.as_ref(), &judged, &span, length);
-        self.overall.record(&scores, &span, &allowed);
-        let runs = self.run.trips(config.consecutive);
+        self.overall.record(&scores, &span, &whole.allowance());
+        let runs = self.run.trips(whole.consecutive);
         if let Some(breach) = breach.filter(|_| runs || route_runs) {
-            return Some(self.end_run(breach, pair.route, runs, now));
+            return Some(self.end_run(breach, pair.route, runs, &config, now));
         }
-        self.act(pair.route, now).or_else(|| self.ramp_up(pair.route, now))
+        self.act(pair.route, &config, now).or_else(|| self.ramp_up(pair.route, now))
     }
 
     /// Whether pairs of this epoch are evidence now.
@@ -280,7 +291,14 @@ impl Guardrail {
     }
 
     /// Stops everything, or the route alone where other routes are healthy.
-    fn end_run(&mut self, breach: Breach, route: &str, whole: bool, now: Moment) -> Transition {
+    fn end_run(
+        &mut self,
+        breach: Breach,
+        route: &str,
+        whole: bool,
+        config: &Config,
+        now: Moment,
+    ) -> Transition {
         let run = if whole {
             format!(
                 "{} breaches in a row over all routes, the last on {route}",
@@ -291,8 +309,8 @@ impl Guardrail {
             format!("{breaches} breaches in a row on {route}, while others are well")
         };
         let reason = format!("{run}: {}", breach.text());
-        let trip = self.explain(Rule::Run { whole }, route, reason, now);
-        if whole { self.trip(trip, now) } else { self.trip_route(trip, now) }
+        let trip = self.explain(Rule::Run { whole }, route, reason, config, now);
+        if whole { self.trip(trip, now) } else { self.trip_route(trip, config, now) }
     }
 
     /// Takes in the fields in which the answers of a pair differ, `None` where they do not; the pair
@@ -305,7 +323,21 @@ impl Guardrail {
         request: &str,
         now: Moment,
     ) -> Option<Transition> {
-        let factors = bets::mismatch_factors(differs.is_some(), &self.config.allowance())?;
+        self.compared_by(route, epoch, differs, request, None, now)
+    }
+
+    /// As [`Self::compared`], by thresholds of the route's own where there are any.
+    pub fn compared_by(
+        &mut self,
+        route: &str,
+        epoch: Epoch,
+        differs: Option<&[&str]>,
+        request: &str,
+        own: Option<&Config>,
+        now: Moment,
+    ) -> Option<Transition> {
+        let config = own.unwrap_or(&self.config).clone();
+        let factors = bets::mismatch_factors(differs.is_some(), &config.allowance())?;
         if !self.judges(epoch, now) {
             return None;
         }
@@ -316,31 +348,37 @@ impl Guardrail {
         state.differing_mut().record(differs, request, now.wall);
         state.multiply(&factors);
         self.overall.multiply(&factors);
-        self.act(route, now)
+        self.act(route, &config, now)
     }
 
     /// Stops everything, or a route, if the evidence says so.
-    fn act(&mut self, route: &str, now: Moment) -> Option<Transition> {
-        let consecutive = self.config.consecutive;
-        let whole = self.overall.trips(consecutive);
-        if !whole && !self.route(route).trips(consecutive) {
+    fn act(&mut self, route: &str, config: &Config, now: Moment) -> Option<Transition> {
+        let whole = self.overall.trips(self.config.consecutive);
+        if !whole && !self.route(route).trips(config.consecutive) {
             return None;
         }
         let evidence =
             if whole { Evidence::of(&self.overall) } else { self.route(route).evidence() };
         let rule = Rule::Evidence { evidence, whole };
-        let trip = self.explain(rule, route, String::new(), now);
-        Some(if whole { self.trip(trip, now) } else { self.trip_route(trip, now) })
+        let trip = self.explain(rule, route, String::new(), config, now);
+        Some(if whole { self.trip(trip, now) } else { self.trip_route(trip, config, now) })
     }
 
-    fn explain(&mut self, rule: Rule, route: &str, reason: String, now: Moment) -> Trip {
+    fn explain(
+        &mut self,
+        rule: Rule,
+        route: &str,
+        reason: String,
+        config: &Config,
+        now: Moment,
+    ) -> Trip {
         let whole = rule.whole();
         let ramp = self.config.ramp.is_some();
-        let base = self.config.cooldown;
         let cooldown = if whole {
+            let base = self.config.cooldown;
             self.cooldown.after_trip(base, ramp, self.probation.is_some(), now.at)
         } else {
-            self.route(route).cooldown_after_trip(base, ramp, now.at)
+            self.route(route).cooldown_after_trip(config.cooldown, ramp, now.at)
         };
         let differing = self.route(route).differing().clone();
         let ledger = self.route(route).ledger();
@@ -374,12 +412,11 @@ impl Guardrail {
         Transition::WouldTrip { trip: Box::new(trip) }
     }
 
-    fn trip_route(&mut self, trip: Trip, now: Moment) -> Transition {
+    fn trip_route(&mut self, trip: Trip, config: &Config, now: Moment) -> Transition {
         if self.config.observe_only {
             return self.would_trip(trip, now);
         }
-        let (config, state) = (self.config.clone(), self.route(&trip.route));
-        state.stop(&config, now);
+        self.route(&trip.route).stop(config, now);
         // What the rest has to say must not be coloured by what this route said.
         self.overall.reset();
         self.run.reset();
@@ -495,6 +532,50 @@ impl Guardrail {
         self.state = State::Held;
         self.gate.set(Reading::Held);
         Some(Transition::Held { counted })
+    }
+
+    /// By hand: a route off until it is enabled by hand, alone or with all.
+    pub fn disable_route(&mut self, route: &str) -> Option<Transition> {
+        self.route(route).hold().then(|| Transition::RouteHeld { route: route.to_owned() })
+    }
+
+    /// By hand: a route on with the full share, as far as mirroring is on at all.
+    pub fn enable_route(&mut self, route: &str) -> Option<Transition> {
+        let state = self.route(route);
+        let was_on = state.is_enabled();
+        state.forget();
+        state.enable();
+        (!was_on).then(|| Transition::RouteEnabled { route: route.to_owned() })
+    }
+
+    /// Other thresholds from now on. What was gathered by the old ones is forgotten; what is off
+    /// stays off.
+    pub fn configure(&mut self, config: Config) {
+        if config == self.config {
+            return;
+        }
+        let allowed = config.allowance();
+        self.run.reset();
+        self.overall = Weighing::new(&allowed);
+        self.routes.values_mut().for_each(|route| route.weigh_anew(&allowed));
+        self.config = config;
+    }
+
+    /// Forgets what speaks against the candidate on a route: it is judged by something else now.
+    pub fn forget_route(&mut self, route: &str) {
+        if let Some(state) = self.routes.get_mut(route) {
+            state.forget();
+        }
+    }
+
+    /// The thresholds.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether it was switched off by hand.
+    pub fn is_held(&self) -> bool {
+        self.state == State::Held
     }
 
     /// What the status shows.

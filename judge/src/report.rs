@@ -72,6 +72,8 @@ pub struct Report {
 struct Route {
     /// The how many-th route it is.
     rank: u64,
+    /// What is allowed there, where that is not what is allowed for all.
+    allowed: Option<Allowed>,
     numbers: Numbers,
     places: Places,
     fields: Fields,
@@ -138,6 +140,8 @@ pub struct RouteSnapshot {
     pub route: Arc<str>,
     /// The how many-th route it is.
     pub rank: u64,
+    /// What is allowed there, where that is not what is allowed for all.
+    pub allowed: Option<Allowed>,
     /// The guardrail's state of this route alone, where it is known.
     pub mirroring: Option<&'static str>,
     /// What verdicts rest on.
@@ -179,12 +183,38 @@ impl Report {
         self.allowed
     }
 
+    /// What it holds pairs against from now on. What was held against something else is forgotten.
+    pub fn allow(&mut self, allowed: Allowed) {
+        if allowed != self.allowed {
+            *self = Self::new(allowed);
+        }
+    }
+
+    /// Forgets a route, since something else is allowed there from now on.
+    pub fn forget(&mut self, label: &str) {
+        if let Some(route) = self.routes.get_mut(label) {
+            *route = Route { rank: route.rank, ..Route::default() };
+        }
+    }
+
     /// Takes in a pair.
     pub fn record(&mut self, route: &Arc<str>, pair: &Pair<'_>, now: SystemTime) {
+        self.record_by(route, pair, None, now);
+    }
+
+    /// As [`Self::record`], where something else is allowed on this route.
+    pub fn record_by(
+        &mut self,
+        route: &Arc<str>,
+        pair: &Pair<'_>,
+        own: Option<&Allowed>,
+        now: SystemTime,
+    ) {
         self.since.get_or_insert(now);
         self.last = Some(now);
-        let allowed = self.allowed;
+        let allowed = own.copied().unwrap_or(self.allowed);
         let (route, room) = self.route(route);
+        route.allowed = own.copied();
         let (scores, differs) = route.record(pair, &allowed);
         if let (Some(differences), true) = (pair.differences, differs) {
             let occasion = Occasion { at: now, request: pair.request };
@@ -264,7 +294,7 @@ impl Report {
 
     /// What is known of a route.
     pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
-        let Route { rank, numbers, fields, headers, .. } = self.routes.get(label)?;
+        let Route { rank, allowed, numbers, fields, headers, .. } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
         let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
@@ -276,6 +306,7 @@ impl Report {
         Some(RouteSnapshot {
             route: Arc::clone(label),
             rank: *rank,
+            allowed: *allowed,
             mirroring: None,
             numbers: Numbers {
                 net_mismatched: fields.net_pairs(compared),

@@ -3,11 +3,11 @@
 mod service;
 mod unused;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::{Config, Errors};
+use crate::config::{Config, Effective, Errors};
 use crate::control::{self, Control};
 use crate::exchange::Role;
 use crate::forward::Forward;
@@ -24,19 +24,14 @@ use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Shown;
 use crate::log_queue;
 use crate::metrics::{Gauges, Metrics};
-use crate::mirror::announce::Announcer;
-use crate::mirror::worker::noise::Noise;
-use crate::mirror::{Mirror, Probe, webhook, worker};
-use crate::reload::{Fresh, Reloader};
-use crate::route::Template;
+use crate::mirror::{Means, Mirror, Probe};
+use crate::observe::announce::Announcer;
+use crate::observe::webhook;
+use crate::plan::Plan;
 use crate::route::table::Routes;
 use crate::serve::{Server, Serving};
-use crate::upstream::{Dns, Target, Trust, Upstream};
-use compare::{Origin, Policy, Unused};
-use judge::guardrail::detector::THRESHOLD;
-use judge::guardrail::{Guardrail, Transition, gate};
-use judge::report::{self, summarize, verdicts};
-use judge::verdict::Verdict;
+use crate::steer::{self, Fresh, Parties, Steer};
+use crate::upstream::{Target, Trust, Upstream};
 use service::{Service, Traffic};
 
 /// How often histogram samples are moved out of their buffers.
@@ -49,6 +44,8 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// An upstream cannot be set up; https without root certificates for one.
     Upstream(Role, io::Error),
+    /// A candidate cannot be set up; https without root certificates for one.
+    Candidate(String),
     /// The webhook cannot be set up; https without root certificates for one.
     Webhook(io::Error),
     /// The metrics registry.
@@ -60,6 +57,7 @@ impl std::fmt::Display for StartError {
         match self {
             Self::Bind(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
             Self::Upstream(role, error) => write!(f, "cannot set up the {}: {error}", role.name()),
+            Self::Candidate(why) => write!(f, "{why}"),
             Self::Webhook(error) => write!(f, "cannot set up the webhook: {error}"),
             Self::Metrics(error) => write!(f, "cannot set up metrics: {error}"),
         }
@@ -82,7 +80,7 @@ pub struct App {
     traffic_server: Server,
     admin_server: Option<Server>,
     background: Vec<JoinHandle<()>>,
-    reloader: Reloader,
+    steer: Arc<Steer>,
 }
 
 /// How a drain ended.
@@ -109,45 +107,72 @@ pub async fn start_probed(
     compare_runtime: Handle,
     probe: Option<Probe>,
 ) -> Result<App, StartError> {
+    start_from(config, compare_runtime, probe, None).await
+}
+
+/// Where settings are read anew while the proxy runs.
+#[derive(Clone)]
+pub struct Source {
+    /// Reads them; waits for the disk.
+    pub read: Arc<dyn Fn() -> Result<Config, Errors> + Send + Sync>,
+    /// A file whose changes are a reason to.
+    pub watched: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("watched", &self.watched).finish_non_exhaustive()
+    }
+}
+
+/// As [`start_probed`], with a source that the settings came from.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start_from(
+    config: Config,
+    compare_runtime: Handle,
+    probe: Option<Probe>,
+    source: Option<Source>,
+) -> Result<App, StartError> {
     let listener = listener(config.listen)?;
     let admin_listener = config.admin.map(self::listener).transpose()?;
     let metrics = metrics()?;
-    let (limits, access) = (config.forward.limits.clone(), Arc::new(config.access()));
-    let (baseline, candidate, secondary) = upstreams(&config)?;
-    let all: Vec<_> = [&baseline, &candidate].into_iter().chain(&secondary).cloned().collect();
-    let (settings, noise) = noise(&config, secondary);
-    let origins = [config.baseline.origin(), config.candidate.origin()];
-    let policy = policy(&config, &origins);
-    let (setter, gate) = gate::gate(std::time::Instant::now());
-    let guardrail = Arc::new(Mutex::new(Guardrail::new(config.guardrail, setter)));
-    let decider = Arc::clone(&guardrail);
-    let (posts, announcer) = announcer(config.webhook, &config.trust, &config.dns, &metrics)?;
-    let told = Arc::clone(&announcer);
-    let (mirror, jobs) = Mirror::new(settings, policy, decider, gate, told, compare_runtime, probe);
-    let working = worker::run(Arc::clone(&mirror), jobs, candidate, noise);
-    let upkeep = upkeep(Arc::clone(&metrics), Arc::clone(&mirror));
-    let background = vec![tokio::spawn(posts), tokio::spawn(working), tokio::spawn(upkeep)];
-    let routes = routes(config.templates, config.templates_alone, &metrics);
-    let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
-    let forward = Arc::new(Forward::new(config.forward, routes, baseline, mirrored, counted));
-    let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
-    let (draining, counting) = (Arc::default(), Arc::clone(&metrics));
-    let reloader =
-        Reloader::new(shown.clone(), Arc::clone(&mirror), origins, all.clone(), counting);
-    let control = Control {
-        guardrail,
-        draining: Arc::clone(&draining),
-        access,
-        render_metrics: render(&metrics, &mirror, &forward, all, config.report),
-        unused_rules: unused_rules(&mirror),
-        report: Arc::new(Reporter { mirror, allowed: config.report }),
-        events: events(&announcer),
-        on_transition: announce(announcer),
+    let (posts, announcer) = announcer(&config)?;
+    let (baseline, secondary) = upstreams(&config)?;
+    let means = means(&config, &metrics, &announcer, secondary.clone());
+    let fresh = fresh(&config);
+    let mirror = mirror(&fresh, &means, compare_runtime, probe)?;
+    let forward = {
+        let (routes, baseline) = (Routes::new(Arc::clone(&metrics)), Arc::clone(&baseline));
+        let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
+        Arc::new(Forward::new(config.forward.clone(), routes, baseline, mirrored, counted))
     };
+    let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
+    let upstreams: Vec<_> = std::iter::once(baseline).chain(secondary).collect();
+    let render_metrics = render(&metrics, &mirror, &forward, upstreams.clone());
+    let parties = Parties {
+        shown: shown.clone(),
+        upstreams,
+        mirror: Arc::clone(&mirror),
+        means,
+        metrics: Arc::clone(&metrics),
+        announcer,
+    };
+    let steer = Steer::new(parties, fresh, source.as_ref().map(reader));
+    let draining = Arc::default();
+    let control = Control {
+        steer: Arc::clone(&steer),
+        draining: Arc::clone(&draining),
+        access: Arc::new(config.access()),
+        render_metrics,
+    };
+    let background = background(posts, &metrics, &steer, source);
     let admin = control::router(control, &config.admin_prefix);
-    let beside = admin_listener.is_none().then(|| (config.admin_prefix, admin.clone()));
+    let beside = admin_listener.is_none().then(|| (config.admin_prefix.clone(), admin.clone()));
     let (forwarding, counting) = (Arc::clone(&forward), Arc::clone(&metrics));
     let traffic = Traffic { forward: forwarding, admin: beside, metrics: counting };
+    let limits = config.forward.limits.clone();
     let serve = |listener, service, tls, balancers| {
         Server::start(listener, Serving::new(service, tls, balancers, limits.clone(), &metrics))
     };
@@ -166,71 +191,132 @@ pub async fn start_probed(
         traffic_server,
         admin_server,
         background,
-        reloader,
+        steer,
     })
 }
 
-/// The rules of the comparison; the key of its hashes is never known to anybody.
-fn policy(config: &Config, origins: &[Origin; 2]) -> Policy {
-    Policy::new(&config.mirror.rules, origins, rand::random())
+fn mirror(
+    fresh: &Fresh,
+    means: &Means,
+    compare_runtime: Handle,
+    probe: Option<Probe>,
+) -> Result<Arc<Mirror>, StartError> {
+    let plan = Plan::new(fresh.parts.clone(), None, std::time::Instant::now());
+    let mirror = Mirror::new(plan, (means, &fresh.trust), compare_runtime, probe);
+    mirror.map_err(|fault| StartError::Candidate(fault.to_string()))
 }
 
 fn metrics() -> Result<Arc<Metrics>, StartError> {
     Metrics::new().map(Arc::new).map_err(|error| StartError::Metrics(error.to_string()))
 }
 
-fn events(announcer: &Arc<Announcer>) -> Arc<dyn Fn() -> Vec<serde_json::Value> + Send + Sync> {
-    let announcer = Arc::clone(announcer);
-    Arc::new(move || announcer.events())
+/// What is taken over of settings, at the start and later.
+fn fresh(config: &Config) -> Fresh {
+    Fresh {
+        parts: config.parts(),
+        identity: config.tls.clone(),
+        targets: std::iter::once(&config.baseline).chain(&config.secondary).cloned().collect(),
+        trust: config.trust.clone(),
+        settings: config.settings.iter().map(shown).collect(),
+        fixed: fixed(config),
+        revision: revision(config),
+    }
 }
 
-fn announce(announcer: Arc<Announcer>) -> Arc<dyn Fn(&Transition) + Send + Sync> {
-    Arc::new(move |transition| announcer.announce(transition, std::time::SystemTime::now()))
+fn shown(setting: &Effective) -> serde_json::Value {
+    serde_json::to_value(setting).unwrap_or_default()
 }
 
-/// Who asks the second baseline; without one no copy is chosen for it.
-fn noise(
+/// The settings that cannot change while the proxy runs. TLS begins and ends with a restart; the
+/// certificate is read anew.
+fn fixed(config: &Config) -> Vec<(String, String)> {
+    let fixed = config.settings.iter().filter(|setting| setting.restart);
+    let named = fixed.map(|setting| (setting.place.clone(), setting.value.to_string()));
+    let speaks_tls = ("listen.tls_cert".to_owned(), config.tls.is_some().to_string());
+    named.chain([speaks_tls]).collect()
+}
+
+/// A hash of what the settings say, the same for the same on every replica.
+fn revision(config: &Config) -> String {
+    let values = config.settings.iter().map(|it| format!("{}={}\n", it.place, it.value));
+    let rules = config.routes.iter().map(|route| format!("{:?}{:?}\n", route.matcher, route.rules));
+    let text: String = values.chain(rules).collect();
+    let text = format!("{text}{:?}", config.mirror.rules);
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+}
+
+fn reader(source: &Source) -> steer::Read {
+    let read = Arc::clone(&source.read);
+    Arc::new(move || read().map(|config| fresh(&config)).map_err(|errors| errors.to_string()))
+}
+
+/// The work that belongs to no request.
+fn background(
+    posts: impl Future<Output = ()> + Send + 'static,
+    metrics: &Arc<Metrics>,
+    steer: &Arc<Steer>,
+    source: Option<Source>,
+) -> Vec<JoinHandle<()>> {
+    let upkeep = upkeep(Arc::clone(metrics), Arc::clone(steer));
+    let mut background = vec![tokio::spawn(posts), tokio::spawn(upkeep)];
+    if let Some(path) = source.and_then(|source| source.watched) {
+        background.push(tokio::spawn(steer::watch::watch(Arc::clone(steer), path)));
+    }
+    background
+}
+
+/// What candidates are set up with, those that come later too.
+fn means(
     config: &Config,
+    metrics: &Arc<Metrics>,
+    announcer: &Arc<Announcer>,
     secondary: Option<Arc<Upstream>>,
-) -> (crate::mirror::Config, Option<Arc<Noise>>) {
-    let noise_fraction = if secondary.is_some() { config.mirror.noise_fraction } else { 0.0 };
-    let (allowed, mirror) = (config.report, config.mirror.clone());
-    let settings = crate::mirror::Config { noise_fraction, allowed, ..mirror };
-    (settings, secondary.map(|secondary| Noise::new(secondary, noise_fraction)))
+) -> Means {
+    let connect = connector(config);
+    let fraction = config.mirror.noise_fraction;
+    Means {
+        connect: Box::new(move |target, trust| connect(Role::Candidate, target, trust)),
+        metrics: Arc::clone(metrics),
+        announcer: Arc::clone(announcer),
+        secondary: secondary.map(|secondary| (secondary, fraction)),
+    }
 }
 
-type Upstreams = (Arc<Upstream>, Arc<Upstream>, Option<Arc<Upstream>>);
+/// Sets up upstreams by these settings.
+fn connector(
+    config: &Config,
+) -> impl Fn(Role, &Target, &Trust) -> io::Result<Arc<Upstream>> + Send + Sync + use<> {
+    let timeouts = (config.connect_timeout, config.upstream_idle_timeout);
+    let (dns, heads) = (config.dns.clone(), config.answer_heads);
+    move |role, target, trust| {
+        Upstream::with_limits(role, target.clone(), trust, timeouts, dns.clone(), heads)
+    }
+}
 
-/// Baseline, candidate, and the second baseline where there is one.
-fn upstreams(config: &Config) -> Result<Upstreams, StartError> {
-    let timeout = (config.connect_timeout, config.upstream_idle_timeout);
-    let upstream = |role, target: &Target| {
-        let (target, dns) = (target.clone(), config.dns.clone());
-        Upstream::with_limits(role, target, &config.trust, timeout, dns, config.answer_heads)
-            .map_err(|error| StartError::Upstream(role, error))
+/// The baseline, and the second baseline where there is one.
+fn upstreams(config: &Config) -> Result<(Arc<Upstream>, Option<Arc<Upstream>>), StartError> {
+    let connect = connector(config);
+    let upstream = |role, target| {
+        connect(role, target, &config.trust).map_err(|error| StartError::Upstream(role, error))
     };
     let baseline = upstream(Role::Baseline, &config.baseline)?;
-    let candidate = upstream(Role::Candidate, &config.candidate)?;
-    let secondary = config.secondary.as_ref();
-    let secondary = secondary.map(|target| upstream(Role::Secondary, target));
-    Ok((baseline, candidate, secondary.transpose()?))
+    let secondary = config.secondary.as_ref().map(|target| upstream(Role::Secondary, target));
+    Ok((baseline, secondary.transpose()?))
 }
 
 /// What makes changes known, and the background work that posts them to the webhook.
 fn announcer(
-    webhook: Option<webhook::Webhook>,
-    trust: &Trust,
-    dns: &Dns,
-    metrics: &Arc<Metrics>,
+    config: &Config,
 ) -> Result<(impl Future<Output = ()> + use<>, Arc<Announcer>), StartError> {
-    let hook = webhook.map(|webhook| webhook::start(webhook, trust, dns.clone())).transpose();
+    let start = |webhook| webhook::start(webhook, &config.trust, config.dns.clone());
+    let hook = config.webhook.clone().map(start).transpose();
     let (sender, posts) = hook.map_err(StartError::Webhook)?.unzip();
     let posts = async move {
         if let Some(posts) = posts {
             posts.await;
         }
     };
-    Ok((posts, Arc::new(Announcer::new(Arc::clone(metrics), sender))))
+    Ok((posts, Arc::new(Announcer::new(sender))))
 }
 
 fn listener(listen: crate::listen::Listen) -> Result<TcpListener, StartError> {
@@ -242,72 +328,29 @@ fn render(
     mirror: &Arc<Mirror>,
     forward: &Arc<Forward>,
     upstreams: Vec<Arc<Upstream>>,
-    allowed: report::Allowed,
 ) -> Arc<dyn Fn() -> String + Send + Sync> {
     let (metrics, mirror) = (Arc::clone(metrics), Arc::clone(mirror));
     let forward = Arc::clone(forward);
     Arc::new(move || {
-        show_judgements(&metrics, &mirror, &allowed);
+        let lanes = mirror.lanes();
+        let mut dropped: Vec<_> =
+            upstreams.iter().map(|it| (Arc::from(it.role.name()), it.lines_dropped())).collect();
+        for entry in &lanes.entries {
+            let observe = &entry.lane.observe;
+            observe.show();
+            observe.metrics().set_copies(entry.gauges());
+            dropped.push((observe.name(), entry.lane.upstream.lines_dropped()));
+        }
         metrics.render(Gauges {
             requests_in_flight: forward.in_flight(),
-            copies_in_flight: mirror.in_flight.load(Ordering::Relaxed),
-            copies_limit: mirror.copies_limit(),
-            queue_length: mirror.queue_length(),
-            buffered_bytes: mirror.budget.used(),
             log_lines_dropped: log_queue::dropped(),
-            response_lines_dropped: upstreams
-                .iter()
-                .map(|it| (it.role, it.lines_dropped()))
-                .collect(),
+            response_lines_dropped: dropped,
         })
     })
 }
 
-/// The report of the mirror's pairs.
-struct Reporter {
-    mirror: Arc<Mirror>,
-    allowed: report::Allowed,
-}
-
-impl control::Report for Reporter {
-    fn summary(&self) -> report::Summary {
-        summarize(&self.mirror.report_snapshot(), &self.allowed)
-    }
-
-    fn reset(&self) {
-        self.mirror.reset_report();
-    }
-}
-
-/// Shows what is known of the candidate, of every route that had a request: what the report has
-/// forgotten is not known.
-fn show_judgements(metrics: &Metrics, mirror: &Mirror, allowed: &report::Allowed) {
-    let snapshot = mirror.report_snapshot();
-    let (overall, verdicts) = verdicts(&snapshot, allowed);
-    let labels = snapshot.routes.iter().map(|route| &*route.route);
-    let known: HashMap<_, _> = labels.zip(verdicts).collect();
-    metrics.set_verdict(None, overall);
-    let guardrail = mirror.guardrail.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
-    metrics.set_evidence(None, guardrail.evidence.value / THRESHOLD);
-    for route in &guardrail.routes {
-        let label = route.route.as_str();
-        let verdict = known.get(label).copied().unwrap_or(Verdict::NotEnoughData);
-        metrics.set_verdict(Some(label), verdict);
-        metrics.set_evidence(Some(label), route.evidence.value / THRESHOLD);
-    }
-}
-
-fn routes(templates: Vec<Template>, alone: bool, metrics: &Arc<Metrics>) -> Routes {
-    Routes::new(templates, Arc::clone(metrics)).with_templates_alone(alone)
-}
-
-fn unused_rules(mirror: &Arc<Mirror>) -> Arc<dyn Fn() -> Vec<Unused> + Send + Sync> {
-    let mirror = Arc::clone(mirror);
-    Arc::new(move || mirror.policy().unused())
-}
-
-async fn upkeep(metrics: Arc<Metrics>, mirror: Arc<Mirror>) {
-    tokio::join!(unused::tell(mirror), drain_histograms(metrics));
+async fn upkeep(metrics: Arc<Metrics>, steer: Arc<Steer>) {
+    tokio::join!(unused::tell(steer), drain_histograms(metrics));
 }
 
 async fn drain_histograms(metrics: Arc<Metrics>) {
@@ -318,18 +361,16 @@ async fn drain_histograms(metrics: Arc<Metrics>) {
 }
 
 impl App {
-    /// Takes over the certificate, its key and the rules of these settings, or keeps what it has.
+    /// Takes over these settings as far as they may change, or keeps what it has and says why.
     pub fn reload(&self, read: Result<Config, Errors>) {
-        let fresh = |config: Config| Fresh {
-            identity: config.tls,
-            rules: config.mirror.rules,
-            targets: [config.baseline, config.candidate]
-                .into_iter()
-                .chain(config.secondary)
-                .collect(),
-            trust: config.trust,
-        };
-        self.reloader.reload(read.map(fresh));
+        let fresh = || read.map(|config| fresh(&config)).map_err(|errors| errors.to_string());
+        // What came of it is told in log, metrics and events.
+        self.steer.take_over(fresh).ok();
+    }
+
+    /// Steers what may change.
+    pub fn steer(&self) -> &Arc<Steer> {
+        &self.steer
     }
 
     /// Is no longer ready, and after the drain delay takes no more connections, lets requests in
@@ -347,6 +388,7 @@ impl App {
             server.stop(Duration::ZERO).await;
         }
         self.background.iter().for_each(JoinHandle::abort);
+        self.steer.mirror().stop();
         Drained { cut }
     }
 }

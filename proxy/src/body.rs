@@ -14,17 +14,22 @@ use http_body::{Body, Frame, SizeHint};
 
 use compare::{Cause, Hasher};
 
-/// The one byte budget for everything that the mirror side holds at once.
+/// A byte budget for everything that the mirror side holds at once for one candidate.
 #[derive(Debug)]
 pub struct Budget {
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+        Arc::new(Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0) })
+    }
+
+    /// Another limit from now on; what was taken stays taken.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Bytes taken and not given back.
@@ -49,7 +54,8 @@ pub struct Held {
 impl Held {
     /// Takes `more` bytes; false, and nothing taken, when they do not fit.
     pub fn try_grow(&mut self, more: usize) -> bool {
-        let fits = |used: usize| used.checked_add(more).filter(|sum| *sum <= self.budget.limit);
+        let limit = self.budget.limit.load(Ordering::Relaxed);
+        let fits = |used: usize| used.checked_add(more).filter(|sum| *sum <= limit);
         let taken = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         if taken.is_ok() {
             self.bytes += more;
@@ -179,6 +185,29 @@ pub trait Tap: Send + Unpin + 'static {
     /// Whether trailers may tell more than the body, so that its last byte is not the end.
     fn waits_for_trailers(&self) -> bool {
         false
+    }
+}
+
+/// Several that watch the same body, one for each candidate.
+impl<T: Tap> Tap for Vec<T> {
+    fn data(&mut self, chunk: &[u8]) {
+        self.iter_mut().for_each(|tap| tap.data(chunk));
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        self.iter_mut().for_each(|tap| tap.trailers(trailers));
+    }
+
+    fn end(&mut self) {
+        self.iter_mut().for_each(T::end);
+    }
+
+    fn failed(&mut self) {
+        self.iter_mut().for_each(T::failed);
+    }
+
+    fn waits_for_trailers(&self) -> bool {
+        self.iter().any(T::waits_for_trailers)
     }
 }
 

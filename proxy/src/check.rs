@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config::{Config, Effective};
 use crate::policy::matcher::{Choice, Matcher, Seen, choose};
 use crate::policy::{CANDIDATE, RoutePolicy};
-use crate::route;
+use crate::route::Labels;
 
 /// A request that is to be explained.
 #[derive(Clone, Debug)]
@@ -95,7 +95,8 @@ pub fn explain(config: &Config, request: &Explained) -> String {
             line(
                 &mut text,
                 format_args!(
-                    "not mirrored: its path may be read in two ways, as {} and as {}",
+                    "in doubt: its path may be read in two ways, as {} and as {}; not mirrored where \
+                     only one of them allows it",
                     named(sent),
                     named(read)
                 ),
@@ -117,11 +118,8 @@ pub fn explain(config: &Config, request: &Explained) -> String {
 }
 
 fn label(config: &Config, method: &Method, path: &str) -> Arc<str> {
-    let known = config.templates.iter().any(|template| template.fits(path));
-    if config.templates_alone && !known {
-        return "other".into();
-    }
-    route::label(method, path, &config.templates).into()
+    let (templates, templates_alone) = (&config.templates[..], config.templates_alone);
+    Labels { templates, templates_alone }.of(method, path).into()
 }
 
 /// Says which condition of a route does not hold.

@@ -16,6 +16,7 @@ mod file;
 mod files;
 mod matches;
 mod parts;
+mod plan;
 mod routes;
 mod rules;
 mod schema;
@@ -27,8 +28,9 @@ use crate::control::access::{Access, Hosts, Token};
 use crate::listen::Listen;
 use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Identity;
-use crate::mirror::webhook::Webhook;
+use crate::observe::webhook::Webhook;
 use crate::policy::rate::Rate;
+use crate::policy::share::Secret;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits, Target, Trust};
 use crate::{forward, mirror, policy};
@@ -63,7 +65,7 @@ pub struct Config {
     /// Copies a second over all candidates and routes.
     pub rate: Option<Rate>,
     /// Where keys of `sample_by` fall among a million; the same on every replica.
-    pub sample_secret: u64,
+    pub sample_secret: Secret,
     /// A second baseline, which tells what differs without a change.
     pub secondary: Option<Target>,
     /// Whom an https upstream is believed.

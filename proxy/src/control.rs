@@ -1,18 +1,20 @@
 //! The admin endpoints: liveness, readiness, metrics, and the guardrail by hand. Who may use which
 //! is decided by [`access`].
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use axum::extract::{Extension, Request, State as Shared};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Extension, Query, Request, State as Shared};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, patch, post};
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
 pub mod access;
@@ -20,13 +22,17 @@ pub mod access;
 pub use access::Token;
 
 use crate::headers::Peer;
-use crate::mirror::event;
+use crate::mirror::Lanes;
+use crate::observe::{Observe, event};
+use crate::steer::overrides::{self, Said};
+use crate::steer::{Steer, Taken};
+use crate::upstream::Upstream;
 use access::{Access, Asked, Class, Denied, Sight};
-use compare::Unused;
 use judge::guardrail::bets::Signal;
 use judge::guardrail::detector::THRESHOLD;
-use judge::guardrail::{Evidence, Guardrail, Moment, RouteSnapshot, Snapshot, State, Transition};
+use judge::guardrail::{Evidence, RouteSnapshot, Snapshot, State};
 use judge::report::Summary;
+use judge::report::summarize;
 use judge::report::summary::UnusedRule;
 use judge::report::text::Text;
 
@@ -42,7 +48,7 @@ struct Endpoint {
     serves: fn() -> MethodRouter<Control>,
 }
 
-const ENDPOINTS: [Endpoint; 9] = [
+const ENDPOINTS: [Endpoint; 13] = [
     Endpoint { path: "/healthz", class: Class::Counts, serves: || get(healthz) },
     Endpoint { path: "/readyz", class: Class::Counts, serves: || get(readyz) },
     Endpoint { path: "/metrics", class: Class::Counts, serves: || get(metrics) },
@@ -54,6 +60,14 @@ const ENDPOINTS: [Endpoint; 9] = [
         class: Class::Switches,
         serves: || post(reset_report),
     },
+    Endpoint { path: "/control/config", class: Class::Values, serves: || get(settings) },
+    Endpoint { path: "/control/upstreams", class: Class::Values, serves: || get(upstreams) },
+    Endpoint {
+        path: "/control/policy",
+        class: Class::Switches,
+        serves: || patch(override_policy).delete(forget_overrides),
+    },
+    Endpoint { path: "/control/reload", class: Class::Switches, serves: || post(reload) },
     Endpoint { path: "/control/enable", class: Class::Switches, serves: || post(enable) },
     Endpoint { path: "/control/disable", class: Class::Switches, serves: || post(disable) },
 ];
@@ -68,31 +82,14 @@ pub fn is_admin_path(prefix: &str, path: &str) -> bool {
 /// What the endpoints work on.
 #[derive(Clone)]
 pub struct Control {
-    /// Shown and switched.
-    pub guardrail: Arc<Mutex<Guardrail>>,
+    /// Knows and steers what runs.
+    pub steer: Arc<Steer>,
     /// Set once the proxy is told to stop.
     pub draining: Arc<AtomicBool>,
     /// Who may do what.
     pub access: Arc<Access>,
     /// Gives the Prometheus text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Told of each change of state.
-    pub on_transition: Arc<dyn Fn(&Transition) + Send + Sync>,
-    /// Gives the last changes of state, the oldest first.
-    pub events: Arc<dyn Fn() -> Vec<Value> + Send + Sync>,
-    /// What the pairs told so far.
-    pub report: Arc<dyn Report + Send + Sync>,
-    /// Gives the rules of the comparison that never applied.
-    pub unused_rules: Arc<dyn Fn() -> Vec<Unused> + Send + Sync>,
-}
-
-/// What the pairs told so far, to be shown and forgotten.
-pub trait Report {
-    /// What is known now; takes some milliseconds.
-    fn summary(&self) -> Summary;
-
-    /// Forgets it.
-    fn reset(&self);
 }
 
 impl std::fmt::Debug for Control {
@@ -101,11 +98,39 @@ impl std::fmt::Debug for Control {
     }
 }
 
+/// Which candidate and route a request is about.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    candidate: Option<String>,
+    route: Option<String>,
+}
+
 impl Control {
-    // A panic elsewhere must not take the switch out of the operator's hand.
-    fn guardrail(&self) -> MutexGuard<'_, Guardrail> {
-        self.guardrail.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lanes(&self) -> Arc<Lanes> {
+        self.steer.mirror().lanes()
     }
+
+    /// The candidates that a request is about: the one that it names, or all.
+    fn named(&self, about: &About) -> Result<Vec<Arc<Observe>>, String> {
+        let lanes = self.lanes();
+        let all = || lanes.entries.iter().map(|entry| Arc::clone(&entry.lane.observe));
+        let Some(name) = &about.candidate else { return Ok(all().collect()) };
+        let found = all().find(|it| *it.name() == **name);
+        found.map(|found| vec![found]).ok_or_else(|| {
+            let names: Vec<_> = all().map(|it| it.name().to_string()).collect();
+            format!("candidate={name:?}: is none; allowed is {}", names.join(", "))
+        })
+    }
+}
+
+fn not_found(reason: &str) -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({"error": "not found", "reason": reason}))).into_response()
+}
+
+fn bad(reason: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({"error": "bad request", "reason": reason})))
+        .into_response()
 }
 
 /// A trip or an event, without the requests of examples for whoever may not see values.
@@ -193,26 +218,64 @@ async fn beside_traffic(answer: impl FnOnce() -> Response + Send + 'static) -> R
 async fn report(
     Shared(control): Shared<Control>,
     Extension(sight): Extension<Sight>,
+    Query(about): Query<About>,
     headers: HeaderMap,
 ) -> Response {
     let as_text = wants_text(&headers);
     beside_traffic(move || {
-        let summary = control.report.summary();
-        let mut summary = match sight {
-            Sight::Values => summary,
-            Sight::Counts(_) => summary.without_values(),
+        let observed = match control.named(&about) {
+            Ok(observed) => observed,
+            Err(reason) => return not_found(&reason),
         };
-        summary.unused_rules = (control.unused_rules)().iter().map(UnusedRule::from).collect();
+        let summaries: Vec<_> = observed.iter().map(|it| summary(&control, it, sight)).collect();
         let mut response = if as_text {
-            let text = Text { summary: &summary, route: None }.to_string();
-            ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response()
+            ([(CONTENT_TYPE, PLAIN_TEXT)], report_text(&summaries)).into_response()
         } else {
-            Json(summary).into_response()
+            report_json(summaries)
         };
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         response
     })
     .await
+}
+
+fn summary(control: &Control, of: &Observe, sight: Sight) -> (Arc<str>, Summary) {
+    let summary = summarize(&of.report_snapshot(), &of.allowed());
+    let mut summary = match sight {
+        Sight::Values => summary,
+        Sight::Counts(_) => summary.without_values(),
+    };
+    let unused = control.lanes().plan.unused_rules();
+    summary.unused_rules = unused.iter().map(UnusedRule::from).collect();
+    (of.name(), summary)
+}
+
+/// Of several candidates, the report of the first, and beside it all of them by name.
+#[derive(Serialize)]
+struct Reports {
+    #[serde(flatten)]
+    first: Summary,
+    candidate: String,
+    candidates: BTreeMap<String, Summary>,
+}
+
+fn report_json(mut summaries: Vec<(Arc<str>, Summary)>) -> Response {
+    if summaries.len() == 1 {
+        return Json(summaries.swap_remove(0).1).into_response();
+    }
+    let Some((name, first)) = summaries.first().cloned() else { return not_found("no candidate") };
+    let candidates = summaries.into_iter().map(|(name, summary)| (name.to_string(), summary));
+    let (candidate, candidates) = (name.to_string(), candidates.collect());
+    Json(Reports { first, candidate, candidates }).into_response()
+}
+
+fn report_text(summaries: &[(Arc<str>, Summary)]) -> String {
+    let several = summaries.len() > 1;
+    let one = |(name, summary): &(Arc<str>, Summary)| {
+        let text = Text { summary, route: None };
+        if several { format!("=== candidate {name} ===\n\n{text}\n") } else { text.to_string() }
+    };
+    summaries.iter().map(one).collect()
 }
 
 /// Whether `Accept` (RFC 9110, section 12.5.1) names plain text, and not JSON.
@@ -225,14 +288,20 @@ fn wants_text(headers: &HeaderMap) -> bool {
     names("text/plain") && !names("application/json")
 }
 
-async fn reset_report(Shared(control): Shared<Control>) -> Response {
-    control.report.reset();
+async fn reset_report(Shared(control): Shared<Control>, Query(about): Query<About>) -> Response {
+    let observed = match control.named(&about) {
+        Ok(observed) => observed,
+        Err(reason) => return not_found(&reason),
+    };
+    observed.iter().for_each(|it| it.reset_report());
     Json(json!({"message": "report reset"})).into_response()
 }
 
+/// What holds of one candidate.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
+    candidate: String,
     enabled: bool,
     state: &'static str,
     last_abort_time: Option<String>,
@@ -247,14 +316,56 @@ struct Status {
     last_trip: Option<Value>,
     evidence: Value,
     routes: Vec<Value>,
-    unused_rules: Vec<UnusedRule>,
 }
 
-async fn status(Shared(control): Shared<Control>, Extension(sight): Extension<Sight>) -> Response {
-    let now = control.guardrail().snapshot();
+/// What holds of the candidate that is asked for, or of the first, and beside it what is not one
+/// candidate's. Mirroring is on as long as it is for one of them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WholeStatus {
+    #[serde(flatten)]
+    first: Status,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<Status>,
+    overrides: Value,
+    unused_rules: Vec<UnusedRule>,
+    reload_refused: Value,
+}
+
+async fn status(
+    Shared(control): Shared<Control>,
+    Extension(sight): Extension<Sight>,
+    Query(about): Query<About>,
+) -> Response {
+    let observed = match control.named(&about) {
+        Ok(observed) => observed,
+        Err(reason) => return not_found(&reason),
+    };
+    let mut all: Vec<_> = observed.iter().map(|it| status_of(it, sight)).collect();
+    let plan = Arc::clone(&control.lanes().plan);
+    let enabled = all.iter().any(|it| it.enabled);
+    let mut candidates = Vec::new();
+    if all.len() > 1 {
+        candidates = observed.iter().map(|it| status_of(it, sight)).collect();
+    }
+    let mut first = all.swap_remove(0);
+    first.enabled = enabled;
+    Json(WholeStatus {
+        first,
+        candidates,
+        overrides: overrides::shown(plan.overrides()),
+        unused_rules: plan.unused_rules().iter().map(UnusedRule::from).collect(),
+        reload_refused: control.steer.refused(),
+    })
+    .into_response()
+}
+
+fn status_of(observe: &Observe, sight: Sight) -> Status {
+    let now = observe.snapshot();
     let warmup = warmup(&now);
     let (time, reason) = now.last_abort.unzip();
-    Json(Status {
+    Status {
+        candidate: observe.name().to_string(),
         enabled: now.state.is_on(),
         state: now.state.name(),
         last_abort_time: time.map(|at| humantime::format_rfc3339_millis(at).to_string()),
@@ -269,9 +380,7 @@ async fn status(Shared(control): Shared<Control>, Extension(sight): Extension<Si
         last_trip: now.last_trip.as_ref().map(|it| shown(event::trip(it), sight)),
         evidence: evidence(&now.evidence),
         routes: now.routes.iter().map(route).collect(),
-        unused_rules: (control.unused_rules)().iter().map(UnusedRule::from).collect(),
-    })
-    .into_response()
+    }
 }
 
 fn remaining(state: State) -> Option<Number> {
@@ -310,7 +419,7 @@ fn warmup(now: &Snapshot) -> Option<Number> {
 }
 
 async fn events(Shared(control): Shared<Control>, Extension(sight): Extension<Sight>) -> Response {
-    let events = (control.events)().into_iter().map(|event| shown(event, sight));
+    let events = control.steer.events().into_iter().map(|event| shown(event, sight));
     Json(json!({"events": events.collect::<Vec<_>>()})).into_response()
 }
 
@@ -323,26 +432,119 @@ fn seconds(duration: Duration) -> Number {
     }
 }
 
-async fn enable(Shared(control): Shared<Control>) -> Response {
-    switched(&control, "mirroring enabled", |guardrail, _| guardrail.enable())
+async fn enable(Shared(control): Shared<Control>, Query(about): Query<About>) -> Response {
+    switched(&control, &about, true)
 }
 
-async fn disable(Shared(control): Shared<Control>) -> Response {
-    switched(&control, "mirroring disabled", Guardrail::disable)
+async fn disable(Shared(control): Shared<Control>, Query(about): Query<About>) -> Response {
+    switched(&control, &about, false)
 }
 
-fn switched(
-    control: &Control,
-    message: &str,
-    switch: impl FnOnce(&mut Guardrail, Moment) -> Option<Transition>,
-) -> Response {
-    let now = Moment { at: Instant::now(), wall: SystemTime::now() };
-    let mut guardrail = control.guardrail();
-    // Told under the lock, so that the metrics see changes in the order they happened.
-    if let Some(transition) = switch(&mut guardrail, now) {
-        (control.on_transition)(&transition);
+/// Switches mirroring to one candidate or to all, of one route or of all.
+fn switched(control: &Control, about: &About, on: bool) -> Response {
+    let observed = match control.named(about) {
+        Ok(observed) => observed,
+        Err(reason) => return not_found(&reason),
+    };
+    let route = about.route.as_deref();
+    if let Some(route) = route.filter(|route| !observed.iter().any(|it| it.knows(route))) {
+        return not_found(&format!("route={route:?}: had no request yet, or there is none"));
     }
+    observed.iter().for_each(|it| it.switch(on, route));
+    let message = if on { "mirroring enabled" } else { "mirroring disabled" };
     Json(json!({"message": message})).into_response()
+}
+
+/// What names addresses and files is for those who may see values, with a token or without.
+async fn settings(
+    Shared(control): Shared<Control>,
+    Extension(sight): Extension<Sight>,
+) -> Response {
+    match sight {
+        Sight::Values => Json(control.steer.settings()).into_response(),
+        Sight::Counts(denied) => refusal(denied),
+    }
+}
+
+/// Overrides the share of a route or of all, or whether a candidate gets copies.
+async fn override_policy(
+    Shared(control): Shared<Control>,
+    said: Result<Json<Said>, JsonRejection>,
+) -> Response {
+    let said = match said {
+        Ok(Json(said)) => said,
+        Err(why) => return bad(&why.body_text()),
+    };
+    match control.steer.say(said) {
+        Ok(overrides) => Json(json!({"overrides": overrides})).into_response(),
+        Err(why) => bad(&why),
+    }
+}
+
+async fn forget_overrides(Shared(control): Shared<Control>) -> Response {
+    match control.steer.forget() {
+        Ok(overrides) => Json(json!({"overrides": overrides})).into_response(),
+        Err(why) => bad(&why),
+    }
+}
+
+async fn reload(Shared(control): Shared<Control>) -> Response {
+    let steer = Arc::clone(&control.steer);
+    // Reading files takes as long as the disk does.
+    match tokio::task::spawn_blocking(move || steer.reload()).await {
+        Ok(Ok(Taken { anew, needs_restart })) => Json(json!({
+            "message": "settings reloaded",
+            "startedAnew": anew,
+            "needsRestart": needs_restart,
+        }))
+        .into_response(),
+        Ok(Err(reason)) => {
+            let error = json!({"error": "not reloaded: the old settings go on", "reason": reason});
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// How baseline, second baseline and candidates do, as far as calls tell.
+async fn upstreams(
+    Shared(control): Shared<Control>,
+    Extension(sight): Extension<Sight>,
+) -> Response {
+    if let Sight::Counts(denied) = sight {
+        return refusal(denied);
+    }
+    let lanes = control.lanes();
+    let fixed = control.steer.upstreams().iter().map(|it| (it.role.name().to_owned(), it));
+    let named = lanes.entries.iter().map(|it| {
+        let lane = &it.lane;
+        (lane.observe.name().to_string(), &lane.upstream)
+    });
+    let all: Vec<_> = fixed.chain(named).map(|(name, it)| upstream(&name, it)).collect();
+    Json(json!({"upstreams": all})).into_response()
+}
+
+fn upstream(name: &str, upstream: &Upstream) -> Value {
+    let health = upstream.health();
+    let target = upstream.target();
+    json!({
+        "name": name,
+        "role": upstream.role.name(),
+        "authority": target.authority(),
+        "socket": target.socket.as_ref().map(|path| path.display().to_string()),
+        "tls": target.tls,
+        "addresses": health.addresses,
+        "connectionsOpened": health.opened,
+        "connectionsOpen": health.idle,
+        "calls": health.calls,
+        "failures": health.failures,
+        "failuresInARow": health.failures_in_a_row,
+        "healthy": health.failures_in_a_row == 0,
+        "lastFailure": health.last_failure.map(|(at, reason)| {
+            json!({"time": humantime::format_rfc3339_millis(at).to_string(), "reason": reason})
+        }),
+        "latencyMs": health.latency.map(|latency| latency.as_secs_f64() * 1e3),
+    })
 }
 
 #[cfg(test)]

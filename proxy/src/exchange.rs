@@ -77,6 +77,8 @@ pub enum Outcome {
     Disabled,
     /// The method is not in `MIRROR_METHODS`.
     MethodExcluded,
+    /// What holds for it depends on how its path is read, and only one reading allows a copy.
+    PathInDoubt,
     /// The request carried the mark's header: it is a copy itself.
     AlreadyMarked,
     /// The client asked for another protocol.
@@ -93,6 +95,8 @@ pub enum Outcome {
     DroppedQueueFull,
     /// `MIRROR_BUFFER_BYTES` were in use.
     DroppedBufferFull,
+    /// As many copies a second as are allowed had gone out.
+    DroppedRate,
     /// The copy waited for more than half of `MIRROR_TIMEOUT`.
     ExpiredInQueue,
     /// Nobody took a connection a moment ago; only probes are tried until somebody does.
@@ -113,10 +117,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::NotSampled,
         Self::Disabled,
         Self::MethodExcluded,
+        Self::PathInDoubt,
         Self::AlreadyMarked,
         Self::Upgrade,
         Self::BodyTooLarge,
@@ -125,6 +130,7 @@ impl Outcome {
         Self::BaselineFailed,
         Self::DroppedQueueFull,
         Self::DroppedBufferFull,
+        Self::DroppedRate,
         Self::ExpiredInQueue,
         Self::CandidateUnreachable,
         Self::Matched,
@@ -141,6 +147,7 @@ impl Outcome {
             Self::NotSampled => "not_sampled",
             Self::Disabled => "disabled",
             Self::MethodExcluded => "method_excluded",
+            Self::PathInDoubt => "path_in_doubt",
             Self::AlreadyMarked => "already_marked",
             Self::Upgrade => "upgrade",
             Self::BodyTooLarge => "body_too_large",
@@ -149,6 +156,7 @@ impl Outcome {
             Self::BaselineFailed => "baseline_failed",
             Self::DroppedQueueFull => "dropped_queue_full",
             Self::DroppedBufferFull => "dropped_buffer_full",
+            Self::DroppedRate => "dropped_rate",
             Self::ExpiredInQueue => "expired_in_queue",
             Self::CandidateUnreachable => "candidate_unreachable",
             Self::Matched => "matched",

@@ -40,7 +40,9 @@ use crate::limits::pace::Paced;
 use crate::limits::timed::Activity;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
-use crate::mirror::{Admitted, Arrived, BaselineTap, Mirror, RequestTap};
+use crate::mirror::{Admitted, Arrived, BaselineTap, Chosen, Lanes, Mirror, RequestTap};
+use crate::plan::Found;
+use crate::policy::matcher::Seen;
 use crate::route::table::{Route, Routes};
 use crate::upstream::{
     Anew, Error, OutBody, Sent, Upstream, UpstreamBody, empty_body, head_within,
@@ -118,21 +120,16 @@ impl Forward {
             Ok(in_flight) => in_flight,
             Err(refusal) => return self.refuse(refusal).map(Into::into),
         };
-        let route = {
-            let path = headers::target::shown(request.uri().path());
-            self.routes.of(request.method(), &path)
-        };
+        let lanes = self.mirror.lanes();
+        let (found, route) = self.choose(&request, peer, &lanes);
+        let Found { treatment, in_doubt } = found;
+        let chosen = Chosen { lanes: &lanes, treatment, in_doubt, route: &route };
         let upgrade = Upgrade::asked_for(&mut request);
         // hyper's server can send a 100 over HTTP/1.1 only, and HTTP/1.0 has none.
         let may_wait = request.version() == Version::HTTP_11;
         let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-        let (request, admitted) = self.admit(request, peer, &route, upgrade.as_ref());
-        let (tap, mut baseline_tap, snapshot) = match admitted {
-            Some(Admitted { request, baseline, snapshot }) => {
-                (Some(request), Some(baseline), snapshot)
-            }
-            None => (None, None, None),
-        };
+        let (request, taps) = self.admit(request, peer, chosen, upgrade.as_ref());
+        let Taps { request: tap, baseline: mut baseline_tap, snapshot } = taps;
         let expected = may_wait.then(|| self.expected(&request)).flatten();
         let waiting = expected.as_ref().map(|expected| (expected, connection));
         let line_feeds = Arc::clone(connection.line_feeds());
@@ -185,30 +182,55 @@ impl Forward {
         refuse::answer(refusal).map(DownstreamBody::Ready)
     }
 
+    /// What holds for a request, and its route.
+    fn choose<'l>(
+        &self,
+        request: &Request<Incoming>,
+        peer: &Peer,
+        lanes: &'l Lanes,
+    ) -> (Found<'l>, Arc<Route>) {
+        let plan = &lanes.plan;
+        let labels = plan.labels();
+        let mut label = |path: &str| labels.of(request.method(), path).into();
+        let found = plan.of(&seen(request, peer), &mut label);
+        let route = match &found.treatment.policy.name {
+            Some(name) => self.routes.named(name),
+            None => {
+                let path = headers::target::shown(request.uri().path());
+                self.routes.named(&labels.of(request.method(), &path))
+            }
+        };
+        (found, route)
+    }
+
     /// Makes the request what the baseline gets, and asks the mirror.
     fn admit(
         &self,
         mut request: Request<Incoming>,
         peer: &Peer,
-        route: &Arc<Route>,
+        chosen: Chosen<'_>,
         upgrade: Option<&Upgrade>,
-    ) -> (Request<Incoming>, Option<Admitted>) {
-        let marked = self.mirror.is_marked(request.headers());
+    ) -> (Request<Incoming>, Taps) {
+        let plan = &chosen.lanes.plan;
+        let marked = Mirror::is_marked(plan, request.headers());
         if marked {
-            self.mirror.strip_mark(request.headers_mut());
+            Mirror::strip_mark(plan, request.headers_mut());
         }
         let length = declared(request.body());
         prepare(&mut request, peer, self.config.forwarding);
         let upgrades = upgrade.is_some();
         let arrived = Arrived { method: request.method(), marked, upgrade: upgrades, length };
-        let admitted = self.mirror.admit(route, arrived, || snapshot(&request, length));
+        let (admitted, made) = self
+            .mirror
+            .admit(chosen, arrived, &seen(&request, peer), || snapshot(&request, length));
+        let taps = Taps::of(admitted, made.filter(|_| length == Some(0)));
         if length.is_none() {
             headers::mark_chunked(request.headers_mut());
         }
         if let Some(Upgrade { protocol, .. }) = upgrade {
             headers::ask_upgrade(request.headers_mut(), protocol.clone());
         }
-        (request, admitted)
+        (request, taps)
     }
 
     async fn call_baseline(
@@ -216,13 +238,11 @@ impl Forward {
         request: Request<Incoming>,
         upload: Upload<'_>,
         route: &Route,
-        tap: &mut Option<BaselineTap>,
+        tap: &mut Option<Vec<BaselineTap>>,
         may_switch: bool,
     ) -> Result<Response<UpstreamBody>, Error> {
         let sent = Arc::new(Sent::default());
-        if let Some(tap) = tap {
-            tap.called(&sent);
-        }
+        tap.iter_mut().flatten().for_each(|tap| tap.called(&sent));
         let streams = declared(request.body()) != Some(0);
         let answered = Arc::new(AtomicBool::new(false));
         let limits = &self.config.limits;
@@ -255,6 +275,11 @@ impl Forward {
             }
         };
         let response = match answer {
+            Err(error @ Error::HeadTimeout) => {
+                // The call was dropped before it could tell.
+                self.baseline.note_failure(&error);
+                return Err(error);
+            }
             // Over HTTP/2 what breaks an upload off is not told with the error.
             Err(_) if sent.is_malformed() => return Err(Error::UploadMalformed),
             answer => answer?,
@@ -268,7 +293,7 @@ impl Forward {
         if let Some(latency) = latency {
             route.record_baseline(latency);
         }
-        if let Some(tap) = tap {
+        for tap in tap.iter_mut().flatten() {
             tap.head(&response, latency.unwrap_or_default());
         }
         Ok(response)
@@ -289,7 +314,7 @@ impl Forward {
         &self,
         error: &Error,
         route: &Route,
-        tap: Option<BaselineTap>,
+        tap: Option<Vec<BaselineTap>>,
     ) -> Response<DownstreamBody> {
         match error {
             Error::UploadTooLarge => return self.refuse(Refusal::BodyTooLarge),
@@ -299,9 +324,7 @@ impl Forward {
         }
         // Of a broken upload the client itself is the cause; dropping the tap says so.
         if !matches!(error, Error::Upload) {
-            if let Some(tap) = tap {
-                tap.no_answer();
-            }
+            tap.into_iter().flatten().for_each(BaselineTap::no_answer);
             self.log_failure(&route.label, error.reason());
         }
         failure(error, self.baseline.role.name())
@@ -358,9 +381,33 @@ fn snapshot(request: &Request<Incoming>, length: Option<u64>) -> RequestSnapshot
     }
 }
 
+/// Who watches a request and its answer for the candidates; nobody where it is not mirrored.
+struct Taps {
+    request: Option<Vec<RequestTap>>,
+    baseline: Option<Vec<BaselineTap>>,
+    /// What the copies are made of; `None` where there is a body, of which it is only a part.
+    snapshot: Option<Arc<RequestSnapshot>>,
+}
+
+impl Taps {
+    fn of(admitted: Vec<Admitted>, snapshot: Option<Arc<RequestSnapshot>>) -> Self {
+        if admitted.is_empty() {
+            return Self { request: None, baseline: None, snapshot: None };
+        }
+        let (request, baseline) = admitted.into_iter().map(|it| (it.request, it.baseline)).unzip();
+        Self { request: Some(request), baseline: Some(baseline), snapshot }
+    }
+}
+
+/// What conditions see of a request.
+fn seen<'r>(request: &'r Request<Incoming>, peer: &Peer) -> Seen<'r> {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    Seen { method, uri, headers, client: peer.ip() }
+}
+
 /// Who watches a request, and who holds its upload back; or what it can be made of again.
 struct Upload<'a> {
-    tap: Option<RequestTap>,
+    tap: Option<Vec<RequestTap>>,
     expected: Option<(&'a Expected, &'a Activity)>,
     snapshot: Option<Arc<RequestSnapshot>>,
     chunked: bool,
@@ -371,7 +418,7 @@ fn stream(
     body: Paced<Checked>,
     sent: &Arc<Sent>,
     limit: Option<u64>,
-    mirror: Option<RequestTap>,
+    mirror: Option<Vec<RequestTap>>,
     expected: Option<&Expected>,
 ) -> OutBody {
     // More than the memory there is needs no limit.
@@ -406,7 +453,7 @@ impl Upgrade {
 
 fn respond(
     mut response: Response<UpstreamBody>,
-    tap: Option<BaselineTap>,
+    tap: Option<Vec<BaselineTap>>,
 ) -> Response<DownstreamBody> {
     headers::strip_connection_level(response.headers_mut());
     // The version says what this hop can do, whatever the baseline can.
@@ -441,7 +488,7 @@ fn failure(error: &Error, upstream: &str) -> Response<DownstreamBody> {
 /// Watches the request body for the clock of the call, and for the mirror.
 struct UploadTap {
     sent: Arc<Sent>,
-    mirror: Option<RequestTap>,
+    mirror: Option<Vec<RequestTap>>,
     /// Bytes until the body is too large, and what is around this tap breaks it off.
     left: Option<usize>,
 }
@@ -450,7 +497,8 @@ impl Tap for UploadTap {
     fn data(&mut self, chunk: &[u8]) {
         if let Some(left) = &mut self.left {
             let Some(rest) = left.checked_sub(chunk.len()) else {
-                return self.mirror.take().map_or((), RequestTap::too_large);
+                let taps = self.mirror.take();
+                return taps.into_iter().flatten().for_each(RequestTap::too_large);
             };
             *left = rest;
         }

@@ -7,12 +7,13 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use proxy::arguments::{Arguments, Command};
 use proxy::check::{self, Explained};
 use proxy::config::{self, Config};
 use proxy::control::access::Access;
-use proxy::{app, healthcheck, release};
+use proxy::{app, app::Source, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -25,7 +26,8 @@ Usage: mirrorlab-proxy [--config FILE]
        mirrorlab-proxy check [FILE] [--explain 'METHOD /path?query']
                              [-H 'name: value']... [--client IP]
        mirrorlab-proxy report --url URL [--require pass] [--min-pairs N]
-                              [--route ROUTE] [--format text|json]
+                              [--candidate NAME] [--route ROUTE]
+                              [--cover p99|p99.9] [--format text|json]
 
   --config       the settings file (TOML); without it that of MIRROR_CONFIG, if any
   --healthcheck  ask the proxy with these settings whether it is alive; exit code 0 or 1
@@ -42,6 +44,7 @@ Usage: mirrorlab-proxy [--config FILE]
     --url        where its admin endpoints are, such as http://localhost:8080
     --require    pass: exit code 0 for a pass only; without it a fail is 0, too
     --min-pairs  with fewer pairs the exit code is 3, unless it is 1
+    --candidate  the report of this one; without it those of all, which must all be as required
     --route      the verdict of this route, such as 'GET /api/search', not that over all
     --format     text (default) or json
   exit codes of report: 0 as required, 1 fail, 2 bad arguments, no such
@@ -169,7 +172,7 @@ impl Signals {
     }
 
     /// Reloads at each SIGHUP until the proxy is to end; whether it is to drain before.
-    async fn wait(&mut self, app: &app::App, file: Option<PathBuf>) -> bool {
+    async fn wait(&mut self, app: &app::App) -> bool {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return true,
@@ -177,11 +180,9 @@ impl Signals {
                 _ = self.quit.recv() => return false,
                 _ = self.hangup.recv() => {
                     // Reading files takes as long as the disk does.
-                    let file = file.clone();
-                    let read = move || Config::from_process(file.as_deref());
-                    if let Ok(read) = tokio::task::spawn_blocking(read).await {
-                        app.reload(read);
-                    }
+                    let steer = Arc::clone(app.steer());
+                    // What came of it is told where it is done.
+                    drop(tokio::task::spawn_blocking(move || steer.reload()).await);
                 }
             }
         }
@@ -209,7 +210,8 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
     }
     let access = config.access();
     let (prefix, shared) = (config.admin_prefix.clone(), config.admin.is_none());
-    let app = match app::start(config, compare.handle().clone()).await {
+    let source = source(&config, file);
+    let app = match app::start_from(config, compare.handle().clone(), None, Some(source)).await {
         Ok(app) => app,
         Err(why) => {
             error!(%why, "cannot start");
@@ -224,7 +226,7 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
         info!(hides, "these paths are the proxy's own; ADMIN_ADDR or ADMIN_PREFIX moves them");
     }
     tell_access(&access);
-    if !signals.wait(&app, file).await {
+    if !signals.wait(&app).await {
         warn!("SIGQUIT: stopped at once");
         return ExitCode::from(1);
     }
@@ -242,6 +244,12 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
             ExitCode::from(1)
         }
     }
+}
+
+/// Where settings are read anew, and what tells that they have changed.
+fn source(config: &Config, file: Option<PathBuf>) -> Source {
+    let watched = config.file.as_ref().map(PathBuf::from);
+    Source { read: Arc::new(move || Config::from_process(file.as_deref())), watched }
 }
 
 /// Says who may do what, as a warning where that is everyone.

@@ -4,8 +4,16 @@
 //! handles of a route are looked up once, when the route is first seen, not at each request.
 #![expect(clippy::disallowed_macros, reason = "the one module that spells metric names")]
 
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+mod candidate;
+
+pub use candidate::CandidateMetrics;
+
 use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    Counter, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram, with_local_recorder,
 };
 use metrics_exporter_prometheus::{
@@ -15,7 +23,6 @@ use metrics_process::Collector;
 
 use crate::exchange::{NoiseResult, Outcome, Refusal, Role};
 use compare::{Differences, Kind};
-use judge::verdict::Verdict;
 
 const REQUESTS: &str = "mirror_requests_total";
 const LATENCY: &str = "mirror_latency_seconds";
@@ -38,7 +45,12 @@ const VERDICT: &str = "mirror_verdict";
 const OVERALL_VERDICT: &str = "mirror_overall_verdict";
 const EVIDENCE: &str = "mirror_evidence";
 const OVERALL_EVIDENCE: &str = "mirror_overall_evidence";
-const RELOADS: &str = "mirror_reloads_total";
+const RELOADS: &str = "mirror_config_reloads_total";
+const LAST_RELOAD: &str = "mirror_config_last_reload_success_timestamp_seconds";
+/// Written by hand, since an exporter's series stay for ever and there is one for each revision.
+const CONFIG_INFO: &str = "mirror_config_info";
+const ABOUT_CONFIG: &str = "The settings that hold, by a hash of what they say.";
+const SAMPLED_WITHOUT_KEY: &str = "mirror_sampled_without_key_total";
 const RESPONSE_LINES_DROPPED: &str = "mirror_response_lines_dropped_total";
 const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 
@@ -57,20 +69,27 @@ pub struct TargetMetrics {
     pub latency: Histogram,
 }
 
-/// The metrics of one route.
+/// The metrics of one route that are not a candidate's.
 #[derive(Debug)]
 pub struct RouteMetrics {
-    /// Of the baseline.
+    /// Of the calls to the baseline.
     pub baseline: TargetMetrics,
-    /// Of the candidate.
-    pub candidate: TargetMetrics,
+    /// Requests without the key that should decide whether they are mirrored.
+    pub without_key: Counter,
+}
+
+/// The metrics of one candidate on one route.
+#[derive(Debug)]
+pub struct PairMetrics {
+    /// Of the calls to it.
+    pub target: TargetMetrics,
     mismatches: Counter,
     differences: [Counter; Kind::ALL.len()],
     outcomes: [Counter; Outcome::ALL.len()],
     noise: [Counter; NoiseResult::ALL.len()],
 }
 
-impl RouteMetrics {
+impl PairMetrics {
     /// Counts the one outcome of a request.
     pub fn count(&self, outcome: Outcome) {
         self.outcomes[outcome as usize].increment(1);
@@ -97,18 +116,23 @@ impl RouteMetrics {
 pub struct Gauges {
     /// Client requests whose response is not whole yet.
     pub requests_in_flight: usize,
-    /// Copies sent and not yet answered.
-    pub copies_in_flight: usize,
-    /// Copies that may be in flight now.
-    pub copies_limit: usize,
-    /// Copies waiting to be sent.
-    pub queue_length: usize,
-    /// Bytes held by the mirror side, of `MIRROR_BUFFER_BYTES`.
-    pub buffered_bytes: usize,
     /// Log lines that nobody took, since the start.
     pub log_lines_dropped: u64,
-    /// Lines of each upstream's answers that are no headers, since the start.
-    pub response_lines_dropped: Vec<(Role, u64)>,
+    /// Lines of each target's answers that are no headers, since the start.
+    pub response_lines_dropped: Vec<(Arc<str>, u64)>,
+}
+
+/// The same, of one candidate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CopyGauges {
+    /// Copies sent and not yet answered.
+    pub in_flight: usize,
+    /// Copies that may be in flight now.
+    pub limit: usize,
+    /// Copies waiting to be sent.
+    pub queue_length: usize,
+    /// Bytes held by the mirror side, of its part of `MIRROR_BUFFER_BYTES`.
+    pub buffered_bytes: usize,
 }
 
 /// The registry of one proxy.
@@ -117,12 +141,10 @@ pub struct Metrics {
     handle: PrometheusHandle,
     /// CPU time, memory, descriptors and threads, under the names that all exporters use.
     process: Collector,
-    enabled: Gauge,
-    aborts: Counter,
-    would_aborts: Counter,
     refused: [Counter; Refusal::ALL.len()],
     /// Failed, and done.
     reloads: [Counter; 2],
+    revision: Mutex<String>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -142,96 +164,27 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         let process = Collector::default();
-        let (switches, refused, reloads) = with_local_recorder(&recorder, || {
+        let (refused, reloads) = with_local_recorder(&recorder, || {
             describe();
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
-            let reloads = ["failed", "done"].map(|result| counter!(RELOADS, "result" => result));
+            let reloads =
+                ["failure", "success"].map(|result| counter!(RELOADS, "result" => result));
             refused.iter().chain(&reloads).for_each(touch);
-            show_verdict(None, Verdict::NotEnoughData);
-            gauge!(OVERALL_EVIDENCE).set(0.0);
-            let switches = (gauge!(ENABLED), counter!(ABORTS), counter!(WOULD_ABORTS));
-            (switches, refused, reloads)
+            (refused, reloads)
         });
-        let (enabled, aborts, would_aborts) = switches;
-        enabled.set(1.0);
-        [&aborts, &would_aborts].into_iter().for_each(touch);
-        Ok(Self { recorder, handle, process, enabled, aborts, would_aborts, refused, reloads })
+        let revision = Mutex::default();
+        Ok(Self { recorder, handle, process, refused, reloads, revision })
     }
 
-    /// Registers all series of a route, each with its value 0, so that rates see the first event.
-    pub fn route(&self, label: &str) -> RouteMetrics {
+    /// Registers the series of a route that are not a candidate's.
+    pub fn route(&self, route: &str) -> RouteMetrics {
         with_local_recorder(&self.recorder, || {
-            let route = label.to_owned();
-            let outcomes = Outcome::ALL.map(
-                |outcome| counter!(OUTCOMES, "route" => route.clone(), "outcome" => outcome.name()),
-            );
-            outcomes.iter().for_each(touch);
-            let noise = NoiseResult::ALL.map(
-                |result| counter!(NOISE_PAIRS, "route" => route.clone(), "result" => result.name()),
-            );
-            noise.iter().for_each(touch);
-            let mismatches = counter!(MISMATCHES, "route" => route.clone());
-            touch(&mismatches);
-            let differences = Kind::ALL.map(|kind| {
-                let (name, risk) = (kind.name(), kind.risk().name());
-                counter!(FIELD_DIFFERENCES, "route" => route.clone(), "kind" => name, "risk" => risk)
-            });
-            differences.iter().for_each(touch);
-            let (enabled, aborts) = route_switch(&route);
-            touch(&aborts);
-            enabled.set(1.0);
-            show_verdict(Some(label), Verdict::NotEnoughData);
-            gauge!(EVIDENCE, "route" => route.clone()).set(0.0);
-            RouteMetrics {
-                baseline: target(&route, Role::Baseline),
-                candidate: target(&route, Role::Candidate),
-                mismatches,
-                differences,
-                outcomes,
-                noise,
-            }
+            let labels = Labels::default().and("route", route).0;
+            let without_key = counter!(SAMPLED_WITHOUT_KEY, labels);
+            touch(&without_key);
+            RouteMetrics { baseline: target(route, Role::Baseline.name()), without_key }
         })
-    }
-
-    /// Shows whether mirroring is allowed.
-    pub fn set_enabled(&self, enabled: bool) {
-        self.enabled.set(if enabled { 1.0 } else { 0.0 });
-    }
-
-    /// Counts that mirroring was switched off.
-    pub fn count_abort(&self) {
-        self.aborts.increment(1);
-    }
-
-    /// Shows whether a route is mirrored as long as mirroring is allowed at all.
-    pub fn set_route_enabled(&self, route: &str, enabled: bool) {
-        let (gauge, _) = with_local_recorder(&self.recorder, || route_switch(route));
-        gauge.set(if enabled { 1.0 } else { 0.0 });
-    }
-
-    /// Counts that the guardrail would have switched mirroring off, of all or of a route.
-    pub fn count_would_abort(&self) {
-        self.would_aborts.increment(1);
-    }
-
-    /// Counts that a route alone was switched off.
-    pub fn count_route_abort(&self, route: &str) {
-        let (_, aborts) = with_local_recorder(&self.recorder, || route_switch(route));
-        aborts.increment(1);
-    }
-
-    /// Shows what the pairs of a route, or of all (`None`), say of the candidate.
-    pub fn set_verdict(&self, route: Option<&str>, verdict: Verdict) {
-        with_local_recorder(&self.recorder, || show_verdict(route, verdict));
-    }
-
-    /// Shows the guardrail's evidence on a route, or over all (`None`), as a share of what trips.
-    pub fn set_evidence(&self, route: Option<&str>, share: f64) {
-        with_local_recorder(&self.recorder, || match route {
-            Some(route) => gauge!(EVIDENCE, "route" => route.to_owned()).set(share),
-            None => gauge!(OVERALL_EVIDENCE).set(share),
-        });
     }
 
     /// Counts a request that the proxy refused itself.
@@ -239,9 +192,16 @@ impl Metrics {
         self.refused[reason as usize].increment(1);
     }
 
-    /// Counts that certificates and rules were read anew, or could not be.
-    pub fn count_reload(&self, done: bool) {
-        self.reloads[usize::from(done)].increment(1);
+    /// Counts that the settings were read anew, or refused, which leaves what there is.
+    pub fn count_reload(&self, taken: bool) {
+        self.reloads[usize::from(taken)].increment(1);
+    }
+
+    /// Shows which settings hold since when.
+    pub fn show_revision(&self, revision: &str, since: SystemTime) {
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        with_local_recorder(&self.recorder, || gauge!(LAST_RELOAD).set(since.as_secs_f64()));
+        *self.revision.lock().unwrap_or_else(PoisonError::into_inner) = revision.to_owned();
     }
 
     /// Moves histogram samples out of their buffers, which would grow without a scrape.
@@ -253,52 +213,49 @@ impl Metrics {
     pub fn render(&self, gauges: Gauges) -> String {
         with_local_recorder(&self.recorder, || {
             self.process.collect();
-            for (name, value) in [
-                (REQUESTS_IN_FLIGHT, gauges.requests_in_flight),
-                (COPIES_IN_FLIGHT, gauges.copies_in_flight),
-                (COPIES_LIMIT, gauges.copies_limit),
-                (QUEUE_LENGTH, gauges.queue_length),
-                (BUFFERED_BYTES, gauges.buffered_bytes),
-            ] {
-                // Exact up to 2^53, far above any of these.
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "counts and bytes in use stay below 2^53"
-                )]
-                gauge!(name).set(value as f64);
-            }
+            gauge!(REQUESTS_IN_FLIGHT).set(float(gauges.requests_in_flight));
             counter!(LOG_LINES_DROPPED).absolute(gauges.log_lines_dropped);
-            for (role, lines) in gauges.response_lines_dropped {
-                counter!(RESPONSE_LINES_DROPPED, "target" => role.name()).absolute(lines);
+            for (target, lines) in gauges.response_lines_dropped {
+                counter!(RESPONSE_LINES_DROPPED, "target" => target.to_string()).absolute(lines);
             }
         });
-        self.handle.render()
+        let mut text = self.handle.render();
+        let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, about, revision) = (CONFIG_INFO, ABOUT_CONFIG, &*revision);
+        write!(
+            text,
+            "# HELP {name} {about}\n# TYPE {name} gauge\n{name}{{revision=\"{revision}\"}} 1\n"
+        )
+        .expect("a string takes all");
+        text
     }
 }
 
-fn target(route: &str, role: Role) -> TargetMetrics {
-    let requests = counter!(REQUESTS, "route" => route.to_owned(), "target" => role.name());
+/// Labels of one series.
+#[derive(Default)]
+struct Labels(Vec<Label>);
+
+impl Labels {
+    fn and(mut self, key: &'static str, value: &str) -> Self {
+        self.0.push(Label::new(key, value.to_owned()));
+        self
+    }
+
+    fn apart(self, name: &str, told_apart: bool) -> Self {
+        if told_apart { self.and("candidate", name) } else { self }
+    }
+}
+
+fn target(route: &str, name: &str) -> TargetMetrics {
+    let labels = || Labels::default().and("route", route).and("target", name).0;
+    let requests = counter!(REQUESTS, labels());
     touch(&requests);
-    let latency = histogram!(LATENCY, "route" => route.to_owned(), "target" => role.name());
-    TargetMetrics { requests, latency }
+    TargetMetrics { requests, latency: histogram!(LATENCY, labels()) }
 }
 
-fn route_switch(route: &str) -> (Gauge, Counter) {
-    let enabled = gauge!(ROUTE_ENABLED, "route" => route.to_owned());
-    (enabled, counter!(ROUTE_ABORTS, "route" => route.to_owned()))
-}
-
-/// One series for each verdict, 1 for the one that holds: a state set, as OpenMetrics has it.
-fn show_verdict(route: Option<&str>, verdict: Verdict) {
-    for each in Verdict::ALL {
-        let gauge = match route {
-            Some(route) => {
-                gauge!(VERDICT, "route" => route.to_owned(), "verdict" => each.name())
-            }
-            None => gauge!(OVERALL_VERDICT, "verdict" => each.name()),
-        };
-        gauge.set(if each == verdict { 1.0 } else { 0.0 });
-    }
+#[expect(clippy::cast_precision_loss, reason = "counts and bytes in use stay below 2^53")]
+fn float(value: usize) -> f64 {
+    value as f64
 }
 
 // A counter is rendered from its first increment on, be it by 0.
@@ -339,7 +296,17 @@ fn describe() {
         "Mirrored requests that were to go to the secondary, by result."
     );
     describe_counter!(REFUSED, "Requests and connections that the proxy refused itself.");
-    describe_counter!(RELOADS, "Times certificates and rules were read anew, by result.");
+    describe_counter!(RELOADS, "Times the settings were read anew, by result.");
+    describe_gauge!(
+        LAST_RELOAD,
+        Unit::Seconds,
+        "When the settings that hold were taken over, since the epoch."
+    );
+    describe_gauge!(CONFIG_INFO, ABOUT_CONFIG);
+    describe_counter!(
+        SAMPLED_WITHOUT_KEY,
+        "Requests without the key of sample_by, decided by dice."
+    );
     describe_counter!(
         LOG_LINES_DROPPED,
         "Log lines that were dropped because nobody took them from standard error."
@@ -358,12 +325,21 @@ fn describe() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of the only candidate.
+    fn one() -> (Arc<Metrics>, CandidateMetrics) {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let of = CandidateMetrics::new(Arc::clone(&metrics), "candidate".into(), false);
+        (metrics, of)
+    }
     use compare::Difference;
+    use judge::verdict::Verdict;
 
     #[test]
     fn all_series_of_a_route_exist_with_value_0_before_the_first_event() {
-        let metrics = Metrics::new().unwrap();
-        let _route = metrics.route("other");
+        let (metrics, of) = one();
+        let _route = (metrics.route("other"), of.route("other"));
+        of.set_enabled(true);
         let text = metrics.render(Gauges::default());
         for outcome in Outcome::ALL {
             let line = format!(
@@ -403,12 +379,48 @@ mod tests {
     }
 
     #[test]
-    fn of_all_verdicts_the_one_that_holds_is_1() {
+    fn of_several_candidates_each_series_says_whose_it_is() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        for name in ["v2", "v3"] {
+            let of = CandidateMetrics::new(Arc::clone(&metrics), name.into(), true);
+            of.set_enabled(name == "v2");
+            of.route("GET /").count(Outcome::Mismatched);
+            of.set_copies(CopyGauges { queue_length: 3, ..CopyGauges::default() });
+        }
+        let text = metrics.render(Gauges::default());
+        for line in [
+            "mirror_enabled{candidate=\"v2\"} 1",
+            "mirror_enabled{candidate=\"v3\"} 0",
+            "mirror_aborts_total{candidate=\"v3\"} 0",
+            "mirror_requests_total{route=\"GET /\",target=\"v3\"} 0",
+            "mirror_diff_mismatches_total{candidate=\"v3\",route=\"GET /\"} 1",
+            "mirror_outcomes_total{candidate=\"v2\",route=\"GET /\",outcome=\"mismatched\"} 1",
+            "mirror_overall_verdict{candidate=\"v2\",verdict=\"not enough data\"} 1",
+            "mirror_queue_length{candidate=\"v2\"} 3",
+        ] {
+            assert!(text.contains(line), "{line} not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_revision_of_the_settings_is_one_series_whatever_was_before() {
         let metrics = Metrics::new().unwrap();
-        metrics.set_verdict(Some("GET /"), Verdict::Pass);
-        metrics.set_verdict(Some("GET /"), Verdict::Fail);
-        metrics.set_verdict(None, Verdict::Pass);
-        metrics.set_evidence(Some("GET /"), 0.25);
+        metrics.show_revision("a1", SystemTime::UNIX_EPOCH);
+        metrics.show_revision("b2", SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(7));
+        let text = metrics.render(Gauges::default());
+        assert!(text.contains("\nmirror_config_info{revision=\"b2\"} 1\n"), "{text}");
+        assert!(!text.contains("a1"), "{text}");
+        let at = "mirror_config_last_reload_success_timestamp_seconds 7";
+        assert!(text.contains(at), "{text}");
+    }
+
+    #[test]
+    fn of_all_verdicts_the_one_that_holds_is_1() {
+        let (metrics, of) = one();
+        of.set_verdict(Some("GET /"), Verdict::Pass);
+        of.set_verdict(Some("GET /"), Verdict::Fail);
+        of.set_verdict(None, Verdict::Pass);
+        of.set_evidence(Some("GET /"), 0.25);
         let text = metrics.render(Gauges::default());
         for line in [
             "mirror_verdict{route=\"GET /\",verdict=\"pass\"} 0",
@@ -423,8 +435,9 @@ mod tests {
 
     #[test]
     fn every_metric_has_a_help_text() {
-        let metrics = Metrics::new().unwrap();
+        let (metrics, of) = one();
         let route = metrics.route("GET /");
+        let _pairs = of.route("GET /");
         route.baseline.latency.record(0.01);
         let text = metrics.render(Gauges::default());
         for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
@@ -444,8 +457,8 @@ mod tests {
 
     #[test]
     fn each_listed_difference_counts_by_its_kind_and_risk() {
-        let metrics = Metrics::new().unwrap();
-        let route = metrics.route("GET /");
+        let (metrics, of) = one();
+        let route = of.route("GET /");
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, at);
             let (place, field) = ("$".to_owned(), "$".to_owned());
@@ -478,8 +491,8 @@ mod tests {
 
     #[test]
     fn a_mismatch_counts_as_outcome_and_as_mismatch() {
-        let metrics = Metrics::new().unwrap();
-        let route = metrics.route("GET /");
+        let (metrics, of) = one();
+        let route = of.route("GET /");
         route.count(Outcome::Mismatched);
         route.count(Outcome::Matched);
         let text = metrics.render(Gauges::default());

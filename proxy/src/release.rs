@@ -1,10 +1,13 @@
 //! `report`: fetches the report of a running proxy, shows it, and tells by its exit code whether
 //! the candidate may be released.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Request as HttpRequest, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
 use crate::config::Config;
 use crate::exchange::Role;
@@ -29,8 +32,17 @@ pub struct Request {
     /// What a pass must cover.
     cover: Option<Cover>,
     min_pairs: u64,
+    candidate: Option<String>,
     route: Option<String>,
     json: bool,
+}
+
+/// A report, and where there are several candidates those of all of them by name.
+#[derive(Debug, Deserialize)]
+struct Reports {
+    #[serde(flatten)]
+    first: Summary,
+    candidates: Option<BTreeMap<String, Summary>>,
 }
 
 /// A quantile of the tail; the one before is covered with it.
@@ -65,8 +77,8 @@ impl Request {
     /// # Errors
     /// The argument that is wrong, and what is allowed.
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        const NAMES: [&str; 6] =
-            ["--url", "--require", "--min-pairs", "--route", "--format", "--cover"];
+        const NAMES: [&str; 7] =
+            ["--url", "--require", "--min-pairs", "--route", "--format", "--cover", "--candidate"];
         let mut values = [const { None }; NAMES.len()];
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
@@ -83,7 +95,7 @@ impl Request {
                 return Err(format!("{name} is there twice"));
             }
         }
-        let [url, require, min_pairs, route, format, cover] = values;
+        let [url, require, min_pairs, route, format, cover, candidate] = values;
         let url = url.ok_or("report needs --url, such as --url http://localhost:8080")?;
         Ok(Self {
             // What is wrong may be a password in the wrong place.
@@ -105,6 +117,7 @@ impl Request {
                 let number = text.parse();
                 number.map_err(|_| format!("--min-pairs {text:?}: allowed is a whole number"))
             })?,
+            candidate,
             route,
             json: match format.as_deref() {
                 None | Some("text") => false,
@@ -120,20 +133,29 @@ impl Request {
 /// # Errors
 /// Why there is no report to be had.
 pub async fn ask(request: &Request, config: &Config) -> Result<Answer, String> {
-    let asked = tokio::time::timeout(TIMEOUT, fetch(&request.url, config)).await;
+    let asked = tokio::time::timeout(TIMEOUT, fetch(request, config)).await;
     let bytes = asked.map_err(|_| format!("no answer in {TIMEOUT:?}"))??;
-    let summary = serde_json::from_slice(&bytes)
+    let reports: Reports = serde_json::from_slice(&bytes)
         .map_err(|error| format!("the answer is no report of this version: {error}"))?;
-    Ok(answer(request, &summary))
+    Ok(match &reports.candidates {
+        None => answer(request, &reports.first),
+        Some(candidates) => answer_of_all(request, candidates),
+    })
 }
 
-async fn fetch(url: &Target, config: &Config) -> Result<Vec<u8>, String> {
-    let to = url.authority();
+async fn fetch(request: &Request, config: &Config) -> Result<Vec<u8>, String> {
+    let (url, to) = (&request.url, request.url.authority());
+    let path = match &request.candidate {
+        None => "/control/report".to_owned(),
+        Some(name) => {
+            format!("/control/report?candidate={}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+        }
+    };
     let proxy =
         Upstream::new(Role::Baseline, url.clone(), &config.trust, TIMEOUT, config.dns.clone());
     let proxy = proxy.map_err(|error| format!("{to}: {error}"))?;
     let mut request = HttpRequest::new(empty_body());
-    *request.uri_mut() = Uri::from_static("/control/report");
+    *request.uri_mut() = Uri::try_from(path).map_err(|error| error.to_string())?;
     let response = proxy.send(request, &Sent::default(), false).await;
     let response = response.map_err(|error| format!("{to}: {}", error.reason()))?;
     if response.status() != StatusCode::OK {
@@ -150,6 +172,29 @@ async fn fetch(url: &Target, config: &Config) -> Result<Vec<u8>, String> {
 async fn body(response: Response<UpstreamBody>) -> Result<Vec<u8>, BoxError> {
     let body = Limited::new(response.into_body(), LONGEST).collect().await?;
     Ok(body.to_bytes().to_vec())
+}
+
+/// Those of all candidates: what is required must hold for each, and the exit code is that of the one
+/// that is furthest from it.
+fn answer_of_all(request: &Request, candidates: &BTreeMap<String, Summary>) -> Answer {
+    const WORST_FIRST: [u8; 4] = [NO_REPORT, 1, 3, 0];
+    let answers = candidates.iter().map(|(name, summary)| (name, answer(request, summary)));
+    let answers: Vec<_> = answers.collect();
+    let one = |(name, answer): &(&String, Answer)| match request.json {
+        // A name is letters, digits, dots and dashes.
+        true => format!("\"{name}\": {}", answer.text.trim_end()),
+        false => format!("=== {name} ===\n\n{}", answer.text),
+    };
+    let texts: Vec<_> = answers.iter().map(one).collect();
+    let text = if request.json { format!("{{{}}}\n", texts.join(",\n")) } else { texts.concat() };
+    let rank = |code: u8| WORST_FIRST.iter().position(|it| *it == code);
+    let code = answers.iter().map(|(_, answer)| answer.code).min_by_key(|code| rank(*code));
+    let reasons = answers.iter().filter_map(|(name, answer)| {
+        answer.reason.as_ref().map(|reason| format!("candidate {name}: {reason}"))
+    });
+    let reasons: Vec<_> = reasons.collect();
+    let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+    Answer { text, code: code.unwrap_or(NO_REPORT), reason }
 }
 
 /// Shows a report and judges its verdict by what is required.

@@ -70,6 +70,28 @@ impl Segment {
     }
 }
 
+/// Takes every request whose label finds no room.
+pub const OTHER: &str = "other";
+
+/// How labels are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    /// The first that fits a path is its label.
+    pub templates: &'a [Template],
+    /// Whether a path that no template fits has the label `other`.
+    pub templates_alone: bool,
+}
+
+impl Labels<'_> {
+    /// The label of a request.
+    pub fn of(self, method: &Method, path: &str) -> String {
+        if self.templates_alone && fitting(path, self.templates).is_none() {
+            return OTHER.to_owned();
+        }
+        label(method, path, self.templates)
+    }
+}
+
 /// The label of a request: `METHOD /template`.
 pub fn label(method: &Method, path: &str, templates: &[Template]) -> String {
     let method = match method.as_str() {
@@ -89,7 +111,7 @@ pub fn label(method: &Method, path: &str, templates: &[Template]) -> String {
         }
         label.push_str(if is_id(segment) { "{id}" } else { segment });
         if label.len() > LABEL_LENGTH_MAX {
-            return "other".to_owned();
+            return OTHER.to_owned();
         }
     }
     label
@@ -257,6 +279,14 @@ mod tests {
         ] {
             assert_eq!(label(&Method::GET, path, &templates), expected);
         }
+    }
+
+    #[test]
+    fn labels_may_be_of_templates_alone() {
+        let templates = &[Template::parse("/a/{b}").unwrap()];
+        let labels = Labels { templates, templates_alone: true };
+        assert_eq!(labels.of(&Method::GET, "/a/x"), "GET /a/{b}");
+        assert_eq!(labels.of(&Method::GET, "/private"), OTHER);
     }
 
     #[test]

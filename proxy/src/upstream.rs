@@ -24,6 +24,7 @@ mod addresses;
 mod connect;
 pub mod dial;
 mod heads;
+mod health;
 mod pool;
 mod raw;
 mod replay;
@@ -35,11 +36,13 @@ mod tls;
 
 pub use connect::{HeadLimits, RenewedTls};
 pub use dial::Dns;
+pub use health::Shown;
 pub use response::UpstreamBody;
 pub use target::{HostHeader, Protocol, Target};
 pub use tls::{ClientIdentity, Trust};
 
 use connect::Connector;
+use health::Health;
 use pool::{Connection, Idle};
 use replay::Replay;
 use response::Lease;
@@ -140,6 +143,14 @@ impl Error {
         matches!(self, Self::Connect(_) | Self::ConnectTimeout)
     }
 
+    /// Whether it is the client's upload that broke the call off.
+    pub fn is_the_clients(&self) -> bool {
+        matches!(
+            self,
+            Self::Upload | Self::UploadMalformed | Self::UploadTooLarge | Self::UploadTooSlow
+        )
+    }
+
     /// Whether time ran out, which a client is told as 504, all else as 502.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::ConnectTimeout | Self::HeadTimeout)
@@ -187,6 +198,7 @@ pub struct Upstream {
     idle_timeout: Duration,
     idle: Mutex<VecDeque<Idle>>,
     streams: Streams,
+    health: Health,
 }
 
 impl Upstream {
@@ -230,12 +242,30 @@ impl Upstream {
             idle_timeout,
             idle,
             streams,
+            health: Health::default(),
         }))
     }
 
     /// Lines of answers that were no headers and were left out, since the start; of HTTP/1.1.
     pub fn lines_dropped(&self) -> u64 {
         self.connector.lines_dropped.load(Ordering::Relaxed)
+    }
+
+    /// How it does.
+    pub fn health(&self) -> Shown {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let opened = self.connector.opened.load(Ordering::Relaxed);
+        self.health.show(self.connector.dialer.known(), opened, idle + self.streams.count())
+    }
+
+    /// Where it is, for people.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Takes note of how a call of it ended, for those who end calls themselves.
+    pub fn note_failure(&self, error: &Error) {
+        self.health.failed(error);
     }
 
     /// What new connections trust and show from now on; those that are open stay as they are.
@@ -278,6 +308,21 @@ impl Upstream {
     /// # Errors
     /// As [`Self::send`].
     pub async fn send_anew(
+        self: &Arc<Self>,
+        request: Request<OutBody>,
+        sent: &Sent,
+        streams: bool,
+        anew: Option<Anew<'_>>,
+    ) -> Result<Response<UpstreamBody>, Error> {
+        let answer = self.send_counted(request, sent, streams, anew).await;
+        match &answer {
+            Ok(_) => self.health.answered(sent.at().map(|sent| sent.elapsed())),
+            Err(error) => self.health.failed(error),
+        }
+        answer
+    }
+
+    async fn send_counted(
         self: &Arc<Self>,
         mut request: Request<OutBody>,
         sent: &Sent,

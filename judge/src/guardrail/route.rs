@@ -21,6 +21,8 @@ pub(super) struct RouteState {
     epoch: u64,
     /// The end of the cooldown where the route was stopped alone.
     stopped: Option<Instant>,
+    /// Off by hand.
+    held: bool,
     run: Run,
     memory: Memory,
     ledger: Ledger,
@@ -38,6 +40,7 @@ impl RouteState {
             gate,
             epoch: 0,
             stopped: None,
+            held: false,
             run: Run::default(),
             memory: Memory::default(),
             ledger: Ledger::default(),
@@ -72,9 +75,9 @@ impl RouteState {
         &self.ledger
     }
 
-    /// Whether it was not stopped alone.
+    /// Whether it was not stopped alone, nor by hand.
     pub(super) fn is_on(&self) -> bool {
-        self.stopped.is_none()
+        self.stopped.is_none() && !self.held
     }
 
     /// The same, with the full share.
@@ -131,11 +134,30 @@ impl RouteState {
 
     /// Whether it has just come back.
     pub(super) fn resume_if_due(&mut self, probation: Option<Probation>, now: Instant) -> bool {
-        if self.stopped.is_none_or(|until| now < until) {
+        if self.held || self.stopped.is_none_or(|until| now < until) {
             return false;
         }
         self.open(probation);
         true
+    }
+
+    /// Off by hand; whether that is news.
+    pub(super) fn hold(&mut self) -> bool {
+        let is_news = !self.held;
+        if is_news {
+            // Copies that are still on their way are not judged any more.
+            self.epoch += 1;
+            (self.held, self.stopped, self.probation) = (true, None, None);
+            self.forget();
+            self.show();
+        }
+        is_news
+    }
+
+    /// Weighs by other thresholds, from no evidence on.
+    pub(super) fn weigh_anew(&mut self, allowed: &Allowance) {
+        self.forget();
+        self.weighing = Weighing::new(allowed);
     }
 
     /// On with the full share.
@@ -147,12 +169,15 @@ impl RouteState {
     }
 
     fn open(&mut self, probation: Option<Probation>) {
-        self.stopped = None;
+        (self.stopped, self.held) = (None, false);
         self.probation = probation;
         self.show();
     }
 
     fn show(&self) {
+        if self.held {
+            return self.setter.set(Reading::Held);
+        }
         let epoch = self.epoch;
         let share = self.probation.and_then(|probation| probation.share());
         self.setter.set(match share {
@@ -191,6 +216,7 @@ impl RouteState {
 
     pub(super) fn snapshot(&self, route: &str) -> RouteSnapshot {
         let state = match (self.stopped, self.probation) {
+            _ if self.held => State::Held,
             (Some(until), _) => State::Tripped { until },
             (None, Some(_)) => State::Probation,
             (None, None) => State::Enabled,

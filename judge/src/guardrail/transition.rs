@@ -156,6 +156,16 @@ pub enum Transition {
     },
     /// Switched on by hand.
     Enabled,
+    /// A route switched on by hand.
+    RouteEnabled {
+        /// Which.
+        route: String,
+    },
+    /// A route switched off by hand.
+    RouteHeld {
+        /// Which.
+        route: String,
+    },
     /// Switched off by hand.
     Held {
         /// Whether this is what stopped mirroring; false after a trip.

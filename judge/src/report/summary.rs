@@ -219,6 +219,9 @@ pub struct RouteSummary {
     pub route: String,
     /// The guardrail's state of this route alone.
     pub mirroring: Option<String>,
+    /// What is allowed there, where that is not what is allowed for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Thresholds>,
     /// The verdict and what it rests on.
     #[serde(flatten)]
     pub scope: Scope,

@@ -9,7 +9,7 @@ use std::fmt::{Display, Formatter, Result};
 use super::fields::OTHER;
 use super::summary::{
     ExampleSummary, Excess, FieldSummary, HeaderSummary, Mismatches, Quantile, RouteSummary, Scope,
-    Summary, UnusedRule,
+    Summary, Thresholds, UnusedRule,
 };
 use crate::verdict::Verdict;
 
@@ -41,7 +41,7 @@ fn whole(out: &mut Formatter<'_>, summary: &Summary) -> Result {
     let mirroring = summary.mirroring.as_deref().unwrap_or("unknown");
     writeln!(out, "since {}, mirroring {}", plain(since), plain(mirroring))?;
     writeln!(out)?;
-    scope(out, "all routes", summary, &summary.overall)?;
+    scope(out, "all routes", &summary.allowed, &summary.overall)?;
     for route in &summary.routes {
         writeln!(out)?;
         whole_route(out, summary, route)?;
@@ -61,7 +61,8 @@ fn whole(out: &mut Formatter<'_>, summary: &Summary) -> Result {
 }
 
 fn whole_route(out: &mut Formatter<'_>, summary: &Summary, route: &RouteSummary) -> Result {
-    scope(out, &route.route, summary, &route.scope)?;
+    let allowed = route.allowed.as_ref().unwrap_or(&summary.allowed);
+    scope(out, &route.route, allowed, &route.scope)?;
     if let Some(state) = route.mirroring.as_deref().filter(|state| *state != "enabled") {
         writeln!(out, "  ! mirroring of this route: {}", plain(state))?;
     }
@@ -134,7 +135,7 @@ fn headers(out: &mut Formatter<'_>, route: &RouteSummary) -> Result {
     Ok(())
 }
 
-fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) -> Result {
+fn scope(out: &mut Formatter<'_>, name: &str, allowed: &Thresholds, scope: &Scope) -> Result {
     writeln!(out, "{}: {}, {} pairs", plain(name), scope.verdict.name(), scope.pairs)?;
     for reason in &scope.reasons {
         writeln!(out, "  ! {}", plain(reason))?;
@@ -144,7 +145,6 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
             writeln!(out, "  ? not covered: {}", plain(open))?;
         }
     }
-    let allowed = summary.allowed;
     let Mismatches { net, raw, compared, without_content, lower, upper, .. } = scope.mismatches;
     let apart = match without_content {
         0 => String::new(),
@@ -159,7 +159,7 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
         100.0 * allowed.mismatch_rate,
         mark(scope.mismatches.verdict)
     )?;
-    beside(out, summary, scope)?;
+    beside(out, allowed, scope)?;
     writeln!(
         out,
         "  errors       baseline {:.2} %, candidate {:.2} %, difference {:.2} to {:.2} %; allowed {:.2} %{}",
@@ -170,11 +170,11 @@ fn scope(out: &mut Formatter<'_>, name: &str, summary: &Summary, scope: &Scope) 
         100.0 * allowed.error_delta,
         mark(scope.errors.verdict)
     )?;
-    latency(out, summary, scope)
+    latency(out, allowed, scope)
 }
 
-fn latency(out: &mut Formatter<'_>, summary: &Summary, scope: &Scope) -> Result {
-    let (allowed, latency) = (summary.allowed, scope.latency);
+fn latency(out: &mut Formatter<'_>, allowed: &Thresholds, scope: &Scope) -> Result {
+    let latency = scope.latency;
     for (name, found) in
         [("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99), ("p99.9", latency.p999)]
     {
@@ -198,8 +198,7 @@ fn beyond(Excess { lower, upper, verdict, .. }: Excess) -> String {
 }
 
 /// What stands beside the rate of mismatches.
-fn beside(out: &mut Formatter<'_>, summary: &Summary, scope: &Scope) -> Result {
-    let allowed = summary.allowed;
+fn beside(out: &mut Formatter<'_>, allowed: &Thresholds, scope: &Scope) -> Result {
     let Mismatches { other_class, other_class_upper, .. } = scope.mismatches;
     writeln!(
         out,

@@ -88,13 +88,7 @@ pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
         since: snapshot.since.map(rfc3339),
         mirroring: snapshot.mirroring.map(str::to_owned),
         method: METHOD.to_owned(),
-        allowed: Thresholds {
-            mismatch_rate: allowed.mismatch_rate,
-            status_rate: allowed.status_rate,
-            error_delta: allowed.error_delta,
-            latency_ratio: allowed.latency_ratio,
-            latency_floor_seconds: allowed.latency_floor.as_secs_f64(),
-        },
+        allowed: thresholds(allowed),
         unused_rules: Vec::new(),
         worst_fields: worst(&routes),
         routes,
@@ -105,9 +99,20 @@ pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
     }
 }
 
+fn thresholds(allowed: &Allowed) -> Thresholds {
+    Thresholds {
+        mismatch_rate: allowed.mismatch_rate,
+        status_rate: allowed.status_rate,
+        error_delta: allowed.error_delta,
+        latency_ratio: allowed.latency_ratio,
+        latency_floor_seconds: allowed.latency_floor.as_secs_f64(),
+    }
+}
+
 fn scopes(snapshot: &Snapshot, allowed: &Allowed, seconds: Option<f64>) -> (Scope, Vec<Scope>) {
     let routes = snapshot.routes.iter().map(|route| {
         let rank = float(route.rank);
+        let allowed = route.allowed.as_ref().unwrap_or(allowed);
         judge(&route.numbers, allowed, ALPHA / 2.0 / (rank * (rank + 1.0)), seconds)
     });
     let routes: Vec<_> = routes.collect();
@@ -153,6 +158,7 @@ fn route_summary(route: &RouteSnapshot, scope: Scope) -> RouteSummary {
     RouteSummary {
         route: route.route.to_string(),
         mirroring: route.mirroring.map(str::to_owned),
+        allowed: route.allowed.as_ref().map(thresholds),
         scope,
         noise_pairs: route.noise_pairs,
         uncompared_headers: header_summaries(route),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::mirror::Mirror;
+use crate::steer::Steer;
 use compare::Unused;
 
 /// Between two looks.
@@ -33,11 +33,11 @@ impl Told {
 }
 
 /// Looks for such rules for ever.
-pub(super) async fn tell(mirror: Arc<Mirror>) {
+pub(super) async fn tell(steer: Arc<Steer>) {
     let mut told = Told::default();
     loop {
         tokio::time::sleep(EVERY).await;
-        for rule in told.news(mirror.policy().unused()) {
+        for rule in told.news(steer.mirror().lanes().plan.unused_rules()) {
             let (place, pairs) = (&rule.place, rule.pairs);
             let route = rule.route.as_deref().unwrap_or("all");
             warn!(rule = rule.text, place, route, pairs, "rule never applied");

@@ -12,8 +12,9 @@ use crate::headers::{Chain, Forwarding};
 use crate::limits::pace::Pace;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::proxy_protocol::Networks;
-use crate::mirror::webhook::Webhook;
+use crate::observe::webhook::Webhook;
 use crate::policy::rate::Rate;
+use crate::policy::share::Secret;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits};
 use crate::{forward, mirror};
@@ -101,11 +102,11 @@ impl Env<'_> {
         self.read(key, |text| values::number(text, |number| (0.0..=1.0).contains(&number)))
     }
 
-    fn sample_secret(&mut self) -> u64 {
+    fn sample_secret(&mut self) -> Secret {
         let secret = self.read_optional("MIRROR_SAMPLE_SECRET", |text| {
             if text.len() > SECRET_MAX { Err("is longer".to_owned()) } else { Ok(text.to_owned()) }
         });
-        secret.map_or(0, |text| xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+        secret.map_or_else(Secret::default, |text| Secret::of(&text))
     }
 
     fn forwarding(&mut self) -> Forwarding {
@@ -170,7 +171,6 @@ impl Env<'_> {
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
             noise_fraction: self.share("NOISE_FRACTION"),
-            allowed: report::Allowed::default(),
             rules: compare::rules::RuleBook::default(),
         }
     }

@@ -608,7 +608,7 @@ fn secrets_are_masked_in_what_is_told_of_settings() {
     let told = serde_json::to_string(&config.settings).unwrap();
     assert!(!told.contains("s3cret") && told.contains(MASKED), "{told}");
     assert!(!format!("{config:?}").contains("s3cret"));
-    assert_ne!(config.sample_secret, 0);
+    assert_ne!(config.sample_secret, crate::policy::share::Secret::default());
     assert_eq!(config.sample_secret, good("MIRROR_SAMPLE_SECRET", "s3cret").sample_secret);
 }
 

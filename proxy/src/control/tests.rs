@@ -5,99 +5,78 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use std::sync::atomic::AtomicUsize;
-
 use super::*;
+use crate::exchange::Role;
+use crate::metrics::Metrics;
+use crate::mirror::{Means, Mirror};
+use crate::observe::announce::Announcer;
+use crate::observe::{Known, Pair, Sides};
+use crate::plan::Plan;
+use crate::steer::{Fresh, Parties};
+use crate::upstream::{Dns, Trust};
 use compare::{Difference, Differences, Kind, Traits};
-use judge::guardrail::gate::gate;
-use judge::guardrail::{Config, Epoch, Observation};
-use judge::report::{self, Allowed, Pair, summarize};
+use judge::guardrail::Epoch;
 
-/// The endpoints with what they were wired to.
+/// The endpoints over a mirror that no request reaches.
 struct Fixture {
     control: Control,
-    told: Arc<Mutex<Vec<Transition>>>,
-    resets: Arc<AtomicUsize>,
 }
 
-/// A report of one pair, and how often it was reset.
-struct OnePair(Arc<AtomicUsize>);
-
-impl super::Report for OnePair {
-    fn summary(&self) -> Summary {
-        report_of_one_pair()
-    }
-
-    fn reset(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-fn report_of_one_pair() -> Summary {
-    let mut report = report::Report::default();
-    let found = Difference {
-        place: "$.a[3]".to_owned(),
-        field: "$.a[*]".to_owned(),
-        kind: Kind::Missing,
-        baseline: Some("\u{1b}[31m".to_owned()),
-        candidate: None,
-        traits: Traits::default(),
-        note: None,
-    };
-    let differences = Differences { found: vec![found], more: false, ..Differences::default() };
-    let latency = Duration::from_millis(3);
-    let pair = Pair {
-        baseline: (Some(latency), false),
-        candidate: (Some(latency), false),
-        censored: false,
-        content: true,
-        differences: Some(&differences),
-        request: "GET /a/7",
-    };
-    let route: Arc<str> = "GET /a".into();
-    report.record(&route, &pair, SystemTime::UNIX_EPOCH);
-    let mut snapshot = report.frame();
-    snapshot.routes = report.snapshot(&route).into_iter().collect();
-    let allowed = Allowed {
-        mismatch_rate: 0.01,
-        status_rate: 0.0025,
-        error_delta: 0.005,
-        latency_ratio: 1.15,
-        latency_floor: Duration::from_millis(2),
-    };
-    summarize(&snapshot, &allowed)
-}
+/// The lower case of both latencies.
+const LATENCY: Duration = Duration::from_millis(3);
 
 fn fixture() -> Fixture {
     with_cooldown(Duration::from_secs(10))
 }
 
 fn with_cooldown(cooldown: Duration) -> Fixture {
-    let config = Config {
-        latency_ratio: 1.15,
-        error_delta: 0.005,
-        consecutive: 2,
-        latency_floor: Duration::from_millis(2),
-        cooldown,
-        mismatch_rate: None,
-        ramp: None,
-        observe_only: false,
-        warmup: Duration::ZERO,
+    let mut config = crate::config::Config::default();
+    (config.guardrail.consecutive, config.guardrail.cooldown) = (2, cooldown);
+    of(&config)
+}
+
+fn of(config: &crate::config::Config) -> Fixture {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let announcer = Arc::new(Announcer::new(None));
+    let connect = |target: &crate::upstream::Target, trust: &Trust| {
+        let (wait, dns) = (Duration::from_secs(1), Dns::default());
+        Upstream::new(Role::Candidate, target.clone(), trust, wait, dns)
     };
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&told);
-    let resets = Arc::new(AtomicUsize::new(0));
+    let means = Means {
+        connect: Box::new(connect),
+        metrics: Arc::clone(&metrics),
+        announcer: Arc::clone(&announcer),
+        secondary: None,
+    };
+    let fresh = Fresh {
+        parts: config.parts(),
+        identity: None,
+        targets: Vec::new(),
+        trust: Trust::default(),
+        settings: Vec::new(),
+        fixed: Vec::new(),
+        revision: "r1".to_owned(),
+    };
+    let plan = Plan::new(fresh.parts.clone(), None, Instant::now());
+    let compare = tokio::runtime::Handle::current();
+    let mirror = Mirror::new(plan, (&means, &fresh.trust), compare, None).unwrap();
+    let (shown, upstreams) = (None, Vec::new());
+    let parties = Parties { shown, upstreams, mirror, means, metrics, announcer };
     let control = Control {
-        guardrail: Arc::new(Mutex::new(Guardrail::new(config, gate(Instant::now()).0))),
+        steer: Steer::new(parties, fresh, None),
         draining: Arc::new(AtomicBool::new(false)),
         access: Arc::default(),
         render_metrics: Arc::new(|| "# HELP x\n".to_owned()),
-        on_transition: Arc::new(move |t: &Transition| heard.lock().unwrap().push(t.clone())),
-        events: Arc::new(|| vec![json!({"event": "tripped"})]),
-        report: Arc::new(OnePair(Arc::clone(&resets))),
-        unused_rules: Arc::new(Vec::new),
     };
-    Fixture { control, told, resets }
+    Fixture { control }
+}
+
+fn method_of(path: &str, class: Class) -> &'static str {
+    match (path, class) {
+        ("/control/policy", _) => "PATCH",
+        (_, Class::Switches) => "POST",
+        _ => "GET",
+    }
 }
 
 struct Answer {
@@ -158,22 +137,52 @@ impl Fixture {
         self.ask("GET", "/control/status").await.json()
     }
 
+    fn observe(&self) -> Arc<Observe> {
+        Arc::clone(&self.control.lanes().entries[0].lane.observe)
+    }
+
+    /// Tells of a pair on this route.
+    fn tell(&self, request: &str, tell: impl Fn(&Observe, &Pair<'_>)) {
+        let lanes = self.control.lanes();
+        let terms = lanes.plan.treatments().last().unwrap().terms[0].as_ref().unwrap();
+        let observe = self.observe();
+        let series = observe.series(&Arc::from("GET /a"));
+        let epoch = Epoch::default();
+        tell(&observe, &Pair { series: &series, terms, epoch, request });
+    }
+
     fn breach(&self, times: usize) {
-        let pair = Observation {
-            route: "GET /a",
-            epoch: Epoch::default(),
-            baseline_latency: Duration::from_millis(1),
-            baseline_p99: Duration::from_millis(1),
-            baseline_failed: false,
-            candidate_latency: None,
-            candidate_failed: true,
-            client_left: false,
-            request: "GET /",
-        };
-        let now = Moment { at: Instant::now(), wall: SystemTime::now() };
+        let baseline = Known { latency: Some(Duration::from_millis(1)), failed: false };
+        let sides = Sides::new(baseline, Known { latency: None, failed: true });
         for _ in 0..times {
-            self.control.guardrail().observe(&pair, now);
+            self.tell("GET /", |observe, pair| {
+                observe.answered(pair, &sides, Duration::from_millis(1));
+            });
         }
+    }
+
+    /// One pair that differs, which the report knows of.
+    fn differ(&self) {
+        let found = Difference {
+            place: "$.a[3]".to_owned(),
+            field: "$.a[*]".to_owned(),
+            kind: Kind::Missing,
+            baseline: Some("\u{1b}[31m".to_owned()),
+            candidate: None,
+            traits: Traits::default(),
+            note: None,
+        };
+        let differences = Differences { found: vec![found], more: false, ..Differences::default() };
+        let side = Known { latency: Some(LATENCY), failed: false };
+        self.tell("GET /a/7", |observe, pair| {
+            observe.compared(pair, &Sides::new(side, side), true, Some(&differences), false);
+        });
+    }
+
+    /// The names of the events so far.
+    fn told(&self) -> Vec<String> {
+        let events = self.control.steer.events();
+        events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -224,6 +233,9 @@ async fn the_status_before_the_first_abort_is_all_there_with_nulls() {
         },
         "routes": [],
         "unusedRules": [],
+        "candidate": "candidate",
+        "overrides": [],
+        "reloadRefused": null,
     });
     let mut status = fixture.status().await;
     // Its numbers depend on the weights of the bets; what counts is that they are there.
@@ -241,13 +253,13 @@ async fn the_status_before_the_first_abort_is_all_there_with_nulls() {
 #[tokio::test]
 async fn the_status_after_a_trip_says_when_and_why_and_how_long_still() {
     let fixture = fixture();
-    let before = SystemTime::now() - Duration::from_millis(1);
+    let before = std::time::SystemTime::now() - Duration::from_millis(1);
     fixture.breach(2);
     let status = fixture.status().await;
     assert_eq!((&status["enabled"], &status["state"]), (&json!(false), &json!("tripped")));
     assert!(status["lastAbortReason"].as_str().unwrap().contains("GET /a"), "{status}");
     let at = humantime::parse_rfc3339(status["lastAbortTime"].as_str().unwrap()).unwrap();
-    assert!(before <= at && at <= SystemTime::now());
+    assert!(before <= at && at <= std::time::SystemTime::now());
     let left = status["cooldownRemainingSeconds"].as_f64().unwrap();
     assert!(left > 0.0 && left <= 10.0, "{left}");
 }
@@ -287,8 +299,7 @@ async fn a_disable_holds_and_an_enable_lifts_it_and_each_change_is_told_once() {
         assert_eq!(answer.json(), json!({"message": "mirroring enabled"}));
         assert_eq!(fixture.status().await["state"], "enabled");
     }
-    let told = fixture.told.lock().unwrap().clone();
-    assert_eq!(told, [Transition::Held { counted: true }, Transition::Enabled]);
+    assert_eq!(fixture.told(), ["disabled", "enabled"]);
 }
 
 #[tokio::test]
@@ -303,7 +314,7 @@ async fn a_disable_after_a_trip_keeps_time_and_reason_and_counts_nothing() {
         assert!(!held[kept].is_null());
         assert_eq!(held[kept], tripped[kept]);
     }
-    assert_eq!(*fixture.told.lock().unwrap(), [Transition::Held { counted: false }]);
+    assert_eq!(fixture.told(), ["tripped", "disabled"]);
 }
 
 #[tokio::test]
@@ -312,16 +323,16 @@ async fn enable_sets_the_streak_to_0_while_enabled_too() {
     fixture.breach(1);
     fixture.ask("POST", "/control/enable").await;
     assert_eq!(fixture.status().await["breachStreak"], 0);
-    assert!(fixture.told.lock().unwrap().is_empty());
+    assert!(fixture.told().is_empty());
 }
 
 #[tokio::test]
 async fn a_wrong_method_is_405_with_allow_and_switches_nothing() {
     let fixture = fixture().with_token();
     for Endpoint { path, class, .. } in ENDPOINTS {
-        let by_post = class == Class::Switches;
-        let (wrong, right) = if by_post { ("GET", "POST") } else { ("POST", "GET") };
-        for method in [wrong, "PUT", "DELETE"] {
+        let right = method_of(path, class);
+        let wrong = if right == "POST" { "GET" } else { "POST" };
+        for method in [wrong, "PUT", "OPTIONS"] {
             let answer = fixture.ask(method, path).await;
             assert_eq!(answer.code, 405, "{method} {path}");
             let allow = answer.headers[ALLOW].to_str().unwrap();
@@ -335,6 +346,7 @@ async fn a_wrong_method_is_405_with_allow_and_switches_nothing() {
 #[tokio::test]
 async fn a_missing_or_wrong_token_is_401_and_switches_nothing() {
     let fixture = fixture().with_token();
+    fixture.differ();
     let near = ["Bearer s3cre", "Bearer s3cret2", "Bearer S3CRET", "Bearer  s3cret", "Bearer"];
     let other = ["s3cret", "Basic s3cret", "ApiKey s3cret", "Bearer ", ""];
     let wrong = near.into_iter().chain(other).map(Some).chain([None]);
@@ -347,14 +359,15 @@ async fn a_missing_or_wrong_token_is_401_and_switches_nothing() {
             assert!(!answer.text.contains("s3cret"));
         }
     }
-    assert!(fixture.told.lock().unwrap().is_empty());
-    assert_eq!(fixture.resets.load(Ordering::Relaxed), 0);
+    assert!(fixture.told().is_empty());
+    assert_eq!(fixture.observe().report_snapshot().routes.len(), 1);
     assert_eq!(fixture.status().await["state"], "enabled");
 }
 
 #[tokio::test]
 async fn the_report_is_json_unless_only_plain_text_is_asked_for() {
     let fixture = fixture().with_token();
+    fixture.differ();
     for accept in
         [None, Some("*/*"), Some("application/json"), Some("text/plain, application/json")]
     {
@@ -375,8 +388,10 @@ async fn the_report_is_json_unless_only_plain_text_is_asked_for() {
 
 #[tokio::test]
 async fn values_of_examples_are_shown_to_whoever_has_the_token_where_one_is_set() {
-    let open = fixture().ask("GET", "/control/report").await;
-    let closed = fixture().with_token();
+    let fixture = fixture();
+    fixture.differ();
+    let open = fixture.ask("GET", "/control/report").await;
+    let closed = fixture.with_token();
     let with_token = closed.ask_with("GET", "/control/report", Some("Bearer s3cret")).await;
     assert_eq!(with_token.json(), open.json());
     let example = |answer: &Answer| answer.json()["routes"][0]["fields"][0]["examples"][0].clone();
@@ -395,9 +410,10 @@ async fn values_of_examples_are_shown_to_whoever_has_the_token_where_one_is_set(
 #[tokio::test]
 async fn a_reset_of_the_report_needs_the_token_and_happens_once() {
     let fixture = fixture().with_token();
+    fixture.differ();
     let answer = fixture.ask_with("POST", "/control/report/reset", Some("Bearer s3cret")).await;
     assert_eq!((answer.code, answer.json()), (StatusCode::OK, json!({"message": "report reset"})));
-    assert_eq!(fixture.resets.load(Ordering::Relaxed), 1);
+    assert!(fixture.observe().report_snapshot().routes.is_empty());
 }
 
 #[tokio::test]
@@ -421,8 +437,8 @@ async fn without_a_token_set_none_is_asked_for() {
     assert_eq!(answer.code, 200);
 }
 
-#[test]
-fn a_token_is_never_shown() {
+#[tokio::test]
+async fn a_token_is_never_shown() {
     let control = fixture().with_token().control;
     let shown = format!("{control:?}");
     assert!(shown.contains("Some(Token(…))") && !shown.contains("s3cret"), "{shown}");
@@ -448,13 +464,9 @@ async fn other_paths_get_404_in_json_and_are_no_admin_paths() {
 #[tokio::test]
 async fn a_panic_under_the_lock_leaves_the_switch_in_the_operators_hand() {
     let fixture = fixture();
-    let guardrail = Arc::clone(&fixture.control.guardrail);
-    let panicked = std::thread::spawn(move || {
-        let _guard = guardrail.lock().unwrap();
-        panic!("on purpose");
-    });
+    let observe = fixture.observe();
+    let panicked = std::thread::spawn(move || observe.panic_under_the_lock());
     assert!(panicked.join().is_err());
-    assert!(fixture.control.guardrail.is_poisoned());
     assert_eq!(fixture.ask("POST", "/control/disable").await.code, 200);
     assert_eq!(fixture.status().await["state"], "held");
     assert_eq!(fixture.ask("POST", "/control/enable").await.code, 200);
@@ -464,8 +476,9 @@ async fn a_panic_under_the_lock_leaves_the_switch_in_the_operators_hand() {
 #[tokio::test]
 async fn a_request_of_nobody_sees_counts_and_switches_nothing() {
     let fixture = fixture();
+    fixture.differ();
     for Endpoint { path, class, .. } in ENDPOINTS {
-        let method = if class == Class::Switches { "POST" } else { "GET" };
+        let method = method_of(path, class);
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let answer = fixture.send_from_nobody(request).await;
         if class == Class::Counts {
@@ -479,7 +492,7 @@ async fn a_request_of_nobody_sees_counts_and_switches_nothing() {
         }
     }
     assert_eq!(fixture.status().await["state"], "enabled");
-    assert_eq!(fixture.resets.load(Ordering::Relaxed), 0);
+    assert_eq!(fixture.observe().report_snapshot().routes.len(), 1);
 }
 
 #[tokio::test]

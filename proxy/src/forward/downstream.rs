@@ -73,7 +73,7 @@ pub enum DownstreamBody {
     /// From the baseline, not mirrored.
     Plain(UpstreamBody),
     /// From the baseline, with the mirror watching.
-    Watched(Tapped<UpstreamBody, BaselineTap>),
+    Watched(Tapped<UpstreamBody, Vec<BaselineTap>>),
     /// From the proxy itself.
     Ready(Full<Bytes>),
     /// From the admin endpoints.

@@ -9,18 +9,20 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::oneshot;
 
-use super::{Mirror, Stage, contained, ticket};
+use super::lane::Lane;
+use super::{Stage, contained, ticket};
 use crate::body::{ReplyBody, Tap};
 use crate::headers::is_grpc;
+use crate::plan::Terms;
 use crate::upstream::Sent;
+use compare::Headers;
 use compare::reply::{copied, says_grpc};
-use compare::{Headers, Policy};
 
 /// What is kept of a response head.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// By which the answer is compared.
-    pub policy: Arc<Policy>,
+    pub terms: Arc<Terms>,
     /// The status.
     pub status: StatusCode,
     /// From the request sent whole to the last byte of this head.
@@ -40,14 +42,14 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_FAILURES: [&[u8]; 6] = [b"2", b"4", b"12", b"13", b"14", b"15"];
 
 impl Head {
-    /// Keeps what the comparison needs: of the headers the default ones and those of the policy.
-    pub fn of<B>(response: &Response<B>, latency: Duration, policy: &Arc<Policy>) -> Self {
-        let names = policy.headers();
+    /// Keeps what the comparison needs: of the headers the default ones and those of the rules.
+    pub fn of<B>(response: &Response<B>, latency: Duration, terms: &Arc<Terms>) -> Self {
+        let names = terms.comparison().headers();
         let headers = response.headers();
         let grpc_status =
             if is_grpc(headers) { headers.get(GRPC_STATUS).map(copied) } else { None };
         Self {
-            policy: Arc::clone(policy),
+            terms: Arc::clone(terms),
             grpc_status,
             status: response.status(),
             latency,
@@ -95,7 +97,7 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Progress {
     /// By which the pair is judged, whatever is reloaded meanwhile.
-    pub(super) policy: Arc<Policy>,
+    pub(super) terms: Arc<Terms>,
     head: OnceLock<Head>,
     /// From the trailers.
     grpc_status: OnceLock<HeaderValue>,
@@ -164,7 +166,7 @@ impl BaselineSide {
 /// Watches the baseline's answer on the client path. Dropped before the end: the client left.
 #[derive(Debug)]
 pub struct BaselineTap {
-    mirror: Arc<Mirror>,
+    lane: Arc<Lane>,
     progress: Arc<Progress>,
     body: Option<ReplyBody>,
     head_seen: Option<oneshot::Sender<()>>,
@@ -175,18 +177,18 @@ pub struct BaselineTap {
     pub(super) ticket: Option<Arc<ticket::Ticket>>,
 }
 
-pub(super) fn new(mirror: Arc<Mirror>) -> (BaselineTap, BaselineSide) {
+pub(super) fn new(lane: Arc<Lane>, terms: Arc<Terms>) -> (BaselineTap, BaselineSide) {
+    let body = ReplyBody::new(terms.max_body_bytes, &lane.budget);
     let progress = Arc::new(Progress {
-        policy: mirror.policy(),
+        terms,
         head: OnceLock::new(),
         grpc_status: OnceLock::new(),
         length: AtomicU64::new(0),
     });
     let (head_tx, head_seen) = oneshot::channel();
     let (end_tx, end) = oneshot::channel();
-    let body = ReplyBody::new(mirror.config.max_body_bytes, &mirror.budget);
     let tap = BaselineTap {
-        mirror,
+        lane,
         progress: Arc::clone(&progress),
         body: Some(body),
         head_seen: Some(head_tx),
@@ -209,9 +211,9 @@ impl BaselineTap {
 
     /// The response head is there, after this time.
     pub fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
-        let policy = &self.progress.policy;
+        let terms = &self.progress.terms;
         // None where that panicked: the worker finds no head then.
-        let Some(head) = contained(|| Head::of(response, latency, policy)) else { return };
+        let Some(head) = contained(|| Head::of(response, latency, terms)) else { return };
         // Set once per call; a second head cannot come.
         drop(self.progress.head.set(head));
         if let Some(seen) = self.head_seen.take() {
@@ -239,7 +241,7 @@ impl BaselineTap {
 impl Tap for BaselineTap {
     fn data(&mut self, chunk: &[u8]) {
         let kept = contained(|| {
-            self.mirror.probe(Stage::CaptureReply);
+            self.lane.probe(Stage::CaptureReply);
             if let Some(body) = &mut self.body {
                 body.push(chunk);
                 self.progress.length.store(body.length(), Ordering::Relaxed);
@@ -263,7 +265,7 @@ impl Tap for BaselineTap {
 
     fn end(&mut self) {
         let body = contained(|| {
-            self.mirror.probe(Stage::Complete);
+            self.lane.probe(Stage::Complete);
             self.body.take()
         });
         self.finish(body.flatten().map_or(End::Broken, End::Answered));

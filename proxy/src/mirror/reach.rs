@@ -17,19 +17,32 @@ const INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Reach {
     /// Failed connections in a row after which only probes are tried.
-    after: u32,
+    after: AtomicU32,
     failures: AtomicU32,
     next_probe: Mutex<Option<Instant>>,
 }
 
 impl Reach {
     pub(super) fn new(after: u32) -> Self {
-        Self { after, failures: AtomicU32::new(0), next_probe: Mutex::new(None) }
+        Self {
+            after: AtomicU32::new(after),
+            failures: AtomicU32::new(0),
+            next_probe: Mutex::new(None),
+        }
+    }
+
+    /// The guardrail wants another number of breaches.
+    pub(super) fn set_after(&self, after: u32) {
+        self.after.store(after, Ordering::Relaxed);
+    }
+
+    fn after(&self) -> u32 {
+        self.after.load(Ordering::Relaxed)
     }
 
     /// Whether a copy may be tried. The time is asked for only while it matters.
     pub(super) fn admits(&self, now: impl FnOnce() -> Instant) -> bool {
-        if self.failures.load(Ordering::Relaxed) < self.after {
+        if self.failures.load(Ordering::Relaxed) < self.after() {
             return true;
         }
         let now = now();
@@ -45,7 +58,7 @@ impl Reach {
     pub(super) fn failed(&self, now: Instant) -> bool {
         let more = |failures: u32| failures.checked_add(1);
         let before = self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        let lost = before.is_ok_and(|before| before + 1 == self.after);
+        let lost = before.is_ok_and(|before| before + 1 == self.after());
         if lost {
             let mut next = self.next_probe.lock().unwrap_or_else(PoisonError::into_inner);
             *next = Some(now + INTERVAL);
@@ -57,7 +70,7 @@ impl Reach {
     pub(super) fn connected(&self) -> bool {
         // A store by each copy would be shared between cores for nothing.
         self.failures.load(Ordering::Relaxed) > 0
-            && self.failures.swap(0, Ordering::Relaxed) >= self.after
+            && self.failures.swap(0, Ordering::Relaxed) >= self.after()
     }
 }
 

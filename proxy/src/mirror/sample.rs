@@ -1,44 +1,43 @@
 //! The sampling decision, pure: the dice are an argument.
 
-use http::Method;
-
 use crate::exchange::Outcome;
+use crate::policy::share::Share;
 
 /// What decides whether a request may be mirrored, known before its body is read.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct Facts {
     /// The request carries the mark's header, with whatever value.
     pub marked: bool,
     /// The client asks for another protocol.
     pub upgrade: bool,
     /// The guardrail allows mirroring.
     pub allowed: bool,
-    /// The request's method.
-    pub method: &'a Method,
+    /// The request's method is one that is mirrored.
+    pub method: bool,
+    /// What holds for it depends on how its path is read.
+    pub in_doubt: bool,
 }
 
-/// Whether to mirror; the first reason not to, in this order. `dice` is uniform in `[0, 1)`.
+/// Whether to mirror; the first reason not to, in this order. `position` is where the request stands
+/// among a million, by dice or by its key.
 ///
 /// # Errors
 /// The outcome to count when the request is not mirrored.
-pub fn sample(
-    facts: Facts<'_>,
-    methods: Option<&[Method]>,
-    fraction: f64,
-    dice: f64,
-) -> Result<(), Outcome> {
+pub fn sample(facts: Facts, share: Share, position: u32) -> Result<(), Outcome> {
     if facts.marked {
         Err(Outcome::AlreadyMarked)
     } else if facts.upgrade {
         Err(Outcome::Upgrade)
     } else if !facts.allowed {
         Err(Outcome::Disabled)
-    } else if methods.is_some_and(|methods| !methods.contains(facts.method)) {
+    } else if !facts.method {
         Err(Outcome::MethodExcluded)
-    } else if dice >= fraction {
-        Err(Outcome::NotSampled)
-    } else {
+    } else if facts.in_doubt {
+        Err(Outcome::PathInDoubt)
+    } else if share.takes(position) {
         Ok(())
+    } else {
+        Err(Outcome::NotSampled)
     }
 }
 
@@ -50,22 +49,24 @@ pub fn asks_secondary(fraction: f64, dice: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::share;
 
-    const PLAIN: Facts<'_> =
-        Facts { marked: false, upgrade: false, allowed: true, method: &Method::GET };
+    const PLAIN: Facts =
+        Facts { marked: false, upgrade: false, allowed: true, method: true, in_doubt: false };
+    const LAST: u32 = share::WHOLE - 1;
 
     #[test]
-    fn a_fraction_of_0_mirrors_nothing_and_of_1_everything() {
-        for dice in [0.0, 0.5, 1.0 - f64::EPSILON] {
-            assert_eq!(sample(PLAIN, None, 0.0, dice), Err(Outcome::NotSampled));
-            assert_eq!(sample(PLAIN, None, 1.0, dice), Ok(()));
+    fn a_share_of_0_mirrors_nothing_and_of_1_everything() {
+        for position in [0, LAST / 2, LAST] {
+            assert_eq!(sample(PLAIN, Share::NONE, position), Err(Outcome::NotSampled));
+            assert_eq!(sample(PLAIN, Share::ALL, position), Ok(()));
         }
     }
 
     #[test]
-    fn the_dice_must_fall_under_the_fraction() {
-        assert_eq!(sample(PLAIN, None, 0.25, 0.249), Ok(()));
-        assert_eq!(sample(PLAIN, None, 0.25, 0.25), Err(Outcome::NotSampled));
+    fn the_position_must_fall_under_the_share() {
+        assert_eq!(sample(PLAIN, Share::of(0.25), 249_999), Ok(()));
+        assert_eq!(sample(PLAIN, Share::of(0.25), 250_000), Err(Outcome::NotSampled));
     }
 
     #[test]
@@ -78,15 +79,19 @@ mod tests {
 
     #[test]
     fn where_several_reasons_hold_the_first_in_order_counts() {
-        let post = Some(&[Method::POST][..]);
-        let mut facts = Facts { marked: true, upgrade: true, allowed: false, method: &Method::GET };
-        assert_eq!(sample(facts, post, 0.0, 0.5), Err(Outcome::AlreadyMarked));
+        let none = Share::NONE;
+        let mut facts =
+            Facts { marked: true, upgrade: true, allowed: false, method: false, in_doubt: true };
+        assert_eq!(sample(facts, none, 0), Err(Outcome::AlreadyMarked));
         facts.marked = false;
-        assert_eq!(sample(facts, post, 0.0, 0.5), Err(Outcome::Upgrade));
+        assert_eq!(sample(facts, none, 0), Err(Outcome::Upgrade));
         facts.upgrade = false;
-        assert_eq!(sample(facts, post, 0.0, 0.5), Err(Outcome::Disabled));
+        assert_eq!(sample(facts, none, 0), Err(Outcome::Disabled));
         facts.allowed = true;
-        assert_eq!(sample(facts, post, 0.0, 0.5), Err(Outcome::MethodExcluded));
-        assert_eq!(sample(facts, None, 0.0, 0.5), Err(Outcome::NotSampled));
+        assert_eq!(sample(facts, none, 0), Err(Outcome::MethodExcluded));
+        facts.method = true;
+        assert_eq!(sample(facts, none, 0), Err(Outcome::PathInDoubt));
+        facts.in_doubt = false;
+        assert_eq!(sample(facts, none, 0), Err(Outcome::NotSampled));
     }
 }

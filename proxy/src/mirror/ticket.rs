@@ -6,8 +6,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::lane::{Entry, Job};
 use super::pair::{BaselineTap, End};
-use super::{Job, Mirror, Stage, contained};
+use super::{Stage, contained};
 use crate::body::Tap;
 use crate::exchange::Outcome;
 use compare::Cause;
@@ -15,7 +16,7 @@ use compare::Cause;
 /// Shared by the two watchers.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    mirror: Arc<Mirror>,
+    entry: Arc<Entry>,
     state: Mutex<State>,
 }
 
@@ -42,12 +43,12 @@ pub struct RequestTap {
 }
 
 pub(super) fn new(
-    mirror: Arc<Mirror>,
+    entry: Arc<Entry>,
     job: Job,
     mut baseline: BaselineTap,
 ) -> (RequestTap, BaselineTap) {
     let state = State { job: Some(job), body_dropped: false, baseline: None };
-    let ticket = Arc::new(Ticket { mirror, state: Mutex::new(state) });
+    let ticket = Arc::new(Ticket { entry, state: Mutex::new(state) });
     baseline.ticket = Some(Arc::clone(&ticket));
     (RequestTap { ticket }, baseline)
 }
@@ -90,7 +91,7 @@ impl Ticket {
     }
 
     fn keep(&self, chunk: &[u8]) {
-        self.mirror.probe(Stage::CaptureRequest);
+        self.entry.lane.probe(Stage::CaptureRequest);
         let kept = match &mut self.state().job {
             Some(Job { body: Some(capture), .. }) => capture.push(chunk),
             _ => Ok(()),
@@ -99,7 +100,7 @@ impl Ticket {
             Ok(()) => {}
             Err(Cause::TooLarge) => self.give_up(Outcome::BodyTooLarge),
             Err(Cause::NoBudget) => {
-                self.mirror.note_drop(Outcome::DroppedBufferFull);
+                self.entry.lane.note_drop(Outcome::DroppedBufferFull);
                 self.give_up(Outcome::DroppedBufferFull);
             }
         }
@@ -108,7 +109,7 @@ impl Ticket {
     fn hand_over(&self) {
         let job = self.state().job.take();
         if let Some(job) = job {
-            self.mirror.submit(job);
+            self.entry.submit(job);
         }
     }
 }

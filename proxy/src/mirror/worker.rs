@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -18,22 +18,23 @@ use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::Stage;
+use super::lane::{Job, Lane};
 use super::pair::{BaselineSide, End, Head, Progress};
 use super::slots::Slot;
-use super::{Job, Mirror, Stage};
 use crate::body::{Capture, Held, ReplyBody};
 use crate::exchange::{Outcome, RequestSnapshot};
+use crate::observe::{Known, Pair, Series, Sides};
+use crate::plan::Terms;
 use crate::route::{self, table::Route};
-use crate::upstream::{Anew, OutBody, Sent, Upstream, UpstreamBody, empty_body, full_body};
+use crate::upstream::{Anew, Error, OutBody, Sent, UpstreamBody, empty_body, full_body};
 use compare::{self, Differences, Limits, Rules, Side, Verdict};
-use judge::guardrail::{Epoch, Observation};
-use judge::report::Pair;
 
 pub mod noise;
 mod sides;
 
-use noise::{Asked, Noise};
-use sides::{Known, Sides};
+use noise::Asked;
+use sides::{cut_short, known};
 
 /// How far a candidate's body may be ahead of the baseline's before it is read with pauses.
 const AHEAD: u64 = 64 * 1024;
@@ -53,66 +54,60 @@ const DECODED_FACTOR: usize = 8;
 type Paid = (Held, Option<Held>);
 
 /// Sends copies, as many at once as the candidate copes with, until the queue's other end is gone.
-pub async fn run(
-    mirror: Arc<Mirror>,
-    mut jobs: mpsc::Receiver<Job>,
-    candidate: Arc<Upstream>,
-    noise: Option<Arc<Noise>>,
-) {
+pub(super) async fn run(lane: Arc<Lane>, mut jobs: mpsc::Receiver<Job>) {
     loop {
         // The slot comes first, so that a copy waits in the queue and nowhere else.
-        let slot = mirror.slots.acquire().await;
+        let slot = lane.slots.acquire().await;
         let Some(job) = jobs.recv().await else { return };
-        let (mirror, candidate) = (Arc::clone(&mirror), Arc::clone(&candidate));
-        let noise = noise.clone();
-        tokio::spawn(async move {
-            mirror.probe(Stage::Receive);
-            if let Some(reason) = unsent(&mirror, &job) {
-                job.tally.count::<()>(reason);
-                return;
-            }
-            let Job { tally, epoch, snapshot, body, held, complete_since, mut baseline } = job;
-            let deadline = complete_since + mirror.config.timeout;
-            let progress = baseline.progress();
-            let (body, paid) = body.map(Capture::into_parts).unzip();
-            let (body, paid) = (body.map(Bytes::from), Arc::new((held, paid)));
-            let asked = noise.and_then(|noise| {
-                let (snapshot, body) = (&snapshot, body.as_ref());
-                let progress = Arc::clone(&progress);
-                let request = noise::Request { snapshot, body, paid: &paid, deadline, progress };
-                noise.ask(&mirror, &tally.route, &request)
-            });
-            let rules = tally.route.rules(&progress.policy);
-            let request = route::shown(&snapshot.method, &snapshot.uri, &rules.rules);
-            let only_head = snapshot.method == Method::HEAD;
-            let copy = (snapshot, body);
-            let called = call(&mirror, &candidate, &tally.route, copy, deadline, &progress, &slot);
-            let called = called.await;
-            drop((slot, paid));
-            let sides = (called, &mut baseline);
-            let about = About { route: &tally.route, epoch, request: &request };
-            let judged = judge(&mirror, about, sides, asked, only_head);
-            if let Some(outcome) = judged.await {
-                tally.count::<()>(outcome);
-            }
-        });
+        tokio::spawn(send(Arc::clone(&lane), job, slot));
+    }
+}
+
+async fn send(lane: Arc<Lane>, job: Job, slot: Slot) {
+    lane.probe(Stage::Receive);
+    if let Some(reason) = unsent(&lane, &job) {
+        job.tally.count::<()>(reason);
+        return;
+    }
+    let Job { tally, route, terms, epoch, snapshot, body, held, complete_since, mut baseline } =
+        job;
+    let series = &tally.series;
+    let deadline = complete_since + terms.timeout;
+    let progress = baseline.progress();
+    let (body, paid) = body.map(Capture::into_parts).unzip();
+    let (body, paid) = (body.map(Bytes::from), Arc::new((held, paid)));
+    let asked = lane.noise.as_ref().and_then(|noise| {
+        let (snapshot, body) = (&snapshot, body.as_ref());
+        let progress = Arc::clone(&progress);
+        let request = noise::Request { snapshot, body, paid: &paid, deadline, progress };
+        noise.ask(&lane, series, &request)
+    });
+    let rules = terms.rules(&series.label);
+    let request = route::shown(&snapshot.method, &snapshot.uri, &rules.rules);
+    let only_head = snapshot.method == Method::HEAD;
+    let pair = Pair { series, terms: &terms, epoch, request: &request };
+    let about = About { pair, route: &route };
+    let called = call(&lane, about, (snapshot, body), deadline, &progress, &slot).await;
+    drop((slot, paid));
+    let judged = judge(&lane, about, (called, &mut baseline), asked, only_head);
+    if let Some(outcome) = judged.await {
+        tally.count::<()>(outcome);
     }
 }
 
 /// What a pair is about.
 #[derive(Clone, Copy)]
 struct About<'a> {
+    pair: Pair<'a>,
+    /// Knows how the baseline did lately.
     route: &'a Route,
-    epoch: Epoch,
-    /// As examples show it.
-    request: &'a str,
 }
 
 /// Why a copy is not sent any more.
-fn unsent(mirror: &Mirror, job: &Job) -> Option<Outcome> {
-    if mirror.open(&job.tally.route).is_none_or(|open| open.epoch != job.epoch) {
+fn unsent(lane: &Lane, job: &Job) -> Option<Outcome> {
+    if lane.observe.open(&job.tally.series).is_none_or(|open| open.epoch != job.epoch) {
         Some(Outcome::Disabled)
-    } else if job.complete_since.elapsed() > mirror.config.timeout / 2 {
+    } else if job.complete_since.elapsed() > job.terms.timeout / 2 {
         Some(Outcome::ExpiredInQueue)
     } else {
         None
@@ -129,12 +124,12 @@ enum Called {
 }
 
 /// Counts a copy as in flight while it lives, however the call ends.
-struct InFlight<'a>(&'a Mirror);
+struct InFlight<'a>(&'a Lane);
 
 impl<'a> InFlight<'a> {
-    fn new(mirror: &'a Mirror) -> Self {
-        mirror.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(mirror)
+    fn new(lane: &'a Lane) -> Self {
+        lane.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(lane)
     }
 }
 
@@ -145,34 +140,38 @@ impl Drop for InFlight<'_> {
 }
 
 async fn call(
-    mirror: &Mirror,
-    candidate: &Arc<Upstream>,
-    route: &Route,
+    lane: &Lane,
+    about: About<'_>,
     (snapshot, body): (Arc<RequestSnapshot>, Option<Bytes>),
     deadline: Instant,
     baseline: &Progress,
     slot: &Slot,
 ) -> Called {
-    mirror.probe(Stage::Call);
-    let _in_flight = InFlight::new(mirror);
+    lane.probe(Stage::Call);
+    let Pair { series, terms, .. } = about.pair;
+    let _in_flight = InFlight::new(lane);
     let without_body = body.as_ref().is_none_or(Bytes::is_empty);
     let spare = without_body.then(|| Arc::clone(&snapshot));
     let anew = spare.map(|it| {
         let body = body.clone();
-        move || copy_of(mirror, RequestSnapshot::clone(&it), body.clone())
+        move || copy_of(lane, terms, RequestSnapshot::clone(&it), body.clone())
     });
     let anew = anew.as_ref().map(|anew| anew as Anew<'_>);
-    let request = copy_of(mirror, Arc::unwrap_or_clone(snapshot), body);
+    let request = copy_of(lane, terms, Arc::unwrap_or_clone(snapshot), body);
     let sent = Sent::default();
-    route.metrics.candidate.requests.increment(1);
+    series.metrics.target.requests.increment(1);
     let mut latency = None;
     // One timer for all of it.
     let talk = async {
-        let response = match candidate.send_anew(request, &sent, false, anew).await {
+        let response = match lane.upstream.send_anew(request, &sent, false, anew).await {
             Ok(response) => response,
             Err(error) => {
-                tracing::debug!(route = &*route.label, reason = error.reason(), "candidate failed");
-                mirror.note_reach(!error.is_connect());
+                tracing::debug!(
+                    route = &*series.label,
+                    reason = error.reason(),
+                    "candidate failed"
+                );
+                lane.note_reach(!error.is_connect());
                 if error.is_timeout() {
                     slot.cut();
                 }
@@ -181,11 +180,11 @@ async fn call(
         };
         let taken = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
         latency = Some(taken);
-        mirror.note_reach(true);
+        lane.note_reach(true);
         slot.answered(taken);
-        route.metrics.candidate.latency.record(taken);
-        let mut head = Head::of(&response, taken, &baseline.policy);
-        match read_body(mirror, response.into_body(), &mut head, baseline).await {
+        series.metrics.target.latency.record(taken);
+        let mut head = Head::of(&response, taken, &baseline.terms);
+        match read_body(lane, response.into_body(), &mut head, baseline).await {
             Some(body) => Called::Answered(head, body),
             None => Called::Failed(Some(taken)),
         }
@@ -195,16 +194,22 @@ async fn call(
     }
     if latency.is_none() {
         slot.cut();
+        lane.upstream.note_failure(&Error::HeadTimeout);
         // A request is sent when there is a connection to send it on.
-        mirror.note_reach(sent.at().is_some());
+        lane.note_reach(sent.at().is_some());
     }
     Called::TimedOut(latency)
 }
 
-fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Bytes>) -> Request<OutBody> {
+fn copy_of(
+    lane: &Lane,
+    terms: &Terms,
+    snapshot: RequestSnapshot,
+    body: Option<Bytes>,
+) -> Request<OutBody> {
     let mut request = snapshot.into_request(empty_body());
     let headers = request.headers_mut();
-    mirror.mark_copy(headers);
+    lane.mark_copy(terms, headers);
     match body {
         None => drop(headers.remove(CONTENT_LENGTH)),
         Some(bytes) if bytes.is_empty() => {}
@@ -218,13 +223,13 @@ fn copy_of(mirror: &Mirror, snapshot: RequestSnapshot, body: Option<Bytes>) -> R
 
 /// Reads a whole body; `None` when it breaks off.
 async fn read_body(
-    mirror: &Mirror,
+    lane: &Lane,
     mut body: UpstreamBody,
     head: &mut Head,
     baseline: &Progress,
 ) -> Option<ReplyBody> {
     let pause = if body.size_hint().exact().is_some() { PAUSE } else { LONG_PAUSE };
-    let mut kept = ReplyBody::new(mirror.config.max_body_bytes, &mirror.budget);
+    let mut kept = ReplyBody::new(baseline.terms.max_body_bytes, &lane.budget);
     while let Some(frame) = body.frame().await {
         let frame = frame.ok()?;
         if let Some(data) = frame.data_ref() {
@@ -241,63 +246,66 @@ async fn read_body(
 
 /// Meets the baseline's side; `None` when the mirror side failed there.
 async fn judge(
-    mirror: &Arc<Mirror>,
+    lane: &Arc<Lane>,
     about: About<'_>,
     (called, baseline): (Called, &mut BaselineSide),
     asked: Option<Asked>,
     only_head: bool,
 ) -> Option<Outcome> {
-    let About { route, epoch, request } = about;
     match called {
         Called::Answered(head, body) => {
             let theirs = match baseline.end().await {
                 End::Answered(body) => body,
-                other => {
-                    let candidate = Known::of(&head);
-                    return without_answer(mirror, about, &other, baseline, candidate);
-                }
+                other => return without_answer(lane, about, &other, baseline, known(&head)),
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
-            let sides = Sides::new(Known::of(&ours.head), Known::of(&head));
-            observe(mirror, about, &sides);
-            let theirs = Reply { head, body };
-            let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
-            let bodiless = only_head || (not_modified(&ours) && not_modified(&theirs));
-            let content = !bodiless;
-            let looked = compared(mirror, route, Arc::clone(&ours), theirs).await;
-            let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
-            let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
-            if let Some(differences) = differences {
-                route.metrics.count_differences(differences);
-            }
-            // Before it is taken in: a value is held against those that came before.
-            let net = net_fields(mirror, route, differences);
-            record(mirror, about, &sides, content, differences);
-            if let Some(asked) = asked {
-                asked.judged(ours, differences);
-            }
-            if mirror.judges_mismatches
-                && let Some(differs) = net
-            {
-                mirror.decide(|guardrail, now| {
-                    guardrail.compared(&route.label, epoch, differs.as_deref(), request, now)
-                });
-            }
-            outcome
+            let replies = (ours, Reply { head, body });
+            judge_answers(lane, about, replies, asked, only_head).await
         }
         Called::Failed(latency) => {
-            unanswered(mirror, about, (latency, true), baseline, Outcome::CandidateFailed).await
+            unanswered(lane, about, (latency, true), baseline, Outcome::CandidateFailed).await
         }
         Called::TimedOut(latency) => {
-            unanswered(mirror, about, (latency, false), baseline, Outcome::CandidateTimeout).await
+            unanswered(lane, about, (latency, false), baseline, Outcome::CandidateTimeout).await
         }
     }
+}
+
+/// Both answers are whole.
+async fn judge_answers(
+    lane: &Arc<Lane>,
+    about: About<'_>,
+    (ours, theirs): (Arc<Reply>, Reply),
+    asked: Option<Asked>,
+    only_head: bool,
+) -> Option<Outcome> {
+    let sides = Sides::new(known(&ours.head), known(&theirs.head));
+    answered(lane, about, &sides);
+    let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
+    let content = !(only_head || (not_modified(&ours) && not_modified(&theirs)));
+    let Pair { series, .. } = about.pair;
+    let looked = compared(lane, series, Arc::clone(&ours), theirs).await;
+    let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
+    let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
+    if let Some(differences) = differences {
+        series.metrics.count_differences(differences);
+    }
+    lane.observe.compared(&about.pair, &sides, content, differences, asks(lane));
+    if let Some(asked) = asked {
+        asked.judged(ours, differences);
+    }
+    outcome
+}
+
+/// Whether a second baseline tells what differs by itself.
+fn asks(lane: &Lane) -> bool {
+    lane.noise.as_ref().is_some_and(|noise| noise.asks())
 }
 
 /// The candidate gave no whole answer: the baseline's head is enough for the verdict. `broke` is
 /// false for a call cut at its deadline.
 async fn unanswered(
-    mirror: &Mirror,
+    lane: &Lane,
     about: About<'_>,
     (latency, broke): (Option<Duration>, bool),
     baseline: &mut BaselineSide,
@@ -307,18 +315,17 @@ async fn unanswered(
     if let Some(end @ (End::Failed(_) | End::Aborted(_) | End::Broken)) = &end {
         // What became of the baseline's body nobody knows then, so the candidate's does not count either.
         let failed = latency.is_none() || !matches!(end, End::Aborted(_));
-        return without_answer(mirror, about, end, baseline, Known { latency, failed });
+        return without_answer(lane, about, end, baseline, Known { latency, failed });
     }
     // Both bodies were on their way at the deadline, an endless stream for one: nobody failed.
     let both_unfinished = !broke && latency.is_some() && end.is_none();
     let candidate = Known { latency, failed: !both_unfinished };
     let Some(head) = baseline.head().await.cloned() else {
         let end = baseline.end().await;
-        return without_answer(mirror, about, &end, baseline, candidate);
+        return without_answer(lane, about, &end, baseline, candidate);
     };
-    let sides = Sides::new(Known::of(&head), candidate);
-    observe(mirror, about, &sides);
-    record(mirror, about, &sides, false, None);
+    let sides = Sides::new(known(&head), candidate);
+    over(lane, about, &sides);
     Some(outcome)
 }
 
@@ -326,7 +333,7 @@ async fn unanswered(
 /// but what is known of both sides counts. Leaving such pairs out would leave out the failures and
 /// the slow answers of one side only, and make a twin look bad.
 fn without_answer(
-    mirror: &Mirror,
+    lane: &Lane,
     about: About<'_>,
     end: &End,
     baseline: &BaselineSide,
@@ -337,62 +344,21 @@ fn without_answer(
         End::Aborted(_) => Outcome::ClientAborted,
         End::Broken | End::Answered(_) => return None,
     };
-    if let Some(sides) = Sides::cut_short(end, baseline.head_so_far(), candidate) {
-        observe(mirror, about, &sides);
-        record(mirror, about, &sides, false, None);
+    if let Some(sides) = cut_short(end, baseline.head_so_far(), candidate) {
+        over(lane, about, &sides);
     }
     Some(outcome)
 }
 
-fn observe(mirror: &Mirror, about: About<'_>, sides: &Sides) {
-    mirror.probe(Stage::Observe);
-    let Sides { baseline, candidate, baseline_until, censored: client_left } = *sides;
-    let About { route, epoch, request } = about;
-    let observation = Observation {
-        route: &route.label,
-        epoch,
-        baseline_latency: baseline.latency.unwrap_or(baseline_until),
-        baseline_p99: route.baseline_p99(),
-        baseline_failed: baseline.failed,
-        // Without a latency on one side there is none to hold against the other's, unless its client left.
-        candidate_latency: candidate.latency.filter(|_| baseline.latency.is_some() || client_left),
-        candidate_failed: candidate.failed,
-        client_left,
-        request,
-    };
-    mirror.decide(|guardrail, now| guardrail.observe(&observation, now));
+/// A pair without anything to compare.
+fn over(lane: &Lane, about: About<'_>, sides: &Sides) {
+    answered(lane, about, sides);
+    lane.observe.compared(&about.pair, sides, false, None, asks(lane));
 }
 
-fn record(
-    mirror: &Mirror,
-    about: About<'_>,
-    sides: &Sides,
-    content: bool,
-    differences: Option<&Differences>,
-) {
-    if mirror.warms_up() {
-        return;
-    }
-    let [baseline, candidate] =
-        [sides.baseline, sides.candidate].map(|side| (side.latency, side.failed));
-    let About { route, request, .. } = about;
-    let censored = sides.censored;
-    let pair = Pair { baseline, candidate, censored, content, differences, request };
-    mirror.report().record(&route.label, &pair, SystemTime::now());
-}
-
-/// Where the answers differ and the service does not differ from itself; `None` where that is not
-/// known, or not yet.
-fn net_fields<'d>(
-    mirror: &Mirror,
-    route: &Route,
-    found: Option<&'d Differences>,
-) -> Option<Option<Vec<&'d str>>> {
-    let found = found.filter(|_| mirror.judges_mismatches)?;
-    let report = mirror.report();
-    let asks = mirror.config.noise_fraction > 0.0;
-    let is_known = !asks || report.knows_noise(&route.label);
-    is_known.then(|| report.net_fields(&route.label, found))
+fn answered(lane: &Lane, about: About<'_>, sides: &Sides) {
+    lane.probe(Stage::Observe);
+    lane.observe.answered(&about.pair, sides, about.route.baseline_p99());
 }
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
@@ -407,13 +373,13 @@ struct Reply {
 /// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
 /// that no client should wait for, and has threads of its own.
 async fn compared(
-    mirror: &Arc<Mirror>,
-    route: &Route,
+    lane: &Arc<Lane>,
+    series: &Series,
     ours: Arc<Reply>,
     theirs: Reply,
 ) -> Option<Looked> {
-    mirror.probe(Stage::Compare);
-    let chosen = route.rules(&ours.head.policy);
+    lane.probe(Stage::Compare);
+    let chosen = ours.head.terms.rules(&series.label);
     let detail = chosen.wants_detail();
     let (side, other) = (ours.side(), theirs.side());
     if !detail && compare::same_bytes(&side, &other, &chosen.rules) {
@@ -424,26 +390,20 @@ async fn compared(
         ));
     }
     if ours.is_small() && theirs.is_small() {
-        return Some(look_closer(mirror, &ours, &theirs, &chosen.rules, detail));
+        return Some(look_closer(lane, &ours, &theirs, &chosen.rules, detail));
     }
     let look = {
-        let (mirror, rules) = (Arc::clone(mirror), Arc::clone(&chosen.rules));
-        async move { look_closer(&mirror, &ours, &theirs, &rules, detail) }
+        let (lane, rules) = (Arc::clone(lane), Arc::clone(&chosen.rules));
+        async move { look_closer(&lane, &ours, &theirs, &rules, detail) }
     };
-    mirror.compare_runtime.spawn(look).await.ok()
+    lane.shared.compare_runtime.spawn(look).await.ok()
 }
 
-fn look_closer(
-    mirror: &Mirror,
-    ours: &Reply,
-    theirs: &Reply,
-    rules: &Rules,
-    detail: bool,
-) -> Looked {
-    mirror.probe(Stage::Look);
-    let mut decoded = mirror.budget.try_take(0);
+fn look_closer(lane: &Lane, ours: &Reply, theirs: &Reply, rules: &Rules, detail: bool) -> Looked {
+    lane.probe(Stage::Look);
+    let mut decoded = lane.budget.try_take(0);
     let mut grant = |bytes| decoded.as_mut().is_some_and(|held| held.try_grow(bytes));
-    let max_decoded = mirror.config.max_body_bytes.saturating_mul(DECODED_FACTOR);
+    let max_decoded = ours.head.terms.max_body_bytes.saturating_mul(DECODED_FACTOR);
     let mut limits = Limits { max_decoded, grant: &mut grant };
     let (ours, theirs) = (ours.side(), theirs.side());
     let looked = compare::look_closer(&ours, &theirs, rules, detail, &mut limits);
@@ -452,7 +412,7 @@ fn look_closer(
         Verdict::Mismatched => (Outcome::Mismatched, Some(looked.differences)),
         Verdict::ResponseTooLarge => (Outcome::ResponseTooLarge, None),
         Verdict::BufferFull => {
-            mirror.note_drop(Outcome::DroppedBufferFull);
+            lane.note_drop(Outcome::DroppedBufferFull);
             (Outcome::DroppedBufferFull, None)
         }
     }

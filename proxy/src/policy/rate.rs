@@ -119,6 +119,12 @@ impl Bucket {
         self.rate
     }
 
+    /// Puts one back that was taken and not used.
+    pub fn give_back(&self) {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        *due = due.saturating_sub(self.interval);
+    }
+
     /// Takes a token if there is one.
     pub fn take(&self, now: Instant) -> bool {
         let now = picoseconds(now.saturating_duration_since(self.origin));

@@ -163,12 +163,6 @@ impl Secret {
     }
 }
 
-impl From<u64> for Secret {
-    fn from(secret: u64) -> Self {
-        Self(secret, 0)
-    }
-}
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
@@ -182,8 +176,8 @@ impl fmt::Debug for Secret {
 /// of any keys knows nothing of that of another. XXH3 makes no such promise. With a seed it is a fixed
 /// permutation of a few bytes and the seed, which can be undone, and the standard library's hasher may
 /// change with any release.
-pub fn position(key: &[u8], secret: impl Into<Secret>) -> u32 {
-    let Secret(first, second) = secret.into();
+pub fn position(key: &[u8], secret: Secret) -> u32 {
+    let Secret(first, second) = secret;
     let hash = sip::SipHasher24::new_with_keys(first, second).hash(key);
     // 2^64 is no multiple of a million: some places are likelier by one in 10^13.
     u32::try_from(hash % u64::from(WHOLE)).expect("below a million")

@@ -122,3 +122,38 @@ fn bad_arguments_are_named_with_what_is_allowed() {
         assert!(!error.contains("secret"), "{error}");
     }
 }
+
+#[test]
+fn of_several_candidates_each_must_be_as_required_and_the_worst_gives_the_exit_code() {
+    let (pass, fail, unknown) = (summary(5000, 0), summary(300, 300), summary(10, 0));
+    let of = |named: &[(&str, &Summary)]| -> BTreeMap<String, Summary> {
+        named.iter().map(|(name, summary)| ((*name).to_owned(), (*summary).clone())).collect()
+    };
+    let required = request(&["--require", "pass"]);
+    for (candidates, code) in [
+        (of(&[("v2", &pass), ("v3", &pass)]), 0),
+        (of(&[("v2", &pass), ("v3", &unknown)]), 3),
+        (of(&[("v2", &fail), ("v3", &unknown)]), 1),
+    ] {
+        let answer = answer_of_all(&required, &candidates);
+        assert_eq!(answer.code, code, "{:?}", answer.reason);
+        assert!(answer.text.contains("=== v2 ===") && answer.text.contains("=== v3 ==="));
+    }
+    let both = of(&[("v2", &fail), ("v3", &pass)]);
+    let reason = answer_of_all(&required, &both).reason.unwrap();
+    assert!(reason.contains("candidate v2: fail") && !reason.contains("v3"), "{reason}");
+    let json = answer_of_all(&request(&["--format", "json"]), &both).text;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["v2"]["verdict"], &json["v3"]["verdict"]), (&"fail".into(), &"pass".into()));
+}
+
+#[test]
+fn a_report_of_one_candidate_is_read_as_one_and_of_several_as_several() {
+    let summary = serde_json::to_value(summary(10, 0)).unwrap();
+    let one: Reports = serde_json::from_value(summary.clone()).unwrap();
+    assert!(one.candidates.is_none());
+    let mut several = summary.clone();
+    several["candidates"] = serde_json::json!({"v2": summary, "v3": summary});
+    let several: Reports = serde_json::from_value(several).unwrap();
+    assert_eq!(several.candidates.unwrap().len(), 2);
+}

@@ -42,6 +42,11 @@ impl Addresses {
         gone
     }
 
+    /// All that are connected to.
+    pub(super) fn all(&self) -> Vec<SocketAddr> {
+        self.known.iter().filter(|known| !known.missed).map(|known| known.addr).collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }

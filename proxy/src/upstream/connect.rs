@@ -1,7 +1,7 @@
 //! Opening connections to an upstream: TCP, TLS, and the handshake of either HTTP version.
 
 use std::io;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub(super) struct Connector {
     tls: Mutex<Option<Arc<Tls>>>,
     /// Lines of answers that are no headers.
     pub(super) lines_dropped: Arc<AtomicU64>,
+    /// Connections opened since the start.
+    pub(super) opened: AtomicU64,
 }
 
 /// What HTTP goes over, with TLS or without.
@@ -128,7 +130,8 @@ impl Connector {
         };
         let announced_from = target.announced_from.clone();
         let lines_dropped = Arc::default();
-        Ok(Self { role, heads, announced_from, dialer, tls, lines_dropped })
+        let opened = AtomicU64::new(0);
+        Ok(Self { role, heads, announced_from, dialer, tls, lines_dropped, opened })
     }
 
     /// What new connections trust and show from now on; those that are open stay as they are.
@@ -216,6 +219,7 @@ impl Connector {
             builder.max_headers(self.heads.lines);
         }
         let (sender, connection) = builder.handshake(io).await.map_err(Error::Broken)?;
+        self.opened.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             // Whoever waits for the response gets the same error and reports it.
             drop(connection.with_upgrades().await);
@@ -238,6 +242,7 @@ impl Connector {
         builder.initial_stream_window_size(window);
         builder.initial_connection_window_size(window.saturating_mul(streams));
         let (sender, connection) = builder.handshake(io).await.map_err(Error::Broken)?;
+        self.opened.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             // Whoever waits for a response gets the same error and reports it.
             drop(connection.await);

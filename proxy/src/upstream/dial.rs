@@ -122,6 +122,14 @@ impl Dialer {
         })
     }
 
+    /// Where connections go, as far as it is known.
+    pub(super) fn known(&self) -> Vec<SocketAddr> {
+        match self.literal {
+            Some(literal) => vec![literal],
+            None => self.addresses().all(),
+        }
+    }
+
     /// Whether a connection may still be used, or goes where the name no longer points.
     pub(super) fn is_current(&self, peer: &mut Peer) -> bool {
         let generation = self.generation.load(Ordering::Acquire);

@@ -71,6 +71,11 @@ impl Streams {
         self.open().retain(|one| !Arc::ptr_eq(&one.in_flight, &slot.0));
     }
 
+    /// Open connections.
+    pub(super) fn count(&self) -> usize {
+        self.open().len()
+    }
+
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

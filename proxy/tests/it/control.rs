@@ -41,6 +41,9 @@ async fn the_status_has_the_documented_fields() {
         },
         "routes": [],
         "unusedRules": [],
+        "candidate": "candidate",
+        "overrides": [],
+        "reloadRefused": null,
     });
     assert_eq!(status, expected);
 }

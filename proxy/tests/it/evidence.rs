@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use proxy::mirror::webhook::Webhook;
+use proxy::observe::webhook::Webhook;
 use serde_json::Value;
 
 use crate::eventually;

@@ -198,8 +198,8 @@ async fn sighup_shows_the_renewed_certificate_and_keeps_the_old_one_where_the_ne
     renewed.write_all(get).await.unwrap();
     in_time(async {
         let (mut metrics, mut part) = (String::new(), [0; 4096]);
-        let both =
-            ["done", "failed"].map(|it| format!("mirror_reloads_total{{result=\"{it}\"}} 1"));
+        let both = ["success", "failure"]
+            .map(|it| format!("mirror_config_reloads_total{{result=\"{it}\"}} 1"));
         while !both.iter().all(|line| metrics.contains(line)) {
             let read = renewed.read(&mut part).await.unwrap();
             metrics.push_str(std::str::from_utf8(&part[..read]).unwrap());

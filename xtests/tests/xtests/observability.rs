@@ -130,7 +130,7 @@ pub(crate) async fn a_renamed_metric_would_be_noticed(place: &Place) -> Result<(
         "mirror_field_differences_total",
         "mirror_noise_pairs_total",
         "mirror_would_abort_total",
-        "mirror_reloads_total",
+        "mirror_config_reloads_total",
         "mirror_log_lines_dropped_total",
     ] {
         ensure!(known.contains(name), "no panel asks for {name}");

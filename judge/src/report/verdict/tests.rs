@@ -247,6 +247,7 @@ fn route(name: &str, rank: u64, numbers: Numbers) -> RouteSnapshot {
     RouteSnapshot {
         route: name.into(),
         rank,
+        allowed: None,
         mirroring: None,
         numbers,
         fields: Vec::new(),

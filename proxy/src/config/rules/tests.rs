@@ -168,10 +168,10 @@ fn rules_have_a_bound_for_each_route() {
 }
 
 #[test]
-fn the_example_of_the_readme_is_a_file_of_rules() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let (_, example) = readme.split_once("```toml\n").unwrap();
+fn the_example_of_the_manual_is_a_file_of_rules() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/comparison.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let (_, example) = manual.split_once("```toml\n").unwrap();
     let book = good(example.split_once("```").unwrap().0);
     assert_eq!((book.all.rules.len(), book.routes[0].1.rules.len()), (6, 3));
 }

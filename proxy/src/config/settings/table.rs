@@ -158,15 +158,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         "from the request sent whole to the head of the answer; then 504").default("60s").restart(),
 
     of("CANDIDATE_URL", "candidate.url", Url, URL, "where copies go; a path is a prefix")
-        .default("http://service-v2:4002").restart(),
+        .default("http://service-v2:4002"),
     of("CANDIDATE_HOST", "candidate.host", Text, HOST,
-        "what `Host` says: its own name, what the client said, or this").default("target").restart(),
+        "what `Host` says: its own name, what the client said, or this").default("target"),
     of("CANDIDATE_HTTP", "candidate.http", Word(HTTP), "auto, 1 or 2",
         "auto: gRPC over HTTP/2, the rest over HTTP/1.1; 1 or 2: all over that one")
-        .default("auto").restart(),
+        .default("auto"),
     of("CANDIDATE_TLS_NAME", "candidate.tls_name", Text, DNS_NAME,
         "name that is asked for (SNI) and that the certificate must bear")
-        .unset("the URL's host").restart(),
+        .unset("the URL's host"),
     of("CANDIDATE_CLIENT_CERT", "candidate.client_cert", Path, CHAIN_FILE,
         "PEM file with the chain that is shown where a client certificate is asked for"),
     of("CANDIDATE_CLIENT_KEY", "candidate.client_key", Path, KEY_FILE,
@@ -226,13 +226,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "a larger request body is not mirrored; a larger response is compared by length and hash")
         .default("1048576"),
     of("MIRROR_QUEUE_SIZE", "mirror.queue_size", Whole, LEAST_1,
-        "copies that may wait; a full queue drops").default("256").restart(),
+        "copies that may wait; a full queue drops").default("256"),
     of("MIRROR_CONCURRENCY", "mirror.concurrency", Whole, LEAST_1,
         "copies in flight at once, fewer while the candidate cannot keep up")
-        .default("64").restart(),
+        .default("64"),
     of("MIRROR_BUFFER_BYTES", "mirror.buffer_bytes", Whole, BYTES,
         "one byte budget for everything the mirror side holds at once")
-        .default("67108864").restart(),
+        .default("67108864"),
     of("MIRROR_BODY", "mirror.body", Switch, BOOL,
         "false: copies carry no body, and none is too large").default("true"),
     of("MIRROR_MARK_HEADER", "mirror.mark", Text, MARK,
@@ -310,10 +310,10 @@ pub(super) const SETTINGS: &[Setting] = &[
 
     of("ROUTE_TEMPLATES", "labels.templates", List,
         "a comma-separated list of path templates such as /users/{name}/cart",
-        "path templates for labels of routes").restart(),
+        "path templates for labels of routes"),
     of("ROUTE_LABELS", "labels.from", Word(&["paths", "templates"]), "paths or templates",
         "templates: labels are made of labels.templates alone, and every other path is `other`")
-        .default("paths").restart(),
+        .default("paths"),
 
     of("LOG_FORMAT", "log.format", Word(&["text", "json"]), "text or json",
         "how log lines look").default("text").restart(),

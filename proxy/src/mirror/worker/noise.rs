@@ -8,7 +8,7 @@
 //! from the copies.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -19,9 +19,10 @@ use super::{Paid, Reply, compared, copy_of, read_body};
 use crate::body::Held;
 use crate::exchange::{NoiseResult, Outcome, RequestSnapshot};
 use crate::log_limit::LogLimit;
+use crate::mirror::lane::Lane;
 use crate::mirror::pair::{Head, Progress};
-use crate::mirror::{Mirror, Stage, sample};
-use crate::route::table::Route;
+use crate::mirror::{Stage, sample};
+use crate::observe::Series;
 use crate::upstream::{OutBody, Sent, Upstream};
 use compare::Differences;
 
@@ -65,20 +66,20 @@ impl Asked {
 
 /// The one result of one probe: counted exactly once, when this is dropped.
 struct Count {
-    route: Arc<Route>,
+    series: Arc<Series>,
     result: NoiseResult,
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        self.route.metrics.count_noise(self.result);
+        self.series.metrics.count_noise(self.result);
     }
 }
 
 /// What a probe holds while it is under way.
 struct Probe {
     noise: Arc<Noise>,
-    mirror: Arc<Mirror>,
+    lane: Arc<Lane>,
     count: Count,
     deadline: Instant,
     _slot: OwnedSemaphorePermit,
@@ -91,29 +92,36 @@ impl Noise {
         Arc::new(Self { secondary, fraction, slots, failed: LogLimit::new(Duration::from_secs(5)) })
     }
 
+    /// Whether it ever asks.
+    pub(super) fn asks(&self) -> bool {
+        self.fraction > 0.0
+    }
+
     /// Sends a request to the secondary if the dice say so and there is room. Returns at once.
     pub(super) fn ask(
         self: &Arc<Self>,
-        mirror: &Arc<Mirror>,
-        route: &Arc<Route>,
+        lane: &Arc<Lane>,
+        series: &Arc<Series>,
         request: &Request<'_>,
     ) -> Option<Asked> {
         if !sample::asks_secondary(self.fraction, rand::random::<f64>()) {
             return None;
         }
-        let mut count = Count { route: Arc::clone(route), result: NoiseResult::Skipped };
+        let mut count = Count { series: Arc::clone(series), result: NoiseResult::Skipped };
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        let held = mirror.budget.try_take(request.snapshot.weight())?;
+        let held = lane.budget.try_take(request.snapshot.weight())?;
         count.result = NoiseResult::NotCompared;
         let (sender, judged) = oneshot::channel();
         let probe = Probe {
             noise: Arc::clone(self),
-            mirror: Arc::clone(mirror),
+            lane: Arc::clone(lane),
             count,
             deadline: request.deadline,
             _slot: slot,
         };
-        let copy = copy_of(mirror, RequestSnapshot::clone(request.snapshot), request.body.cloned());
+        let terms = &request.progress.terms;
+        let (snapshot, body) = (request.snapshot.clone(), request.body.cloned());
+        let copy = copy_of(lane, terms, snapshot, body);
         let paid = (held, Arc::clone(request.paid));
         let progress = Arc::clone(&request.progress);
         tokio::spawn(probe.run(copy, paid, progress, judged));
@@ -129,7 +137,7 @@ impl Probe {
         progress: Arc<Progress>,
         judged: oneshot::Receiver<Judged>,
     ) {
-        self.mirror.probe(Stage::Noise);
+        self.lane.probe(Stage::Noise);
         let answered = timeout_at(self.deadline, self.call(copy, &progress)).await;
         drop(paid);
         let theirs = match answered.unwrap_or(Err("no answer in time")) {
@@ -138,7 +146,7 @@ impl Probe {
         };
         // Without an end in time on the pair's side there is nothing to compare.
         let Ok(Ok((ours, raw))) = timeout_at(self.deadline, judged).await else { return };
-        let looked = compared(&self.mirror, &self.count.route, ours, theirs).await;
+        let looked = compared(&self.lane, &self.count.series, ours, theirs).await;
         if let Some((outcome, Some(noise))) = looked {
             self.compared(outcome, raw.as_ref(), &noise);
         }
@@ -153,8 +161,8 @@ impl Probe {
         let response = self.noise.secondary.send(copy, &sent, false).await;
         let response = response.map_err(|error| error.reason())?;
         let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
-        let mut head = Head::of(&response, latency, &progress.policy);
-        let body = read_body(&self.mirror, response.into_body(), &mut head, progress).await;
+        let mut head = Head::of(&response, latency, &progress.terms);
+        let body = read_body(&self.lane, response.into_body(), &mut head, progress).await;
         Ok(Reply { head, body: body.ok_or("answer broken off")? })
     }
 
@@ -163,12 +171,7 @@ impl Probe {
             Outcome::Matched => NoiseResult::Matched,
             _ => NoiseResult::Differed,
         };
-        let label = &self.count.route.label;
-        let (mut report, now) = (self.mirror.report(), SystemTime::now());
-        match raw {
-            Some(raw) => report.record_noise_of_pair(label, raw, noise, now),
-            None => report.record_noise(label, noise, now),
-        }
+        self.lane.observe.noise(&self.count.series.label, raw, noise);
     }
 
     fn failed(&mut self, reason: &'static str) {

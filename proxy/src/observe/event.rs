@@ -12,18 +12,21 @@ use judge::guardrail::run::millis;
 use judge::guardrail::{Rule, Transition, Trip};
 
 /// A transition, with its time and all that is known of it.
-pub fn event(transition: &Transition, at: SystemTime) -> Value {
+pub fn event(candidate: &str, transition: &Transition, at: SystemTime) -> Value {
     let (route, about) = match transition {
         Transition::Tripped { trip, .. } => (None, Some(trip)),
         Transition::RouteTripped { trip } => (Some(&trip.route), Some(trip)),
         Transition::WouldTrip { trip } => ((!trip.whole()).then_some(&trip.route), Some(trip)),
-        Transition::RouteResumed { route } => (Some(route), None),
+        Transition::RouteResumed { route }
+        | Transition::RouteEnabled { route }
+        | Transition::RouteHeld { route } => (Some(route), None),
         Transition::Probation { route } | Transition::Passed { route } => (route.as_ref(), None),
         Transition::Resumed | Transition::Enabled | Transition::Held { .. } => (None, None),
     };
     json!({
         "time": time(at),
         "event": name(transition),
+        "candidate": candidate,
         "route": route,
         "trip": about.map(|about| trip(about)),
     })
@@ -38,6 +41,8 @@ fn name(transition: &Transition) -> &'static str {
         Transition::RouteResumed { .. } => "route_resumed",
         Transition::Probation { .. } => "probation_started",
         Transition::Passed { .. } => "probation_passed",
+        Transition::RouteEnabled { .. } => "route_enabled",
+        Transition::RouteHeld { .. } => "route_disabled",
         Transition::Enabled => "enabled",
         Transition::Held { .. } => "disabled",
     }

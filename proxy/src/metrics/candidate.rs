@@ -1,0 +1,157 @@
+//! The series of one candidate.
+#![expect(clippy::disallowed_macros, reason = "a part of the one module that spells metric names")]
+
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, counter, gauge, with_local_recorder};
+
+use super::{
+    ABORTS, BUFFERED_BYTES, COPIES_IN_FLIGHT, COPIES_LIMIT, CopyGauges, ENABLED, EVIDENCE,
+    FIELD_DIFFERENCES, Labels, MISMATCHES, Metrics, NOISE_PAIRS, OUTCOMES, OVERALL_EVIDENCE,
+    OVERALL_VERDICT, PairMetrics, QUEUE_LENGTH, ROUTE_ABORTS, ROUTE_ENABLED, VERDICT, WOULD_ABORTS,
+    float, target, touch,
+};
+use crate::exchange::{NoiseResult, Outcome};
+use compare::Kind;
+use judge::verdict::Verdict;
+
+/// The series of one candidate. Where there are several, the label `candidate` tells them apart.
+#[derive(Clone, Debug)]
+pub struct CandidateMetrics {
+    metrics: Arc<Metrics>,
+    name: Arc<str>,
+    told_apart: bool,
+    enabled: Gauge,
+    aborts: Counter,
+    would_aborts: Counter,
+}
+
+impl CandidateMetrics {
+    /// Registers what is there from the start, each with its value.
+    pub fn new(metrics: Arc<Metrics>, name: Arc<str>, told_apart: bool) -> Self {
+        let apart = || Labels::default().apart(&name, told_apart).0;
+        let (enabled, aborts, would_aborts) = with_local_recorder(&metrics.recorder, || {
+            let aborts = [counter!(ABORTS, apart()), counter!(WOULD_ABORTS, apart())];
+            aborts.iter().for_each(touch);
+            let [aborts, would_aborts] = aborts;
+            (gauge!(ENABLED, apart()), aborts, would_aborts)
+        });
+        let it = Self { metrics, name, told_apart, enabled, aborts, would_aborts };
+        it.set_verdict(None, Verdict::NotEnoughData);
+        it.set_evidence(None, 0.0);
+        it
+    }
+
+    /// Its name, which is the label `target` of calls to it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether there are several, which the label `candidate` tells apart.
+    pub fn told_apart(&self) -> bool {
+        self.told_apart
+    }
+
+    /// Registers all series of a route, each with its value 0, so that rates see the first event.
+    pub fn route(&self, route: &str) -> PairMetrics {
+        let of = || self.labels().and("route", route);
+        with_local_recorder(&self.metrics.recorder, || {
+            let outcome =
+                |outcome: Outcome| counter!(OUTCOMES, of().and("outcome", outcome.name()).0);
+            let result =
+                |result: NoiseResult| counter!(NOISE_PAIRS, of().and("result", result.name()).0);
+            let difference = |kind: Kind| {
+                let labels = of().and("kind", kind.name()).and("risk", kind.risk().name());
+                counter!(FIELD_DIFFERENCES, labels.0)
+            };
+            let metrics = PairMetrics {
+                target: target(route, &self.name),
+                mismatches: counter!(MISMATCHES, of().0),
+                differences: Kind::ALL.map(difference),
+                outcomes: Outcome::ALL.map(outcome),
+                noise: NoiseResult::ALL.map(result),
+            };
+            let PairMetrics { mismatches, differences, outcomes, noise, .. } = &metrics;
+            let counters = differences.iter().chain(outcomes).chain(noise);
+            counters.chain([mismatches]).for_each(touch);
+            touch(&counter!(ROUTE_ABORTS, of().0));
+            self.set_route_enabled(route, true);
+            self.set_verdict(Some(route), Verdict::NotEnoughData);
+            self.set_evidence(Some(route), 0.0);
+            metrics
+        })
+    }
+
+    /// Shows whether mirroring is allowed.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.enabled.set(if enabled { 1.0 } else { 0.0 });
+    }
+
+    /// Counts that mirroring was switched off.
+    pub fn count_abort(&self) {
+        self.aborts.increment(1);
+    }
+
+    /// Counts that the guardrail would have switched mirroring off, of all or of a route.
+    pub fn count_would_abort(&self) {
+        self.would_aborts.increment(1);
+    }
+
+    /// Shows whether a route is mirrored as long as mirroring is allowed at all.
+    pub fn set_route_enabled(&self, route: &str, enabled: bool) {
+        self.gauge(ROUTE_ENABLED, Some(route), if enabled { 1.0 } else { 0.0 });
+    }
+
+    /// Counts that a route alone was switched off.
+    pub fn count_route_abort(&self, route: &str) {
+        let labels = self.labels().and("route", route);
+        with_local_recorder(&self.metrics.recorder, || {
+            counter!(ROUTE_ABORTS, labels.0).increment(1);
+        });
+    }
+
+    /// Shows what the pairs of a route, or of all (`None`), say of the candidate: one series for each
+    /// verdict, 1 for the one that holds; a state set, as OpenMetrics has it.
+    pub fn set_verdict(&self, route: Option<&str>, verdict: Verdict) {
+        with_local_recorder(&self.metrics.recorder, || {
+            for each in Verdict::ALL {
+                let (name, labels) = match route {
+                    Some(route) => (VERDICT, self.labels().and("route", route)),
+                    None => (OVERALL_VERDICT, self.labels()),
+                };
+                let holds = if each == verdict { 1.0 } else { 0.0 };
+                gauge!(name, labels.and("verdict", each.name()).0).set(holds);
+            }
+        });
+    }
+
+    /// Shows the guardrail's evidence on a route, or over all (`None`), as a share of what trips.
+    pub fn set_evidence(&self, route: Option<&str>, share: f64) {
+        let name = if route.is_some() { EVIDENCE } else { OVERALL_EVIDENCE };
+        self.gauge(name, route, share);
+    }
+
+    /// Shows what is under way.
+    pub fn set_copies(&self, gauges: CopyGauges) {
+        for (name, value) in [
+            (COPIES_IN_FLIGHT, gauges.in_flight),
+            (COPIES_LIMIT, gauges.limit),
+            (QUEUE_LENGTH, gauges.queue_length),
+            (BUFFERED_BYTES, gauges.buffered_bytes),
+        ] {
+            self.gauge(name, None, float(value));
+        }
+    }
+
+    fn gauge(&self, name: &'static str, route: Option<&str>, value: f64) {
+        let labels = match route {
+            Some(route) => self.labels().and("route", route),
+            None => self.labels(),
+        };
+        with_local_recorder(&self.metrics.recorder, || gauge!(name, labels.0).set(value));
+    }
+
+    fn labels(&self) -> Labels {
+        Labels::default().apart(&self.name, self.told_apart)
+    }
+}

@@ -1,0 +1,219 @@
+//! A plan and its lanes: from one plan to the next, what is still the same candidate keeps what is
+//! known of it, its connections and its queue.
+
+use std::sync::Arc;
+
+use super::lane::{Entry, Made, Room, Shared};
+use super::worker::noise::Noise;
+use crate::body::Budget;
+use crate::metrics::{CandidateMetrics, Metrics};
+use crate::observe::Observe;
+use crate::observe::announce::Announcer;
+use crate::plan::Plan;
+use crate::policy::Candidate;
+use crate::upstream::{Target, Trust, Upstream};
+
+/// Sets up a candidate.
+pub type Connect = Box<dyn Fn(&Target, &Trust) -> std::io::Result<Arc<Upstream>> + Send + Sync>;
+
+/// What lanes are made with, beside the plan.
+pub struct Means {
+    /// Sets up a candidate that is not there yet.
+    pub connect: Connect,
+    /// Where its series go.
+    pub metrics: Arc<Metrics>,
+    /// Makes known what its guardrail decides.
+    pub announcer: Arc<Announcer>,
+    /// The second baseline, and the share of copies that it gets too.
+    pub secondary: Option<(Arc<Upstream>, f64)>,
+}
+
+impl std::fmt::Debug for Means {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Means").finish_non_exhaustive()
+    }
+}
+
+fn room(plan: &Plan, candidate: &Candidate) -> Room {
+    Room {
+        queue: candidate.queue_size.unwrap_or(plan.defaults.queue_size),
+        concurrency: candidate.concurrency.unwrap_or(plan.defaults.concurrency),
+    }
+}
+
+/// A candidate that cannot be set up.
+#[derive(Debug)]
+pub struct Fault {
+    /// Its name.
+    pub candidate: Arc<str>,
+    /// Why; https without root certificates for one.
+    pub error: std::io::Error,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot set up the candidate {}: {}", self.candidate, self.error)
+    }
+}
+
+/// A plan with a lane for each of its candidates, in the same order.
+#[derive(Debug)]
+pub struct Lanes {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// One for each candidate.
+    pub entries: Vec<Arc<Entry>>,
+}
+
+impl Lanes {
+    /// The lane of a candidate.
+    pub fn of(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.entries.get(self.plan.position(name)?)
+    }
+
+    /// Sets up what may fail, and changes nothing.
+    pub(super) fn prepare(
+        plan: Plan,
+        before: Option<&Self>,
+        means: &Means,
+        trust: &Trust,
+    ) -> Result<Prepared, Fault> {
+        let candidates = plan.candidates.iter().map(|candidate| {
+            let old = before.and_then(|lanes| lanes.of(&candidate.name)).cloned();
+            let was = before.and_then(|lanes| {
+                let at = lanes.plan.position(&candidate.name)?;
+                Some(&lanes.plan.candidates[at].target)
+            });
+            let same = was.is_some_and(|was| is_same_place(was, &candidate.target));
+            if let Some(entry) = old.clone().filter(|_| same) {
+                return Ok(Next::Same(entry));
+            }
+            let fault = |error| Fault { candidate: Arc::clone(&candidate.name), error };
+            let upstream = (means.connect)(&candidate.target, trust).map_err(fault)?;
+            Ok(Next::New { upstream, held: old.is_some_and(|old| old.lane.observe.is_held()) })
+        });
+        let candidates = candidates.collect::<Result<_, _>>()?;
+        Ok(Prepared { plan: Arc::new(plan), candidates })
+    }
+}
+
+/// Whether it is the same service, spoken to in the same way; what is shown to it is read anew elsewhere.
+fn is_same_place(one: &Target, other: &Target) -> bool {
+    let bare = |target: &Target| Target { client: None, ..target.clone() };
+    bare(one) == bare(other)
+}
+
+/// What becomes of a candidate.
+enum Next {
+    /// It is the one that was there.
+    Same(Arc<Entry>),
+    /// It is another one, be it of the same name, which was off by hand.
+    New { upstream: Arc<Upstream>, held: bool },
+}
+
+/// Lanes that are set up and not open yet.
+pub(super) struct Prepared {
+    plan: Arc<Plan>,
+    candidates: Vec<Next>,
+}
+
+impl Prepared {
+    /// The candidates of which nothing is known yet.
+    pub(super) fn anew(&self) -> Vec<String> {
+        let all = self.plan.candidates.iter().zip(&self.candidates);
+        let new = all.filter(|(_, next)| matches!(next, Next::New { .. }));
+        new.map(|(candidate, _)| candidate.name.to_string()).collect()
+    }
+
+    /// Opens the lanes. Cannot fail.
+    pub(super) fn open(
+        self,
+        before: Option<&Lanes>,
+        shared: &Arc<Shared>,
+        means: &Means,
+    ) -> Arc<Lanes> {
+        let Self { plan, candidates } = self;
+        let several = plan.candidates.len() > 1;
+        let part = plan.defaults.buffer_bytes / plan.candidates.len().max(1);
+        let entries = plan.candidates.iter().zip(candidates).map(|(candidate, next)| match next {
+            Next::Same(entry) => go_on(&plan, candidate, &entry, (part, several), shared, means),
+            Next::New { upstream, held } => {
+                let metrics = CandidateMetrics::new(
+                    Arc::clone(&means.metrics),
+                    Arc::clone(&candidate.name),
+                    several,
+                );
+                let (thresholds, allowed) = (plan.thresholds(candidate), plan.allowed(candidate));
+                let announcer = Arc::clone(&means.announcer);
+                let observe = Observe::new(thresholds, allowed, metrics, announcer);
+                if held {
+                    observe.switch(false, None);
+                }
+                let budget = Budget::new(part);
+                entry(&plan, candidate, (observe, upstream, budget), shared, means)
+            }
+        });
+        let lanes = Arc::new(Lanes { entries: entries.collect(), plan: Arc::clone(&plan) });
+        if let Some(before) = before {
+            forget_what_is_judged_otherwise(before, &lanes);
+        }
+        lanes
+    }
+}
+
+type Kept = (Arc<Observe>, Arc<Upstream>, Arc<Budget>);
+
+/// A lane of its own for a candidate of which this much is there.
+fn entry(
+    plan: &Plan,
+    candidate: &Candidate,
+    (observe, upstream, budget): Kept,
+    shared: &Arc<Shared>,
+    means: &Means,
+) -> Arc<Entry> {
+    let noise = means.secondary.as_ref();
+    let noise = noise.map(|(secondary, fraction)| Noise::new(Arc::clone(secondary), *fraction));
+    let unreachable_after = unreachable_after(plan, candidate);
+    let room = self::room(plan, candidate);
+    Entry::open(Made { observe, upstream, budget, noise, room, unreachable_after }, shared)
+}
+
+/// The lane of a candidate that was there, with all that is known of it.
+fn go_on(
+    plan: &Plan,
+    candidate: &Candidate,
+    entry: &Arc<Entry>,
+    (part, several): (usize, bool),
+    shared: &Arc<Shared>,
+    means: &Means,
+) -> Arc<Entry> {
+    let lane = &entry.lane;
+    lane.budget.set_limit(part);
+    lane.set_unreachable_after(unreachable_after(plan, candidate));
+    lane.observe.configure(plan.thresholds(candidate), plan.allowed(candidate));
+    if lane.observe.metrics().told_apart() != several {
+        let (metrics, name) = (Arc::clone(&means.metrics), Arc::clone(&candidate.name));
+        lane.observe.relabel(CandidateMetrics::new(metrics, name, several));
+    }
+    if entry.room == room(plan, candidate) {
+        return Arc::clone(entry);
+    }
+    let kept = (&lane.observe, &lane.upstream, &lane.budget);
+    let kept = (Arc::clone(kept.0), Arc::clone(kept.1), Arc::clone(kept.2));
+    self::entry(plan, candidate, kept, shared, means)
+}
+
+/// The guardrail's rule comes first.
+fn unreachable_after(plan: &Plan, candidate: &Candidate) -> u32 {
+    let own = candidate.thresholds.consecutive;
+    own.map_or(plan.defaults.unreachable_after, |consecutive| consecutive.max(5))
+}
+
+/// Of routes that have thresholds of their own, or had, and have others now.
+fn forget_what_is_judged_otherwise(before: &Lanes, lanes: &Lanes) {
+    for (entry, candidate) in lanes.entries.iter().zip(&lanes.plan.candidates) {
+        for label in lanes.plan.judged_otherwise(&before.plan, &candidate.name) {
+            entry.lane.observe.forget(&label);
+        }
+    }
+}

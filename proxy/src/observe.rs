@@ -1,0 +1,419 @@
+//! What is known of one candidate: told of each finished pair twice, when both sides have answered and
+//! when the answers are compared. Alone holds the guardrail and the report.
+//!
+//! Two moments, since a slow comparison must never delay a stop.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+pub mod announce;
+pub mod event;
+pub mod webhook;
+
+use crate::metrics::{CandidateMetrics, PairMetrics};
+use crate::plan::Terms;
+use announce::Announcer;
+use compare::Differences;
+use judge::guardrail::detector::THRESHOLD;
+use judge::guardrail::gate::{self, Gate, Reading};
+use judge::guardrail::{self, Epoch, Guardrail, Moment, Observation, Transition};
+use judge::report::{self, Report, verdicts};
+use judge::verdict::Verdict;
+
+/// What is known of one side of a pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Known {
+    /// To the head; `None` where none came.
+    pub latency: Option<Duration>,
+    /// No whole answer, or one that says so.
+    pub failed: bool,
+}
+
+/// What is known of both sides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sides {
+    /// The baseline's.
+    pub baseline: Known,
+    /// The candidate's.
+    pub candidate: Known,
+    /// The client left before the baseline's head: both latencies are cut off at that moment.
+    pub censored: bool,
+    /// How long the baseline took to fail, where it gave no head.
+    pub baseline_until: Duration,
+}
+
+impl Sides {
+    /// Of two that were both seen to their end.
+    pub fn new(baseline: Known, candidate: Known) -> Self {
+        Self { baseline, candidate, censored: false, baseline_until: Duration::ZERO }
+    }
+}
+
+/// A pair that is over, but for the comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<'a> {
+    /// Of which route and candidate.
+    pub series: &'a Series,
+    /// By which it was admitted.
+    pub terms: &'a Terms,
+    /// When it was admitted.
+    pub epoch: Epoch,
+    /// As examples show it.
+    pub request: &'a str,
+}
+
+/// What is kept of one candidate for one route.
+#[derive(Debug)]
+pub struct Series {
+    /// The route's label.
+    pub label: Arc<str>,
+    /// Its metrics.
+    pub metrics: PairMetrics,
+    /// From the first request on, not before: a route that had none is not shown.
+    gate: OnceLock<Gate>,
+    pairs: AtomicU64,
+}
+
+impl Series {
+    /// Pairs taken in since the start, or since the report was reset.
+    pub fn pairs(&self) -> u64 {
+        self.pairs.load(Ordering::Relaxed)
+    }
+}
+
+/// What the gates let through.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    /// Of now.
+    pub epoch: Epoch,
+    /// Of the share of requests, less than 1 on probation.
+    pub part: f64,
+}
+
+/// What is known of one candidate.
+#[derive(Debug)]
+pub struct Observe {
+    guardrail: Mutex<Guardrail>,
+    report: Mutex<Report>,
+    gate: Gate,
+    metrics: RwLock<CandidateMetrics>,
+    series: RwLock<HashMap<Arc<str>, Arc<Series>>>,
+    announcer: Arc<Announcer>,
+}
+
+/// The route that takes what finds no room exists from the start.
+const OTHER: &str = "other";
+
+impl Observe {
+    /// Nothing is known yet, and mirroring is on.
+    pub fn new(
+        thresholds: guardrail::Config,
+        allowed: report::Allowed,
+        metrics: CandidateMetrics,
+        announcer: Arc<Announcer>,
+    ) -> Arc<Self> {
+        let (setter, gate) = gate::gate(Instant::now());
+        metrics.set_enabled(true);
+        let observe = Arc::new(Self {
+            guardrail: Mutex::new(Guardrail::new(thresholds, setter)),
+            report: Mutex::new(Report::new(allowed)),
+            gate,
+            metrics: RwLock::new(metrics),
+            series: RwLock::default(),
+            announcer,
+        });
+        observe.series(&Arc::from(OTHER));
+        observe
+    }
+
+    /// The candidate's name.
+    pub fn name(&self) -> Arc<str> {
+        Arc::clone(self.metrics().name())
+    }
+
+    /// What is kept for a route; from its first request on.
+    pub fn series(&self, label: &Arc<str>) -> Arc<Series> {
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(label) {
+            return Arc::clone(series);
+        }
+        drop(known);
+        let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let (label, metrics) = (Arc::clone(label), self.metrics().route(label));
+            Arc::new(Series { label, metrics, gate: OnceLock::new(), pairs: AtomicU64::new(0) })
+        };
+        Arc::clone(known.entry(Arc::clone(label)).or_insert_with(new))
+    }
+
+    /// What is open when mirroring is allowed; the first request after a cooldown switches it on.
+    pub fn open_now(&self, series: &Series) -> Option<Open> {
+        if is_due(&self.gate) {
+            self.decide(|guardrail, now| guardrail.resume_if_due(now));
+        }
+        if is_due(self.gate_of(series)) {
+            self.decide(|guardrail, now| guardrail.resume_route_if_due(&series.label, now));
+        }
+        self.open(series)
+    }
+
+    /// The same, without switching on.
+    pub fn open(&self, series: &Series) -> Option<Open> {
+        let (whole, part) = passing(&self.gate)?;
+        let (route, part_of_route) = passing(self.gate_of(series))?;
+        Some(Open { epoch: Epoch { whole, route }, part: part * part_of_route })
+    }
+
+    fn gate_of<'a>(&self, series: &'a Series) -> &'a Gate {
+        series.gate.get_or_init(|| self.guardrail().route_gate(&series.label))
+    }
+
+    /// Both sides have answered, or will not. `baseline_p99` is that of the route now.
+    pub fn answered(&self, pair: &Pair<'_>, sides: &Sides, baseline_p99: Duration) {
+        let Sides { baseline, candidate, baseline_until, censored: client_left } = *sides;
+        let latency = candidate.latency;
+        let observation = Observation {
+            route: &pair.series.label,
+            epoch: pair.epoch,
+            baseline_latency: baseline.latency.unwrap_or(baseline_until),
+            baseline_p99,
+            baseline_failed: baseline.failed,
+            // Without a latency on one side there is none to hold against the other's, unless its client left.
+            candidate_latency: latency.filter(|_| baseline.latency.is_some() || client_left),
+            candidate_failed: candidate.failed,
+            client_left,
+            request: pair.request,
+        };
+        let own = pair.terms.thresholds.as_ref();
+        self.decide(|guardrail, now| guardrail.observe_by(&observation, own, now));
+    }
+
+    /// The answers are compared, or could not be (`None`). `content`: whether there was any to compare.
+    /// `asks`: whether a second baseline tells what differs by itself.
+    pub fn compared(
+        &self,
+        pair: &Pair<'_>,
+        sides: &Sides,
+        content: bool,
+        differences: Option<&Differences>,
+        asks: bool,
+    ) {
+        // Before it is taken in: a value is held against those that came before.
+        let judged = differences.filter(|_| pair.terms.judges_mismatches);
+        let net = judged.and_then(|found| self.net_fields(&pair.series.label, found, asks));
+        self.record(pair, sides, content, differences);
+        let Some(differs) = net else { return };
+        let (label, own) = (&pair.series.label, pair.terms.thresholds.as_ref());
+        self.decide(|guardrail, now| {
+            let differs = differs.as_deref();
+            guardrail.compared_by(label, pair.epoch, differs, pair.request, own, now)
+        });
+    }
+
+    fn record(
+        &self,
+        pair: &Pair<'_>,
+        sides: &Sides,
+        content: bool,
+        differences: Option<&Differences>,
+    ) {
+        if self.guardrail().warms_up(now()) {
+            return;
+        }
+        let [baseline, candidate] =
+            [sides.baseline, sides.candidate].map(|side| (side.latency, side.failed));
+        let (censored, request) = (sides.censored, pair.request);
+        let told = report::Pair { baseline, candidate, censored, content, differences, request };
+        pair.series.pairs.fetch_add(1, Ordering::Relaxed);
+        let own = pair.terms.allowed.as_ref();
+        self.report().record_by(&pair.series.label, &told, own, SystemTime::now());
+    }
+
+    /// Where the answers differ and the service does not differ from itself; `None` where that is not
+    /// known yet.
+    fn net_fields<'d>(
+        &self,
+        label: &Arc<str>,
+        found: &'d Differences,
+        asks: bool,
+    ) -> Option<Option<Vec<&'d str>>> {
+        let report = self.report();
+        let is_known = !asks || report.knows_noise(label);
+        is_known.then(|| report.net_fields(label, found))
+    }
+
+    /// A second baseline has answered too; `raw` is what the candidate differs in, where it is known.
+    pub fn noise(&self, label: &Arc<str>, raw: Option<&Differences>, noise: &Differences) {
+        let (mut report, now) = (self.report(), SystemTime::now());
+        match raw {
+            Some(raw) => report.record_noise_of_pair(label, raw, noise, now),
+            None => report.record_noise(label, noise, now),
+        }
+    }
+
+    /// What the pairs told so far. One route after the other, so that no pair waits for long.
+    pub fn report_snapshot(&self) -> report::Snapshot {
+        let (mut snapshot, routes) = {
+            let report = self.report();
+            (report.frame(), report.routes())
+        };
+        let known = routes.iter().filter_map(|route| self.report().snapshot(route));
+        snapshot.routes = known.collect();
+        let guardrail = self.guardrail().snapshot();
+        snapshot.mirroring = Some(guardrail.state.name());
+        for route in &mut snapshot.routes {
+            let state = guardrail.routes.iter().find(|state| *state.route == *route.route);
+            route.mirroring = state.map(|route| route.state.name());
+        }
+        snapshot
+    }
+
+    /// What is held against the candidate on routes that say nothing of it.
+    pub fn allowed(&self) -> report::Allowed {
+        self.report().allowed()
+    }
+
+    /// Forgets what the pairs told so far.
+    pub fn reset_report(&self) {
+        // Letting go of it takes time, and is done without the lock.
+        let mut report = self.report();
+        let fresh = Report::new(report.allowed());
+        let before = std::mem::replace(&mut *report, fresh);
+        drop(report);
+        self.guardrail().warm_up();
+        self.each_series(|series| series.pairs.store(0, Ordering::Relaxed));
+        drop(before);
+    }
+
+    /// What the guardrail shows.
+    pub fn snapshot(&self) -> guardrail::Snapshot {
+        self.guardrail().snapshot()
+    }
+
+    /// Switches mirroring, of a route or of all, by hand.
+    pub fn switch(&self, on: bool, route: Option<&str>) {
+        self.decide(|guardrail, now| match (on, route) {
+            (true, None) => guardrail.enable(),
+            (false, None) => guardrail.disable(now),
+            (true, Some(route)) => guardrail.enable_route(route),
+            (false, Some(route)) => guardrail.disable_route(route),
+        });
+    }
+
+    /// Whether it was switched off by hand.
+    pub fn is_held(&self) -> bool {
+        self.guardrail().is_held()
+    }
+
+    /// Whether a route was seen.
+    pub fn knows(&self, route: &str) -> bool {
+        self.series.read().unwrap_or_else(PoisonError::into_inner).contains_key(route)
+    }
+
+    /// Other thresholds from now on; what was gathered by the old ones is forgotten. Whether there
+    /// was any change.
+    pub fn configure(&self, thresholds: guardrail::Config, allowed: report::Allowed) -> bool {
+        let mut guardrail = self.guardrail();
+        let changed = *guardrail.config() != thresholds;
+        guardrail.configure(thresholds);
+        drop(guardrail);
+        let mut report = self.report();
+        let changed = changed || report.allowed() != allowed;
+        report.allow(allowed);
+        changed
+    }
+
+    /// Forgets what a route's pairs said, since it is judged by something else now.
+    pub fn forget(&self, route: &str) {
+        self.report().forget(route);
+        self.guardrail().forget_route(route);
+    }
+
+    /// Other labels from now on: there are several candidates, or no more than one.
+    pub fn relabel(&self, metrics: CandidateMetrics) {
+        let shown = {
+            let guardrail = self.guardrail().snapshot();
+            metrics.set_enabled(guardrail.state.is_on());
+            guardrail.routes
+        };
+        *self.metrics.write().unwrap_or_else(PoisonError::into_inner) = metrics;
+        self.series.write().unwrap_or_else(PoisonError::into_inner).clear();
+        for route in shown {
+            self.series(&Arc::from(route.route.as_str()));
+            self.metrics().set_route_enabled(&route.route, route.state.is_on());
+        }
+        self.series(&Arc::from(OTHER));
+    }
+
+    /// Its series.
+    pub fn metrics(&self) -> CandidateMetrics {
+        self.metrics.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Shows what is known, of every route that had a request: what the report has forgotten is not known.
+    pub fn show(&self) {
+        let (snapshot, metrics) = (self.report_snapshot(), self.metrics());
+        let (overall, verdicts) = verdicts(&snapshot, &self.allowed());
+        let labels = snapshot.routes.iter().map(|route| &*route.route);
+        let known: HashMap<_, _> = labels.zip(verdicts).collect();
+        metrics.set_verdict(None, overall);
+        let guardrail = self.snapshot();
+        metrics.set_evidence(None, guardrail.evidence.value / THRESHOLD);
+        for route in &guardrail.routes {
+            let label = route.route.as_str();
+            let verdict = known.get(label).copied().unwrap_or(Verdict::NotEnoughData);
+            metrics.set_verdict(Some(label), verdict);
+            metrics.set_evidence(Some(label), route.evidence.value / THRESHOLD);
+        }
+    }
+
+    /// Asks or tells the guardrail something, and makes known what it decided: under the lock, so
+    /// that all see changes in the order they happened.
+    fn decide(&self, ask: impl FnOnce(&mut Guardrail, Moment) -> Option<Transition>) {
+        let (mut guardrail, now) = (self.guardrail(), now());
+        if let Some(transition) = ask(&mut guardrail, now) {
+            self.announcer.announce(&self.metrics(), &transition, now.wall);
+        }
+    }
+
+    fn each_series(&self, tell: impl Fn(&Series)) {
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().for_each(|series| tell(series));
+    }
+
+    // A panic elsewhere must not take the switch out of the operator's hand.
+    fn guardrail(&self) -> MutexGuard<'_, Guardrail> {
+        self.guardrail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As a fault of ours would.
+    #[cfg(test)]
+    pub(crate) fn panic_under_the_lock(&self) {
+        let _guard = self.guardrail();
+        panic!("on purpose");
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn passing(gate: &Gate) -> Option<(u64, f64)> {
+    match gate.read() {
+        Reading::Open { epoch } => Some((epoch, 1.0)),
+        Reading::Probation { epoch, share } => Some((epoch, f64::from(share) / 1000.0)),
+        Reading::Tripped { .. } | Reading::Held => None,
+    }
+}
+
+/// Whether a cooldown is over and nobody has asked yet.
+fn is_due(gate: &Gate) -> bool {
+    matches!(gate.read(), Reading::Tripped { until } if until <= Instant::now())
+}
+
+/// Now, as the guardrail wants it.
+fn now() -> Moment {
+    Moment { at: Instant::now(), wall: SystemTime::now() }
+}

@@ -1,0 +1,399 @@
+//! What may change while the proxy runs: routes, shares, limits, thresholds, rules. A plan is whole and
+//! never changes; another one takes its place. A request, and its pairs to their end, keep the plan
+//! they began with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::policy::matcher::{self, Choice, Seen};
+use crate::policy::rate::{Bucket, Rate};
+use crate::policy::share::{SampleBy, Secret, Share};
+use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds};
+use crate::route::{Labels, Template};
+use compare::{Policy, RouteRules, Unused};
+use judge::{guardrail, report};
+
+/// The id of what holds where no route fits.
+pub const OTHERS: &str = "";
+
+/// What holds where neither a route nor a candidate says otherwise.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// Share of requests mirrored.
+    pub share: Share,
+    /// Methods that may be mirrored; `None` for all.
+    pub methods: Option<Vec<Method>>,
+    /// The header line that marks a copy; `None` when copies are not marked.
+    pub mark: Option<(HeaderName, HeaderValue)>,
+    /// One deadline for a copy, from its request body being complete.
+    pub timeout: Duration,
+    /// Largest request body mirrored, and largest response body compared as text, in bytes.
+    pub max_body_bytes: usize,
+    /// Whether copies carry a body.
+    pub body: bool,
+    /// Whether marks that come in are passed on: another mirror stands before.
+    pub trust_mark: bool,
+    /// Thresholds of the guardrail.
+    pub thresholds: guardrail::Config,
+    /// What the report allows.
+    pub allowed: report::Allowed,
+    /// Copies that may wait for a candidate.
+    pub queue_size: usize,
+    /// Copies to a candidate in flight at once.
+    pub concurrency: usize,
+    /// Failed connections in a row after which only probes are tried.
+    pub unreachable_after: u32,
+    /// Bytes that the mirror side may hold at once, for all candidates.
+    pub buffer_bytes: usize,
+    /// Copies a second over all candidates and routes.
+    pub rate: Option<Rate>,
+    /// Where keys of `sample_by` fall; the same on every replica.
+    pub sample_secret: Secret,
+    /// For route labels.
+    pub templates: Vec<Template>,
+    /// Whether route labels are made of templates alone.
+    pub templates_alone: bool,
+}
+
+/// How copies of one route's requests to one candidate are treated.
+#[derive(Debug)]
+pub struct Terms {
+    /// Of the route.
+    id: Arc<str>,
+    /// Whether copies are sent at all.
+    pub enabled: bool,
+    /// Share of requests.
+    pub share: Share,
+    /// The header line that marks a copy.
+    pub mark: Option<(HeaderName, HeaderValue)>,
+    /// One deadline for a copy, from its request body being complete.
+    pub timeout: Duration,
+    /// Largest request body mirrored, and largest response body compared as text, in bytes.
+    pub max_body_bytes: usize,
+    /// Whether copies carry a body.
+    pub body: bool,
+    /// Thresholds that are the route's own.
+    pub thresholds: Option<guardrail::Config>,
+    /// What the report allows on the route alone.
+    pub allowed: Option<report::Allowed>,
+    /// Whether mismatches are judged by the guardrail.
+    pub judges_mismatches: bool,
+    comparison: Arc<Policy>,
+    rules: RwLock<HashMap<Arc<str>, Arc<RouteRules>>>,
+}
+
+impl Terms {
+    fn allows(&self) -> (bool, Share, bool, usize) {
+        (self.enabled, self.share, self.body, self.max_body_bytes)
+    }
+
+    /// The rules of all routes, by which answers are compared.
+    pub fn comparison(&self) -> &Policy {
+        &self.comparison
+    }
+
+    /// The rules for answers with this route label.
+    pub fn rules(&self, label: &Arc<str>) -> Arc<RouteRules> {
+        let known = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rules) = known.get(label) {
+            return Arc::clone(rules);
+        }
+        drop(known);
+        let mut known = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        let rules = || Arc::new(self.comparison.of(&self.id));
+        Arc::clone(known.entry(Arc::clone(label)).or_insert_with(rules))
+    }
+}
+
+/// What holds for the requests of one route.
+#[derive(Debug)]
+pub struct Treatment {
+    /// As the file says; without conditions for what no route fits.
+    pub policy: RoutePolicy,
+    /// By candidate, in the plan's order; `None` for one that gets no copies.
+    pub terms: Vec<Option<Arc<Terms>>>,
+    /// Copies a second.
+    pub rate: Option<Arc<Bucket>>,
+    methods: Option<Vec<Method>>,
+}
+
+impl Treatment {
+    /// Whether requests with this method are mirrored.
+    pub fn takes_method(&self, method: &Method) -> bool {
+        let excluded = self.policy.unsafe_methods == Some(false) && !method.is_safe();
+        let listed = || self.methods.as_ref().is_none_or(|methods| methods.contains(method));
+        !excluded && listed()
+    }
+
+    /// Whether copies are allowed in the same way, be they compared and judged in another.
+    fn allows_what(&self, other: &Self) -> bool {
+        let alike = |one: &Option<Arc<Terms>>, other: &Option<Arc<Terms>>| match (one, other) {
+            (Some(one), Some(other)) => one.allows() == other.allows(),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let (one, two) = (&self.policy, &other.policy);
+        (one.unsafe_methods, &one.sample_by, one.rate, one.min_pairs)
+            == (two.unsafe_methods, &two.sample_by, two.rate, two.min_pairs)
+            && self.terms.iter().zip(&other.terms).all(|(one, other)| alike(one, other))
+    }
+
+    /// What decides in place of dice, if anything does.
+    pub fn sample_by(&self) -> Option<&SampleBy> {
+        self.policy.sample_by.as_ref()
+    }
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct Plan {
+    /// Grows with each plan of this process.
+    pub generation: u64,
+    /// What holds where no route says otherwise.
+    pub defaults: Defaults,
+    /// The candidates, in order.
+    pub candidates: Vec<Candidate>,
+    /// Copies a second over all candidates and routes.
+    pub rate: Option<Arc<Bucket>>,
+    /// Copies a second of each candidate.
+    pub rates: Vec<Option<Arc<Bucket>>>,
+    routes: Vec<Arc<Treatment>>,
+    others: Arc<Treatment>,
+    comparisons: Vec<Arc<Policy>>,
+    overrides: Vec<Override>,
+    marks: Vec<HeaderName>,
+}
+
+/// What was said by hand while the proxy runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    /// The id of the route that it is for; all where it does not say.
+    pub route: Option<Arc<str>>,
+    /// The name of the candidate that it is for; all where it does not say.
+    pub candidate: Option<Arc<str>>,
+    /// Share of requests.
+    pub share: Option<Share>,
+    /// Whether copies are sent.
+    pub enabled: Option<bool>,
+    /// When it ends by itself.
+    pub until: Option<SystemTime>,
+}
+
+/// What holds for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'p> {
+    /// What holds for its path as it was sent.
+    pub treatment: &'p Arc<Treatment>,
+    /// Whether something else would be allowed if its path were read in another way.
+    pub in_doubt: bool,
+}
+
+/// What a plan is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// What holds for all.
+    pub defaults: Defaults,
+    /// At least one.
+    pub candidates: Vec<Candidate>,
+    /// In order.
+    pub routes: Vec<RoutePolicy>,
+    /// The rules of the comparison for each candidate; those of a route under its id.
+    pub comparisons: Vec<Arc<Policy>>,
+    /// What was said by hand, over all of it.
+    pub overrides: Vec<Override>,
+}
+
+impl Plan {
+    /// A plan that takes over, of the one before, what rates have left of their second.
+    pub fn new(parts: Parts, before: Option<&Self>, now: Instant) -> Self {
+        let Parts { defaults, candidates, routes, comparisons, overrides } = parts;
+        let kept = |rate: Option<Rate>, old: Option<&Arc<Bucket>>| {
+            let rate = rate?;
+            let same = old.filter(|bucket| bucket.rate() == rate).cloned();
+            Some(same.unwrap_or_else(|| Arc::new(Bucket::new(rate, now))))
+        };
+        let treat = |policy: RoutePolicy| {
+            let old = before.and_then(|plan| plan.treatment(&policy.id));
+            Arc::new(Treatment {
+                rate: kept(policy.rate, old.and_then(|old| old.rate.as_ref())),
+                terms: candidates
+                    .iter()
+                    .zip(&comparisons)
+                    .map(|(it, comparison)| {
+                        terms(&defaults, &policy, it, comparison)
+                            .map(|terms| Arc::new(overridden(terms, it, &overrides)))
+                    })
+                    .collect(),
+                methods: defaults.methods.clone(),
+                policy,
+            })
+        };
+        let rates = candidates.iter().map(|candidate| {
+            let at = before.and_then(|plan| plan.position(&candidate.name));
+            kept(candidate.rate, at.and_then(|at| before?.rates[at].as_ref()))
+        });
+        let own = routes.iter().filter_map(|route| route.mark.as_ref()?.as_ref());
+        let marks = defaults.mark.iter().chain(own).map(|(name, _)| name.clone()).collect();
+        Self {
+            marks,
+            generation: before.map_or(1, |plan| plan.generation + 1),
+            rate: kept(defaults.rate, before.and_then(|plan| plan.rate.as_ref())),
+            rates: rates.collect(),
+            routes: routes.into_iter().map(&treat).collect(),
+            others: treat(RoutePolicy::new(OTHERS, "", Default::default())),
+            comparisons,
+            overrides,
+            defaults,
+            candidates,
+        }
+    }
+
+    /// What holds for a request: of the first route that fits. Its label is only asked for where a
+    /// condition looks at it. Whether it is in doubt: another route that allows something else would
+    /// fit if its path were read in another way.
+    pub fn of(&self, request: &Seen<'_>, label: &mut dyn FnMut(&str) -> Arc<str>) -> Found<'_> {
+        let at = |index: Option<usize>| index.map_or(&self.others, |index| &self.routes[index]);
+        if self.routes.is_empty() {
+            return Found { treatment: at(None), in_doubt: false };
+        }
+        let matchers = self.routes.iter().map(|route| &route.policy.matcher);
+        match matcher::choose(&matchers, request, label) {
+            Choice::First(index) => Found { treatment: at(Some(index)), in_doubt: false },
+            Choice::None => Found { treatment: at(None), in_doubt: false },
+            Choice::InDoubt { sent, read } => {
+                let treatment = at(sent);
+                Found { treatment, in_doubt: !treatment.allows_what(at(read)) }
+            }
+        }
+    }
+
+    /// How labels of routes are made.
+    pub fn labels(&self) -> Labels<'_> {
+        let Defaults { templates, templates_alone, .. } = &self.defaults;
+        Labels { templates, templates_alone: *templates_alone }
+    }
+
+    /// The routes, in order, and last what holds where none fits.
+    pub fn treatments(&self) -> impl Iterator<Item = &Arc<Treatment>> {
+        self.routes.iter().chain(std::iter::once(&self.others))
+    }
+
+    fn treatment(&self, id: &str) -> Option<&Arc<Treatment>> {
+        self.treatments().find(|it| *it.policy.id == *id)
+    }
+
+    /// Where a candidate stands.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.candidates.iter().position(|candidate| *candidate.name == *name)
+    }
+
+    /// What was said by hand.
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    /// Rules of the comparison that never applied, whichever candidate's answers were compared.
+    pub fn unused_rules(&self) -> Vec<Unused> {
+        let mut all = self.comparisons.iter().map(|comparison| comparison.unused());
+        let mut unused = all.next().unwrap_or_default();
+        for others in all {
+            unused.retain_mut(|rule| {
+                let same = |it: &&Unused| (&it.text, &it.place) == (&rule.text, &rule.place);
+                let other = others.iter().find(same);
+                rule.pairs += other.map_or(0, |other| other.pairs);
+                other.is_some()
+            });
+        }
+        unused
+    }
+
+    /// The names of header lines that mark copies, on whatever route.
+    pub fn marks(&self) -> &[HeaderName] {
+        &self.marks
+    }
+
+    /// The labels of routes whose pairs with a candidate were judged by other thresholds of the route's
+    /// own, or by those for all.
+    pub fn judged_otherwise(&self, before: &Self, candidate: &str) -> Vec<Arc<str>> {
+        let at = |plan: &Self| plan.position(candidate);
+        let (Some(now), Some(then)) = (at(self), at(before)) else { return Vec::new() };
+        let own = |treatment: &Treatment, at: usize| {
+            let terms = treatment.terms[at].as_ref()?;
+            Some((terms.thresholds.clone(), terms.allowed))
+        };
+        let mut labels = Vec::new();
+        for (plan, other, at, at_other) in [(self, before, now, then), (before, self, then, now)] {
+            for treatment in &plan.routes {
+                let theirs = other.treatment(&treatment.policy.id);
+                let theirs = theirs.and_then(|theirs| own(theirs, at_other)).unwrap_or_default();
+                if own(treatment, at).unwrap_or_default() != theirs {
+                    labels.push(Arc::clone(&treatment.policy.id));
+                }
+            }
+        }
+        labels
+    }
+
+    /// The thresholds of a candidate, on routes that have none of their own.
+    pub fn thresholds(&self, candidate: &Candidate) -> guardrail::Config {
+        candidate.thresholds.over(&self.defaults.thresholds)
+    }
+
+    /// What the report allows a candidate, on routes that have nothing of their own.
+    pub fn allowed(&self, candidate: &Candidate) -> report::Allowed {
+        candidate.allowances.over(&self.defaults.allowed, &candidate.thresholds)
+    }
+}
+
+fn terms(
+    defaults: &Defaults,
+    route: &RoutePolicy,
+    of: &Candidate,
+    comparison: &Arc<Policy>,
+) -> Option<Terms> {
+    let meant = route.candidates.as_ref().is_none_or(|names| names.contains(&of.name));
+    if !meant {
+        return None;
+    }
+    let candidates = of.thresholds.over(&defaults.thresholds);
+    let own =
+        (route.thresholds != Thresholds::default()).then(|| route.thresholds.over(&candidates));
+    let judges_mismatches = own.as_ref().unwrap_or(&candidates).mismatch_rate.is_some();
+    let says = own.is_some() || route.allowances != Allowances::default();
+    let allowed = says.then(|| {
+        let base = of.allowances.over(&defaults.allowed, &of.thresholds);
+        route.allowances.over(&base, &route.thresholds)
+    });
+    Some(Terms {
+        enabled: of.enabled,
+        id: Arc::clone(&route.id),
+        comparison: Arc::clone(comparison),
+        rules: RwLock::default(),
+        share: route.share.or(of.share).unwrap_or(defaults.share),
+        mark: route.mark.as_ref().unwrap_or(&defaults.mark).clone(),
+        timeout: route.timeout.or(of.timeout).unwrap_or(defaults.timeout),
+        max_body_bytes: route.max_body_bytes.unwrap_or(defaults.max_body_bytes),
+        body: route.body.unwrap_or(defaults.body),
+        thresholds: own,
+        allowed,
+        judges_mismatches,
+    })
+}
+
+/// What was said by hand holds over what is settled; of several, the one that says most of what it is
+/// for.
+fn overridden(mut terms: Terms, candidate: &Candidate, overrides: &[Override]) -> Terms {
+    let fits = |it: &&Override| {
+        it.route.as_ref().is_none_or(|route| *route == terms.id)
+            && it.candidate.as_ref().is_none_or(|name| *name == candidate.name)
+    };
+    let mut fitting: Vec<_> = overrides.iter().filter(fits).collect();
+    fitting.sort_by_key(|it| (it.route.is_some(), it.candidate.is_some()));
+    let share = fitting.iter().rev().find_map(|it| it.share);
+    let enabled = fitting.iter().rev().find_map(|it| it.enabled);
+    terms.share = share.unwrap_or(terms.share);
+    terms.enabled = enabled.unwrap_or(terms.enabled);
+    terms
+}

@@ -1,0 +1,245 @@
+//! What changes while the proxy runs: settings that are read anew, and what is said by hand. Swapped as
+//! a whole, or refused as a whole.
+//!
+//! Connections, requests and pairs that are under way keep what they began with.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use serde_json::{Value, json};
+use tracing::{error, info, warn};
+
+pub mod overrides;
+pub mod watch;
+
+use crate::listen::tls::{Identity, Shown};
+use crate::metrics::Metrics;
+use crate::mirror::{Means, Mirror};
+use crate::observe::announce::Announcer;
+use crate::plan::{Override, Parts, Plan};
+use crate::upstream::{RenewedTls, Target, Trust, Upstream};
+
+/// What is read, or read anew.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    /// What a plan is made of.
+    pub parts: Parts,
+    /// The certificate that clients see, with its key.
+    pub identity: Option<Identity>,
+    /// The baseline, and the second one where there is one, of which only the TLS side is taken over.
+    pub targets: Vec<Target>,
+    /// Whom https upstreams are believed.
+    pub trust: Trust,
+    /// All settings, for people: where each comes from, secrets masked.
+    pub settings: Vec<Value>,
+    /// The settings that cannot change while the proxy runs, by name.
+    pub fixed: Vec<(String, String)>,
+    /// A hash of all that the settings say.
+    pub revision: String,
+}
+
+/// Reads the settings; waits for the disk.
+pub type Read = Arc<dyn Fn() -> Result<Fresh, String> + Send + Sync>;
+
+/// Those that what is read anew goes to.
+#[derive(Debug)]
+pub struct Parties {
+    /// What clients see.
+    pub shown: Option<Arc<Shown>>,
+    /// Those of [`Fresh::targets`], in the same order.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Follows plans.
+    pub mirror: Arc<Mirror>,
+    /// What its lanes are made with.
+    pub means: Means,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Makes known.
+    pub announcer: Arc<Announcer>,
+}
+
+/// Steers a running proxy.
+pub struct Steer {
+    parties: Parties,
+    read: Option<Read>,
+    state: Mutex<State>,
+}
+
+/// What holds now.
+struct State {
+    fresh: Fresh,
+    overrides: Vec<Override>,
+    since: SystemTime,
+    /// Why the last try to read anew was refused, and when.
+    refused: Option<(SystemTime, String)>,
+}
+
+impl std::fmt::Debug for Steer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Steer").finish_non_exhaustive()
+    }
+}
+
+/// What came of reading the settings anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Candidates of which nothing is known yet.
+    pub anew: Vec<String>,
+    /// Settings that have changed and only hold after a restart.
+    pub needs_restart: Vec<String>,
+}
+
+impl Steer {
+    /// Of a proxy that runs by what was read; `read` reads it anew.
+    pub fn new(parties: Parties, fresh: Fresh, read: Option<Read>) -> Arc<Self> {
+        let since = SystemTime::now();
+        parties.metrics.show_revision(&fresh.revision, since);
+        let state = Mutex::new(State { fresh, overrides: Vec::new(), since, refused: None });
+        Arc::new(Self { parties, read, state })
+    }
+
+    /// Reads the settings anew and takes them over, or keeps all that there is. Waits for the disk.
+    ///
+    /// # Errors
+    /// Why they were refused.
+    pub fn reload(&self) -> Result<Taken, String> {
+        let Some(read) = &self.read else {
+            return Err("there is nothing that could be read anew".to_owned());
+        };
+        self.take_over(|| read())
+    }
+
+    /// Takes over what `read` reads, or keeps all that there is.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub fn take_over(&self, read: impl FnOnce() -> Result<Fresh, String>) -> Result<Taken, String> {
+        // Under the lock, so that of two that read, what was read last holds.
+        let mut state = self.state();
+        let taken = read().and_then(|fresh| self.take(&mut state, fresh));
+        self.parties.metrics.count_reload(taken.is_ok());
+        match &taken {
+            Ok(taken) => self.tell_taken(&mut state, taken),
+            Err(reason) => self.tell_refused(&mut state, reason),
+        }
+        taken
+    }
+
+    fn take(&self, state: &mut State, fresh: Fresh) -> Result<Taken, String> {
+        let Parties { shown, upstreams, mirror, means, .. } = &self.parties;
+        let renew =
+            |target| RenewedTls::new(target, &fresh.trust).map_err(|error| error.to_string());
+        let mut renewed = Vec::new();
+        for (upstream, target) in upstreams.iter().zip(&fresh.targets) {
+            renewed.push((Arc::clone(upstream), renew(target)?));
+        }
+        let before = mirror.lanes();
+        for candidate in &fresh.parts.candidates {
+            if let Some(entry) = before.of(&candidate.name) {
+                renewed.push((Arc::clone(&entry.lane.upstream), renew(&candidate.target)?));
+            }
+        }
+        let overrides = overrides::that_fit(&state.overrides, &fresh.parts);
+        let parts = Parts { overrides: overrides.clone(), ..fresh.parts.clone() };
+        let plan = Plan::new(parts, Some(&before.plan), Instant::now());
+        let anew = mirror.follow(plan, means, &fresh.trust).map_err(|fault| fault.to_string())?;
+        // From here on nothing can fail, so that nothing is half taken over.
+        for (upstream, renewed) in renewed {
+            upstream.renew_tls(renewed);
+        }
+        if let (Some(shown), Some(identity)) = (shown, &fresh.identity) {
+            shown.show(identity);
+        }
+        let needs_restart = changed(&state.fresh.fixed, &fresh.fixed);
+        (state.fresh, state.overrides) = (fresh, overrides);
+        Ok(Taken { anew, needs_restart })
+    }
+
+    fn tell_taken(&self, state: &mut State, taken: &Taken) {
+        let Taken { anew, needs_restart } = taken;
+        (state.since, state.refused) = (SystemTime::now(), None);
+        let revision = &state.fresh.revision;
+        self.parties.metrics.show_revision(revision, state.since);
+        info!(revision, "reloaded: settings, certificates and keys");
+        if !anew.is_empty() {
+            let candidates = anew.join(", ");
+            info!(candidates, "new candidates: their guardrail and report start anew");
+        }
+        if !needs_restart.is_empty() {
+            let settings = needs_restart.join(", ");
+            warn!(settings, "these settings have changed and only hold after a restart");
+        }
+        self.parties.announcer.tell(json!({
+            "time": humantime::format_rfc3339_millis(state.since).to_string(),
+            "event": "reloaded",
+            "revision": revision,
+            "startedAnew": anew,
+            "needsRestart": needs_restart,
+        }));
+    }
+
+    fn tell_refused(&self, state: &mut State, reason: &str) {
+        let now = SystemTime::now();
+        error!(reason, "not reloaded: the old settings go on");
+        state.refused = Some((now, reason.to_owned()));
+        self.parties.announcer.tell(json!({
+            "time": humantime::format_rfc3339_millis(now).to_string(),
+            "event": "reload_refused",
+            "reason": reason,
+        }));
+    }
+
+    /// What is steered.
+    pub fn mirror(&self) -> &Arc<Mirror> {
+        &self.parties.mirror
+    }
+
+    /// The baseline, and the second one where there is one.
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.parties.upstreams
+    }
+
+    /// The last events, the oldest first.
+    pub fn events(&self) -> Vec<Value> {
+        self.parties.announcer.events()
+    }
+
+    /// The settings that hold, for people.
+    pub fn settings(&self) -> Value {
+        let state = self.state();
+        let plan = Arc::clone(&self.parties.mirror.lanes().plan);
+        json!({
+            "revision": state.fresh.revision,
+            "since": humantime::format_rfc3339_millis(state.since).to_string(),
+            "refused": self.refused_of(&state),
+            "settings": state.fresh.settings,
+            "overrides": overrides::shown(&state.overrides),
+            "routes": overrides::effective(&plan),
+        })
+    }
+
+    /// Why the last try to read the settings anew was refused; null where it was not.
+    pub fn refused(&self) -> Value {
+        self.refused_of(&self.state())
+    }
+
+    fn refused_of(&self, state: &State) -> Value {
+        state.refused.as_ref().map_or(Value::Null, |(at, reason)| {
+            json!({"time": humantime::format_rfc3339_millis(*at).to_string(), "reason": reason})
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The names of what is not the same.
+fn changed(before: &[(String, String)], now: &[(String, String)]) -> Vec<String> {
+    let gone = before.iter().filter(|it| !now.contains(it));
+    let come = now.iter().filter(|it| !before.contains(it));
+    let mut names: Vec<_> = gone.chain(come).map(|(name, _)| name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,194 @@
+//! What is said by hand while the proxy runs: the share of a route or of all, a candidate on or off.
+//! It holds over the settings, survives their reload and not a restart, and may end by itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::{State, Steer};
+use crate::plan::{OTHERS, Override, Parts, Plan, Terms};
+use crate::policy::share::Share;
+
+/// Most that may hold at once: there are no more routes and candidates worth steering by hand.
+const MOST: usize = 1000;
+/// Longest time after which one may end.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// As `PATCH /control/policy` says it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    route: Option<String>,
+    candidate: Option<String>,
+    share: Option<f64>,
+    enabled: Option<bool>,
+    #[serde(rename = "for")]
+    time: Option<String>,
+}
+
+impl Steer {
+    /// Holds from now on; one for the same route and candidate is replaced.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing has changed then.
+    pub fn say(self: &Arc<Self>, said: Said) -> Result<Value, String> {
+        let mut state = self.state();
+        let (new, time) = meant(said, &state.fresh.parts)?;
+        let mut overrides = state.overrides.clone();
+        overrides.retain(|it| !same_place(it, &new));
+        if overrides.len() == MOST {
+            return Err(format!("there are {MOST} overrides already; DELETE them first"));
+        }
+        overrides.push(new.clone());
+        self.hold(&mut state, overrides)?;
+        self.tell("override", &new);
+        if let Some(time) = time {
+            let (steer, new) = (Arc::clone(self), new);
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                steer.end(&new);
+            });
+        }
+        Ok(shown(&state.overrides))
+    }
+
+    /// None holds any more.
+    ///
+    /// # Errors
+    /// Where the plan without them cannot be followed.
+    pub fn forget(&self) -> Result<Value, String> {
+        let mut state = self.state();
+        let before = std::mem::take(&mut state.overrides);
+        self.hold(&mut state, Vec::new())?;
+        before.iter().for_each(|it| self.tell("override_ended", it));
+        Ok(shown(&state.overrides))
+    }
+
+    /// Its time is over, unless another took its place.
+    fn end(&self, ended: &Override) {
+        let mut state = self.state();
+        let rest: Vec<_> = state.overrides.iter().filter(|it| *it != ended).cloned().collect();
+        if rest.len() < state.overrides.len() && self.hold(&mut state, rest).is_ok() {
+            self.tell("override_ended", ended);
+        }
+    }
+
+    fn hold(&self, state: &mut State, overrides: Vec<Override>) -> Result<(), String> {
+        let before = self.parties.mirror.lanes();
+        let parts = Parts { overrides: overrides.clone(), ..state.fresh.parts.clone() };
+        let plan = Plan::new(parts, Some(&before.plan), Instant::now());
+        let followed = self.parties.mirror.follow(plan, &self.parties.means, &state.fresh.trust);
+        followed.map_err(|fault| fault.to_string())?;
+        state.overrides = overrides;
+        Ok(())
+    }
+
+    fn tell(&self, event: &str, about: &Override) {
+        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let mut told = one(about);
+        info!(%told, "{event}");
+        told["time"] = now.into();
+        told["event"] = event.into();
+        self.parties.announcer.tell(told);
+    }
+}
+
+/// What is said, if it makes sense here.
+fn meant(said: Said, parts: &Parts) -> Result<(Override, Option<Duration>), String> {
+    let Said { route, candidate, share, enabled, time } = said;
+    let known = |route: &str| parts.routes.iter().any(|it| *it.id == *route);
+    if let Some(route) = route.as_deref().filter(|route| !known(route)) {
+        let ids = parts.routes.iter().map(|it| &*it.id).collect::<Vec<_>>().join(", ");
+        return Err(format!("route={route:?}: is no route of the settings; allowed is {ids}"));
+    }
+    let known = |name: &str| parts.candidates.iter().any(|it| *it.name == *name);
+    if let Some(name) = candidate.as_deref().filter(|name| !known(name)) {
+        let names = parts.candidates.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", ");
+        return Err(format!("candidate={name:?}: is none; allowed is {names}"));
+    }
+    if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
+        return Err(format!("share={share}: is out of range; allowed is a number from 0 to 1"));
+    }
+    if share.is_none() && enabled.is_none() {
+        return Err("says nothing; allowed is share, enabled, or both".to_owned());
+    }
+    let time = time.map(|text| {
+        let wrong = |why: String| {
+            format!("for={text:?}: {why}; allowed is a time such as 10m, above 0 and at most 24h")
+        };
+        match humantime::parse_duration(&text) {
+            Ok(Duration::ZERO) => Err(wrong("is zero".to_owned())),
+            Ok(time) if time > LONGEST => Err(wrong("is over 24 hours".to_owned())),
+            Ok(time) => Ok(time),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    });
+    let time = time.transpose()?;
+    let until = time.map(|time| SystemTime::now() + time);
+    let (route, candidate) = (route.map(Arc::from), candidate.map(Arc::from));
+    Ok((Override { route, candidate, share: share.map(Share::of), enabled, until }, time))
+}
+
+fn same_place(one: &Override, other: &Override) -> bool {
+    (&one.route, &one.candidate) == (&other.route, &other.candidate)
+}
+
+/// Those that still have a route and a candidate to hold for.
+pub(super) fn that_fit(overrides: &[Override], parts: &Parts) -> Vec<Override> {
+    let fits = |it: &&Override| {
+        it.route.as_ref().is_none_or(|id| parts.routes.iter().any(|route| route.id == *id))
+            && (it.candidate.as_ref())
+                .is_none_or(|name| parts.candidates.iter().any(|it| it.name == *name))
+    };
+    overrides.iter().filter(fits).cloned().collect()
+}
+
+/// For people.
+pub fn shown(overrides: &[Override]) -> Value {
+    overrides.iter().map(one).collect()
+}
+
+fn one(it: &Override) -> Value {
+    json!({
+        "route": it.route.as_deref(),
+        "candidate": it.candidate.as_deref(),
+        "share": it.share.map(Share::fraction),
+        "enabled": it.enabled,
+        "until": it.until.map(|until| humantime::format_rfc3339_millis(until).to_string()),
+    })
+}
+
+/// What holds for each route and candidate, fall-backs and overrides resolved.
+pub(super) fn effective(plan: &Plan) -> Value {
+    let routes = plan.treatments().map(|treatment| {
+        let policy = &treatment.policy;
+        let candidates = plan.candidates.iter().zip(&treatment.terms);
+        let candidates = candidates.filter_map(|(candidate, terms)| {
+            Some((candidate.name.to_string(), terms_shown(terms.as_ref()?)))
+        });
+        json!({
+            "route": if *policy.id == *OTHERS { "(all others)" } else { &*policy.id },
+            "place": &*policy.place,
+            "minPairs": policy.min_pairs,
+            "candidates": candidates.collect::<serde_json::Map<_, _>>(),
+        })
+    });
+    routes.collect()
+}
+
+fn terms_shown(terms: &Terms) -> Value {
+    json!({
+        "enabled": terms.enabled,
+        "share": terms.share.fraction(),
+        "timeoutSeconds": terms.timeout.as_secs_f64(),
+        "maxBodyBytes": terms.max_body_bytes,
+        "body": terms.body,
+        "mark": terms.mark.as_ref().map(|(name, value)| {
+            format!("{name}: {}", value.to_str().unwrap_or("(no text)"))
+        }),
+        "ownThresholds": terms.thresholds.is_some(),
+    })
+}
