@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::extract::rejection::JsonRejection;
+use axum::body::Bytes;
 use axum::extract::{Extension, Query, Request, State as Shared};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -24,7 +24,7 @@ pub use access::Token;
 use crate::headers::Peer;
 use crate::mirror::Lanes;
 use crate::observe::{Observe, event};
-use crate::steer::overrides::{self, Said};
+use crate::steer::overrides;
 use crate::steer::{Steer, Taken};
 use crate::upstream::Upstream;
 use access::{Access, Asked, Class, Denied, Sight};
@@ -355,9 +355,17 @@ async fn status(
         candidates,
         overrides: overrides::shown(plan.overrides()),
         unused_rules: plan.unused_rules().iter().map(UnusedRule::from).collect(),
-        reload_refused: control.steer.refused(),
+        reload_refused: refused(control.steer.refused(), sight),
     })
     .into_response()
+}
+
+/// Lines of the settings file are for those who may see values.
+fn refused(mut refused: Value, sight: Sight) -> Value {
+    if let (Sight::Counts(denied), Some(reason)) = (sight, refused.get_mut("reason")) {
+        *reason = denied.withheld().into();
+    }
+    refused
 }
 
 fn status_of(observe: &Observe, sight: Sight) -> Status {
@@ -467,13 +475,11 @@ async fn settings(
 }
 
 /// Overrides the share of a route or of all, or whether a candidate gets copies.
-async fn override_policy(
-    Shared(control): Shared<Control>,
-    said: Result<Json<Said>, JsonRejection>,
-) -> Response {
-    let said = match said {
-        Ok(Json(said)) => said,
-        Err(why) => return bad(&why.body_text()),
+async fn override_policy(Shared(control): Shared<Control>, said: Bytes) -> Response {
+    // Whatever it calls itself: no page of another origin comes this far.
+    let said = match serde_json::from_slice(&said) {
+        Ok(said) => said,
+        Err(why) => return bad(&format!("no policy in JSON: {why}")),
     };
     match control.steer.say(said) {
         Ok(overrides) => Json(json!({"overrides": overrides})).into_response(),

@@ -212,7 +212,7 @@ impl Steer {
             "revision": state.fresh.revision,
             "since": humantime::format_rfc3339_millis(state.since).to_string(),
             "refused": self.refused_of(&state),
-            "settings": state.fresh.settings,
+            "settings": overrides::over(&state.fresh.settings, &state.overrides),
             "overrides": overrides::shown(&state.overrides),
             "routes": overrides::effective(&plan),
         })

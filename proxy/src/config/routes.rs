@@ -117,11 +117,12 @@ impl<'a> Env<'a> {
                         one that takes all that is left";
             self.tell(node.key.clone(), what, None);
         }
+        self.has_one_label(node, table);
         let matcher = self.matcher(&scope, id);
         RoutePolicy {
             name: self.read_optional_in(&scope.slot("name"), route_name),
             candidates: self.candidates_of(&scope, candidates),
-            share: self.read_optional_in(&scope.slot("share"), share_above_zero),
+            share: self.read_optional_in(&scope.slot("share"), Share::parse),
             sample_by: self.read_optional_in(&scope.slot("sample_by"), SampleBy::parse),
             rate: self.read_optional_in(&scope.slot("rate"), Rate::parse),
             min_pairs: self.read_in(&scope.slot("min_pairs"), |text| values::whole(text, 0)),
@@ -135,6 +136,16 @@ impl<'a> Env<'a> {
             allowances: self.allowances(&scope.inner("report")),
             rules: self.rules_of_route(table),
             ..RoutePolicy::new(id, &place, matcher)
+        }
+    }
+
+    /// Guardrail and report are kept by label: two routes that share one could not be judged apart.
+    fn has_one_label(&mut self, node: &'a Node, table: &'a Table) {
+        let judged = ["guardrail", "report"].iter().any(|name| table.get(name).is_some());
+        if judged && name(table).is_none() && table.get("route").is_none() {
+            let what = "route.name: is missing; allowed is a name, by which its pairs are judged, \
+                        or none of route.guardrail and route.report";
+            self.tell(node.key.clone(), what, None);
         }
     }
 
@@ -259,13 +270,6 @@ fn label(text: &str) -> values::Parsed<String> {
         method.bytes().all(|byte| byte.is_ascii_uppercase()) && path.starts_with('/')
     });
     if is_label || text == OTHER { Ok(text.to_owned()) } else { Err("is no label".to_owned()) }
-}
-
-fn share_above_zero(text: &str) -> values::Parsed<Share> {
-    match Share::parse(text)? {
-        Share::NONE => Err("is nothing".to_owned()),
-        share => Ok(share),
-    }
 }
 
 #[cfg(test)]

@@ -151,6 +151,36 @@ pub fn shown(overrides: &[Override]) -> Value {
     overrides.iter().map(one).collect()
 }
 
+/// The settings with what was said by hand in the place of what they say.
+pub(super) fn over(settings: &[Value], overrides: &[Override]) -> Vec<Value> {
+    let mut shown = settings.to_vec();
+    for it in overrides {
+        let share = it.share.map(|share| ("share", json!(share.fraction())));
+        let enabled = it.enabled.map(|enabled| ("enabled", json!(enabled)));
+        for (what, value) in share.into_iter().chain(enabled) {
+            let place = format!("{}.{what}", place_of(it));
+            shown.retain(|setting| setting["place"] != place.as_str());
+            shown.push(json!({
+                "place": place,
+                "env": null,
+                "value": value,
+                "origin": {"from": "override", "until": one(it)["until"]},
+                "restart": false,
+            }));
+        }
+    }
+    shown
+}
+
+fn place_of(it: &Override) -> String {
+    match (&it.route, &it.candidate) {
+        (None, None) => "mirror".to_owned(),
+        (Some(route), None) => format!("route.{route}"),
+        (None, Some(candidate)) => format!("candidate.{candidate}"),
+        (Some(route), Some(candidate)) => format!("route.{route}.candidate.{candidate}"),
+    }
+}
+
 fn one(it: &Override) -> Value {
     json!({
         "route": it.route.as_deref(),

@@ -114,13 +114,13 @@ fn candidates_of_a_route_must_be_there() {
 }
 
 #[test]
-fn a_share_of_a_route_is_above_0_and_no_finer_than_a_millionth() {
+fn a_share_of_a_route_is_from_0_to_1_and_no_finer_than_a_millionth() {
     let route = |share: &str| format!("[[route]]\nname = \"a\"\nshare = {share}\n");
-    for share in ["1", "1.0", "0.000001", "1e-6"] {
+    for share in ["0", "0.0", "1", "1.0", "0.000001", "1e-6"] {
         assert!(read(&route(share)).is_ok(), "{share}");
     }
-    for share in ["0", "0.0", "-0.1", "1.1", "0.0000001", "nan", "inf", "0.1234567"] {
-        refused(&route(share), &["m.toml:3:9: route.share = ", "above 0"]);
+    for share in ["-0.1", "1.1", "0.0000001", "nan", "inf", "0.1234567"] {
+        refused(&route(share), &["m.toml:3:9: route.share = ", "from 0 to 1"]);
     }
     for key in ["", "header:", "header:a b", "cookies:x", "client:x"] {
         refused(&format!("[[route]]\nname = \"a\"\nsample_by = {key:?}"), &["route.sample_by = "]);
@@ -156,4 +156,14 @@ fn a_file_of_rules_makes_routes_by_label() {
     let RoutePolicy { id, name, matcher, .. } = &config.routes[0];
     assert_eq!((&**id, name, matcher.conditions.len()), ("GET /x", &None, 1));
     assert_eq!(config.mirror.rules.routes[0].0, "GET /x");
+}
+
+#[test]
+fn a_route_that_is_judged_by_itself_has_a_name_or_a_label() {
+    let judged = "[route.guardrail]\nconsecutive = 9\n";
+    let matched = "[route.match]\npath = { exact = \"/a\" }\n";
+    refused(&format!("[[route]]\n{judged}{matched}"), &["m.toml:1:1: route.name: is missing"]);
+    for said in ["name = \"a\"", "route = \"GET /a\""] {
+        assert!(read(&format!("[[route]]\n{said}\n{judged}{matched}")).is_ok(), "{said}");
+    }
 }

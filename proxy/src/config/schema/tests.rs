@@ -82,7 +82,7 @@ fn what_the_parser_refuses_the_schema_refuses() {
         "[baseline]\nhttp = 3",
         "[candidate]\nname = \"v2\"",
         "[[candidate]]\nurl = \"http://a\"",
-        "[[route]]\nname = \"a\"\nshare = 0",
+        "[[route]]\nname = \"a\"\nshare = -1",
         "[[route]]\nname = \"a\"\nmatch = { path = \"/a\" }",
         "[[route]]\nname = \"a\"\nmatch = { header = { exact = \"a\" } }",
         "[compare]\nnumbers = [{ absolute = 1.0 }]",

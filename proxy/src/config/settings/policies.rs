@@ -4,7 +4,7 @@ use super::Kind::{List, Number, NumberOrOff, Range, Switch, Text, Texts, Time, W
 use super::Setting;
 use super::table::{
     ABOVE_0, AT_LEAST_0, BELOW_1, BOOL, BYTES, COPIES, LEAST_0, LEAST_1, MARK, OFF_OR_RATE, RATE,
-    SHARE_ABOVE_0, SHARE_PARTS, TIME, TIME_OR_0,
+    SHARE_PARTS, TIME, TIME_OR_0,
 };
 
 const NAME: &str =
@@ -40,13 +40,13 @@ const fn own(
 
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
-    of("candidate.name", Text, NAME, "tells it from the others; a metric label").required().restart(),
+    of("candidate.name", Text, NAME, "tells it from the others; a metric label").required(),
     of("candidate.enabled", Switch, BOOL, "whether copies are sent to it from the start").default("true"),
     own("candidate.share", Number, SHARE_PARTS, "share of requests that it gets copies of"),
     of("candidate.rate", Text, COPIES, "copies in a time, besides the limit for all").unset("any number"),
     own("candidate.timeout", Time, TIME, "one deadline for a copy"),
-    own("candidate.queue_size", Whole, LEAST_1, "copies that may wait").restart(),
-    own("candidate.concurrency", Whole, LEAST_1, "copies in flight at once").restart(),
+    own("candidate.queue_size", Whole, LEAST_1, "copies that may wait"),
+    own("candidate.concurrency", Whole, LEAST_1, "copies in flight at once"),
     own("candidate.guardrail.latency_ratio", Number, ABOVE_0, "see guardrail.latency_ratio"),
     own("candidate.guardrail.latency_floor", Time, TIME_OR_0, "see guardrail.latency_floor"),
     own("candidate.guardrail.error_delta", Number, AT_LEAST_0, "see guardrail.error_delta"),
@@ -129,7 +129,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "clients in these networks").required(),
     of("route.match.client.not", Switch, BOOL, "true: it must not hold").default("false"),
     of("route.candidates", List, "names of candidates", "who gets copies").unset("all candidates"),
-    own("route.share", Number, SHARE_ABOVE_0,
+    own("route.share", Number, SHARE_PARTS,
         "share of its requests that each of its candidates gets copies of"),
     of("route.sample_by", Text, "header:NAME, cookie:NAME, query:NAME or client",
         "what decides in place of dice, so that whole sessions are mirrored or not").unset("dice"),

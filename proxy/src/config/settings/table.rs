@@ -13,7 +13,6 @@ const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
 pub(super) const HOST: &str = "target, preserve, or a host with or without a port";
 pub(super) const SHARE: &str = "a number from 0.0 to 1.0";
 pub(super) const SHARE_PARTS: &str = "a number from 0 to 1, no finer than a millionth";
-pub(super) const SHARE_ABOVE_0: &str = "a number above 0 and up to 1, no finer than a millionth";
 pub(super) const LEAST_0: &str = "a whole number of 0 or more";
 pub(super) const OFF_OR_RATE: &str = "off, or a number above 0 and below 1";
 pub(super) const BELOW_1: &str = "a number of 0 or more and below 1";
@@ -40,7 +39,6 @@ const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8, o
 pub(super) const BOUNDS: &[(&str, &[(&str, f64)])] = &[
     (SHARE, &[("minimum", 0.0), ("maximum", 1.0)]),
     (SHARE_PARTS, &[("minimum", 0.0), ("maximum", 1.0)]),
-    (SHARE_ABOVE_0, &[("exclusiveMinimum", 0.0), ("maximum", 1.0)]),
     (LEAST_1, &[("minimum", 1.0)]),
     (BYTES, &[("minimum", 0.0)]),
     (LEAST_0, &[("minimum", 0.0)]),
