@@ -72,11 +72,14 @@ impl<'a> Env<'a> {
             None if names.len() <= 1 => Some(0),
             None => {
                 let known: Vec<_> = names.iter().flatten().copied().collect();
-                self.errors.push(format!(
-                    "{said}: is for one candidate, and the file has {}; allowed is one [[candidate]] \
-                     in the file, or one with the name {CANDIDATE:?}, which it is then for",
-                    known.join(", ")
-                ));
+                let slot = self.slot(said);
+                if let Some(given) = self.given(&slot) {
+                    let why =
+                        format!("is for one candidate, and the file has {}", known.join(", "));
+                    let allowed = "one [[candidate]] in the file, or one with the name \"candidate\", \
+                                   which it is then for";
+                    self.bad_for(&slot, &given, &why, allowed);
+                }
                 None
             }
         }

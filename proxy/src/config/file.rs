@@ -18,6 +18,8 @@ pub(super) use structure::likely;
 
 /// Largest file.
 const BYTES_MAX: u64 = 1 << 20;
+/// In a larger one that is no TOML only the first error is told: each costs some hundred bytes.
+const ALL_ERRORS_MAX: usize = 1 << 16;
 /// What a file may be, for messages.
 pub(super) const ALLOWED: &str = "the path of a TOML file of at most 1 MiB";
 
@@ -188,11 +190,16 @@ const SHOWN_MAX: usize = 50;
 impl Problems {
     /// Takes one more, found at this place; its text is only made where it is shown.
     pub(super) fn push(&mut self, at: usize, text: impl FnOnce() -> String) {
-        if self.found.len() < SHOWN_MAX {
+        if self.has_room() {
             self.found.push((at, text()));
         } else {
             self.more += 1;
         }
+    }
+
+    /// Whether one more would be shown.
+    fn has_room(&self) -> bool {
+        self.found.len() < SHOWN_MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -218,25 +225,47 @@ impl Document {
         let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
         let (name, hidden, root) = (name.to_owned(), Vec::new(), Table::default());
         let mut document = Self { name, folder, text, lines, hidden, root };
-        let parsed = DeTable::parse(&document.text).map(|table| Table::read(table.into_inner()));
-        match parsed {
-            Ok(mut root) => {
-                structure::hide(&root, &settings::FILE, &mut document.hidden);
-                structure::clean(&document, &mut root, problems);
-                document.root = root;
+        let (table, errors) = if document.text.len() > ALL_ERRORS_MAX {
+            match DeTable::parse(&document.text) {
+                Ok(table) => (table, Vec::new()),
+                Err(error) => (toml::Spanned::new(0..0, DeTable::new()), vec![error]),
             }
-            Err(error) => {
-                let end = document.text.len();
-                let at = error.span().unwrap_or(end..end);
-                structure::hide_in_bad_text(&mut document, at.start);
-                let message = error.message().replace(char::is_control, " ");
-                problems.push(at.start, || {
-                    let what = format!("{message}; allowed is TOML as docs/settings.md tells it");
-                    document.error(&at, &what, None)
-                });
-            }
+        } else {
+            DeTable::parse_recoverable(&document.text)
+        };
+        let mut root = Table::read(table.into_inner());
+        let errors: Vec<_> =
+            errors.into_iter().map(|error| (error.span(), error.message().to_owned())).collect();
+        if errors.is_empty() {
+            structure::hide(&root, &settings::FILE, &mut document.hidden);
+            structure::clean(&document, &mut root, problems);
+            document.root = root;
+        } else {
+            document.no_toml(errors, problems);
         }
         document
+    }
+
+    /// Tells of the first error on each line; further ones mostly follow from it. Of such a file nothing
+    /// is read, since what belongs where is not known.
+    fn no_toml(&mut self, errors: Vec<(Option<Range<usize>>, String)>, problems: &mut Problems) {
+        let end = self.text.len();
+        let mut last = None;
+        for (at, message) in errors {
+            let at = at.unwrap_or(end..end);
+            let line = self.line(at.start);
+            if last.replace(line) == Some(line) {
+                continue;
+            }
+            if problems.has_room() {
+                structure::hide_in_bad_text(self, at.start);
+            }
+            problems.push(at.start, || {
+                let message = excerpt::cut(&excerpt::printable(&message));
+                let what = format!("{message}; allowed is TOML as docs/settings.md tells it");
+                self.error(&at, &what, None)
+            });
+        }
     }
 
     /// As it was named.

@@ -19,6 +19,8 @@ use compare::rules::{RuleBook, RuleSet};
 
 /// Each request may be held against all of them.
 const ROUTES_MAX: usize = 1000;
+/// Most warnings.
+const WARNINGS_MAX: usize = 50;
 /// Longest name.
 const NAME_MAX: usize = 100;
 /// Takes every request whose label finds no room.
@@ -212,6 +214,15 @@ impl<'a> Env<'a> {
 
     /// Warns of routes and candidates that no request comes to.
     fn reached(&mut self, routes: &[RoutePolicy], candidates: &[Candidate]) {
+        self.unreached(routes, candidates);
+        let more = self.warnings.len().saturating_sub(WARNINGS_MAX);
+        if more > 0 {
+            self.warnings.truncate(WARNINGS_MAX);
+            self.warnings.push(format!("and {more} more routes or candidates like these"));
+        }
+    }
+
+    fn unreached(&mut self, routes: &[RoutePolicy], candidates: &[Candidate]) {
         let key = |it: &Condition| format!("{} {:?}", it.not, it.test);
         let keys = |route: &RoutePolicy| route.matcher.conditions.iter().map(key).collect();
         let all: Vec<HashSet<String>> = routes.iter().map(keys).collect();

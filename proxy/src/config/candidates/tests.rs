@@ -77,7 +77,10 @@ fn what_the_environment_says_of_the_candidate_goes_over_the_only_one_or_the_one_
     assert_eq!(hosts, ["v2", "env"]);
     let both = candidate("v2") + &candidate("v3");
     let message = with(&both, &url).unwrap_err().to_string();
-    assert!(message.contains("CANDIDATE_URL") && message.contains("v2, v3"), "{message}");
+    assert!(
+        message.contains("CANDIDATE_URL=\"http://env:9\": ") && message.contains("v2, v3"),
+        "{message}"
+    );
     assert!(with(&both, &[]).is_ok());
     // The environment's may stand for the file's.
     assert!(with("[[candidate]]\nname = \"v2\"\n", &url).is_ok());

@@ -91,6 +91,10 @@ fn a_text_that_is_no_toml_is_told_in_the_same_form() {
     let errors = errors("[mirror]\nshare = 0.2.5\n");
     assert!(errors[0].starts_with("mirrorlab.toml:2:"), "{errors:?}");
     assert!(errors[0].contains("; allowed is TOML") && errors[0].contains("share = 0.2.5"));
+    let all =
+        self::errors("[mirror]\nshare = 0.2.5\nmethods = [GET]\n[admin\n[log]\nlevel = info\n");
+    let lines: Vec<_> = all.iter().map(|error| error.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["2", "3", "4", "6"], "{all:#?}");
     let errors = self::errors("[mirror]\nshare = 0.2\nshare = 0.3\n");
     assert!(errors[0].starts_with("mirrorlab.toml:3:1: duplicate key"), "{errors:?}");
 }
@@ -134,6 +138,9 @@ fn errors_are_bounded_in_number_and_length() {
     let wide =
         format!("[mirror]\nshare = \"{}\"\n\"{}\" = 1", "x".repeat(100_000), "y".repeat(100_000));
     assert!(errors(&wide).iter().all(|error| error.len() < 2000));
+    let garbage = "=\n".repeat(30_000);
+    assert_eq!(errors(&garbage).last().unwrap(), "and 29950 more");
+    assert_eq!(errors(&garbage.repeat(2)).len(), 1);
     let deep = format!("a = {}", "[".repeat(100_000));
     assert_eq!(errors(&deep).len(), 1);
 }

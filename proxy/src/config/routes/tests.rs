@@ -145,6 +145,8 @@ fn routes_and_candidates_that_no_request_comes_to_are_warned_of() {
     assert!(nobody[0].contains("candidate \"v3\"") && nobody.len() == 1, "{nobody:?}");
     assert_eq!(warnings(&format!("{get}{rest}")).len(), 0);
     assert_eq!(warnings(&format!("{rest}{get}")).len(), 2);
+    let many: String = (0..60).map(|it| format!("[[route]]\nroute = \"GET /{it}\"\n")).collect();
+    assert_eq!(warnings(&format!("{rest}{many}")).len(), 51);
 }
 
 #[test]
