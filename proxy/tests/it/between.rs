@@ -44,7 +44,7 @@ async fn two_candidates_that_differ_have_a_report_that_says_where() {
     eventually!(pairs(&proxy, "mismatched").await == 1.0);
     let report = proxy.get("/control/report?candidate=v3&against=v2").await;
     let report: serde_json::Value = report.json().await.unwrap();
-    assert_eq!(report["routes"][0]["fields"][0]["field"], "$.a", "{report}");
+    assert_eq!(report["routes"][0]["fields"][0]["field"], "$['a']", "{report}");
     let other = proxy.get("/control/report?candidate=v2&against=v3").await;
     assert_eq!(other.status(), 404);
     assert!(other.text().await.unwrap().contains("candidate=v3&against=v2"));
