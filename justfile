@@ -81,9 +81,27 @@ xtest *filter:
 # Format, lints, documentation, licenses: what must be clean before a commit.
 check:
     cargo fmt --all --check
+    cargo fmt --manifest-path bench/Cargo.toml --all --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    # The tool that measures; the peers that it builds need more than that.
+    cargo clippy --locked --manifest-path bench/Cargo.toml -p bench --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
     cargo deny check bans licenses sources
+
+# What Prometheus reads, and the tests of the alerts; needs promtool.
+check-observability:
+    promtool check config observability/prometheus.yml
+    promtool check rules observability/rules.yml observability/alerts.yml observability/alerts-demo.yml
+    promtool test rules observability/alerts.test.yml
+
+# `cargo run -p …`, as the manual and the recipes have it, finds one program each.
+check-programs:
+    for package in lab loadgen proxy demo-service; do cargo run --quiet -p $package -- --help >/dev/null || exit; done
+
+# What is fuzzed: format and lints; needs a C++ compiler, as fuzzing does.
+check-fuzz:
+    cd fuzz && cargo clippy --release --bins -- -D warnings
 
 # Measure the proxy beside its peers, 15 minutes or --quick; see bench/README.md and --help.
 bench *options:
