@@ -91,3 +91,14 @@ fn every_setting_has_a_place_and_a_name_of_its_own() {
         assert!(!shape.children.is_empty() && !table.about.is_empty(), "{}", table.place);
     }
 }
+
+#[test]
+fn the_files_in_the_documentation_are_good() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let read = |block| crate::config::Config::from_text("docs.toml", block, &|_| None);
+    let good: Vec<_> = blocks.map(|block| read(block).unwrap()).collect();
+    assert!(good.iter().any(|config| config.routes.len() == 3 && config.candidates.len() == 2));
+    assert!(good.iter().all(|config| config.warnings.is_empty()));
+}
