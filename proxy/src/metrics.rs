@@ -410,6 +410,25 @@ mod tests {
     }
 
     #[test]
+    fn gauges_of_a_candidate_that_is_gone_are_not_a_number_and_its_counters_stay() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let of = CandidateMetrics::new(Arc::clone(&metrics), "v2".into(), true);
+        of.set_enabled(true);
+        of.route("GET /").count(Outcome::Matched);
+        of.retire(["GET /"].into_iter());
+        let text = metrics.render(Gauges::default());
+        for line in [
+            "mirror_enabled{candidate=\"v2\"} NaN",
+            "mirror_queue_length{candidate=\"v2\"} NaN",
+            "mirror_route_enabled{candidate=\"v2\",route=\"GET /\"} NaN",
+            "mirror_overall_verdict{candidate=\"v2\",verdict=\"pass\"} NaN",
+            "mirror_outcomes_total{candidate=\"v2\",route=\"GET /\",outcome=\"matched\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} not in\n{text}");
+        }
+    }
+
+    #[test]
     fn the_revision_of_the_settings_is_one_series_whatever_was_before() {
         let metrics = Metrics::new().unwrap();
         metrics.show_revision("a1", SystemTime::UNIX_EPOCH);

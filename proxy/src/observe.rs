@@ -331,8 +331,15 @@ impl Observe {
         self.guardrail().forget_route(route);
     }
 
+    /// Nothing is known from now on; see [`CandidateMetrics::retire`].
+    pub fn retire(&self) {
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        self.metrics().retire(known.keys().map(|label| &**label));
+    }
+
     /// Other labels from now on: there are several candidates, or no more than one.
     pub fn relabel(&self, metrics: CandidateMetrics) {
+        self.retire();
         let shown = {
             let guardrail = self.guardrail().snapshot();
             metrics.set_enabled(guardrail.state.is_on());

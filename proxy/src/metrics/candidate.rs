@@ -82,6 +82,22 @@ impl CandidateMetrics {
         })
     }
 
+    /// It is a candidate no more, or has other labels: what its gauges said last holds no more. They
+    /// are not a number then, which no alert is about, since an exporter's series stay for ever.
+    pub fn retire<'r>(&self, routes: impl Iterator<Item = &'r str>) {
+        self.enabled.set(f64::NAN);
+        for name in [COPIES_IN_FLIGHT, COPIES_LIMIT, QUEUE_LENGTH, BUFFERED_BYTES, OVERALL_EVIDENCE]
+        {
+            self.gauge(name, None, f64::NAN);
+        }
+        self.verdict(None, |_| f64::NAN);
+        for route in routes {
+            self.gauge(ROUTE_ENABLED, Some(route), f64::NAN);
+            self.gauge(EVIDENCE, Some(route), f64::NAN);
+            self.verdict(Some(route), |_| f64::NAN);
+        }
+    }
+
     /// Shows whether mirroring is allowed.
     pub fn set_enabled(&self, enabled: bool) {
         self.enabled.set(if enabled { 1.0 } else { 0.0 });
@@ -113,14 +129,17 @@ impl CandidateMetrics {
     /// Shows what the pairs of a route, or of all (`None`), say of the candidate: one series for each
     /// verdict, 1 for the one that holds; a state set, as OpenMetrics has it.
     pub fn set_verdict(&self, route: Option<&str>, verdict: Verdict) {
+        self.verdict(route, |each| if each == verdict { 1.0 } else { 0.0 });
+    }
+
+    fn verdict(&self, route: Option<&str>, holds: impl Fn(Verdict) -> f64) {
         with_local_recorder(&self.metrics.recorder, || {
             for each in Verdict::ALL {
                 let (name, labels) = match route {
                     Some(route) => (VERDICT, self.labels().and("route", route)),
                     None => (OVERALL_VERDICT, self.labels()),
                 };
-                let holds = if each == verdict { 1.0 } else { 0.0 };
-                gauge!(name, labels.and("verdict", each.name()).0).set(holds);
+                gauge!(name, labels.and("verdict", each.name()).0).set(holds(each));
             }
         });
     }

@@ -160,6 +160,7 @@ impl Prepared {
         let between = Arc::new(between(&plan, &entries, before, means));
         let lanes = Arc::new(Lanes { entries, between, plan: Arc::clone(&plan) });
         if let Some(before) = before {
+            retire_who_is_gone(before, &lanes);
             forget_what_is_judged_otherwise(before, &lanes);
         }
         lanes
@@ -240,6 +241,14 @@ fn between(
 fn unreachable_after(plan: &Plan, candidate: &Candidate) -> u32 {
     let own = candidate.thresholds.consecutive;
     own.map_or(plan.defaults.unreachable_after, |consecutive| consecutive.max(5))
+}
+
+/// Those of another candidate, be it of the same name, take over the series of the one that is gone.
+fn retire_who_is_gone(before: &Lanes, lanes: &Lanes) {
+    let gone = before.entries.iter().zip(&before.plan.candidates);
+    for (entry, _) in gone.filter(|(_, candidate)| lanes.of(&candidate.name).is_none()) {
+        entry.lane.observe.retire();
+    }
 }
 
 /// Of routes that have thresholds of their own, or had, and have others now.

@@ -33,7 +33,11 @@ async fn two_candidates_that_agree_and_both_differ_from_the_baseline_match_each_
     assert_eq!(proxy.outcome("mismatched").await, 2.0);
     let report = proxy.get("/control/report?candidate=v3&against=v2").await;
     let report: serde_json::Value = report.json().await.unwrap();
-    assert_eq!((&report["pairs"], &report["mismatches"]["raw"]), (&1.into(), &0.into()), "{report}");
+    assert_eq!(
+        (&report["pairs"], &report["mismatches"]["raw"]),
+        (&1.into(), &0.into()),
+        "{report}"
+    );
 }
 
 #[tokio::test]
