@@ -16,10 +16,12 @@ use super::dial::{Dialer, Dns, Peer, Transport};
 use super::heads::Heads;
 use super::raw::Raw;
 use super::socket::{Kept, Socket, Watch};
-use super::streams::PER_CONNECTION;
 use super::{Error, OutBody, Target, Trust};
 use crate::exchange::Role;
 use crate::listen::proxy_protocol::{LOCAL, Networks};
+
+/// Requests in flight on one connection before another is opened; what most servers allow.
+pub(super) const PER_CONNECTION: usize = 100;
 
 /// What one stream of the candidate may send ahead: many of a candidate that sends without end must
 /// not add up.

@@ -1,17 +1,15 @@
 //! The connections of HTTP/1.1 that are kept for a next request: which may serve one, and for how long.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use http::{HeaderMap, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use http::{HeaderMap, Response, Version};
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 use super::dial::Peer;
-use super::response::Lease;
 use super::socket::Watch;
-use super::{Error, IDLE_TIMEOUT, OutBody, Sent, Upstream, UpstreamBody};
+use super::{Error, IDLE_TIMEOUT, OutBody, Upstream};
 use compare::reply::connection_tokens;
 
 /// Connections kept open without a request; more are closed when they become idle.
@@ -32,24 +30,17 @@ pub(super) struct Idle {
     until: Instant,
 }
 
-impl Upstream {
-    pub(super) fn lease(
-        self: &Arc<Self>,
-        response: Response<Incoming>,
+impl Idle {
+    /// One that may wait so long from now on.
+    pub(super) fn new(
         (sender, peer, watch): (SendRequest<OutBody>, Peer, Watch),
-        sent: &Sent,
-    ) -> Response<UpstreamBody> {
-        // An answer before the request was whole leaves the connection in the middle of a request,
-        // and one that switches protocols takes it away.
-        let whole = sent.at().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS;
-        let keep = told_idle(response.headers()).unwrap_or(self.idle_timeout);
-        let lease = (whole && !is_last(&response)).then(|| {
-            let idle = Idle { sender, peer, watch, keep, until: Instant::now() };
-            Lease::Connection { upstream: Arc::clone(self), idle }
-        });
-        response.map(|inner| UpstreamBody::new(inner, lease))
+        keep: Duration,
+    ) -> Self {
+        Self { sender, peer, watch, keep, until: Instant::now() }
     }
+}
 
+impl Upstream {
     /// A request that is not `repeatable` is lost on a connection that was closed meanwhile, so that
     /// it is worth a look.
     pub(super) async fn connection(
@@ -108,7 +99,7 @@ impl Upstream {
 }
 
 /// Whether the server closes the connection after this answer (RFC 9112, section 9.3).
-fn is_last<B>(response: &Response<B>) -> bool {
+pub(super) fn is_last<B>(response: &Response<B>) -> bool {
     let says = |option: &[u8]| {
         connection_tokens(response.headers()).any(|token| token.eq_ignore_ascii_case(option))
     };
@@ -117,7 +108,7 @@ fn is_last<B>(response: &Response<B>) -> bool {
 
 /// How long the server keeps the connection, by its `Keep-Alive`, less a margin: a request that
 /// leaves just before the end arrives after it.
-fn told_idle(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn told_idle(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("keep-alive")?.to_str().ok()?;
     let mut parameters = value.split(',').filter_map(|one| one.split_once('='));
     let (_, seconds) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;

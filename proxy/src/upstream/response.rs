@@ -6,13 +6,16 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 
-use super::pool::Idle;
+use super::dial::Peer;
+use super::pool::{Idle, is_last, told_idle};
+use super::socket::Watch;
 use super::streams::Slot;
-use super::{Error, Upstream};
+use super::{Error, OutBody, Sent, Upstream};
 use crate::headers;
 
 /// What a response holds until its body is whole.
@@ -22,6 +25,26 @@ pub(super) enum Lease {
     Connection { upstream: Arc<Upstream>, idle: Idle },
     /// A place on an HTTP/2 connection, which is free again when this is dropped.
     Stream { _slot: Slot },
+}
+
+impl Upstream {
+    /// An answer whose connection goes back to the pool when it is whole, if it may.
+    pub(super) fn lease(
+        self: &Arc<Self>,
+        response: Response<Incoming>,
+        connection: (SendRequest<OutBody>, Peer, Watch),
+        sent: &Sent,
+    ) -> Response<UpstreamBody> {
+        // An answer before the request was whole leaves the connection in the middle of a request,
+        // and one that switches protocols takes it away.
+        let whole = sent.at().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        let keep = told_idle(response.headers()).unwrap_or(self.idle_timeout);
+        let lease = (whole && !is_last(&response)).then(|| {
+            let idle = Idle::new(connection, keep);
+            Lease::Connection { upstream: Arc::clone(self), idle }
+        });
+        response.map(|inner| UpstreamBody::new(inner, lease))
+    }
 }
 
 /// Looks how an HTTP/1.1 answer says where it ends. One length is left where it is said several times

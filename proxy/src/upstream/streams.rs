@@ -6,12 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hyper::client::conn::http2::SendRequest;
 use tokio::time::Instant;
 
-use super::connect::Connector;
+use super::connect::{Connector, PER_CONNECTION};
 use super::dial::Peer;
 use super::{Error, IDLE_TIMEOUT, OutBody};
-
-/// Requests in flight on one connection before another is opened; what most servers allow.
-pub(super) const PER_CONNECTION: usize = 100;
 
 /// The open connections of one upstream.
 #[derive(Debug, Default)]
