@@ -5,7 +5,6 @@ mod unused;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,6 +29,7 @@ use crate::observe::webhook;
 use crate::plan::Plan;
 use crate::route::table::Routes;
 use crate::serve::{Server, Serving};
+use crate::steer::watch::Watched;
 use crate::steer::{self, Fresh, Parties, Steer};
 use crate::upstream::{Target, Trust, Upstream};
 use service::{Service, Traffic};
@@ -116,7 +116,7 @@ pub struct Source {
     /// Reads them; waits for the disk.
     pub read: Arc<dyn Fn() -> Result<Config, Errors> + Send + Sync>,
     /// A file whose changes are a reason to.
-    pub watched: Option<PathBuf>,
+    pub watched: Option<Watched>,
 }
 
 impl std::fmt::Debug for Source {
@@ -259,8 +259,8 @@ fn background(
 ) -> Vec<JoinHandle<()>> {
     let upkeep = upkeep(Arc::clone(metrics), Arc::clone(steer));
     let mut background = vec![tokio::spawn(posts), tokio::spawn(upkeep)];
-    if let Some(path) = source.and_then(|source| source.watched) {
-        background.push(tokio::spawn(steer::watch::watch(Arc::clone(steer), path)));
+    if let Some(watched) = source.and_then(|source| source.watched) {
+        background.push(tokio::spawn(steer::watch::watch(Arc::clone(steer), watched)));
     }
     background
 }

@@ -110,6 +110,8 @@ pub struct Config {
     pub settings: Settings,
     /// The settings file, if there is one.
     pub file: Option<String>,
+    /// A hash of what was in it (XXH3).
+    pub file_hash: u64,
     /// What is allowed and probably not meant.
     pub warnings: Vec<String>,
 }
@@ -246,10 +248,12 @@ impl Config {
         get: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Errors> {
         let mut problems = Problems::default();
+        let hash = file.as_ref().map_or(0, |(_, text)| xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
         let file = file.map(|(name, text)| Document::parse(&name, text, &mut problems));
         let mut env = Env { file: file.as_ref(), errors, problems, ..Env::new(get) };
         let mut config = env.config();
         config.file = file.as_ref().map(|file| file.name().to_owned());
+        config.file_hash = hash;
         config.settings = env.settings;
         config.warnings = env.warnings;
         if env.errors.is_empty() && env.problems.is_empty() {

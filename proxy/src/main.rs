@@ -13,6 +13,7 @@ use proxy::arguments::{Arguments, Command};
 use proxy::check::{self, Explained};
 use proxy::config::{self, Config};
 use proxy::control::access::Access;
+use proxy::steer::watch::Watched;
 use proxy::{app, app::Source, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -248,7 +249,10 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
 
 /// Where settings are read anew, and what tells that they have changed.
 fn source(config: &Config, file: Option<PathBuf>) -> Source {
-    let watched = config.file.as_ref().map(PathBuf::from);
+    let watched = config
+        .file
+        .as_ref()
+        .map(|file| Watched { path: PathBuf::from(file), read: config.file_hash });
     Source { read: Arc::new(move || Config::from_process(file.as_deref())), watched }
 }
 

@@ -43,14 +43,23 @@ impl Changes {
     }
 }
 
+/// A file, and the hash of what was read of it (XXH3).
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What holds now, so that no change between reading and watching is missed.
+    pub read: u64,
+}
+
 /// Reads the settings anew whenever this file has changed, for ever.
-pub async fn watch(steer: Arc<Steer>, path: PathBuf) {
-    let path = Arc::new(path);
+pub async fn watch(steer: Arc<Steer>, watched: Watched) {
+    let path = Arc::new(watched.path);
     let looked = |path: &Arc<PathBuf>| {
         let path = Arc::clone(path);
         tokio::task::spawn_blocking(move || look(&path))
     };
-    let mut changes = Changes::new(looked(&path).await.unwrap_or_default());
+    let mut changes = Changes::new(Some(watched.read));
     loop {
         tokio::time::sleep(EVERY).await;
         let Ok(now) = looked(&path).await else { return };
