@@ -31,6 +31,7 @@ mod observability;
 mod process;
 mod protocols;
 mod report;
+mod routes;
 mod rules;
 mod servers;
 mod settings;
