@@ -22,6 +22,7 @@ mod faults;
 mod guardrail;
 mod mirroring;
 mod observability;
+mod policies;
 
 type Scenario = fn(Place) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
@@ -55,6 +56,10 @@ const BOTH: [(&str, Scenario); 13] = [
 /// Scenarios that take a network of one's own.
 const CONTAINERS: [(&str, Scenario); 1] =
     [scenario!(faults::a_candidate_that_is_cut_off_costs_no_client_anything)];
+
+/// Scenarios with a settings file, which a process reads where it lies.
+const PROCESSES: [(&str, Scenario); 1] =
+    [scenario!(policies::shares_of_routes_bodies_health_and_sums)];
 
 fn is_set(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| value == "1")
@@ -131,7 +136,7 @@ fn clear_up(runtime: &Runtime, run: &Run, engine: Option<&Engine>) {
 }
 
 fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
-    let in_processes = BOTH.into_iter().map(|(name, scenario)| {
+    let in_processes = BOTH.into_iter().chain(PROCESSES).map(|(name, scenario)| {
         let world = world.cloned();
         Trial::ignorable_test(format!("process::{name}"), move || {
             let world = world.expect("tests run only when they are not listed");
