@@ -64,7 +64,11 @@ fn main() -> ExitCode {
 /// The proxy's settings from the environment; in the lab all requests are mirrored by default.
 fn settings(scenario: Option<Scenario>) -> Result<Config, String> {
     let defaults = Scenario::settings(scenario);
-    Config::from_process_env_with(defaults).map_err(|errors| errors.to_string())
+    let config = Config::from_process_env_with(defaults).map_err(|errors| errors.to_string())?;
+    Ok(match scenario {
+        Some(scenario) => scenario.with_candidates(config),
+        None => config,
+    })
 }
 
 /// The lab tells what happens in its own words; log lines are for those who ask.

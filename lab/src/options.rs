@@ -93,6 +93,7 @@ mod tests {
             ("slow-2x", Scenario::Slow2x),
             ("errors-5", Scenario::Errors5),
             ("one-bad-route", Scenario::OneBadRoute),
+            ("two-candidates", Scenario::TwoCandidates),
             ("twins", Scenario::Twins),
         ] {
             assert_eq!(parse(&["--scenario", name]).unwrap().scenario, Some(scenario));

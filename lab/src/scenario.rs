@@ -133,6 +133,7 @@ impl Story<'_> {
             Step::Trip => self.trip(play).await,
             Step::RouteTrip => self.route_trip(play).await,
             Step::OtherRoutes => self.other_routes(play).await,
+            Step::OtherCandidate => self.other_candidate(play).await,
             Step::Heal => self.heal(play.scenario).await,
             Step::Resume => {
                 let resumed = |now: &Status| now.is_on() && matched(&before, now) >= PAIRS;
@@ -248,6 +249,20 @@ impl Story<'_> {
             }
         }
         Err(format!("no {COPIES} copies on each of the other routes within {:?}", self.deadline))
+    }
+
+    /// While one candidate is stopped the other is mirrored to, and was not stopped before.
+    async fn other_candidate(&mut self, play: &mut Play) -> Result<String, String> {
+        let before = play.look().await?.other.ok_or("there is no other candidate")?;
+        let seen = self.wait(play, |now| {
+            now.other.is_some_and(|other| other.matched - before.matched >= PAIRS)
+        });
+        let seen = seen.await?;
+        let other = play.look().await?.other.ok_or("there is no other candidate")?;
+        if other.aborts > 0.0 || other.enabled != 1.0 {
+            return Err(format!("the other candidate was stopped too:{seen}"));
+        }
+        Ok(seen)
     }
 
     /// Nothing stops, and the report never says fail, for as long as it is watched.

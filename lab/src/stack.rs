@@ -53,6 +53,8 @@ pub struct Stack {
     baseline: Place<Running>,
     candidate: Place<Running>,
     proxy: Place<App>,
+    /// A second candidate, where the proxy has two.
+    other: Option<Running>,
 }
 
 /// Where a part runs.
@@ -118,17 +120,20 @@ impl Stack {
             let baseline = here(service("service-v1", ports.baseline).await?);
             (baseline, here(service("service-v2", ports.candidate).await?))
         };
+        let has_two = config.candidates.len() > 1;
+        let other = if has_two { Some(service("service-v3", 0).await?) } else { None };
         let proxy = if let Apart::All(program) = &apart {
             let (ours, theirs) = (baseline.url(), candidate.url());
             let settings =
                 [("BASELINE_URL", &*ours), ("CANDIDATE_URL", &theirs), ("LISTEN_ADDR", ":0")];
             Place::Apart(Process::start(program, Part::Proxy, &settings).await?)
         } else {
-            let targets = (baseline.port(), candidate.port());
+            let others = other.as_ref().map(|other| other.addr.port());
+            let targets = (baseline.port(), candidate.port(), others);
             let app = proxy(ports.proxy, config, targets, &compare).await?;
             Place::Here(app.traffic, app)
         };
-        Ok(Self { baseline, candidate, proxy })
+        Ok(Self { baseline, candidate, proxy, other })
     }
 
     /// `http://…` of the baseline.
@@ -193,7 +198,7 @@ impl Stack {
             proxy.shutdown().await;
         }
         // The proxy's pools may hold connections to them open: they need not end by themselves.
-        drop((self.baseline, self.candidate));
+        drop((self.baseline, self.candidate, self.other));
     }
 }
 
@@ -227,7 +232,7 @@ pub(crate) async fn service(name: &str, port: u16) -> io::Result<Running> {
 async fn proxy(
     port: u16,
     config: Config,
-    (baseline, candidate): (u16, u16),
+    (baseline, candidate, other): (u16, u16, Option<u16>),
     compare: &Handle,
 ) -> io::Result<App> {
     let target = |port: u16| Target::new(false, "localhost".to_owned(), port);
@@ -238,6 +243,10 @@ async fn proxy(
         config.admin = None;
         config.baseline = target(baseline);
         config.candidate = target(candidate);
+        let ports = std::iter::once(candidate).chain(other);
+        for (candidate, port) in config.candidates.iter_mut().zip(ports) {
+            candidate.target = target(port);
+        }
         match app::start(config, compare.clone()).await {
             Ok(app) => return Ok(app),
             Err(StartError::Bind(_, error)) if error.kind() == io::ErrorKind::AddrInUse => {

@@ -59,7 +59,23 @@ pub struct Status {
     pub last_trip: Option<Trip>,
     /// By label; all that had a request.
     pub routes: BTreeMap<String, Route>,
+    /// A second candidate, where there is one.
+    pub other: Option<Other>,
 }
+
+/// A second candidate, since the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Other {
+    /// The gauge.
+    pub enabled: f64,
+    /// Times mirroring to it was switched off.
+    pub aborts: f64,
+    /// Pairs that matched.
+    pub matched: f64,
+}
+
+/// The name of the candidate that stories make bad, and that of the other one.
+pub const CANDIDATES: [&str; 2] = ["candidate", "v3"];
 
 /// What `/control/status` tells of a trip.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +139,8 @@ pub struct Observer {
 struct Look {
     at: Instant,
     proxy: Reading,
+    /// What the proxy says of a second candidate.
+    other: Option<Reading>,
     baseline: Reading,
     candidate: Reading,
 }
@@ -135,14 +153,18 @@ impl Observer {
 
     /// What happened since the last look; `None` when the proxy does not answer.
     pub async fn look(&mut self) -> Option<Status> {
-        let proxy = self.read(&format!("{}/metrics", self.urls.proxy)).await?;
+        let metrics = self.text(&format!("{}/metrics", self.urls.proxy)).await?;
+        let [proxy, other] = CANDIDATES.map(|name| of_candidate(&metrics, name));
+        let is_there =
+            metrics.contains(&format!("mirror_enabled{{candidate=\"{}\"}}", CANDIDATES[1]));
+        let other = is_there.then_some(other);
         let control = format!("{}/control/status", self.urls.proxy);
         let control: Value = self.client.get(control).send().await.ok()?.json().await.ok()?;
         // A service that is down has no figures of its own; the proxy still has its part.
         let service = |base: &str| format!("{base}/actuator/prometheus");
         let baseline = self.read(&service(&self.urls.baseline)).await.unwrap_or_default();
         let candidate = self.read(&service(&self.urls.candidate)).await.unwrap_or_default();
-        let now = Look { at: Instant::now(), proxy, baseline, candidate };
+        let now = Look { at: Instant::now(), proxy, other, baseline, candidate };
         let status = status(self.last.as_ref().unwrap_or(&now), &now, &control);
         self.last = Some(now);
         Some(status)
@@ -169,8 +191,26 @@ impl Observer {
     }
 
     async fn read(&self, url: &str) -> Option<Reading> {
-        let response = self.client.get(url).send().await.ok()?;
-        Some(Reading::parse(&response.text().await.ok()?))
+        Some(Reading::parse(&self.text(url).await?))
+    }
+
+    async fn text(&self, url: &str) -> Option<String> {
+        self.client.get(url).send().await.ok()?.text().await.ok()
+    }
+}
+
+/// What is said of this candidate, or of none.
+fn of_candidate(metrics: &str, name: &str) -> Reading {
+    let own = format!("candidate=\"{name}\"");
+    let is_own = |line: &&str| !line.contains("candidate=\"") || line.contains(&own);
+    Reading::parse(&metrics.lines().filter(is_own).collect::<Vec<_>>().join("\n"))
+}
+
+fn other(reading: &Reading) -> Other {
+    Other {
+        enabled: reading.sum("mirror_enabled", &[]),
+        aborts: reading.sum("mirror_aborts_total", &[]),
+        matched: reading.sum("mirror_outcomes_total", &["outcome=\"matched\""]),
     }
 }
 
@@ -189,6 +229,7 @@ fn status(before: &Look, now: &Look, control: &Value) -> Status {
         enabled: now.proxy.sum("mirror_enabled", &[]),
         last_trip: trip(&control["lastTrip"]),
         routes: routes(&now.proxy, &control["routes"]),
+        other: now.other.as_ref().map(other),
     }
 }
 
@@ -274,7 +315,7 @@ impl Status {
             .map(|(route, count)| format!("{route}: {count}"))
             .collect();
         let differing = if differing.is_empty() { "none".to_owned() } else { differing.join(", ") };
-        vec![
+        let mut lines = vec![
             format!("baseline   {}", self.baseline.line()),
             format!("candidate  {}", self.candidate.line()),
             format!(
@@ -283,7 +324,13 @@ impl Status {
                 self.outcome("mismatched"),
             ),
             format!("mirroring  {}, trips and holds: {}", self.mirroring(), self.aborts),
-        ]
+        ];
+        if let Some(Other { enabled, aborts, matched }) = self.other {
+            let on = if enabled == 1.0 { "on" } else { "off" };
+            let name = CANDIDATES[1];
+            lines.push(format!("{name:<9}  {on}, {matched} matched, trips and holds: {aborts}"));
+        }
+        lines
     }
 
     fn mirroring(&self) -> String {

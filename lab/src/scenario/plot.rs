@@ -4,7 +4,10 @@
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use crate::status::{Status, Trip};
+use proxy::config::Config;
+use proxy::policy::Candidate;
+
+use crate::status::{CANDIDATES, Status, Trip};
 
 /// The route that alone gets bad in [`Scenario::OneBadRoute`]: half of the traffic, so that its
 /// evidence is there soon.
@@ -23,6 +26,8 @@ pub enum Scenario {
     Errors5,
     /// One route of the candidate fails, and stops alone; the others go on being mirrored.
     OneBadRoute,
+    /// Two candidates, one of which gets slow and faulty: it alone is stopped, the other goes on.
+    TwoCandidates,
     /// Both services are the same for --duration (10m), mirroring never stops, and the report never
     /// says fail.
     Twins,
@@ -41,6 +46,8 @@ pub enum Step {
     RouteTrip,
     /// Meanwhile the other routes are mirrored, and the stopped one is not.
     OtherRoutes,
+    /// Meanwhile the other candidate gets its copies, and its pairs match.
+    OtherCandidate,
     /// The candidate is well again.
     Heal,
     /// Mirroring resumes, and pairs match.
@@ -60,6 +67,7 @@ impl Step {
             Self::Trip => "wait for the guardrail to stop mirroring",
             Self::RouteTrip => "wait for the guardrail to stop the bad route alone",
             Self::OtherRoutes => "the other routes are mirrored meanwhile",
+            Self::OtherCandidate => "the other candidate goes on meanwhile",
             Self::Heal => "the candidate is healed",
             Self::Resume => "wait for the cooldown's end and for pairs that match again",
             Self::RouteResume => "wait for the route's cooldown and for its pairs to match again",
@@ -90,6 +98,17 @@ impl Scenario {
         }
     }
 
+    /// These settings, with a second candidate where the story has one.
+    #[must_use]
+    pub fn with_candidates(self, mut config: Config) -> Config {
+        if self == Self::TwoCandidates {
+            let target = &config.candidate;
+            config.candidates =
+                CANDIDATES.map(|name| Candidate::new(name, target.clone())).to_vec();
+        }
+        config
+    }
+
     /// In order.
     pub fn steps(self) -> &'static [Step] {
         match self {
@@ -104,6 +123,14 @@ impl Scenario {
                 Step::Heal,
                 Step::RouteResume,
             ],
+            Self::TwoCandidates => &[
+                Step::Healthy,
+                Step::Regress,
+                Step::Trip,
+                Step::OtherCandidate,
+                Step::Heal,
+                Step::Resume,
+            ],
             Self::Twins => &[Step::Healthy, Step::Calm],
         }
     }
@@ -115,7 +142,7 @@ impl Scenario {
     pub fn base(self) -> Option<Value> {
         let base = |latency: u64, jitter: u64| json!({"latencyMs": latency, "jitterMs": jitter, "errorRate": 0.0, "mismatchRate": 0.0});
         match self {
-            Self::Regression => None,
+            Self::Regression | Self::TwoCandidates => None,
             Self::Slow2x => Some(base(10, 20)),
             Self::Errors5 | Self::OneBadRoute | Self::Twins => Some(base(18, 4)),
         }
@@ -124,7 +151,7 @@ impl Scenario {
     /// What makes the candidate bad, and in words.
     pub fn bad(self) -> Option<(Value, &'static str)> {
         match self {
-            Self::Regression => Some((
+            Self::Regression | Self::TwoCandidates => Some((
                 json!({"latencyMs": 250, "jitterMs": 50, "errorRate": 0.3}),
                 "250 to 300 ms are added to each answer, three in ten are errors",
             )),
@@ -159,7 +186,7 @@ impl Scenario {
     pub fn shows(self, now: &Status) -> bool {
         let slower_than = |limit: f64| now.candidate.p50.is_some_and(|p50| p50 > limit);
         match self {
-            Self::Regression => slower_than(0.1),
+            Self::Regression | Self::TwoCandidates => slower_than(0.1),
             Self::Slow2x => slower_than(0.03),
             Self::Errors5 | Self::OneBadRoute => now.candidate.errors.is_some_and(|it| it > 0.0),
             Self::Twins => false,
@@ -169,7 +196,7 @@ impl Scenario {
     /// What the guardrail must say; `None` where any trip will do.
     pub fn verdict(self) -> Option<Verdict> {
         match self {
-            Self::Regression | Self::Twins => None,
+            Self::Regression | Self::TwoCandidates | Self::Twins => None,
             Self::Slow2x => Some(Verdict { signal: "latency", route: None, within: 300.0 }),
             Self::Errors5 => Some(Verdict { signal: "errors", route: None, within: 2500.0 }),
             Self::OneBadRoute => {

@@ -28,7 +28,7 @@ fn config(scenario: Scenario) -> Config {
     let value = |name: &str| settings.iter().find(|(setting, _)| *setting == name);
     let mut config = Config::from_env(&|name| value(name).map(|(_, value)| value.into())).unwrap();
     config.guardrail.cooldown = Duration::from_secs(2);
-    config
+    scenario.with_candidates(config)
 }
 
 fn client() -> Client {

@@ -188,3 +188,15 @@ async fn twins_fail_where_an_answer_differs() {
     assert!(result.as_ref().unwrap_err().why.contains("did not"), "{result:?}");
     failed_at(Step::Calm, (result, told));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_candidates_the_bad_one_is_stopped_alone() {
+    let expected = ["Step 6 of 6", "the other candidate goes on", "v3         on", "0 errors"];
+    goes_well(Scenario::TwoCandidates, &expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_candidates_fails_where_the_other_is_held_too() {
+    let disable = sabotaged(Scenario::TwoCandidates, Step::OtherCandidate, Sabotage::Disable);
+    failed_at(Step::OtherCandidate, play(disable).await);
+}
