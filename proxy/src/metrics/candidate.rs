@@ -82,8 +82,8 @@ impl CandidateMetrics {
         })
     }
 
-    /// It is a candidate no more, or has other labels: what its gauges said last holds no more. They
-    /// are not a number then, which no alert is about, since an exporter's series stay for ever.
+    /// It is a candidate no more, or has other labels: what its gauges said last holds no more, and
+    /// they are not shown until they are set again. Counters stay.
     pub fn retire<'r>(&self, routes: impl Iterator<Item = &'r str>) {
         self.enabled.set(f64::NAN);
         for name in [COPIES_IN_FLIGHT, COPIES_LIMIT, QUEUE_LENGTH, BUFFERED_BYTES, OVERALL_EVIDENCE]

@@ -58,8 +58,10 @@ const CONTAINERS: [(&str, Scenario); 1] =
     [scenario!(faults::a_candidate_that_is_cut_off_costs_no_client_anything)];
 
 /// Scenarios with a settings file, which a process reads where it lies.
-const PROCESSES: [(&str, Scenario); 1] =
-    [scenario!(policies::shares_of_routes_bodies_health_and_sums)];
+const PROCESSES: [(&str, Scenario); 2] = [
+    scenario!(policies::shares_of_routes_bodies_health_and_sums),
+    scenario!(observability::every_query_has_data_of_two_candidates),
+];
 
 fn is_set(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| value == "1")

@@ -43,9 +43,12 @@ async fn start_prometheus(place: &Place, stack: &Stack) -> Result<Prometheus> {
 }
 
 /// A stack on which everything has happened that a dashboard can show.
-async fn eventful(place: &Place) -> Result<(Stack, Traffic, Prometheus)> {
+async fn eventful(
+    place: &Place,
+    more: &[(&'static str, &str)],
+) -> Result<(Stack, Traffic, Prometheus)> {
     let settings = [("ABORT_CONSECUTIVE", "100000"), ("NOISE_FRACTION", "1")];
-    let stack = Stack::start(place, &settings).await?;
+    let stack = Stack::start(place, &[&settings, more].concat()).await?;
     let prometheus = start_prometheus(place, &stack).await?;
     let chaos = json!({"errorRate": 0.2, "mismatchRate": 0.3, "latencyMs": 5});
     stack.set_chaos(&stack.candidate, &chaos).await?;
@@ -55,25 +58,61 @@ async fn eventful(place: &Place) -> Result<(Stack, Traffic, Prometheus)> {
 }
 
 pub(crate) async fn every_dashboard_and_rule_query_has_data(place: &Place) -> Result<()> {
-    let (stack, traffic, prometheus) = eventful(place).await?;
+    let (stack, traffic, prometheus) = eventful(place, &[]).await?;
+    all_queries_have_data(&stack, &prometheus).await?;
+    traffic.stop().await?;
+    drop(prometheus);
+    stack.stop().await
+}
+
+/// The same with two candidates, each of which must be in the answers that tell them apart.
+pub(crate) async fn every_query_has_data_of_two_candidates(place: &Place) -> Result<()> {
+    let file = std::env::temp_dir().join(format!("xtests-{}-two.toml", std::process::id()));
+    let first = "[[candidate]]\nname = \"candidate\"\nurl = \"http://127.0.0.1:1\"\n";
+    std::fs::write(&file, first)?;
+    let path = file.to_string_lossy().into_owned();
+    let (stack, traffic, prometheus) = eventful(place, &[("MIRROR_CONFIG", &path)]).await?;
+    let second = stack.baseline.inner_url();
+    std::fs::write(&file, format!("{first}[[candidate]]\nname = \"v3\"\nurl = \"{second}\"\n"))?;
+    stack.control("reload").await?;
+    all_queries_have_data(&stack, &prometheus).await?;
+    let asked = dashboard_queries()?;
+    let told_apart: Vec<_> = asked.iter().filter(|one| one.query.contains("candidate)")).collect();
+    ensure!(told_apart.len() >= 20, "{} queries", told_apart.len());
+    for one in told_apart {
+        let of_both = async || -> Result<bool> {
+            let found = prometheus.query(&one.query).await?;
+            let has =
+                |name: &str| found.iter().any(|(series, _)| series.to_string().contains(name));
+            Ok(has("\"v3\""))
+        };
+        eventually!(of_both().await?);
+    }
+    traffic.stop().await?;
+    drop(prometheus);
+    std::fs::remove_file(file)?;
+    stack.stop().await
+}
+
+async fn all_queries_have_data(stack: &Stack, prometheus: &Prometheus) -> Result<()> {
     let asked = dashboard_queries()?;
     ensure!(asked.len() >= 20, "{} queries", asked.len());
     for one in &asked {
-        plausible_in_time(&stack, &prometheus, one).await?;
+        plausible_in_time(stack, prometheus, one).await?;
     }
-    own_services_give_data(&prometheus).await?;
+    own_services_give_data(prometheus).await?;
     let rules = prometheus.rules().await?;
     ensure!(rules.len() >= 7, "{} rules", rules.len());
     for rule in &rules {
         let (name, query) = (&rule["name"], rule["query"].as_str().unwrap_or_default());
         for selector in selectors(query) {
-            has_data_in_time(&prometheus, &selector)
+            has_data_in_time(prometheus, &selector)
                 .await
                 .map_err(|why| format!("{name}: {why}"))?;
         }
     }
     eventually!(prometheus.rules().await?.iter().all(|rule| rule["health"] == "ok"));
-    judged_in_time(&prometheus).await?;
+    judged_in_time(prometheus).await?;
     for target in ["baseline", "candidate"] {
         let query = format!("sum(rate(mirror_requests_total{{target=\"{target}\"}}[15s]))");
         let rate = prometheus.query(&query).await?;
@@ -81,10 +120,7 @@ pub(crate) async fn every_dashboard_and_rule_query_has_data(place: &Place) -> Re
     }
     let text =
         client::text(&stack.client, &format!("{}/metrics", stack.proxy.url().await?)).await?;
-    check_metrics(&text)?;
-    traffic.stop().await?;
-    drop(prometheus);
-    stack.stop().await
+    check_metrics(&text)
 }
 
 /// Who has other jobs, another counter and another label of the status types them in. Those of the
@@ -111,7 +147,7 @@ async fn own_services_give_data(prometheus: &Prometheus) -> Result<()> {
 
 /// The check above would not be worth much if it passed on names that nobody exports.
 pub(crate) async fn a_renamed_metric_would_be_noticed(place: &Place) -> Result<()> {
-    let (stack, traffic, prometheus) = eventful(place).await?;
+    let (stack, traffic, prometheus) = eventful(place, &[]).await?;
     has_data_in_time(&prometheus, "mirror_requests_total").await?;
     for selector in ["mirror_requests_renamed_total", "mirror_requests_total{target=\"renamed\"}"] {
         ensure!(prometheus.query(selector).await?.is_empty());
@@ -144,7 +180,7 @@ pub(crate) async fn a_renamed_metric_would_be_noticed(place: &Place) -> Result<(
 /// which the other checks take for an answer.
 async fn judged_in_time(prometheus: &Prometheus) -> Result<()> {
     for query in [
-        "min(mirror_overall_verdict{verdict=\"fail\"})",
+        "max(mirror_overall_verdict{verdict=\"fail\"})",
         "max(mirror_verdict{verdict=\"fail\"})",
         "max(mirror_overall_evidence)",
         "max(mirror_evidence)",
