@@ -194,10 +194,10 @@ impl Forward {
         let mut label = |path: &str| labels.of(request.method(), path).into();
         let found = plan.of(&seen(request, peer), &mut label);
         let route = match &found.treatment.policy.name {
-            Some(name) => self.routes.named(name),
+            Some(name) => self.routes.named(name, plan.reserved()),
             None => {
                 let path = headers::target::shown(request.uri().path());
-                self.routes.named(&labels.of(request.method(), &path))
+                self.routes.named(&labels.of(request.method(), &path), plan.reserved())
             }
         };
         (found, route)

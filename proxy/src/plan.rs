@@ -2,7 +2,7 @@
 //! never changes; another one takes its place. A request, and its pairs to their end, keep the plan
 //! they began with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +12,7 @@ use crate::policy::matcher::{self, Choice, Seen};
 use crate::policy::rate::{Bucket, Rate};
 use crate::policy::share::{SampleBy, Secret, Share};
 use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds};
+use crate::route::table::Reserved;
 use crate::route::{Labels, Template};
 use compare::{Policy, RouteRules, Unused};
 use judge::{guardrail, report};
@@ -166,6 +167,7 @@ pub struct Plan {
     comparisons: Vec<Arc<Policy>>,
     overrides: Vec<Override>,
     marks: Vec<HeaderName>,
+    names: HashSet<Arc<str>>,
 }
 
 /// What was said by hand while the proxy runs.
@@ -240,6 +242,7 @@ impl Plan {
         let marks = defaults.mark.iter().chain(own).map(|(name, _)| name.clone()).collect();
         Self {
             marks,
+            names: routes.iter().filter_map(|route| route.name.clone()).collect(),
             generation: before.map_or(1, |plan| plan.generation + 1),
             rate: kept(defaults.rate, before.and_then(|plan| plan.rate.as_ref())),
             rates: rates.collect(),
@@ -269,6 +272,11 @@ impl Plan {
                 Found { treatment, in_doubt: !treatment.allows_what(at(read)) }
             }
         }
+    }
+
+    /// The labels of routes that have a name.
+    pub fn reserved(&self) -> Reserved<'_> {
+        Reserved { generation: self.generation, names: &self.names }
     }
 
     /// How labels of routes are made.

@@ -129,14 +129,16 @@ impl Steer {
         let Parties { shown, upstreams, mirror, means, .. } = &self.parties;
         let renew =
             |target| RenewedTls::new(target, &fresh.trust).map_err(|error| error.to_string());
-        let mut renewed = Vec::new();
-        for (upstream, target) in upstreams.iter().zip(&fresh.targets) {
-            renewed.push((Arc::clone(upstream), renew(target)?));
-        }
         let before = mirror.lanes();
-        for candidate in &fresh.parts.candidates {
-            if let Some(entry) = before.of(&candidate.name) {
-                renewed.push((Arc::clone(&entry.lane.upstream), renew(&candidate.target)?));
+        let candidates = fresh.parts.candidates.iter().filter_map(|candidate| {
+            Some((&before.of(&candidate.name)?.lane.upstream, &candidate.target))
+        });
+        let mut renewed = Vec::new();
+        for (upstream, target) in upstreams.iter().zip(&fresh.targets).chain(candidates) {
+            let renewal = renew(target)?;
+            // One that is to be elsewhere after a restart goes on where it is, and as it is.
+            if upstream.target().is_same_place(target) {
+                renewed.push((Arc::clone(upstream), renewal));
             }
         }
         let overrides = overrides::that_fit(&state.overrides, &fresh.parts);

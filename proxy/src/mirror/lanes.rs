@@ -87,7 +87,7 @@ impl Lanes {
                 let at = lanes.plan.position(&candidate.name)?;
                 Some(&lanes.plan.candidates[at].target)
             });
-            let same = was.is_some_and(|was| is_same_place(was, &candidate.target));
+            let same = was.is_some_and(|was| was.is_same_place(&candidate.target));
             if let Some(entry) = old.clone().filter(|_| same) {
                 return Ok(Next::Same(entry));
             }
@@ -98,12 +98,6 @@ impl Lanes {
         let candidates = candidates.collect::<Result<_, _>>()?;
         Ok(Prepared { plan: Arc::new(plan), candidates })
     }
-}
-
-/// Whether it is the same service, spoken to in the same way; what is shown to it is read anew elsewhere.
-fn is_same_place(one: &Target, other: &Target) -> bool {
-    let bare = |target: &Target| Target { client: None, ..target.clone() };
-    bare(one) == bare(other)
 }
 
 /// What becomes of a candidate.

@@ -1,6 +1,6 @@
 //! The routes seen so far: a bounded table from label to what is kept for each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -39,12 +39,42 @@ impl Route {
     }
 }
 
+/// Labels that have their place whatever clients ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserved<'n> {
+    /// Which labels these are; another number for others.
+    pub generation: u64,
+    /// The labels.
+    pub names: &'n HashSet<Arc<str>>,
+}
+
 /// All routes of one proxy.
 #[derive(Debug)]
 pub struct Routes {
     metrics: Arc<Metrics>,
-    table: RwLock<HashMap<Box<str>, Arc<Route>>>,
+    table: RwLock<Table>,
     other: Arc<Route>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    routes: HashMap<Arc<str>, Arc<Route>>,
+    /// Of the reserved labels that were looked at last.
+    generation: u64,
+    /// How many of them had no request yet.
+    missing: usize,
+}
+
+impl Table {
+    fn has_room(&self) -> bool {
+        self.routes.len() + self.missing < LABELS_MAX
+    }
+
+    fn reserve(&mut self, reserved: Reserved<'_>) {
+        let known = reserved.names.iter().filter(|name| self.routes.contains_key(*name));
+        self.missing = reserved.names.len() - known.count();
+        self.generation = reserved.generation;
+    }
 }
 
 impl Routes {
@@ -55,29 +85,33 @@ impl Routes {
     }
 
     /// The route with this label, or `other` where it finds no room.
-    pub fn named(&self, label: &str) -> Arc<Route> {
+    pub fn named(&self, label: &str, reserved: Reserved<'_>) -> Arc<Route> {
         if label == OTHER {
             return Arc::clone(&self.other);
         }
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(route) = table.get(label) {
+        if let Some(route) = table.routes.get(label) {
             return Arc::clone(route);
         }
-        let full = table.len() >= LABELS_MAX;
+        let looked_at = table.generation == reserved.generation;
+        let full = looked_at && !table.has_room() && !reserved.names.contains(label);
         drop(table);
-        if full { Arc::clone(&self.other) } else { self.insert(label.to_owned()) }
+        if full { Arc::clone(&self.other) } else { self.insert(label, reserved) }
     }
 
-    fn insert(&self, label: String) -> Arc<Route> {
+    fn insert(&self, label: &str, reserved: Reserved<'_>) -> Arc<Route> {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(route) = table.get(label.as_str()) {
+        if let Some(route) = table.routes.get(label) {
             return Arc::clone(route);
         }
-        if table.len() >= LABELS_MAX {
+        table.reserve(reserved);
+        let is_reserved = reserved.names.contains(label) && table.routes.len() < LABELS_MAX;
+        if !is_reserved && !table.has_room() {
             return Arc::clone(&self.other);
         }
-        let route = Route::new(&label, &self.metrics);
-        table.insert(label.into(), Arc::clone(&route));
+        let route = Route::new(label, &self.metrics);
+        table.routes.insert(Arc::clone(&route.label), Arc::clone(&route));
+        table.reserve(reserved);
         route
     }
 }
@@ -89,18 +123,40 @@ mod tests {
     #[test]
     fn at_most_100_labels_exist_besides_other() {
         let routes = Routes::new(Arc::new(Metrics::new().unwrap()));
+        let names = HashSet::new();
+        let none = Reserved { generation: 1, names: &names };
         let word = |n: usize| {
             let letters = [n / 26, n % 26].map(|i| char::from(b'a' + u8::try_from(i).unwrap()));
             format!("/{}{}", letters[0], letters[1])
         };
-        let labels: std::collections::BTreeSet<_> =
-            (0..300).map(|n| routes.named(&format!("GET {}", word(n))).label.to_string()).collect();
+        let labels: std::collections::BTreeSet<_> = (0..300)
+            .map(|n| routes.named(&format!("GET {}", word(n)), none).label.to_string())
+            .collect();
         assert_eq!(labels.len(), LABELS_MAX + 1);
         assert!(labels.contains(OTHER));
         assert_eq!(
-            &*routes.named(&format!("GET {}", word(0))).label,
+            &*routes.named(&format!("GET {}", word(0)), none).label,
             "GET /aa",
             "known labels stay"
         );
+    }
+
+    #[test]
+    fn labels_that_are_reserved_find_room_whatever_was_asked_for_before() {
+        let routes = Routes::new(Arc::new(Metrics::new().unwrap()));
+        let names: HashSet<Arc<str>> = ["pay".into(), "search".into()].into();
+        let reserved = Reserved { generation: 1, names: &names };
+        let labels: HashSet<_> = (0..300)
+            .map(|n| routes.named(&format!("GET /a{n}/b"), reserved).label.clone())
+            .collect();
+        assert_eq!(labels.len(), LABELS_MAX - 2 + 1, "and other");
+        assert_eq!(&*routes.named("pay", reserved).label, "pay");
+        assert_eq!(&*routes.named("search", reserved).label, "search");
+        assert_eq!(&*routes.named("GET /new", reserved).label, OTHER);
+        // Labels that were given stay; there is no more room for others.
+        let others: HashSet<Arc<str>> = ["new".into()].into();
+        let reserved = Reserved { generation: 2, names: &others };
+        assert_eq!(&*routes.named("new", reserved).label, OTHER);
+        assert_eq!(&*routes.named("GET /a0/b", reserved).label, "GET /a0/b");
     }
 }

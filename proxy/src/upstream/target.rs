@@ -158,6 +158,12 @@ impl Target {
         Ok(Self { prefix, ..Self::new(tls, host.to_owned(), port) })
     }
 
+    /// Whether it is the same service, spoken to in the same way; what is shown to it aside.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let bare = |target: &Self| Self { client: None, ..target.clone() };
+        bare(self) == bare(other)
+    }
+
     /// The value of `Host`: the port is left out where it is the scheme's own.
     pub fn authority(&self) -> String {
         let host =

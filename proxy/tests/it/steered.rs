@@ -105,12 +105,17 @@ async fn what_needs_a_restart_is_named_and_does_not_hold() {
     let rest = candidate("v2", v2.addr);
     let path = TempFile::new(&file(baseline.addr, &rest));
     let proxy = started(Path::new(path.path()), false).await;
-    let elsewhere = "127.0.0.1:9".parse().unwrap();
     let more = format!("{rest}[limits]\nheaders = 7\n");
-    std::fs::write(path.path(), file(elsewhere, &more)).unwrap();
+    // Not even TLS towards what is there.
+    let elsewhere = file(baseline.addr, &more).replacen("http://", "https://", 1);
+    std::fs::write(path.path(), elsewhere).unwrap();
     let (code, told) = reload(&proxy).await;
     assert_eq!((code, &told["needsRestart"]), (200, &json!(["baseline.url", "limits.headers"])));
-    assert_eq!(proxy.get("/").await.status(), 200);
+    for _ in 0..3 {
+        assert_eq!(proxy.get("/").await.status(), 200);
+    }
+    let fresh = client();
+    assert_eq!(fresh.post(proxy.url("/")).send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
