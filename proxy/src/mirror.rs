@@ -158,8 +158,8 @@ impl Mirror {
     pub fn follow(&self, plan: Plan, means: &Means, trust: &Trust) -> Result<Vec<String>, Fault> {
         let before = self.lanes();
         let prepared = Lanes::prepare(plan, Some(&before), means, trust)?;
-        let anew = prepared.anew();
         let lanes = prepared.open(Some(&before), &self.shared, means);
+        let anew = lanes.anew_since(&before);
         *self.lanes.write().unwrap_or_else(PoisonError::into_inner) = lanes;
         Ok(anew)
     }

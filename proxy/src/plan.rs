@@ -343,6 +343,8 @@ impl Plan {
                 }
             }
         }
+        labels.sort();
+        labels.dedup();
         labels
     }
 

@@ -83,7 +83,7 @@ impl std::fmt::Debug for Steer {
 /// What came of reading the settings anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Candidates of which nothing is known yet.
+    /// Candidates, or candidates on routes, of which nothing is known yet.
     pub anew: Vec<String>,
     /// Settings that have changed and only hold after a restart.
     pub needs_restart: Vec<String>,
@@ -152,6 +152,9 @@ impl Steer {
         if let (Some(shown), Some(identity)) = (shown, &fresh.identity) {
             shown.show(identity);
         }
+        for gone in state.overrides.iter().filter(|it| !overrides.contains(it)) {
+            self.tell("override_ended", gone);
+        }
         let needs_restart = changed(&state.fresh.fixed, &fresh.fixed);
         (state.fresh, state.overrides) = (fresh, overrides);
         Ok(Taken { anew, needs_restart })
@@ -165,7 +168,7 @@ impl Steer {
         info!(revision, "reloaded: settings, certificates and keys");
         if !anew.is_empty() {
             let candidates = anew.join(", ");
-            info!(candidates, "new candidates: their guardrail and report start anew");
+            info!(candidates, "guardrail and report start anew");
         }
         if !needs_restart.is_empty() {
             let settings = needs_restart.join(", ");

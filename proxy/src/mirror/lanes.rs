@@ -74,6 +74,29 @@ impl Lanes {
         self.entries.get(self.plan.position(name)?)
     }
 
+    /// Of whom nothing is known yet: candidates that were not there before, or are judged by other
+    /// thresholds, and those on routes that are.
+    pub(super) fn anew_since(&self, before: &Self) -> Vec<String> {
+        let mut anew = Vec::new();
+        for (entry, candidate) in self.entries.iter().zip(&self.plan.candidates) {
+            let (name, plan) = (&candidate.name, &self.plan);
+            let old = before.plan.position(name).map(|at| &before.plan.candidates[at]);
+            let same = old.is_some_and(|old| {
+                let lane = &before.of(name).expect("a lane for each").lane;
+                Arc::ptr_eq(&lane.observe, &entry.lane.observe)
+                    && before.plan.thresholds(old) == plan.thresholds(candidate)
+                    && before.plan.allowed(old) == plan.allowed(candidate)
+            });
+            if same {
+                let labels = plan.judged_otherwise(&before.plan, name).into_iter();
+                anew.extend(labels.map(|label| format!("{name} on {label}")));
+            } else {
+                anew.push(name.to_string());
+            }
+        }
+        anew
+    }
+
     /// Sets up what may fail, and changes nothing.
     pub(super) fn prepare(
         plan: Plan,
@@ -115,13 +138,6 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// The candidates of which nothing is known yet.
-    pub(super) fn anew(&self) -> Vec<String> {
-        let all = self.plan.candidates.iter().zip(&self.candidates);
-        let new = all.filter(|(_, next)| matches!(next, Next::New { .. }));
-        new.map(|(candidate, _)| candidate.name.to_string()).collect()
-    }
-
     /// Opens the lanes. Cannot fail.
     pub(super) fn open(
         self,

@@ -86,7 +86,7 @@ impl Steer {
         Ok(())
     }
 
-    fn tell(&self, event: &str, about: &Override) {
+    pub(super) fn tell(&self, event: &str, about: &Override) {
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut told = one(about);
         info!(%told, "{event}");

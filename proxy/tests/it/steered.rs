@@ -163,6 +163,36 @@ async fn another_candidate_of_the_same_name_starts_anew_and_stays_off_by_hand() 
     eventually!(other.count() == 1);
 }
 
+#[tokio::test]
+async fn other_thresholds_start_anew_what_they_judge_and_say_so() {
+    let (baseline, v2) = (fixed("1").await, fixed("1").await);
+    let rest = |route: &str| {
+        format!(
+            "{}[[route]]\nname = \"a\"\n{route}\n[route.match]\npath = {{ exact = \"/a\" }}\n",
+            candidate("v2", v2.addr)
+        )
+    };
+    let path = TempFile::new(&file(baseline.addr, &rest("")));
+    let proxy = started(Path::new(path.path()), false).await;
+    let pairs = async |route: &str| {
+        let report: Value = proxy.get("/control/report").await.json().await.unwrap();
+        let all = report["routes"].as_array().unwrap().clone();
+        all.iter().find(|it| it["route"] == route).map_or(0, |it| it["pairs"].as_u64().unwrap())
+    };
+    for path in ["/a", "/b"] {
+        proxy.get(path).await;
+    }
+    eventually!(pairs("a").await + pairs("GET /b").await == 2);
+    let strict = rest("[route.report]\nmismatch_rate = 0.5");
+    std::fs::write(path.path(), file(baseline.addr, &strict)).unwrap();
+    assert_eq!(reload(&proxy).await.1["startedAnew"], json!(["v2 on a"]));
+    assert_eq!((pairs("a").await, pairs("GET /b").await), (0, 1));
+    let other = file(baseline.addr, &strict).replace("consecutive = 1000000", "consecutive = 9");
+    std::fs::write(path.path(), other).unwrap();
+    assert_eq!(reload(&proxy).await.1["startedAnew"], json!(["v2"]));
+    assert_eq!(proxy.status().await["breachConsecutive"], 9);
+}
+
 /// As Kubernetes mounts a ConfigMap: a link to a link to a folder, and the latter is replaced.
 #[tokio::test]
 async fn a_file_behind_links_is_seen_to_change_and_so_is_one_that_is_replaced() {
