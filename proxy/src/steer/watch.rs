@@ -5,6 +5,7 @@
 //! comes from network file systems and some container mounts, and those for links must be set up anew
 //! each time.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,18 @@ use super::Steer;
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// A hash of what is there; `None` where there is nothing to be read.
+/// More than a settings file may have; of what is longer the beginning tells enough.
+const LONGEST: u64 = (1 << 20) + 1;
+
+/// A hash of what is there; `None` where there is no file to be read. What is no plain file, a pipe for
+/// one, could be waited for without end.
 fn look(path: &Path) -> Option<u64> {
-    std::fs::read(path).ok().map(|bytes| xxhash_rust::xxh3::xxh3_64(&bytes))
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    Some(xxhash_rust::xxh3::xxh3_64(&bytes))
 }
 
 /// Tells a change once it is complete: when two looks see the same, and not what was there before.
@@ -74,6 +84,14 @@ pub async fn watch(steer: Arc<Steer>, watched: Watched) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_not_read() {
+        for path in ["/dev/zero", "/tmp", "/nowhere"] {
+            assert_eq!(look(Path::new(path)), None, "{path}");
+        }
+        assert!(look(Path::new(env!("CARGO_MANIFEST_PATH"))).is_some());
+    }
 
     #[test]
     fn a_change_is_told_once_and_only_when_it_is_complete() {
