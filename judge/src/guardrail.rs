@@ -573,11 +573,6 @@ impl Guardrail {
         &self.config
     }
 
-    /// Whether it was switched off by hand.
-    pub fn is_held(&self) -> bool {
-        self.state == State::Held
-    }
-
     /// What the status shows.
     pub fn snapshot(&self) -> Snapshot {
         let longest_on_a_route =

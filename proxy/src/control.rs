@@ -116,15 +116,19 @@ impl Control {
 
     /// The candidates that a request is about: the one that it names, or all.
     fn named(&self, about: &About) -> Result<Vec<Arc<Observe>>, String> {
-        let lanes = self.lanes();
-        let all = || lanes.entries.iter().map(|entry| Arc::clone(&entry.lane.observe));
-        let Some(name) = &about.candidate else { return Ok(all().collect()) };
-        let found = all().find(|it| *it.name() == **name);
-        found.map(|found| vec![found]).ok_or_else(|| {
-            let names: Vec<_> = all().map(|it| it.name().to_string()).collect();
-            format!("candidate={name:?}: is none; allowed is {}", names.join(", "))
-        })
+        named(&self.lanes(), about)
     }
+}
+
+/// The same of these lanes.
+fn named(lanes: &Lanes, about: &About) -> Result<Vec<Arc<Observe>>, String> {
+    let all = || lanes.entries.iter().map(|entry| Arc::clone(&entry.lane.observe));
+    let Some(name) = &about.candidate else { return Ok(all().collect()) };
+    let found = all().find(|it| *it.name() == **name);
+    found.map(|found| vec![found]).ok_or_else(|| {
+        let names: Vec<_> = all().map(|it| it.name().to_string()).collect();
+        format!("candidate={name:?}: is none; allowed is {}", names.join(", "))
+    })
 }
 
 fn not_found(reason: &str) -> Response {
@@ -492,15 +496,19 @@ async fn disable(Shared(control): Shared<Control>, Query(about): Query<About>) -
 
 /// Switches mirroring to one candidate or to all, of one route or of all.
 fn switched(control: &Control, about: &About, on: bool) -> Response {
-    let observed = match control.named(about) {
-        Ok(observed) => observed,
-        Err(reason) => return not_found(&reason),
-    };
-    let route = about.route.as_deref();
-    if let Some(route) = route.filter(|route| !observed.iter().any(|it| it.knows(route))) {
-        return not_found(&format!("route={route:?}: had no request yet, or there is none"));
+    // A candidate whose place another takes at this moment would come back on.
+    let switched = control.steer.undisturbed(|lanes| {
+        let observed = named(lanes, about)?;
+        let route = about.route.as_deref();
+        if let Some(route) = route.filter(|route| !observed.iter().any(|it| it.knows(route))) {
+            return Err(format!("route={route:?}: had no request yet, or there is none"));
+        }
+        observed.iter().for_each(|it| it.switch(on, route));
+        Ok(())
+    });
+    if let Err(reason) = switched {
+        return not_found(&reason);
     }
-    observed.iter().for_each(|it| it.switch(on, route));
     let message = if on { "mirroring enabled" } else { "mirroring disabled" };
     Json(json!({"message": message})).into_response()
 }

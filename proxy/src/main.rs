@@ -13,6 +13,7 @@ use proxy::arguments::{Arguments, Command};
 use proxy::check::{self, Explained};
 use proxy::config::{self, Config};
 use proxy::control::access::Access;
+use proxy::steer::Steer;
 use proxy::steer::watch::Watched;
 use proxy::{app, app::Source, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
@@ -152,7 +153,6 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    hangup: Signal,
     _others: [Signal; 4],
 }
 
@@ -162,7 +162,6 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
-            hangup: signal(SignalKind::hangup())?,
             _others: [
                 signal(SignalKind::user_defined1())?,
                 signal(SignalKind::user_defined2())?,
@@ -172,20 +171,12 @@ impl Signals {
         })
     }
 
-    /// Reloads at each SIGHUP until the proxy is to end; whether it is to drain before.
-    async fn wait(&mut self, app: &app::App) -> bool {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return true,
-                _ = self.interrupt.recv() => return true,
-                _ = self.quit.recv() => return false,
-                _ = self.hangup.recv() => {
-                    // Reading files takes as long as the disk does.
-                    let steer = Arc::clone(app.steer());
-                    // What came of it is told where it is done.
-                    drop(tokio::task::spawn_blocking(move || steer.reload()).await);
-                }
-            }
+    /// Waits until the proxy is to end; whether it is to drain before.
+    async fn wait(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => true,
+            _ = self.quit.recv() => false,
         }
     }
 
@@ -198,8 +189,18 @@ impl Signals {
     }
 }
 
+/// Reads the settings anew at each SIGHUP, for ever. Beside the other signals, since reading takes as
+/// long as the disk does.
+async fn reload_at(mut hangup: Signal, steer: Arc<Steer>) {
+    while hangup.recv().await.is_some() {
+        let steer = Arc::clone(&steer);
+        // What came of it is told where it is done.
+        drop(tokio::task::spawn_blocking(move || steer.reload()).await);
+    }
+}
+
 async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCode {
-    let Ok(mut signals) = Signals::listen() else {
+    let (Ok(mut signals), Ok(hangup)) = (Signals::listen(), signal(SignalKind::hangup())) else {
         return fail(1, "cannot listen for signals");
     };
     raise_descriptors(&config);
@@ -219,6 +220,7 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
             return ExitCode::from(1);
         }
     };
+    tokio::spawn(reload_at(hangup, Arc::clone(app.steer())));
     let admin = app.admin.unwrap_or(app.traffic);
     info!(traffic = %app.traffic, %admin, admin_prefix = prefix, "ready");
     if shared {
@@ -227,7 +229,7 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
         info!(hides, "these paths are the proxy's own; ADMIN_ADDR or ADMIN_PREFIX moves them");
     }
     tell_access(&access);
-    if !signals.wait(&app).await {
+    if !signals.wait().await {
         warn!("SIGQUIT: stopped at once");
         return ExitCode::from(1);
     }

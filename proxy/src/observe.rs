@@ -4,7 +4,7 @@
 //! Two moments, since a slow comparison must never delay a stop.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +18,7 @@ use announce::Announcer;
 use compare::Differences;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::gate::{self, Gate, Reading};
-use judge::guardrail::{self, Epoch, Guardrail, Moment, Observation, Transition};
+use judge::guardrail::{self, Epoch, Guardrail, Moment, Observation, State, Transition};
 use judge::report::{self, Report, verdicts};
 use judge::verdict::Verdict;
 
@@ -101,6 +101,17 @@ pub struct Observe {
     metrics: RwLock<CandidateMetrics>,
     series: RwLock<HashMap<Arc<str>, Arc<Series>>>,
     announcer: Arc<Announcer>,
+    /// It is gone, or another has its name; what it decides is nobody's business any more.
+    is_past: AtomicBool,
+}
+
+/// What is off by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OffByHand {
+    /// All of it.
+    pub whole: bool,
+    /// The labels of routes that are off by themselves.
+    pub routes: Vec<String>,
 }
 
 /// The route that takes what finds no room exists from the start.
@@ -123,6 +134,7 @@ impl Observe {
             metrics: RwLock::new(metrics),
             series: RwLock::default(),
             announcer,
+            is_past: AtomicBool::new(false),
         });
         observe.series(&Arc::from(OTHER));
         observe
@@ -302,9 +314,34 @@ impl Observe {
         });
     }
 
-    /// Whether it was switched off by hand.
-    pub fn is_held(&self) -> bool {
-        self.guardrail().is_held()
+    /// What was switched off by hand.
+    pub fn off_by_hand(&self) -> OffByHand {
+        let known = self.guardrail().snapshot();
+        let off = known.routes.into_iter().filter(|route| route.state == State::Held);
+        let routes = off.map(|route| route.route).collect();
+        OffByHand { whole: known.state == State::Held, routes }
+    }
+
+    /// What was off by hand before is so from the start; nobody switches it off a second time.
+    pub fn stay_off(&self, off: &OffByHand) {
+        let mut guardrail = self.guardrail();
+        if off.whole {
+            guardrail.disable(now());
+            self.metrics().set_enabled(false);
+        }
+        for route in &off.routes {
+            guardrail.disable_route(route);
+        }
+        drop(guardrail);
+        for route in &off.routes {
+            self.series(&Arc::from(route.as_str()));
+            self.metrics().set_route_enabled(route, false);
+        }
+    }
+
+    /// Says nothing more; pairs that are under way are still counted.
+    pub fn leave(&self) {
+        self.is_past.store(true, Ordering::Relaxed);
     }
 
     /// Whether a route was seen.
@@ -320,15 +357,23 @@ impl Observe {
         guardrail.configure(thresholds);
         drop(guardrail);
         let mut report = self.report();
-        let changed = changed || report.allowed() != allowed;
+        let starts_anew = report.allowed() != allowed;
         report.allow(allowed);
-        changed
+        drop(report);
+        if starts_anew {
+            self.each_series(|series| series.pairs.store(0, Ordering::Relaxed));
+        }
+        changed || starts_anew
     }
 
     /// Forgets what a route's pairs said, since it is judged by something else now.
     pub fn forget(&self, route: &str) {
         self.report().forget(route);
         self.guardrail().forget_route(route);
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(route) {
+            series.pairs.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Nothing is known from now on; see [`CandidateMetrics::retire`].
@@ -346,7 +391,11 @@ impl Observe {
             guardrail.routes
         };
         *self.metrics.write().unwrap_or_else(PoisonError::into_inner) = metrics;
-        self.series.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let before =
+            std::mem::take(&mut *self.series.write().unwrap_or_else(PoisonError::into_inner));
+        for (label, old) in before {
+            self.series(&label).pairs.fetch_add(old.pairs(), Ordering::Relaxed);
+        }
         for route in shown {
             self.series(&Arc::from(route.route.as_str()));
             self.metrics().set_route_enabled(&route.route, route.state.is_on());
@@ -380,7 +429,9 @@ impl Observe {
     /// that all see changes in the order they happened.
     fn decide(&self, ask: impl FnOnce(&mut Guardrail, Moment) -> Option<Transition>) {
         let (mut guardrail, now) = (self.guardrail(), now());
-        if let Some(transition) = ask(&mut guardrail, now) {
+        if let Some(transition) = ask(&mut guardrail, now)
+            && !self.is_past.load(Ordering::Relaxed)
+        {
             self.announcer.announce(&self.metrics(), &transition, now.wall);
         }
     }

@@ -89,8 +89,9 @@ pub struct Terms {
 }
 
 impl Terms {
-    fn allows(&self) -> (bool, Share, bool, usize) {
-        (self.enabled, self.share, self.body, self.max_body_bytes)
+    /// The mark as well: without the one that a service knows its copies have side effects.
+    fn allows(&self) -> (bool, Share, bool, usize, Option<&(HeaderName, HeaderValue)>) {
+        (self.enabled, self.share, self.body, self.max_body_bytes, self.mark.as_ref())
     }
 
     /// The rules of all routes, by which answers are compared.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
+use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
 
 pub mod overrides;
@@ -14,7 +15,7 @@ pub mod watch;
 
 use crate::listen::tls::{Identity, Shown};
 use crate::metrics::Metrics;
-use crate::mirror::{Means, Mirror};
+use crate::mirror::{Lanes, Means, Mirror};
 use crate::observe::announce::Announcer;
 use crate::plan::{Override, Parts, Plan};
 use crate::upstream::{RenewedTls, Target, Trust, Upstream};
@@ -62,6 +63,9 @@ pub struct Parties {
 pub struct Steer {
     parties: Parties,
     read: Option<Read>,
+    /// Held while the settings are read, which may take as long as a disk hangs.
+    reading: Mutex<()>,
+    /// Held for moments.
     state: Mutex<State>,
 }
 
@@ -69,6 +73,8 @@ pub struct Steer {
 struct State {
     fresh: Fresh,
     overrides: Vec<Override>,
+    /// Of those that end by themselves.
+    timers: Vec<(Override, AbortHandle)>,
     since: SystemTime,
     /// Why the last try to read anew was refused, and when.
     refused: Option<(SystemTime, String)>,
@@ -94,8 +100,14 @@ impl Steer {
     pub fn new(parties: Parties, fresh: Fresh, read: Option<Read>) -> Arc<Self> {
         let since = SystemTime::now();
         parties.metrics.show_revision(&fresh.revision, since);
-        let state = Mutex::new(State { fresh, overrides: Vec::new(), since, refused: None });
-        Arc::new(Self { parties, read, state })
+        let state = Mutex::new(State {
+            fresh,
+            overrides: Vec::new(),
+            timers: Vec::new(),
+            since,
+            refused: None,
+        });
+        Arc::new(Self { parties, read, reading: Mutex::default(), state })
     }
 
     /// Reads the settings anew and takes them over, or keeps all that there is. Waits for the disk.
@@ -114,9 +126,12 @@ impl Steer {
     /// # Errors
     /// Why it was refused.
     pub fn take_over(&self, read: impl FnOnce() -> Result<Fresh, String>) -> Result<Taken, String> {
-        // Under the lock, so that of two that read, what was read last holds.
+        // So that of two that read, what was read last holds. Whoever asks for the status waits for
+        // neither.
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = read();
         let mut state = self.state();
-        let taken = read().and_then(|fresh| self.take(&mut state, fresh));
+        let taken = fresh.and_then(|fresh| self.take(&mut state, fresh));
         self.parties.metrics.count_reload(taken.is_ok());
         match &taken {
             Ok(taken) => self.tell_taken(&mut state, taken),
@@ -152,11 +167,10 @@ impl Steer {
         if let (Some(shown), Some(identity)) = (shown, &fresh.identity) {
             shown.show(identity);
         }
-        for gone in state.overrides.iter().filter(|it| !overrides.contains(it)) {
-            self.tell("override_ended", gone);
-        }
         let needs_restart = changed(&state.fresh.fixed, &fresh.fixed);
-        (state.fresh, state.overrides) = (fresh, overrides);
+        state.fresh = fresh;
+        // Their route or candidate is no more.
+        state.say(overrides).iter().for_each(|it| self.tell("override_ended", it));
         Ok(Taken { anew, needs_restart })
     }
 
@@ -192,6 +206,12 @@ impl Steer {
             "event": "reload_refused",
             "reason": reason,
         }));
+    }
+
+    /// Does something to what runs while no other plan takes its place.
+    pub fn undisturbed<T>(&self, work: impl FnOnce(&Lanes) -> T) -> T {
+        let _state = self.state();
+        work(&self.parties.mirror.lanes())
     }
 
     /// What is steered.

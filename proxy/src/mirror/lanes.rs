@@ -8,8 +8,8 @@ use super::lane::{Entry, Made, Room, Shared};
 use super::worker::noise::Noise;
 use crate::body::Budget;
 use crate::metrics::{BetweenMetrics, CandidateMetrics, Metrics};
-use crate::observe::Observe;
 use crate::observe::announce::Announcer;
+use crate::observe::{Observe, OffByHand};
 use crate::plan::Plan;
 use crate::policy::Candidate;
 use crate::upstream::{Target, Trust, Upstream};
@@ -116,7 +116,8 @@ impl Lanes {
             }
             let fault = |error| Fault { candidate: Arc::clone(&candidate.name), error };
             let upstream = (means.connect)(&candidate.target, trust).map_err(fault)?;
-            Ok(Next::New { upstream, held: old.is_some_and(|old| old.lane.observe.is_held()) })
+            let off = old.map(|old| old.lane.observe.off_by_hand()).unwrap_or_default();
+            Ok(Next::New { upstream, off })
         });
         let candidates = candidates.collect::<Result<_, _>>()?;
         Ok(Prepared { plan: Arc::new(plan), candidates })
@@ -127,8 +128,8 @@ impl Lanes {
 enum Next {
     /// It is the one that was there.
     Same(Arc<Entry>),
-    /// It is another one, be it of the same name, which was off by hand.
-    New { upstream: Arc<Upstream>, held: bool },
+    /// It is another one, be it of the same name, of which this was off by hand.
+    New { upstream: Arc<Upstream>, off: OffByHand },
 }
 
 /// Lanes that are set up and not open yet.
@@ -148,9 +149,12 @@ impl Prepared {
         let Self { plan, candidates } = self;
         let several = plan.candidates.len() > 1;
         let part = plan.defaults.buffer_bytes / plan.candidates.len().max(1);
+        if let Some(before) = before {
+            silence_who_is_gone(before, &candidates);
+        }
         let entries = plan.candidates.iter().zip(candidates).map(|(candidate, next)| match next {
             Next::Same(entry) => go_on(&plan, candidate, &entry, (part, several), shared, means),
-            Next::New { upstream, held } => {
+            Next::New { upstream, off } => {
                 let metrics = CandidateMetrics::new(
                     Arc::clone(&means.metrics),
                     Arc::clone(&candidate.name),
@@ -159,9 +163,7 @@ impl Prepared {
                 let (thresholds, allowed) = (plan.thresholds(candidate), plan.allowed(candidate));
                 let announcer = Arc::clone(&means.announcer);
                 let observe = Observe::new(thresholds, allowed, metrics, announcer);
-                if held {
-                    observe.switch(false, None);
-                }
+                observe.stay_off(&off);
                 let budget = Budget::new(part);
                 entry(&plan, candidate, (observe, upstream, budget), shared, means)
             }
@@ -251,6 +253,16 @@ fn between(
 fn unreachable_after(plan: &Plan, candidate: &Candidate) -> u32 {
     let own = candidate.thresholds.consecutive;
     own.map_or(plan.defaults.unreachable_after, |consecutive| consecutive.max(5))
+}
+
+/// Before the new ones are there, whose series may bear the same names.
+fn silence_who_is_gone(before: &Lanes, candidates: &[Next]) {
+    for entry in &before.entries {
+        let goes_on = |next: &Next| matches!(next, Next::Same(same) if Arc::ptr_eq(same, entry));
+        if !candidates.iter().any(goes_on) {
+            entry.lane.observe.leave();
+        }
+    }
 }
 
 /// Those of another candidate, be it of the same name, take over the series of the one that is gone.

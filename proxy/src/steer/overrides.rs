@@ -47,10 +47,12 @@ impl Steer {
         self.tell("override", &new);
         if let Some(time) = time {
             let (steer, new) = (Arc::clone(self), new);
-            tokio::spawn(async move {
+            let ended = new.clone();
+            let timer = tokio::spawn(async move {
                 tokio::time::sleep(time).await;
-                steer.end(&new);
+                steer.end(&ended);
             });
+            state.timers.push((new, timer.abort_handle()));
         }
         Ok(shown(&state.overrides))
     }
@@ -61,7 +63,7 @@ impl Steer {
     /// Where the plan without them cannot be followed.
     pub fn forget(&self) -> Result<Value, String> {
         let mut state = self.state();
-        let before = std::mem::take(&mut state.overrides);
+        let before = state.overrides.clone();
         self.hold(&mut state, Vec::new())?;
         before.iter().for_each(|it| self.tell("override_ended", it));
         Ok(shown(&state.overrides))
@@ -82,7 +84,7 @@ impl Steer {
         let plan = Plan::new(parts, Some(&before.plan), Instant::now());
         let followed = self.parties.mirror.follow(plan, &self.parties.means, &state.fresh.trust);
         followed.map_err(|fault| fault.to_string())?;
-        state.overrides = overrides;
+        state.say(overrides);
         Ok(())
     }
 
@@ -93,6 +95,22 @@ impl Steer {
         told["time"] = now.into();
         told["event"] = event.into();
         self.parties.announcer.tell(told);
+    }
+}
+
+impl State {
+    /// These hold, and no others; those that do not any more are returned.
+    pub(super) fn say(&mut self, overrides: Vec<Override>) -> Vec<Override> {
+        let mut ended = std::mem::replace(&mut self.overrides, overrides);
+        ended.retain(|it| !self.overrides.contains(it));
+        self.timers.retain(|(of, timer)| {
+            let runs = self.overrides.contains(of);
+            if !runs {
+                timer.abort();
+            }
+            runs
+        });
+        ended
     }
 }
 

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod certificates;
+mod live;
 mod support;
 mod targets;
 
 mod access;
 mod answers;
+mod beside;
 mod between;
 mod candidates;
 mod capacity;
@@ -19,6 +21,7 @@ mod forward;
 mod framing;
 mod grpc;
 mod guardrail;
+mod handover;
 mod hosts;
 mod http2;
 mod isolation;

@@ -238,6 +238,41 @@ async fn sighup_reads_the_authorities_of_upstreams_anew() {
     crate::eventually!(status().await == 200);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn settings_that_hang_at_a_sighup_keep_neither_the_status_nor_sigterm_waiting() {
+    use std::os::unix::fs::OpenOptionsExt;
+    const NONBLOCKING: i32 = 0o4000;
+
+    let url = format!("http://{}", fixed("{}").await.addr);
+    let file = TempFile::new("[mirror]\nshare = 1\n");
+    let settings = [
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("BASELINE_URL", url.as_str()),
+        ("LOG_FORMAT", "json"),
+        ("MIRROR_CONFIG", file.path()),
+    ];
+    let mut process = started(&mut command(&settings)).await;
+    std::fs::remove_file(file.path()).unwrap();
+    assert!(Command::new("mkfifo").arg(file.path()).status().unwrap().success());
+    process.signal("HUP");
+    // There is a reader once this can be opened, and it waits as long as nothing is written.
+    let mut writer = None;
+    crate::eventually!({
+        let mut options = std::fs::OpenOptions::new();
+        writer = options.write(true).custom_flags(NONBLOCKING).open(file.path()).ok();
+        writer.is_some()
+    });
+    let status = format!("http://{}/control/status", process.addr());
+    let client = crate::support::client();
+    for _ in 0..20 {
+        assert_eq!(in_time(client.get(&status).send()).await.unwrap().status(), 200);
+    }
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(0));
+    drop(writer);
+}
+
 #[tokio::test]
 async fn sighup_reads_the_file_of_rules_anew() {
     let rules = TempFile::new("");

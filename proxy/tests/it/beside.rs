@@ -1,0 +1,78 @@
+//! What mirrors are known to get wrong with bodies and with several candidates.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+
+use crate::eventually;
+use crate::live::{all, candidate, file, live, route};
+use crate::support::fixed;
+
+#[tokio::test]
+async fn without_a_body_the_copy_says_so_however_the_request_declares_its_own() {
+    let (baseline, two, three) = (fixed("{}").await, fixed("{}").await, fixed("{}").await);
+    let parts = [
+        file(baseline.addr, ""),
+        candidate("v2", two.addr, ""),
+        candidate("v3", three.addr, ""),
+        route("a", "body = false"),
+    ];
+    let live = live(&all(&parts)).await;
+    live.proxy.post("/a", "12345").await.bytes().await.unwrap();
+    let chunks = ["12", "345"].map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
+    let chunked = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
+    live.proxy.post("/a", chunked).await.bytes().await.unwrap();
+    for (name, upstream) in [("v2", &two), ("v3", &three)] {
+        eventually!(live.outcome(name, "matched").await == 2.0);
+        for seen in upstream.seen() {
+            assert!(seen.body.is_empty() && !seen.headers.contains_key("transfer-encoding"));
+            let length = seen.headers.get("content-length");
+            assert!(length.is_none_or(|length| length == "0"), "{length:?}");
+        }
+    }
+    assert!(baseline.seen().iter().all(|seen| seen.body == "12345"));
+}
+
+#[tokio::test]
+async fn a_limit_for_bodies_is_none_for_requests_without_one_and_a_body_over_it_is_counted() {
+    let (baseline, two, three) = (fixed("{}").await, fixed("{}").await, fixed("{}").await);
+    let parts = [
+        file(baseline.addr, "max_body_bytes = 0"),
+        candidate("v2", two.addr, ""),
+        candidate("v3", three.addr, ""),
+    ];
+    let live = live(&all(&parts)).await;
+    live.get("/").await;
+    for name in ["v2", "v3"] {
+        eventually!(live.outcome(name, "matched").await == 1.0);
+    }
+    live.proxy.post("/", vec![b'x'; 10_000_000]).await.bytes().await.unwrap();
+    for name in ["v2", "v3"] {
+        eventually!(live.outcome(name, "body_too_large").await == 1.0);
+    }
+    assert_eq!(baseline.seen()[1].body.len(), 10_000_000);
+    assert_eq!((two.count(), three.count()), (1, 1));
+}
+
+#[tokio::test]
+async fn each_candidate_has_a_share_of_its_own() {
+    let (baseline, two, three) = (fixed("{}").await, fixed("{}").await, fixed("{}").await);
+    let parts = [
+        file(baseline.addr, "").replace("share = 1", "share = 0"),
+        candidate("v2", two.addr, "share = 1"),
+        candidate("v3", three.addr, "share = 0.5"),
+        candidate("v4", three.addr, ""),
+    ];
+    let live = live(&all(&parts)).await;
+    for _ in 0..60 {
+        live.get("/").await;
+    }
+    eventually!(live.outcome("v2", "matched").await == 60.0);
+    assert_eq!(live.outcome("v4", "not_sampled").await, 60.0);
+    eventually!(
+        live.outcome("v3", "matched").await + live.outcome("v3", "not_sampled").await == 60.0
+    );
+    assert_eq!(live.all_outcomes("v3").await, 60.0);
+    let half = live.outcome("v3", "matched").await;
+    assert!((10.0..50.0).contains(&half), "{half}");
+}

@@ -1,0 +1,199 @@
+//! From one plan to the next: what was said by hand stays, what is past says nothing more, and nobody
+//! waits for a disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use proxy::app::{self, Source};
+use proxy::config::Config;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::eventually;
+use crate::live::{Live, all, candidate, file, live, named, route};
+use crate::support::{Proxy, client, fixed, in_time, read_until, status, upstream};
+
+#[tokio::test]
+async fn a_candidate_that_is_off_by_hand_is_not_switched_off_again_when_its_url_changes() {
+    let baseline = fixed("{}").await.addr;
+    let (old, new) = (fixed("{}").await, fixed("{}").await);
+    let other = candidate("v3", fixed("{}").await.addr, "");
+    let text = |addr| all(&[file(baseline, ""), candidate("v2", addr, ""), other.clone()]);
+    let live = live(&text(old.addr)).await;
+    live.proxy.control("disable?candidate=v2").await;
+    let aborts = || live.proxy.metric("mirror_aborts_total", &[]);
+    let (before, told) = (aborts().await, live.events("disabled").await.len());
+    live.take(&text(new.addr)).await;
+    assert_eq!(live.json("/control/status?candidate=v2").await["state"], "held");
+    let v2 = named("candidate", "v2");
+    assert_eq!(live.proxy.metric("mirror_enabled", &[&v2]).await, 0.0);
+    assert_eq!((aborts().await, live.events("disabled").await.len()), (before, told));
+    live.proxy.control("enable?candidate=v2").await;
+    live.get("/").await;
+    eventually!(live.outcome("v2", "matched").await == 1.0);
+    assert_eq!((old.count(), new.count()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_route_that_is_off_by_hand_stays_so_when_url_or_thresholds_change() {
+    let baseline = fixed("{}").await.addr;
+    let (old, new) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let text = |addr, more: &str| all(&[file(baseline, ""), candidate("v2", addr, more)]);
+    let live = live(&text(old, "")).await;
+    live.get("/a").await;
+    eventually!(live.proxy.outcome("matched").await == 1.0);
+    live.proxy.control("disable?route=GET%20/a").await;
+    for text in [text(old, "[candidate.guardrail]\nconsecutive = 9"), text(new, "")] {
+        let before = live.proxy.outcome("disabled").await;
+        live.take(&text).await;
+        live.get("/a").await;
+        assert_eq!(live.proxy.outcome("disabled").await, before + 1.0);
+        let route = named("route", "GET /a");
+        assert_eq!(live.proxy.metric("mirror_route_enabled", &[&route]).await, 0.0);
+    }
+    live.proxy.control("enable?route=GET%20/a").await;
+    live.get("/a").await;
+    eventually!(live.proxy.outcome("matched").await == 2.0);
+}
+
+#[tokio::test]
+async fn pairs_of_a_candidate_that_is_gone_do_not_stop_the_one_that_has_its_name() {
+    let go = Arc::new(Notify::new());
+    let waiting = Arc::clone(&go);
+    let old = upstream(move |_| {
+        let go = Arc::clone(&waiting);
+        async move {
+            go.notified().await;
+            status(500)
+        }
+    })
+    .await;
+    let (baseline, new) = (fixed("{}").await.addr, fixed("{}").await);
+    let text = |addr| {
+        let touchy = "[candidate.guardrail]\nconsecutive = 1\ncooldown = \"1h\"";
+        all(&[file(baseline, ""), candidate("v2", addr, touchy)])
+    };
+    let live = live(&text(old.addr)).await;
+    live.get("/").await;
+    eventually!(old.count() == 1);
+    live.take(&text(new.addr)).await;
+    go.notify_one();
+    eventually!(live.proxy.outcome("mismatched").await == 1.0);
+    live.get("/").await;
+    eventually!(live.proxy.outcome("matched").await == 1.0);
+    assert_eq!(live.proxy.metric("mirror_enabled", &[]).await, 1.0);
+    assert_eq!(live.proxy.metric("mirror_aborts_total", &[]).await, 0.0);
+    assert_eq!(live.events("tripped").await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_settings_are_read_from_a_disk_that_hangs_status_and_switches_answer() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let text = all(&[file(baseline, ""), candidate("v2", two, "")]);
+    let reading = Arc::new(AtomicBool::new(false));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let (begun, read_text) = (Arc::clone(&reading), text.clone());
+    let read = Arc::new(move || {
+        begun.store(true, Ordering::Relaxed);
+        // Not for ever, so that a proxy that waits fails the test instead of hanging it.
+        released.lock().unwrap().recv_timeout(std::time::Duration::from_secs(5)).ok();
+        Config::from_text("m.toml", &read_text, &|_| None)
+    });
+    let config = Config::from_text("m.toml", &text, &|_| None).unwrap();
+    let source = Some(Source { read, watched: None });
+    let app = app::start_from(config, Handle::current(), None, source).await.unwrap();
+    let proxy = Arc::new(Proxy { app, client: client() });
+    let asked = Arc::clone(&proxy);
+    let reload = tokio::spawn(async move { asked.control("reload").await.status() });
+    eventually!(reading.load(Ordering::Relaxed));
+    assert_eq!(in_time(proxy.status()).await["state"], "enabled");
+    assert_eq!(in_time(proxy.control("disable")).await.status(), 200);
+    assert!(release.send(()).is_ok() && !reload.is_finished(), "they did not wait for it");
+    assert_eq!(in_time(reload).await.unwrap(), 200);
+    assert_eq!(proxy.status().await["state"], "held");
+}
+
+#[tokio::test]
+async fn an_override_that_was_replaced_leaves_no_timer_behind() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let parts = [file(baseline, ""), candidate("v2", two, ""), route("a", "")];
+    let live = live(&all(&parts)).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    live.proxy.status().await;
+    // Of connections some, of timers that pile up many.
+    let before = tasks() + 10;
+    for _ in 0..50 {
+        assert_eq!(live.say(&json!({"share": 0.0, "for": "1h"})).await.0, 200);
+    }
+    eventually!(tasks() <= before);
+    let url = live.proxy.url("/control/policy");
+    assert_eq!(live.proxy.client.delete(url).send().await.unwrap().status(), 200);
+    live.get("/a").await;
+    eventually!(live.proxy.outcome("matched").await == 1.0);
+}
+
+#[tokio::test]
+async fn a_second_candidate_does_not_make_the_first_count_its_pairs_anew() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let head = file(baseline, "").replace("share = 1", "share = 0.000001");
+    let one = all(&[head, candidate("v2", two, ""), route("a", "min_pairs = 2")]);
+    let live = live(&one).await;
+    for n in 1..=2_u32 {
+        live.get("/a").await;
+        eventually!(live.proxy.outcome("matched").await == f64::from(n));
+    }
+    live.take(&all(&[one, candidate("v3", two, "")])).await;
+    live.get("/a").await;
+    eventually!(live.outcome("v3", "matched").await == 1.0);
+    assert_eq!(live.outcome("v2", "not_sampled").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_report_that_starts_anew_has_no_pairs_for_min_pairs_either() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let text = |more: &str| {
+        let head = file(baseline, "").replace("share = 1", "share = 0.000001");
+        let route = route("a", &format!("min_pairs = 1\n{more}"));
+        all(&[head, candidate("v2", two, ""), route])
+    };
+    let live = live(&text("")).await;
+    live.get("/a").await;
+    eventually!(live.proxy.outcome("matched").await == 1.0);
+    live.take(&text("[route.guardrail]\nconsecutive = 7")).await;
+    live.get("/a").await;
+    eventually!(live.proxy.outcome("matched").await == 2.0);
+}
+
+/// Sends these bytes as a target, which a well-behaved client would not.
+async fn get_raw(live: &Live, target: &str) -> String {
+    let mut stream = live.proxy.connect().await;
+    let head = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    read_until(&mut stream, "never").await
+}
+
+#[tokio::test]
+async fn whatever_a_route_allows_otherwise_a_path_in_doubt_gets_no_copy() {
+    for says in [
+        "candidates = []",
+        "share = 0.5",
+        "body = false",
+        "max_body_bytes = 1",
+        "rate = \"5/s\"",
+        "unsafe_methods = false",
+        "sample_by = \"client\"",
+        "mark = \"X-Other: 1\"",
+    ] {
+        let (baseline, two) = (fixed("{}").await, fixed("{}").await);
+        let text = all(&[file(baseline.addr, ""), candidate("v2", two.addr, ""), route("a", says)]);
+        let live = live(&text).await;
+        for target in ["//a", "/x/../a", "/%61", "/a;v=1", "/./a", "/x/%2e%2e/a"] {
+            assert!(get_raw(&live, target).await.starts_with("HTTP/1.1 200"), "{target}");
+        }
+        assert_eq!(live.proxy.outcome("path_in_doubt").await, 6.0, "{says}");
+        assert_eq!((baseline.count(), two.count()), (6, 0), "{says}");
+    }
+}
