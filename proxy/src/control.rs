@@ -120,6 +120,10 @@ impl Control {
     }
 }
 
+fn unknown_route(route: &str) -> String {
+    format!("route={route:?}: had no request yet, or there is none")
+}
+
 /// The same of these lanes.
 fn named(lanes: &Lanes, about: &About) -> Result<Vec<Arc<Observe>>, String> {
     let all = || lanes.entries.iter().map(|entry| Arc::clone(&entry.lane.observe));
@@ -338,6 +342,13 @@ async fn reset_report(Shared(control): Shared<Control>, Query(about): Query<Abou
         Ok(observed) => observed,
         Err(reason) => return not_found(&reason),
     };
+    if let Some(route) = about.route.as_deref() {
+        if !observed.iter().any(|it| it.knows(route)) {
+            return not_found(&unknown_route(route));
+        }
+        observed.iter().for_each(|it| it.reset_report_of(route));
+        return Json(json!({"message": "report of the route reset"})).into_response();
+    }
     observed.iter().for_each(|it| it.reset_report());
     control.lanes().between.iter().for_each(|it| it.reset());
     Json(json!({"message": "report reset"})).into_response()
@@ -501,7 +512,7 @@ fn switched(control: &Control, about: &About, on: bool) -> Response {
         let observed = named(lanes, about)?;
         let route = about.route.as_deref();
         if let Some(route) = route.filter(|route| !observed.iter().any(|it| it.knows(route))) {
-            return Err(format!("route={route:?}: had no request yet, or there is none"));
+            return Err(unknown_route(route));
         }
         observed.iter().for_each(|it| it.switch(on, route));
         Ok(())

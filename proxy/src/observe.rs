@@ -368,8 +368,13 @@ impl Observe {
 
     /// Forgets what a route's pairs said, since it is judged by something else now.
     pub fn forget(&self, route: &str) {
-        self.report().forget(route);
         self.guardrail().forget_route(route);
+        self.reset_report_of(route);
+    }
+
+    /// Forgets what the pairs of a route told so far.
+    pub fn reset_report_of(&self, route: &str) {
+        self.report().forget(route);
         let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = known.get(route) {
             series.pairs.store(0, Ordering::Relaxed);

@@ -131,6 +131,9 @@ pub(super) struct Job {
     pub(super) meeting: Option<Arc<Meeting>>,
 }
 
+/// Limits of copies a second.
+type Rates<'a> = [Option<&'a Arc<Bucket>>; 3];
+
 /// What decides on a request besides what it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampling<'a> {
@@ -141,7 +144,7 @@ pub(super) struct Sampling<'a> {
     /// Where it stands among a million.
     pub(super) position: u32,
     /// Limits of copies a second.
-    pub(super) rates: [Option<&'a Arc<Bucket>>; 3],
+    pub(super) rates: Rates<'a>,
 }
 
 impl Entry {
@@ -206,11 +209,10 @@ impl Entry {
             (Ok(()), Some(_)) if !lane.reach.admits(std::time::Instant::now) => {
                 tally.count(Outcome::CandidateUnreachable)
             }
-            (Ok(()), Some(_)) if !within(sampling.rates) => tally.count(Outcome::DroppedRate),
             (Ok(()), Some(open)) => {
                 let meeting = sampling.meeting.cloned();
-                let length = arrived.length;
-                self.open_ticket((tally, meeting), open.epoch, (route, terms), length, snapshot)
+                let told = (arrived.length, sampling.rates);
+                self.open_ticket((tally, meeting), open.epoch, (route, terms), told, snapshot)
             }
             (Ok(()), None) => tally.count(Outcome::Disabled),
             (Err(outcome), _) => tally.count(outcome),
@@ -222,7 +224,7 @@ impl Entry {
         (tally, meeting): (Tally, Option<Arc<Meeting>>),
         epoch: Epoch,
         (route, terms): (&Arc<Route>, &Arc<Terms>),
-        length: Option<u64>,
+        (length, rates): (Option<u64>, Rates<'_>),
         snapshot: &mut dyn FnMut() -> Arc<RequestSnapshot>,
     ) -> Option<Admitted> {
         let lane = &self.lane;
@@ -234,6 +236,10 @@ impl Entry {
             // It would be handed over in a moment: nothing needs to be kept to see that it cannot be.
             lane.note_drop(Outcome::DroppedQueueFull);
             return tally.count(Outcome::DroppedQueueFull);
+        }
+        // After what is known to keep it from being sent, which uses up no rate.
+        if !within(rates) {
+            return tally.count(Outcome::DroppedRate);
         }
         let snapshot = snapshot();
         let Some(held) = lane.budget.try_take(snapshot.weight()) else {
@@ -289,7 +295,7 @@ fn share_now(series: &Series, treatment: &Treatment, terms: &Terms, open: Option
 }
 
 /// Whether all limits of copies a second let one more through.
-fn within(rates: [Option<&Arc<Bucket>>; 3]) -> bool {
+fn within(rates: Rates<'_>) -> bool {
     let all = || rates.into_iter().flatten();
     if all().next().is_none() {
         return true;

@@ -197,3 +197,37 @@ async fn whatever_a_route_allows_otherwise_a_path_in_doubt_gets_no_copy() {
         assert_eq!((baseline.count(), two.count()), (6, 0), "{says}");
     }
 }
+
+#[tokio::test]
+async fn a_copy_that_is_not_sent_for_another_reason_uses_up_no_rate() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let parts = [file(baseline, "rate = \"1/h\"\nmax_body_bytes = 1"), candidate("v2", two, "")];
+    let live = live(&all(&parts)).await;
+    live.proxy.post("/", "12345").await.bytes().await.unwrap();
+    eventually!(live.proxy.outcome("body_too_large").await == 1.0);
+    live.get("/").await;
+    eventually!(live.proxy.outcome("matched").await == 1.0);
+    live.get("/").await;
+    assert_eq!(live.proxy.outcome("dropped_rate").await, 1.0);
+}
+
+#[tokio::test]
+async fn the_report_of_one_route_is_reset_alone() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let live = live(&all(&[file(baseline, ""), candidate("v2", two, "")])).await;
+    for path in ["/a", "/b"] {
+        live.get(path).await;
+    }
+    eventually!(live.proxy.outcome("matched").await == 2.0);
+    assert_eq!(live.proxy.control("report/reset?route=GET%20/c").await.status(), 404);
+    assert_eq!(live.proxy.control("report/reset?route=GET%20/a").await.status(), 200);
+    let report = live.json("/control/report").await;
+    let of = |label: &str| {
+        let routes = report["routes"].as_array().unwrap().iter();
+        routes
+            .filter(|it| it["route"] == label)
+            .map(|it| it["pairs"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!((of("GET /a"), of("GET /b")), (0, 1));
+}

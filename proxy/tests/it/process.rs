@@ -257,11 +257,11 @@ async fn settings_that_hang_at_a_sighup_keep_neither_the_status_nor_sigterm_wait
     assert!(Command::new("mkfifo").arg(file.path()).status().unwrap().success());
     process.signal("HUP");
     // There is a reader once this can be opened, and it waits as long as nothing is written.
-    let mut writer = None;
+    let mut writers = Vec::new();
     crate::eventually!({
         let mut options = std::fs::OpenOptions::new();
-        writer = options.write(true).custom_flags(NONBLOCKING).open(file.path()).ok();
-        writer.is_some()
+        writers.extend(options.write(true).custom_flags(NONBLOCKING).open(file.path()).ok());
+        !writers.is_empty()
     });
     let status = format!("http://{}/control/status", process.addr());
     let client = crate::support::client();
@@ -270,7 +270,7 @@ async fn settings_that_hang_at_a_sighup_keep_neither_the_status_nor_sigterm_wait
     }
     process.signal("TERM");
     assert_eq!(process.exit_code().await, Some(0));
-    drop(writer);
+    drop(writers);
 }
 
 #[tokio::test]
