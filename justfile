@@ -93,7 +93,7 @@ check:
 check-observability:
     promtool check config observability/prometheus.yml
     promtool check rules observability/rules.yml observability/alerts.yml observability/alerts-demo.yml
-    promtool test rules observability/alerts.test.yml
+    promtool test rules observability/alerts.test.yml observability/candidates.test.yml
 
 # `cargo run -p …`, as the manual and the recipes have it, finds one program each.
 check-programs:

@@ -277,7 +277,10 @@ fn promtool_check() -> Result<()> {
 }
 
 fn promtool_test() -> Result<()> {
-    run(Command::new("promtool").args(["test", "rules", "observability/alerts.test.yml"]))
+    for tests in ["alerts.test.yml", "candidates.test.yml"] {
+        run(Command::new("promtool").args(["test", "rules"]).arg(format!("observability/{tests}")))?;
+    }
+    Ok(())
 }
 
 fn check_metrics(text: &str) -> Result<()> {
