@@ -278,7 +278,9 @@ fn promtool_check() -> Result<()> {
 
 fn promtool_test() -> Result<()> {
     for tests in ["alerts.test.yml", "candidates.test.yml"] {
-        run(Command::new("promtool").args(["test", "rules"]).arg(format!("observability/{tests}")))?;
+        run(Command::new("promtool")
+            .args(["test", "rules"])
+            .arg(format!("observability/{tests}")))?;
     }
     Ok(())
 }
