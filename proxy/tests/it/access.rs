@@ -233,7 +233,7 @@ async fn a_listener_of_their_own_and_admin_open_let_everyone_in() {
 #[tokio::test]
 async fn a_client_that_the_proxy_protocol_names_is_the_one_who_asks() {
     async fn behind(configure: impl FnOnce(&mut Config)) -> Proxy {
-        proxy(fixed("{}").await.addr, refusing().await, |config| {
+        proxy(fixed("{}").await.addr, refusing(), |config| {
             config.proxy_protocol_from = Networks::parse("127.0.0.1").unwrap();
             configure(config);
         })
@@ -269,7 +269,7 @@ async fn a_client_that_the_proxy_protocol_names_is_the_one_who_asks() {
 #[tokio::test]
 async fn the_authority_of_http_2_counts_as_host() {
     for prefix in ["", "/_mirrorlab"] {
-        let proxy = proxy(fixed("{}").await.addr, refusing().await, |config| {
+        let proxy = proxy(fixed("{}").await.addr, refusing(), |config| {
             config.admin_prefix = prefix.to_owned();
         })
         .await;
@@ -310,7 +310,7 @@ async fn the_authority_of_http_2_counts_as_host() {
 
 #[tokio::test]
 async fn a_client_of_ipv4_on_a_listener_of_both_families_is_near() {
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, |config| {
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |config| {
         config.listen = Config::default().listen;
         config.listen.addr.set_port(0);
     })
@@ -327,7 +327,7 @@ async fn who_may_do_what_is_one_log_line_and_a_warning_where_that_is_everyone() 
         (("ADMIN_ADDR", "127.0.0.1:0"), "INFO", "everyone who reaches ADMIN_ADDR"),
         (("ADMIN_OPEN", "true"), "WARN", "everyone who reaches LISTEN_ADDR"),
     ] {
-        let process = process::start(refusing().await, refusing().await, &[setting]).await;
+        let process = process::start(refusing(), refusing(), &[setting]).await;
         eventually!(process.log().contains("who may switch"));
         let log = process.log();
         let mut lines = log.lines().filter(|line| line.contains("who may switch"));
@@ -342,7 +342,7 @@ async fn who_may_do_what_is_one_log_line_and_a_warning_where_that_is_everyone() 
 
 #[tokio::test]
 async fn a_report_that_is_refused_tells_the_pipeline_what_to_set() {
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, |config| {
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |config| {
         config.proxy_protocol_from = Networks::parse("127.0.0.1").unwrap();
     })
     .await;

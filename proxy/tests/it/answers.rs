@@ -52,7 +52,7 @@ async fn uploads_are_refused(proxy: &support::Proxy) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_on_the_head_of_an_upload_reaches_the_client_though_the_body_is_unread() {
     let baseline = raw(|mut stream| async move { refuse(&mut stream).await }).await;
-    uploads_are_refused(&proxy(baseline, refusing().await, |_| {}).await).await;
+    uploads_are_refused(&proxy(baseline, refusing(), |_| {}).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +66,7 @@ async fn an_answer_on_the_head_of_an_upload_reaches_the_client_over_tls_as_well(
         async move { refuse(&mut acceptor.accept(stream).await.unwrap()).await }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |config| {
+    let proxy = proxy(baseline, refusing(), |config| {
         config.baseline = Target::parse(&format!("https://localhost:{}", baseline.port())).unwrap();
         config.trust = Trust::System(authorities(authority.as_bytes()).unwrap());
     });
@@ -99,7 +99,7 @@ async fn an_answer_that_has_come_wins_over_an_error_in_writing_for_a_copy() {
 
 #[tokio::test]
 async fn an_answer_has_one_length_and_no_coding_that_is_not_undone() {
-    let over = refusing().await;
+    let over = refusing();
     let twice = writes(b"HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok").await;
     let answer = in_time(proxy(twice, over, |_| {}).await.get("/")).await;
     assert_eq!(answer.headers()["content-length"], "2");
@@ -141,7 +141,7 @@ async fn closes_upon_the_second() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
 async fn an_idempotent_upload_is_repeated_where_its_connection_closes_without_an_answer() {
     for (method, second) in [("PUT", 204), ("DELETE", 204), ("POST", 502)] {
         let (addr, count) = closes_upon_the_second().await;
-        let proxy = proxy(addr, refusing().await, |_| {}).await;
+        let proxy = proxy(addr, refusing(), |_| {}).await;
         for status in [204, second] {
             let request = support::client().request(method.parse().unwrap(), proxy.url("/"));
             let answer = in_time(request.body("body").send()).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_request_that_an_http_2_server_did_not_process_goes_out_on_another_con
                 }
             })
             .await;
-            let proxy = proxy(addr, refusing().await, |config| {
+            let proxy = proxy(addr, refusing(), |config| {
                 config.baseline.protocol = proxy::upstream::Protocol::Http2;
             })
             .await;
@@ -240,7 +240,7 @@ async fn closes_after_each() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_is_not_sent_on_a_connection_that_was_closed_meanwhile() {
     let (addr, count) = closes_after_each().await;
-    let proxy = proxy(addr, refusing().await, |_| {}).await;
+    let proxy = proxy(addr, refusing(), |_| {}).await;
     for round in 1..=50 {
         assert_eq!(in_time(proxy.post("/", "body")).await.status(), 200);
         eventually!(count.load(Ordering::Relaxed) == round);
@@ -262,7 +262,7 @@ async fn a_connection_is_left_before_the_server_said_it_closes_it() {
             }
         })
         .await;
-        let proxy = proxy(addr, refusing().await, |_| {}).await;
+        let proxy = proxy(addr, refusing(), |_| {}).await;
         for _ in 0..3 {
             assert_eq!(in_time(proxy.get("/")).await.status(), 204);
         }

@@ -1,11 +1,8 @@
 //! A candidate that cannot keep up, hangs, or is not there: what it still gets, and what it costs.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use tokio::net::TcpListener;
 
 use crate::eventually;
 use crate::support::{self, fixed, hung, in_time, json, proxy, upstream};
@@ -97,20 +94,9 @@ async fn under_a_hung_candidate_memory_and_descriptors_stay_flat() {
     }
 }
 
-async fn listen(addr: SocketAddr) -> TcpListener {
-    let mut bound = TcpListener::bind(addr).await;
-    eventually!({
-        if bound.is_err() {
-            bound = TcpListener::bind(addr).await;
-        }
-        bound.is_ok()
-    });
-    bound.unwrap()
-}
-
 #[tokio::test]
 async fn a_candidate_that_refuses_is_only_probed_and_gets_all_copies_when_it_is_back() {
-    let addr = support::refusing().await;
+    let (socket, addr) = support::unheard();
     let proxy =
         proxy(fixed("{}").await.addr, addr, |config| config.mirror.unreachable_after = 5).await;
     for _ in 0..5 {
@@ -129,7 +115,7 @@ async fn a_candidate_that_refuses_is_only_probed_and_gets_all_copies_when_it_is_
     // What was not tried is no evidence; what was is.
     assert_eq!(proxy.status().await["breachStreak"], tried);
 
-    let listener = listen(addr).await;
+    let listener = socket.listen(1024).unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -172,7 +158,7 @@ async fn a_candidate_to_which_nothing_gets_through_is_only_probed() {
 
 #[tokio::test]
 async fn probes_alone_trip_the_guardrail_that_waits_for_more_breaches() {
-    let addr = support::refusing().await;
+    let addr = support::refusing();
     let proxy = proxy(fixed("{}").await.addr, addr, |config| {
         config.mirror.unreachable_after = 5;
         config.guardrail.consecutive = 8;

@@ -7,7 +7,7 @@ use proxy::upstream::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::eventually;
-use crate::support::{fixed, http2, in_time, proxy, raw, refusing};
+use crate::support::{fixed, free, http2, in_time, proxy, raw, refusing};
 
 #[tokio::test]
 async fn a_body_over_http_2_is_whole_when_its_declared_bytes_went_by() {
@@ -94,7 +94,7 @@ async fn a_copy_that_comes_back_is_refused_with_508_even_without_a_mark() {
     for marked in [true, false] {
         let baseline = fixed("{}").await;
         // A proxy whose candidate is itself.
-        let addr = refusing().await;
+        let addr = free();
         let proxy = proxy(baseline.addr, addr, |config| {
             config.listen.addr = addr;
             if !marked {
@@ -169,7 +169,7 @@ async fn a_request_that_its_client_takes_back_is_executed_by_the_candidate_only_
 #[tokio::test]
 async fn nothing_is_copied_when_there_is_no_connection_to_the_baseline() {
     let candidate = fixed("{}").await;
-    let proxy = proxy(refusing().await, candidate.addr, |_| {}).await;
+    let proxy = proxy(refusing(), candidate.addr, |_| {}).await;
     for _ in 0..5 {
         assert_eq!(proxy.get("/").await.status(), 502);
     }

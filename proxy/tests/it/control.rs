@@ -5,7 +5,7 @@ use proxy::control::Token;
 use crate::support::{Proxy, fixed, proxy, refusing};
 
 async fn plain() -> Proxy {
-    proxy(fixed("{}").await.addr, refusing().await, |_| {}).await
+    proxy(fixed("{}").await.addr, refusing(), |_| {}).await
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_wrong_method_is_405_with_allow() {
 
 #[tokio::test]
 async fn with_a_token_post_needs_it_and_get_does_not() {
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, |config| {
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |config| {
         config.control_token = Some(Token::new("s3cret".to_owned()));
     })
     .await;
@@ -110,7 +110,7 @@ async fn with_a_token_post_needs_it_and_get_does_not() {
 #[tokio::test]
 async fn with_an_address_of_their_own_the_traffic_port_forwards_every_path() {
     let baseline = fixed("{}").await;
-    let mut proxy = proxy(baseline.addr, refusing().await, |config| {
+    let mut proxy = proxy(baseline.addr, refusing(), |config| {
         config.admin = Some(config.listen);
     })
     .await;
@@ -125,7 +125,7 @@ async fn with_an_address_of_their_own_the_traffic_port_forwards_every_path() {
 #[tokio::test]
 async fn with_a_prefix_the_baselines_own_metrics_and_health_are_traffic() {
     let baseline = fixed("{}").await;
-    let mut proxy = proxy(baseline.addr, refusing().await, |config| {
+    let mut proxy = proxy(baseline.addr, refusing(), |config| {
         config.admin_prefix = "/_mirrorlab".to_owned();
     })
     .await;
@@ -153,7 +153,7 @@ async fn with_a_prefix_the_baselines_own_metrics_and_health_are_traffic() {
 
 /// With an address for the admin endpoints and a prefix.
 async fn own(baseline: std::net::SocketAddr) -> crate::support::Proxy {
-    proxy(baseline, refusing().await, |config| {
+    proxy(baseline, refusing(), |config| {
         config.admin = Some(config.listen);
         config.admin_prefix = "/_mirrorlab".to_owned();
     })
@@ -163,7 +163,7 @@ async fn own(baseline: std::net::SocketAddr) -> crate::support::Proxy {
 #[tokio::test]
 async fn other_paths_on_a_shared_port_are_traffic() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     for path in ["/control", "/control/other", "/metrics/", "/healthz2"] {
         assert_eq!(proxy.get(path).await.text().await.unwrap(), "{}");
     }

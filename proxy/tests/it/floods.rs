@@ -24,7 +24,7 @@ const LATER: Duration = Duration::from_secs(3600);
 /// the one for heads.
 async fn flooded(head: Duration) -> Proxy {
     let baseline = fixed("{}").await;
-    proxy(baseline.addr, refusing().await, |config| {
+    proxy(baseline.addr, refusing(), |config| {
         let limits = &mut config.forward.limits;
         limits.head_timeout = head;
         limits.write = Pace { period: CLOCK, rate: 1000 };
@@ -113,7 +113,7 @@ async fn continuations_and_empty_data_without_an_end_are_cut_and_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_taken_back_at_once_are_cut_before_many_reach_the_baseline() {
     let baseline = hung().await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let pair = |stream| [frame(1, 5, stream, POST), frame(3, 0, stream, &[0, 0, 0, 8])].concat();
     let mut stream = attacker(&proxy, b"").await;
     // It may be closed before it has sent them all.
@@ -130,7 +130,7 @@ async fn thousands_of_uploads_that_stop_end_by_the_clock_and_others_are_served()
     const CONNECTIONS: u32 = 24;
     const STREAMS: u32 = 199;
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |config| {
+    let proxy = proxy(baseline.addr, refusing(), |config| {
         config.forward.limits.read = Pace { period: 4 * CLOCK, rate: 1000 };
     })
     .await;
@@ -156,7 +156,7 @@ async fn thousands_of_uploads_that_stop_end_by_the_clock_and_others_are_served()
 async fn pings_while_answers_come_are_no_flood() {
     // As clients do that measure their connection: one for each piece of an answer.
     let baseline = upstream(|_| async { text("x".repeat(1 << 20)) }).await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let stream = attacker(&proxy, b"").await;
     let (mut from, mut to) = stream.into_split();
     // A window for all of it.

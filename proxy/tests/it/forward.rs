@@ -63,7 +63,7 @@ async fn forwarded_headers_tell_who_asked_and_connection_headers_stay_behind() {
         answer
     })
     .await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let request = proxy
         .client
         .get(proxy.url("/"))
@@ -105,7 +105,7 @@ async fn half_an_upload_reaches_the_baseline_before_the_other_half_is_sent() {
         }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nfirst";
     client.write_all(head).await.unwrap();
@@ -128,7 +128,7 @@ async fn half_a_response_reaches_the_client_before_the_other_half_is_there() {
         }
     })
     .await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     chunks.send(Bytes::from("first")).await.unwrap();
     let mut response = in_time(proxy.get("/")).await;
     assert_eq!(in_time(response.chunk()).await.unwrap().unwrap(), "first");
@@ -165,7 +165,7 @@ fn futures_stream(
 #[tokio::test]
 async fn a_get_with_a_chunked_body_keeps_its_body() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     let request =
         b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
@@ -176,7 +176,7 @@ async fn a_get_with_a_chunked_body_keeps_its_body() {
 
 #[tokio::test]
 async fn an_unreachable_baseline_is_a_502_without_internals() {
-    let proxy = proxy(refusing().await, refusing().await, |_| {}).await;
+    let proxy = proxy(refusing(), refusing(), |_| {}).await;
     let response = proxy.get("/").await;
     assert_eq!(response.status(), 502);
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -190,13 +190,13 @@ async fn an_unreachable_baseline_is_a_502_without_internals() {
 #[tokio::test]
 async fn a_baseline_that_speaks_no_http_is_a_502() {
     let garbage = writes(b"\x00\x01garbage\r\n\r\n").await;
-    let proxy = proxy(garbage, refusing().await, |_| {}).await;
+    let proxy = proxy(garbage, refusing(), |_| {}).await;
     assert_eq!(proxy.get("/").await.status(), 502);
 }
 
 #[tokio::test]
 async fn a_baseline_without_an_answer_in_time_is_a_504() {
-    let proxy = proxy(hung().await.addr, refusing().await, |config| {
+    let proxy = proxy(hung().await.addr, refusing(), |config| {
         config.forward.baseline_timeout = Duration::from_millis(50);
     })
     .await;
@@ -214,11 +214,11 @@ async fn a_baseline_may_take_its_time_to_answer_and_not_to_connect() {
     })
     .await;
     let short = Duration::from_millis(50);
-    let patient = proxy(slow.addr, refusing().await, |config| config.connect_timeout = short).await;
+    let patient = proxy(slow.addr, refusing(), |config| config.connect_timeout = short).await;
     assert_eq!(in_time(patient.get("/")).await.status(), 200);
 
     let (silent, _queued) = silent().await;
-    let proxy = proxy(silent, refusing().await, |config| config.connect_timeout = short).await;
+    let proxy = proxy(silent, refusing(), |config| config.connect_timeout = short).await;
     let response = in_time(proxy.get("/")).await;
     assert_eq!(response.status(), 504);
     let body: serde_json::Value = response.json().await.unwrap();
@@ -240,7 +240,7 @@ async fn a_candidate_that_takes_no_connection_is_given_up_after_the_same_time() 
 async fn a_slow_upload_is_not_a_slow_baseline() {
     let baseline = fixed("{}").await;
     let limit = Duration::from_millis(200);
-    let proxy = proxy(baseline.addr, refusing().await, |config| {
+    let proxy = proxy(baseline.addr, refusing(), |config| {
         config.forward.baseline_timeout = limit;
     })
     .await;
@@ -283,7 +283,7 @@ async fn a_pooled_connection_that_died_is_replaced_unnoticed() {
         stream.write_all(answer).await.unwrap();
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     for _ in 0..20 {
         let response = proxy.get("/").await;
         assert_eq!(response.status(), 200);
@@ -302,7 +302,7 @@ async fn a_gzip_body_passes_byte_for_byte() {
         answer
     })
     .await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     let request =
         b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept-encoding: gzip\r\n\r\n";
@@ -326,7 +326,7 @@ async fn header_names_keep_their_letter_case() {
         }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-MiXed: 1\r\n\r\n").await.unwrap();
     let head = in_time(read_head(&mut client)).await;
@@ -338,7 +338,7 @@ async fn header_names_keep_their_letter_case() {
 #[tokio::test]
 async fn connect_is_refused_and_counted() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(b"CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n\r\n").await.unwrap();
     let head = in_time(read_head(&mut client)).await;
@@ -351,7 +351,7 @@ async fn connect_is_refused_and_counted() {
 #[tokio::test]
 async fn connect_is_refused_over_http_2_as_well() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = crate::support::http2(proxy.connect().await).await;
     let connect = http::Request::connect("shop.example:443").body(()).unwrap();
     let (answer, _tunnel) = client.send_request(connect, false).unwrap();
@@ -361,7 +361,7 @@ async fn connect_is_refused_over_http_2_as_well() {
 
 #[tokio::test]
 async fn a_malformed_request_is_refused_with_400_and_has_no_outcome() {
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(b"GET / HTTP/1.1\r\nbad header line\r\n\r\n").await.unwrap();
     let head = in_time(read_head(&mut client)).await;
@@ -373,7 +373,7 @@ async fn a_malformed_request_is_refused_with_400_and_has_no_outcome() {
 #[tokio::test]
 async fn a_head_request_has_its_headers_and_no_body() {
     let baseline = upstream(|_| async { json("{\"a\":1}") }).await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let response = proxy.client.head(proxy.url("/")).send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-length"], "7");

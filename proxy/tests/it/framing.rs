@@ -23,7 +23,7 @@ async fn malformed(proxy: &Proxy) -> f64 {
 #[tokio::test]
 async fn a_request_for_nobody_is_refused_everywhere() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut count = 0.0;
     for (target, hosts) in [
         ("/", "Host: x y\r\n"),
@@ -56,7 +56,7 @@ async fn a_request_for_nobody_is_refused_everywhere() {
 #[tokio::test]
 async fn hosts_that_there_are_pass() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |config| config.mirror.fraction = 0.0).await;
+    let proxy = proxy(baseline.addr, refusing(), |config| config.mirror.fraction = 0.0).await;
     for (target, host) in [
         ("/", "shop.example"),
         ("/", "shop_1.example:8080"),
@@ -78,7 +78,7 @@ async fn hosts_that_there_are_pass() {
 #[tokio::test]
 async fn user_information_is_refused_over_http_2_too() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = http2(proxy.connect().await).await;
     let request = Request::get("http://u:p@evil/a").body(()).unwrap();
     let (answer, _) = client.send_request(request, true).unwrap();
@@ -92,7 +92,7 @@ async fn user_information_is_refused_over_http_2_too() {
 #[tokio::test]
 async fn a_coding_that_would_be_lost_on_the_way_is_refused() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut count = 0.0;
     for codings in [
         "Transfer-Encoding: chunked, chunked\r\n",
@@ -144,7 +144,7 @@ async fn a_broken_chunk_is_the_clients_fault_and_ends_its_connection() {
             .enumerate()
     {
         let baseline = fixed("{}").await;
-        let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+        let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
         let request =
             format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         let answer = send(&proxy, request.as_bytes()).await;
@@ -159,7 +159,7 @@ async fn a_broken_chunk_is_the_clients_fault_and_ends_its_connection() {
 #[tokio::test]
 async fn bytes_after_a_refused_connect_are_no_request() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let inside = "GET /inside HTTP/1.1\r\nHost: x\r\n\r\n";
     let request = format!("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n{inside}");
     let answer = send(&proxy, request.as_bytes()).await;
@@ -171,7 +171,7 @@ async fn bytes_after_a_refused_connect_are_no_request() {
 #[tokio::test]
 async fn a_bare_line_feed_after_the_last_chunk_hides_no_request() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n";
     for (count, lines) in ["\n", "X-A: 1\n\n", "X-A: 1\r\nX-B: 2\r\n\n"].into_iter().enumerate() {
         let hidden = format!("{lines}GET /swallowed HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -185,7 +185,7 @@ async fn a_bare_line_feed_after_the_last_chunk_hides_no_request() {
 #[tokio::test]
 async fn line_feeds_in_a_body_with_trailers_are_its_own_affair() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let head =
         "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     let body = "4\r\na\n\n\r\r\n3\r\nb\nc\r\n0\r\nX-A: 1\r\n\r\n";

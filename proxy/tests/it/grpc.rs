@@ -157,7 +157,7 @@ async fn calls_differ_by_the_status_in_the_trailers_and_by_any_byte_of_the_messa
 
 #[tokio::test]
 async fn a_chat_passes_message_by_message_and_ends_with_its_status() {
-    for candidate in [server(ECHO).await.addr, refusing().await] {
+    for candidate in [server(ECHO).await.addr, refusing()] {
         let baseline = server(ECHO).await;
         let proxy = proxy(baseline.addr, candidate, |_| {}).await;
         let mut client = client(&proxy).await;
@@ -189,7 +189,7 @@ fn futures_channel() -> (tokio::sync::mpsc::Sender<Note>, impl Stream<Item = Not
 #[tokio::test]
 async fn a_candidate_without_grpc_fails_alone() {
     let baseline = server(ECHO).await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = client(&proxy).await;
     assert_eq!(ask(&mut client, note("hello", 7)).await.unwrap(), note("hello", 7));
     eventually!(proxy.outcome("candidate_failed").await == 1.0);

@@ -53,7 +53,7 @@ async fn an_answer_before_the_upload_is_whole_reaches_the_client_over_http_2_too
         let builder = Builder::new(TokioExecutor::new());
         builder.serve_connection(TokioIo::new(stream), refuse).await.ok();
     });
-    let proxy = proxy(baseline, refusing().await, over_http2).await;
+    let proxy = proxy(baseline, refusing(), over_http2).await;
     let mut client = proxy.connect().await;
     let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nbegin";
     client.write_all(head.as_bytes()).await.unwrap();
@@ -69,7 +69,7 @@ async fn only_grpc_goes_over_http_2_by_itself_and_not_when_the_setting_says_1() 
         [(Protocol::Auto, Version::HTTP_2), (Protocol::Http1, Version::HTTP_11)]
     {
         let baseline = fixed("{}").await;
-        let proxy = proxy(baseline.addr, refusing().await, |config| {
+        let proxy = proxy(baseline.addr, refusing(), |config| {
             config.baseline.protocol = protocol;
         })
         .await;
@@ -93,7 +93,7 @@ async fn requests_at_the_same_time_share_a_connection_and_more_of_them_open_anot
         }
     })
     .await;
-    let proxy = proxy(baseline.addr, refusing().await, over_http2).await;
+    let proxy = proxy(baseline.addr, refusing(), over_http2).await;
     let ask = || {
         let get = proxy.client.get(proxy.url("/")).send();
         tokio::spawn(async move { get.await.unwrap().status() })
@@ -124,7 +124,7 @@ async fn downloads_that_nobody_reads_do_not_hold_up_the_others_on_their_connecti
         async move { if seen.target.ends_with("/large") { text(large) } else { json("{}") } }
     })
     .await;
-    let proxy = proxy(baseline.addr, refusing().await, over_http2).await;
+    let proxy = proxy(baseline.addr, refusing(), over_http2).await;
     let mut unread = Vec::new();
     for _ in 0..3 {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
@@ -159,7 +159,7 @@ async fn a_connection_that_ended_is_replaced_unnoticed() {
         }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, over_http2).await;
+    let proxy = proxy(baseline, refusing(), over_http2).await;
     for round in 1..=5 {
         assert_eq!(in_time(proxy.get("/")).await.status(), 200);
         eventually!(served.load(Ordering::Relaxed) == round);
@@ -190,7 +190,7 @@ async fn a_stream_that_is_reset_is_a_broken_transfer_and_the_connection_goes_on(
         }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, over_http2).await;
+    let proxy = proxy(baseline, refusing(), over_http2).await;
     for _ in 0..2 {
         let mut answer = in_time(proxy.get("/")).await;
         assert_eq!(answer.status(), 200);
@@ -215,7 +215,7 @@ async fn a_baseline_without_an_answer_in_time_is_a_504_and_its_stream_is_reset()
         }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |config| {
+    let proxy = proxy(baseline, refusing(), |config| {
         over_http2(config);
         config.forward.baseline_timeout = std::time::Duration::from_millis(50);
     })
@@ -259,7 +259,7 @@ async fn over_tls_the_version_is_agreed_on_and_the_authority_checked() {
     let url = format!("https://localhost:{}", addr.port());
     for (protocol, expected) in [(Protocol::Http2, "HTTP/2.0"), (Protocol::Auto, "HTTP/1.1")] {
         let trust = Trust::System(vec![certificates.authority()]);
-        let proxy = proxy(addr, refusing().await, |config| {
+        let proxy = proxy(addr, refusing(), |config| {
             config.baseline = Target::parse(&url).unwrap();
             config.baseline.protocol = protocol;
             config.trust = trust;
@@ -267,7 +267,7 @@ async fn over_tls_the_version_is_agreed_on_and_the_authority_checked() {
         .await;
         assert_eq!(proxy.get("/").await.text().await.unwrap(), expected);
     }
-    let proxy = proxy(addr, refusing().await, |config| {
+    let proxy = proxy(addr, refusing(), |config| {
         config.baseline = Target::parse(&url).unwrap();
         config.baseline.protocol = Protocol::Http2;
         config.trust = Trust::System(vec![crate::certificates::certificates().authority()]);

@@ -54,7 +54,7 @@ async fn too_many_header_lines_are_431_below_and_above_what_the_parser_holds() {
     // The proxy adds lines of its own, so the baseline must not count.
     let baseline = writes(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     for limit in [10, 100, 200] {
-        let proxy = proxy(baseline, refusing().await, |config| {
+        let proxy = proxy(baseline, refusing(), |config| {
             config.forward.limits.headers = limit;
         })
         .await;
@@ -128,8 +128,7 @@ async fn a_slow_answer_and_a_slow_upload_are_not_idle() {
         text(seen.body)
     })
     .await;
-    let proxy =
-        proxy(baseline.addr, refusing().await, |config| slow(&mut config.forward.limits)).await;
+    let proxy = proxy(baseline.addr, refusing(), |config| slow(&mut config.forward.limits)).await;
     let mut stream = proxy.connect().await;
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\nconnection: close\r\n\r\n";
     stream.write_all(head).await.unwrap();
@@ -173,7 +172,7 @@ async fn client_metrics(proxy: &Proxy) -> String {
 #[tokio::test]
 async fn a_request_too_many_in_flight_is_503_with_retry_after_and_the_admin_endpoints_answer() {
     let baseline = hung().await;
-    let proxy = proxy(baseline.addr, refusing().await, |config| {
+    let proxy = proxy(baseline.addr, refusing(), |config| {
         config.forward.limits.requests_in_flight = 2;
         config.forward.baseline_timeout = Duration::from_secs(3600);
     })
@@ -245,7 +244,7 @@ async fn a_body_that_grows_too_large_after_the_answer_began_breaks_the_answer_of
 #[tokio::test]
 async fn without_a_limit_a_body_may_be_of_any_size() {
     let baseline = upstream(|_| async { status(204) }).await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     assert_eq!(in_time(proxy.post("/", vec![1; 3 << 20])).await.status(), 204);
 }
 
@@ -293,7 +292,7 @@ async fn an_upload_over_http_2_that_never_ends_is_408() {
 /// A baseline with an answer that fills all buffers.
 async fn large() -> Proxy {
     let baseline = upstream(|_| async { text("x".repeat(32 << 20)) }).await;
-    proxy(baseline.addr, refusing().await, |config| {
+    proxy(baseline.addr, refusing(), |config| {
         config.mirror.fraction = 0.0;
         config.forward.limits.write = Pace { period: Duration::from_millis(300), rate: 1000 };
     })
@@ -331,7 +330,7 @@ async fn an_answer_over_http_2_whose_window_stays_shut_ends_its_connection() {
 #[tokio::test]
 async fn one_client_cannot_take_all_places() {
     let baseline = hung().await;
-    let proxy = proxy(baseline.addr, refusing().await, |config| {
+    let proxy = proxy(baseline.addr, refusing(), |config| {
         config.forward.limits.requests_in_flight = 3;
         config.forward.limits.requests_per_client = 2;
         config.forward.baseline_timeout = Duration::from_secs(3600);
@@ -360,7 +359,7 @@ async fn one_client_cannot_take_all_places() {
 #[tokio::test]
 async fn one_client_cannot_take_all_connections() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |config| {
+    let proxy = proxy(baseline.addr, refusing(), |config| {
         config.forward.limits.connections = 3;
         config.forward.limits.connections_per_client = 2;
     })
@@ -390,7 +389,7 @@ async fn one_client_cannot_take_all_connections() {
 async fn a_connection_that_takes_back_request_after_request_is_closed() {
     const BATCH: usize = 20;
     let baseline = hung().await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let (mut sender, connection) = h2::client::handshake(proxy.connect().await).await.unwrap();
     let connection = tokio::spawn(connection);
     while !connection.is_finished() {
@@ -444,7 +443,7 @@ async fn over_http_2_header_lines_and_requests_at_once_have_the_same_limits() {
         }
     })
     .await;
-    let proxy = proxy(baseline.addr, refusing().await, |config| {
+    let proxy = proxy(baseline.addr, refusing(), |config| {
         config.mirror.fraction = 0.0;
         config.forward.limits.headers = 10;
         config.forward.limits.streams = u32::try_from(STREAMS).unwrap();

@@ -218,7 +218,7 @@ async fn a_response_over_the_cap_is_judged_by_length_and_hash() {
 async fn each_way_a_candidate_fails_has_its_outcome() {
     let baseline = fixed("{}").await;
     for candidate in [
-        refusing().await,
+        refusing(),
         writes(b"garbage\r\n\r\n").await,
         writes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{").await,
         writes(b"").await,
@@ -286,7 +286,7 @@ async fn a_hung_candidate_is_a_failure_beside_a_baseline_stream_without_end() {
 #[tokio::test]
 async fn a_baseline_without_an_answer_leaves_nothing_to_compare() {
     let candidate = fixed("{}").await;
-    let proxy = proxy(refusing().await, candidate.addr, |_| {}).await;
+    let proxy = proxy(refusing(), candidate.addr, |_| {}).await;
     proxy.get("/").await;
     eventually!(proxy.outcome("baseline_failed").await == 1.0);
     proxy.post("/", "x").await;

@@ -128,7 +128,7 @@ const ONCE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\
 #[tokio::test]
 async fn connections_are_spread_over_all_addresses_and_those_that_refuse_are_passed_over() {
     let (one, two) = (support::fixed("one").await, support::fixed("two").await);
-    let script = Script::of(&[refusing().await, one.addr, two.addr]);
+    let script = Script::of(&[refusing(), one.addr, two.addr]);
     let upstream = upstream(script.dns(NEVER));
     let calls: Vec<_> = (0..12)
         .map(|_| {
@@ -154,7 +154,7 @@ async fn an_address_that_says_nothing_has_the_next_one_tried_beside_it() {
 
 #[tokio::test]
 async fn when_all_known_addresses_fail_the_name_is_asked_for_again() {
-    let script = Script::of(&[refusing().await]);
+    let script = Script::of(&[refusing()]);
     let upstream = upstream(script.dns(NEVER));
     assert!(matches!(get(&upstream).await, Err(Error::Connect(_))));
     script.points_to(&[support::fixed("moved").await.addr]);
@@ -186,7 +186,7 @@ async fn a_resolver_that_fails_takes_nothing_away_and_is_not_asked_without_end()
 /// later ones. Counts the requests it read.
 #[tokio::test]
 async fn a_resolver_that_hangs_does_not_make_a_refused_connection_hang() {
-    let script = Script::of(&[refusing().await]);
+    let script = Script::of(&[refusing()]);
     let upstream = upstream(script.dns(NEVER));
     assert!(matches!(get(&upstream).await, Err(Error::Connect(_))));
     *script.hangs.lock().unwrap() = true;
@@ -287,7 +287,7 @@ async fn a_request_that_a_new_connection_loses_is_not_sent_again() {
 #[tokio::test]
 async fn the_client_does_not_notice_that_a_pooled_connection_died() {
     let (addr, requests) = dies_after(1).await;
-    let proxy = proxy(addr, refusing().await, |config| config.mirror.fraction = 0.0).await;
+    let proxy = proxy(addr, refusing(), |config| config.mirror.fraction = 0.0).await;
     for _ in 0..3 {
         let response = in_time(proxy.get("/")).await;
         assert_eq!(response.status(), 200);

@@ -223,7 +223,7 @@ async fn a_secondary_without_an_answer_in_time_has_failed_and_gives_everything_b
 #[tokio::test]
 async fn a_secondary_that_refuses_or_fails_is_no_evidence() {
     for (secondary, result) in
-        [(refusing().await, "failed"), (upstream(|_| async { status(500) }).await.addr, "differed")]
+        [(refusing(), "failed"), (upstream(|_| async { status(500) }).await.addr, "differed")]
     {
         let proxy = proxy(fixed("{}").await.addr, fixed("{}").await.addr, |config| {
             asking(secondary)(config);
@@ -264,8 +264,7 @@ async fn the_outcome_does_not_wait_for_the_secondary_and_its_answer_is_compared_
 
 #[tokio::test]
 async fn without_a_pair_there_is_nothing_to_compare() {
-    let proxy =
-        proxy(fixed("{}").await.addr, refusing().await, asking(fixed("{}").await.addr)).await;
+    let proxy = proxy(fixed("{}").await.addr, refusing(), asking(fixed("{}").await.addr)).await;
     in_time(proxy.expect_outcome("/", "candidate_failed")).await;
     eventually!(proxy.noise("not_compared").await == 1.0);
     assert_eq!(proxy.all_noise().await, 1.0);

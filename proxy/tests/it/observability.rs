@@ -5,7 +5,7 @@ use crate::support::{fixed, proxy, refusing, sum};
 
 #[tokio::test]
 async fn everything_exists_with_its_value_from_the_start() {
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |_| {}).await;
     let metrics = proxy.metrics().await;
     for line in [
         "mirror_enabled 1",
@@ -61,7 +61,7 @@ async fn latency_is_counted_for_both_targets_in_buckets() {
 
 #[tokio::test]
 async fn a_request_in_flight_shows_until_its_response_is_whole() {
-    let proxy = proxy(crate::support::hung().await.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(crate::support::hung().await.addr, refusing(), |_| {}).await;
     let (client, url) = (proxy.client.clone(), proxy.url("/"));
     let waiting = tokio::spawn(async move { client.get(url).send().await });
     eventually!(proxy.metric("mirror_requests_in_flight", &[]).await == 1.0);

@@ -114,7 +114,7 @@ impl Process {
 
 #[tokio::test]
 async fn a_log_that_nobody_takes_costs_no_client_an_answer() {
-    let nowhere = format!("http://{}", refusing().await);
+    let nowhere = format!("http://{}", refusing());
     let settings = [
         ("LISTEN_ADDR", "127.0.0.1:0"),
         ("BASELINE_URL", nowhere.as_str()),
@@ -183,7 +183,7 @@ async fn sighup_shows_the_renewed_certificate_and_keeps_the_old_one_where_the_ne
     let (chain, key) = (TempFile::new(&old.chain), TempFile::new(&old.key));
     let settings = [("TLS_CERT", chain.path()), ("TLS_KEY", key.path())];
     let baseline = fixed("{}").await;
-    let process = start(baseline.addr, refusing().await, &settings).await;
+    let process = start(baseline.addr, refusing(), &settings).await;
     let get = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let mut kept = old.connect(process.addr, &[]).await;
     std::fs::write(chain.path(), &new.chain).unwrap();
@@ -217,14 +217,14 @@ async fn sighup_shows_the_renewed_certificate_and_keeps_the_old_one_where_the_ne
 async fn sighup_reads_the_authorities_of_upstreams_anew() {
     let (theirs, other) = (certificates(), certificates());
     let behind = fixed("{}").await;
-    let secure = crate::support::proxy(behind.addr, refusing().await, |config| {
+    let secure = crate::support::proxy(behind.addr, refusing(), |config| {
         config.tls = Some(theirs.identity());
     });
     let secure = secure.await;
     let url = format!("https://localhost:{}", secure.app.traffic.port());
     let authorities = TempFile::new(&other.authority);
     let settings = [("BASELINE_URL", &*url), ("UPSTREAM_CA", authorities.path())];
-    let process = start(behind.addr, refusing().await, &settings).await;
+    let process = start(behind.addr, refusing(), &settings).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let status = async || {
         let answer = client.get(format!("http://{}/", process.addr)).send();
@@ -302,7 +302,7 @@ async fn sighup_reads_the_file_of_rules_anew() {
 async fn signals_without_a_meaning_do_nothing_and_sigquit_ends_it_at_once() {
     let baseline = hung().await;
     let settings = [("DRAIN_TIMEOUT", "1h"), ("BASELINE_TIMEOUT", "1h")];
-    let mut process = start(baseline.addr, refusing().await, &settings).await;
+    let mut process = start(baseline.addr, refusing(), &settings).await;
     for name in ["USR1", "USR2", "ALRM", "IO", "HUP"] {
         process.signal(name);
     }
@@ -376,7 +376,7 @@ fn unknown_arguments_are_code_2_and_help_is_0() {
 
 #[tokio::test]
 async fn a_taken_address_is_code_1() {
-    let process = start(refusing().await, refusing().await, &[]).await;
+    let process = start(refusing(), refusing(), &[]).await;
     let addr = process.addr.to_string();
     let output = command(&[("LISTEN_ADDR", &addr)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -395,7 +395,7 @@ async fn sigterm_and_sigint_drain_and_exit_0() {
             }
         })
         .await;
-        let mut process = start(baseline.addr, refusing().await, &[]).await;
+        let mut process = start(baseline.addr, refusing(), &[]).await;
         let mut client = process.request().await;
         crate::eventually!(baseline.count() == 1);
         process.signal(signal);
@@ -410,7 +410,7 @@ async fn sigterm_and_sigint_drain_and_exit_0() {
 #[tokio::test]
 async fn a_drain_has_a_bound() {
     let baseline = hung().await;
-    let mut process = start(baseline.addr, refusing().await, &[("DRAIN_TIMEOUT", "200ms")]).await;
+    let mut process = start(baseline.addr, refusing(), &[("DRAIN_TIMEOUT", "200ms")]).await;
     let _client = process.request().await;
     crate::eventually!(baseline.count() == 1);
     process.signal("TERM");
@@ -422,7 +422,7 @@ async fn a_drain_has_a_bound() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let baseline = hung().await;
-    let mut process = start(baseline.addr, refusing().await, &[("DRAIN_TIMEOUT", "1h")]).await;
+    let mut process = start(baseline.addr, refusing(), &[("DRAIN_TIMEOUT", "1h")]).await;
     let _client = process.request().await;
     crate::eventually!(baseline.count() == 1);
     process.signal("TERM");
@@ -433,7 +433,7 @@ async fn a_second_signal_ends_it_at_once() {
 
 #[tokio::test]
 async fn the_healthcheck_tells_healthy_from_not() {
-    let process = start(refusing().await, refusing().await, &[]).await;
+    let process = start(refusing(), refusing(), &[]).await;
     let addr = process.addr.to_string();
     let check = || {
         let mut command = command(&[("LISTEN_ADDR", &addr)]);
@@ -453,7 +453,7 @@ async fn log_lines_tell_of_trips_and_failures_without_any_payload() {
     })
     .await;
     let settings = [("ABORT_CONSECUTIVE", "1"), ("LOG_LEVEL", "debug")];
-    let process = start(baseline.addr, refusing().await, &settings).await;
+    let process = start(baseline.addr, refusing(), &settings).await;
     let mut client = TcpStream::connect(process.addr).await.unwrap();
     let request = b"POST /?q=secret-query HTTP/1.1\r\nhost: x\r\nauthorization: secret-token\r\n\
         content-length: 11\r\nconnection: close\r\n\r\nsecret-body";
@@ -465,7 +465,7 @@ async fn log_lines_tell_of_trips_and_failures_without_any_payload() {
     for line in process.log().lines() {
         serde_json::from_str::<serde_json::Value>(line).expect("a JSON object a line");
     }
-    let failing = start(refusing().await, refusing().await, &[]).await;
+    let failing = start(refusing(), refusing(), &[]).await;
     for _ in 0..50 {
         let mut client = failing.request().await;
         in_time(read_head(&mut client)).await;
@@ -479,7 +479,7 @@ async fn log_lines_tell_of_trips_and_failures_without_any_payload() {
 async fn a_baseline_that_breaks_off_in_the_middle_is_logged() {
     let broken =
         crate::support::writes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly").await;
-    let process = start(broken, refusing().await, &[("MIRROR_FRACTION", "0")]).await;
+    let process = start(broken, refusing(), &[("MIRROR_FRACTION", "0")]).await;
     let mut client = process.request().await;
     let mut answer = Vec::new();
     drop(client.read_to_end(&mut answer).await);

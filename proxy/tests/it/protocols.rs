@@ -32,7 +32,7 @@ async fn raw(addr: std::net::SocketAddr, request: &str) -> String {
 #[tokio::test]
 async fn an_http_1_0_client_gets_an_unsized_body_that_ends_with_the_connection() {
     let baseline = upstream(|_| async { unsized_answer(&["one,", "two"]) }).await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let answer = raw(proxy.app.traffic, "GET / HTTP/1.0\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
     assert!(!answer.to_lowercase().contains("transfer-encoding"), "{answer}");
@@ -42,7 +42,7 @@ async fn an_http_1_0_client_gets_an_unsized_body_that_ends_with_the_connection()
 #[tokio::test]
 async fn an_http_1_0_client_may_keep_its_connection() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let first = "GET /1 HTTP/1.0\r\nconnection: keep-alive\r\n\r\n";
     let answer = raw(proxy.app.traffic, &format!("{first}GET /2 HTTP/1.0\r\n\r\n")).await;
     assert_eq!(answer.matches("HTTP/1.0 200 OK").count(), 2, "{answer}");
@@ -52,7 +52,7 @@ async fn an_http_1_0_client_may_keep_its_connection() {
 #[tokio::test]
 async fn a_baseline_that_answers_in_http_1_0_is_passed_on_in_http_1_1() {
     let old = crate::support::writes(b"HTTP/1.0 200 OK\r\n\r\nto the end").await;
-    let proxy = proxy(old, refusing().await, |_| {}).await;
+    let proxy = proxy(old, refusing(), |_| {}).await;
     let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let answer = raw(proxy.app.traffic, request).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -98,7 +98,7 @@ async fn the_streams_of_one_http_2_connection_do_not_wait_for_each_other() {
         }
     })
     .await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = http2(proxy.connect().await).await;
     let get = |path| Request::get(format!("http://x{path}")).body(()).unwrap();
     let (waits, _) = client.send_request(get("/waits"), true).unwrap();
@@ -118,7 +118,7 @@ fn with_tls(certificates: &crate::certificates::Certificates) -> impl FnOnce(&mu
 async fn with_tls_the_client_chooses_between_http_2_and_http_1_1() {
     let certificates = certificates();
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, with_tls(&certificates)).await;
+    let proxy = proxy(baseline.addr, refusing(), with_tls(&certificates)).await;
     let io = certificates.connect(proxy.app.traffic, &["h2", "http/1.1"]).await;
     assert_eq!(io.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let request = Request::get("https://shop.example/").body(()).unwrap();
@@ -143,7 +143,7 @@ async fn with_tls_the_client_chooses_between_http_2_and_http_1_1() {
 #[tokio::test]
 async fn a_client_that_never_ends_its_handshake_holds_up_nobody() {
     let certificates = certificates();
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, with_tls(&certificates)).await;
+    let proxy = proxy(fixed("{}").await.addr, refusing(), with_tls(&certificates)).await;
     // More than one after the other could be waited for.
     let _silent = [proxy.connect().await, proxy.connect().await, proxy.connect().await];
     let mut plain = proxy.connect().await;
@@ -163,8 +163,8 @@ async fn curl_is_served_in_every_version() {
     let certificates = certificates();
     let authority = TempFile::new(&certificates.authority);
     let baseline = upstream(|seen| async move { text(seen.target) }).await;
-    let plain = proxy(baseline.addr, refusing().await, |_| {}).await;
-    let secure = proxy(baseline.addr, refusing().await, with_tls(&certificates)).await;
+    let plain = proxy(baseline.addr, refusing(), |_| {}).await;
+    let secure = proxy(baseline.addr, refusing(), with_tls(&certificates)).await;
     let plain = format!("http://localhost:{}/x//%2F?y", plain.app.traffic.port());
     let secure = format!("https://localhost:{}/x//%2F?y", secure.app.traffic.port());
     for (version, url, expected) in [
@@ -189,7 +189,7 @@ async fn a_proxy_with_tls_is_healthy_to_its_own_check_and_to_no_other_certificat
     let (ours, other) = (certificates(), certificates());
     let (chain, key) = (TempFile::new(&ours.chain), TempFile::new(&ours.key));
     let settings = [("TLS_CERT", chain.path()), ("TLS_KEY", key.path())];
-    let process = process::start(refusing().await, refusing().await, &settings).await;
+    let process = process::start(refusing(), refusing(), &settings).await;
     let addr = process.addr().to_string();
     let check = |chain: &TempFile, key: &TempFile| {
         let settings =

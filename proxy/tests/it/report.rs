@@ -112,7 +112,7 @@ async fn text_is_for_those_who_accept_nothing_else() {
 
 #[tokio::test]
 async fn a_candidate_that_gives_no_answer_counts_as_failed_and_not_as_different() {
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, easy).await;
+    let proxy = proxy(fixed("{}").await.addr, refusing(), easy).await;
     pairs(&proxy, "/", 2).await;
     let report = report(&proxy).await;
     assert_eq!(report["errors"]["candidateRate"], 1.0);
@@ -197,7 +197,7 @@ async fn the_exit_code_gates_a_release() {
 
 #[tokio::test]
 async fn without_a_report_to_be_had_the_exit_code_is_2() {
-    let nobody = format!("http://{}", refusing().await);
+    let nobody = format!("http://{}", refusing());
     let (code, said) = ask(&nobody, &[], &[]).await;
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("connection refused"), "{said}");

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::certificates::{Certificates, certificates, certificates_for};
 use crate::eventually;
-use crate::support::{Proxy, Upstream, fixed, in_time, proxy, read_head, refusing};
+use crate::support::{Proxy, Upstream, fixed, free, in_time, proxy, read_head, refusing};
 
 /// A server process with a folder of its own; both are gone when the test ends.
 pub(crate) struct Server {
@@ -71,7 +71,7 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 /// `service.internal` alone, and speaks plain text on another socket.
 async fn nginx(name: &str, certificates: &Certificates) -> Option<(Server, SocketAddr)> {
     let folder = folder(name);
-    let addr = refusing().await;
+    let addr = free();
     let at = folder.display();
     let config = format!(
         "daemon off; master_process off; pid {at}/pid; error_log {at}/log;
@@ -112,7 +112,7 @@ async fn nginx(name: &str, certificates: &Certificates) -> Option<(Server, Socke
 
 /// A proxy whose baseline and candidate are both this target.
 async fn between(target: &Target, configure: impl FnOnce(&mut Config)) -> Proxy {
-    let nowhere = refusing().await;
+    let nowhere = refusing();
     proxy(nowhere, nowhere, |config| {
         config.baseline = target.clone();
         config.candidate = target.clone();
@@ -198,7 +198,7 @@ const AN_HOUR: Duration = Duration::from_secs(3600);
 #[tokio::test]
 async fn haproxy_names_its_client_in_both_versions_to_baseline_and_candidate() {
     let (proxy, upstreams) = behind("127.0.0.1", AN_HOUR).await;
-    let (one, two) = (refusing().await, refusing().await);
+    let (one, two) = (free(), free());
     let to = proxy.app.traffic;
     let config = format!(
         "defaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n\
@@ -221,7 +221,7 @@ async fn haproxy_names_its_client_in_both_versions_to_baseline_and_candidate() {
 
 #[tokio::test]
 async fn haproxy_answers_baseline_and_candidate_in_both_versions() {
-    let (one, two) = (refusing().await, refusing().await);
+    let (one, two) = (free(), free());
     let answers = "http-request return status 200 content-type text/plain lf-string \"%HV %HM %HU %[req.hdr(host)]\"";
     let config = format!(
         "defaults\n mode http\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n\
@@ -257,7 +257,7 @@ async fn haproxy_answers_baseline_and_candidate_in_both_versions() {
 #[tokio::test]
 async fn openssl_sees_the_tls_name_and_the_client_certificate() {
     let certificates = certificates_for("service.internal");
-    let (addr, folder) = (refusing().await, folder("openssl"));
+    let (addr, folder) = (free(), folder("openssl"));
     let at = |name: &str| folder.join(name).display().to_string();
     let (port, key, authority) = (addr.port().to_string(), at("key.pem"), at("authority.pem"));
     let files = [

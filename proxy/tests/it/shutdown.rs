@@ -21,7 +21,7 @@ async fn a_request_in_flight_is_answered_and_new_connections_are_refused() {
         }
     })
     .await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     in_time(arrivals.recv()).await.unwrap();
@@ -37,7 +37,7 @@ async fn a_request_in_flight_is_answered_and_new_connections_are_refused() {
 
 #[tokio::test]
 async fn what_takes_longer_than_the_drain_timeout_is_cut() {
-    let proxy = proxy(hung().await.addr, refusing().await, |config| {
+    let proxy = proxy(hung().await.addr, refusing(), |config| {
         config.drain_timeout = Duration::from_millis(100);
     })
     .await;
@@ -49,7 +49,7 @@ async fn what_takes_longer_than_the_drain_timeout_is_cut() {
 
 #[tokio::test]
 async fn while_it_drains_it_is_not_ready() {
-    let proxy = proxy(hung().await.addr, refusing().await, |config| {
+    let proxy = proxy(hung().await.addr, refusing(), |config| {
         config.admin = Some(config.listen);
         config.drain_timeout = Duration::from_millis(500);
     })
@@ -68,7 +68,7 @@ async fn while_it_drains_it_is_not_ready() {
 
 #[tokio::test]
 async fn idle_connections_do_not_hold_it_up() {
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, |config| {
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |config| {
         config.drain_timeout = Duration::from_secs(3600);
     })
     .await;
@@ -80,7 +80,7 @@ async fn idle_connections_do_not_hold_it_up() {
 #[tokio::test]
 async fn for_the_drain_delay_it_is_not_ready_and_serves_all_the_same() {
     let delay = Duration::from_millis(500);
-    let proxy = proxy(fixed("{}").await.addr, refusing().await, |config| {
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |config| {
         config.drain_delay = delay;
         config.drain_timeout = Duration::from_millis(100);
     })

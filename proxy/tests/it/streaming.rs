@@ -65,7 +65,7 @@ async fn trailers_pass_both_ways_where_announced_and_asked_for() {
 
 #[tokio::test]
 async fn a_client_that_did_not_ask_for_trailers_gets_none() {
-    let proxy = proxy(writes(WITH_TRAILERS).await, refusing().await, |_| {}).await;
+    let proxy = proxy(writes(WITH_TRAILERS).await, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -75,7 +75,7 @@ async fn a_client_that_did_not_ask_for_trailers_gets_none() {
 
 #[tokio::test]
 async fn trailers_of_an_http_1_1_baseline_reach_an_http_2_client() {
-    let proxy = proxy(writes(WITH_TRAILERS).await, refusing().await, |_| {}).await;
+    let proxy = proxy(writes(WITH_TRAILERS).await, refusing(), |_| {}).await;
     let request = Request::get("http://x/").header("te", "trailers").body(()).unwrap();
     let mut client = http2(proxy.connect().await).await;
     let (answer, _) = client.send_request(request, true).unwrap();
@@ -112,7 +112,7 @@ async fn a_client_is_asked_for_its_body_when_the_baseline_asks() {
         }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |config| {
+    let proxy = proxy(baseline, refusing(), |config| {
         config.forward.continue_patience = Duration::from_secs(3600);
     })
     .await;
@@ -148,7 +148,7 @@ async fn a_baseline_that_wants_no_body_gets_none_and_the_client_is_not_asked() {
         }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(EXPECTING).await.unwrap();
     let answer = in_time(read_until(&mut client, "no")).await;
@@ -170,7 +170,7 @@ async fn unasking() -> std::net::SocketAddr {
 
 #[tokio::test]
 async fn a_baseline_that_does_not_know_expect_gets_the_body_after_a_while() {
-    let proxy = proxy(unasking().await, refusing().await, |config| {
+    let proxy = proxy(unasking().await, refusing(), |config| {
         config.forward.continue_patience = Duration::from_millis(100);
         config.forward.baseline_timeout = Duration::from_secs(3600);
     })
@@ -185,7 +185,7 @@ async fn a_baseline_that_does_not_know_expect_gets_the_body_after_a_while() {
 #[tokio::test]
 async fn a_body_that_the_client_sends_without_being_asked_goes_on_at_once() {
     let baseline = unasking().await;
-    let proxy = proxy(baseline, refusing().await, |config| {
+    let proxy = proxy(baseline, refusing(), |config| {
         config.forward.continue_patience = Duration::from_secs(3600);
         config.forward.baseline_timeout = Duration::from_secs(3600);
     })
@@ -207,7 +207,7 @@ async fn a_body_that_the_client_sends_without_being_asked_goes_on_at_once() {
 
 #[tokio::test]
 async fn a_client_that_leaves_before_it_was_asked_for_its_body_is_noticed_at_once() {
-    let proxy = proxy(unasking().await, refusing().await, |config| {
+    let proxy = proxy(unasking().await, refusing(), |config| {
         config.forward.continue_patience = Duration::from_secs(3600);
     })
     .await;
@@ -224,7 +224,7 @@ async fn other_informational_answers_are_left_out_and_the_final_one_passes() {
         b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n\
         HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
     );
-    let proxy = proxy(early.await, refusing().await, |_| {}).await;
+    let proxy = proxy(early.await, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let head = in_time(read_head(&mut client)).await;
@@ -233,7 +233,7 @@ async fn other_informational_answers_are_left_out_and_the_final_one_passes() {
 
 #[tokio::test]
 async fn events_reach_the_client_one_by_one_whatever_becomes_of_the_copy() {
-    for candidate in [hung().await.addr, refusing().await, fixed("{}").await.addr] {
+    for candidate in [hung().await.addr, refusing(), fixed("{}").await.addr] {
         let (events, receiver) = mpsc::channel::<Bytes>(1);
         let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
         let baseline = upstream(move |_| {
@@ -268,7 +268,7 @@ async fn a_baseline_that_breaks_off_is_a_broken_transfer_in_every_version() {
     let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nonly this\r\n";
     // Mirrored and not.
     for (answer, fraction) in [(sized, 0.0), (sized, 1.0), (chunked, 0.0), (chunked, 1.0)] {
-        let proxy = proxy(writes(answer).await, refusing().await, |config| {
+        let proxy = proxy(writes(answer).await, refusing(), |config| {
             config.mirror.fraction = fraction;
         })
         .await;

@@ -19,7 +19,7 @@ use proxy::config::Config;
 use proxy::mirror::Probe;
 use proxy::upstream::Target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 
 /// How long a test waits for what must happen.
@@ -187,10 +187,25 @@ pub(crate) async fn writes(bytes: &'static [u8]) -> SocketAddr {
     .await
 }
 
-/// An address where nobody listens.
-pub(crate) async fn refusing() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+/// An address where nobody listens before this socket is told to.
+pub(crate) fn unheard() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let addr = socket.local_addr().unwrap();
+    (socket, addr)
+}
+
+/// An address where nobody listens now, for another program to do so.
+pub(crate) fn free() -> SocketAddr {
+    unheard().1
+}
+
+/// An address where nobody listens, for as long as the tests run.
+pub(crate) fn refusing() -> SocketAddr {
+    let (socket, addr) = unheard();
+    // So that no other test gets the port and listens there.
+    std::mem::forget(socket);
+    addr
 }
 
 /// An HTTP/2 client that knows beforehand what the proxy speaks.

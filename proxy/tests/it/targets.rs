@@ -99,7 +99,7 @@ async fn the_same_holds_behind_a_prefix_and_over_tls() {
         async move { keeps(&mut acceptor.accept(stream).await.unwrap(), &kept).await }
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |config| {
+    let proxy = proxy(baseline, refusing(), |config| {
         let url = format!("https://localhost:{}/prefix", baseline.port());
         config.baseline = Target::parse(&url).unwrap();
         config.trust = Trust::System(authorities(authority.as_bytes()).unwrap());
@@ -114,7 +114,7 @@ async fn the_same_holds_behind_a_prefix_and_over_tls() {
 #[tokio::test]
 async fn over_http_2_such_bytes_are_percent_encoded() {
     let baseline = upstream(|_| async move { crate::support::text("ok") }).await;
-    let proxy = proxy(baseline.addr, refusing().await, |config| {
+    let proxy = proxy(baseline.addr, refusing(), |config| {
         config.baseline.protocol = Protocol::Http2;
     })
     .await;
@@ -128,7 +128,7 @@ async fn over_http_2_such_bytes_are_percent_encoded() {
 #[tokio::test]
 async fn what_could_split_a_line_or_names_a_host_is_refused_as_before() {
     let (baseline, asked) = plain().await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     for target in [&b"/a b"[..], b"/a\x00b", b"/a\x01\"", b"http://a\"b/", b"\"", b"/a\tb"] {
         let mut client = proxy.connect().await;
         client.write_all(&request(target)).await.unwrap();
@@ -141,7 +141,7 @@ async fn what_could_split_a_line_or_names_a_host_is_refused_as_before() {
 #[tokio::test]
 async fn a_target_whose_bytes_cannot_all_be_named_is_refused_and_never_altered() {
     let (baseline, asked) = plain().await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(&request(&[b"/", &b"<"[..].repeat(5000)[..]].concat())).await.unwrap();
     let answer = in_time(read_until(&mut client, "\r\n\r\n")).await;
@@ -152,7 +152,7 @@ async fn a_target_whose_bytes_cannot_all_be_named_is_refused_and_never_altered()
 #[tokio::test]
 async fn a_body_that_looks_like_such_a_request_goes_through_as_it_is() {
     let echo = upstream(|request| async move { crate::support::text(request.body) }).await;
-    let proxy = proxy(echo.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(echo.addr, refusing(), |_| {}).await;
     let body = "GET /a\"b HTTP/1.1\r\n";
     let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
     let mut client = proxy.connect().await;

@@ -57,7 +57,7 @@ async fn a_websocket_passes_both_ways_and_is_counted_as_not_mirrored() {
 async fn a_websocket_passes_over_tls() {
     let certificates = certificates();
     let identity = certificates.identity();
-    let proxy = proxy(echo().await, refusing().await, |config| config.tls = Some(identity)).await;
+    let proxy = proxy(echo().await, refusing(), |config| config.tls = Some(identity)).await;
     let io = certificates.connect(proxy.app.traffic, &["http/1.1"]).await;
     let (mut socket, _) = in_time(client_async("wss://localhost/chat", io)).await.unwrap();
     say(&mut socket, "hello").await;
@@ -80,7 +80,7 @@ async fn any_protocol_passes_byte_for_byte_and_each_side_may_end_first() {
         stream.write_all(&said).await.unwrap();
     })
     .await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     client.write_all(ASK).await.unwrap();
     let head = in_time(read_head(&mut client)).await.to_lowercase();
@@ -96,7 +96,7 @@ async fn any_protocol_passes_byte_for_byte_and_each_side_may_end_first() {
 #[tokio::test]
 async fn a_baseline_that_does_not_switch_answers_as_usual() {
     let baseline = fixed("{}").await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     let ask = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     for _ in 0..2 {
@@ -141,8 +141,7 @@ async fn an_upgrade_to_h2c_is_not_passed_on_so_that_no_request_is_out_of_sight()
 #[tokio::test]
 async fn a_drain_waits_for_tunnels_and_cuts_those_that_take_too_long() {
     for (limit, cut) in [(Duration::from_secs(20), 0), (Duration::from_millis(50), 1)] {
-        let proxy =
-            proxy(echo().await, refusing().await, |config| config.drain_timeout = limit).await;
+        let proxy = proxy(echo().await, refusing(), |config| config.drain_timeout = limit).await;
         let addr = proxy.app.traffic;
         let stream = TcpStream::connect(addr).await.unwrap();
         let (mut socket, _) = in_time(client_async("ws://x/", stream)).await.unwrap();

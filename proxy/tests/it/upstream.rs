@@ -44,7 +44,7 @@ async fn an_https_baseline_of_a_private_authority_is_asked_when_the_setting_name
     let file = TempFile::new(&authority);
     let url = format!("https://localhost:{}", addr.port());
     let settings = [("BASELINE_URL", url.as_str()), ("UPSTREAM_CA", file.path())];
-    let proxy = process::start(refusing().await, refusing().await, &settings).await;
+    let proxy = process::start(refusing(), refusing(), &settings).await;
     let mut answer = String::new();
     in_time(proxy.request().await.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("secure"), "{answer}");
@@ -61,7 +61,7 @@ async fn an_https_baseline_is_asked_over_tls_when_the_system_trusts_it_and_only_
     let distrusting = [("BASELINE_URL", url.as_str()), ("SSL_CERT_FILE", other_file.path())];
     for (settings, status, body) in [(trusting, "200", "secure"), (distrusting, "502", "baseline")]
     {
-        let proxy = process::start(refusing().await, refusing().await, &settings).await;
+        let proxy = process::start(refusing(), refusing(), &settings).await;
         let mut answer = String::new();
         in_time(proxy.request().await.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");

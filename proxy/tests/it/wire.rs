@@ -75,7 +75,7 @@ async fn a_request_that_can_be_read_in_two_ways_is_refused_and_its_connection_cl
     for line in lines {
         let shown = String::from_utf8_lossy(line).into_owned();
         let (baseline, kept) = recorder(OK).await;
-        let proxy = proxy(baseline, refusing().await, |_| {}).await;
+        let proxy = proxy(baseline, refusing(), |_| {}).await;
         let request = [
             b"POST / HTTP/1.1\r\nHost: x\r\n",
             line,
@@ -101,7 +101,7 @@ async fn only_http_1_0_may_leave_out_the_host() {
         (b"GET http://x/ HTTP/1.1\r\nConnection: close\r\n\r\n", "200"),
     ] {
         let (baseline, kept) = recorder(OK).await;
-        let proxy = proxy(baseline, refusing().await, |_| {}).await;
+        let proxy = proxy(baseline, refusing(), |_| {}).await;
         let answer = String::from_utf8(in_time(send(&proxy, request)).await).unwrap();
         assert_eq!(answer.get(9..12), Some(status), "{answer}");
         assert_eq!(kept.lock().unwrap().is_empty(), status == "400");
@@ -133,7 +133,7 @@ async fn what_is_harmless_leaves_in_one_form_and_is_never_two_requests() {
     for (lines, body, expected, forbidden) in cases {
         let shown = String::from_utf8_lossy(lines).into_owned();
         let (baseline, kept) = recorder(OK).await;
-        let proxy = proxy(baseline, refusing().await, |_| {}).await;
+        let proxy = proxy(baseline, refusing(), |_| {}).await;
         let start = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
         let second = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n";
         let answer = send(&proxy, &[start, lines, b"\r\n", body, second].concat()).await;
@@ -171,11 +171,11 @@ async fn a_chunked_body_that_is_none_never_reaches_the_baseline_as_a_whole() {
 #[tokio::test]
 async fn an_answer_that_can_be_read_in_two_ways_is_a_502_or_leaves_in_one_form() {
     let conflict = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc";
-    let proxy = self::proxy(writes(conflict).await, refusing().await, |_| {}).await;
+    let proxy = self::proxy(writes(conflict).await, refusing(), |_| {}).await;
     assert_eq!(proxy.get("/").await.status(), 502);
     let both = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n\
         5\r\nhello\r\n0\r\n\r\n";
-    let proxy = self::proxy(writes(both).await, refusing().await, |_| {}).await;
+    let proxy = self::proxy(writes(both).await, refusing(), |_| {}).await;
     let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answer = String::from_utf8(send(&proxy, request).await).unwrap().to_lowercase();
     let one_form = answer.starts_with("http/1.1 502 ")
@@ -188,7 +188,7 @@ async fn header_lines_keep_their_number_bytes_case_and_order_within_a_name() {
     let answer = b"HTTP/1.1 299 Very Fine\r\nX-Two: 1\r\nSet-Cookie: a=1\r\nx-TWO: \xe9\xff\r\n\
         set-cookie: b=2\r\nX-Empty:\r\nContent-Length: 0\r\n\r\n";
     let (baseline, kept) = recorder(answer).await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     let request = b"GET / HTTP/1.1\r\nHost: x\r\nX-Two: 1\r\nX-Other: \xe9\xff caf\xc3\xa9\r\n\
         x-TWO: 2\r\nX-Empty:\r\nX-tWo: 1\r\nConnection: close\r\n\r\n";
     let received = send(&proxy, request).await;
@@ -225,7 +225,7 @@ async fn request_targets_pass_byte_for_byte() {
         "*",
     ] {
         let (baseline, kept) = recorder(OK).await;
-        let proxy = proxy(baseline, refusing().await, |_| {}).await;
+        let proxy = proxy(baseline, refusing(), |_| {}).await;
         let request = format!("OPTIONS {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let answer = send(&proxy, request.as_bytes()).await;
         assert!(answer.starts_with(b"HTTP/1.1 200 "), "{target}");
@@ -237,7 +237,7 @@ async fn request_targets_pass_byte_for_byte() {
 #[tokio::test]
 async fn an_absolute_target_leaves_as_a_path_and_its_host_counts() {
     let (baseline, kept) = recorder(OK).await;
-    let proxy = proxy(baseline, refusing().await, |config| {
+    let proxy = proxy(baseline, refusing(), |config| {
         config.baseline.host_header = proxy::upstream::HostHeader::Preserve;
     })
     .await;
@@ -252,7 +252,7 @@ async fn an_absolute_target_leaves_as_a_path_and_its_host_counts() {
 #[tokio::test]
 async fn every_method_passes_known_or_not() {
     let baseline = upstream(|seen| async move { text(seen.method.as_str().to_owned()) }).await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     for method in
         ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE", "M-SEARCH", "get"]
     {
@@ -275,7 +275,7 @@ async fn answers_without_a_body_keep_what_they_say_of_one() {
         ("POST", b"HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n", "content-length: 0"),
     ] {
         let (baseline, _) = recorder(answer).await;
-        let proxy = proxy(baseline, refusing().await, |_| {}).await;
+        let proxy = proxy(baseline, refusing(), |_| {}).await;
         let request = format!("{method} / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let received = send(&proxy, request.as_bytes()).await;
         let received = String::from_utf8(received).unwrap().to_lowercase();
@@ -290,7 +290,7 @@ async fn answers_without_a_body_keep_what_they_say_of_one() {
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_their_order() {
     let baseline = upstream(|seen| async move { text(seen.target) }).await;
-    let proxy = proxy(baseline.addr, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let both = request("/first") + &request("/second");

@@ -148,7 +148,7 @@ async fn a_head_with_padding_and_priority_in_many_frames_over_tls_is_the_same() 
     let certificates = certificates();
     let (baseline, asked) = plain().await;
     let identity = certificates.identity();
-    let proxy = proxy(baseline, refusing().await, |config| config.tls = Some(identity)).await;
+    let proxy = proxy(baseline, refusing(), |config| config.tls = Some(identity)).await;
     let io = in_time(certificates.connect(proxy.app.traffic, &["h2"])).await;
     let mut client = Framed::new(io).await;
     let block = block(&path(WITHOUT, b"/a\"b?\xe9"));
@@ -165,7 +165,7 @@ async fn a_head_with_padding_and_priority_in_many_frames_over_tls_is_the_same() 
 #[tokio::test]
 async fn from_http_2_to_http_2_such_bytes_are_percent_encoded() {
     let baseline = upstream(|_| async move { crate::support::text("ok") }).await;
-    let proxy = proxy(baseline.addr, refusing().await, |config| {
+    let proxy = proxy(baseline.addr, refusing(), |config| {
         config.baseline.protocol = Protocol::Http2;
     })
     .await;
@@ -180,7 +180,7 @@ async fn from_http_2_to_http_2_such_bytes_are_percent_encoded() {
 #[tokio::test]
 async fn what_could_split_a_line_is_reset_over_http_2_and_the_connection_goes_on() {
     let (baseline, asked) = plain().await;
-    let proxy = proxy(baseline, refusing().await, |_| {}).await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
     let mut client = Framed::new(proxy.connect().await).await;
     for target in [&b"/a b"[..], b"/a\"\x00b", b"/a<\r\nx: y", b"/a\"\tb", b"\"", b"a\"b"] {
         assert_eq!(client.ask(&path(INTO, target)).await, End::Reset, "{target:?}");
