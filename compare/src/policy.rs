@@ -2,6 +2,7 @@
 //! others, and who knows which rule never applied.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -83,6 +84,7 @@ pub struct Rules {
     /// Whether there are rules that were asked for.
     given: bool,
     looked: AtomicU64,
+    meaning: u64,
 }
 
 impl Rules {
@@ -202,6 +204,17 @@ pub struct Unused {
     pub pairs: u64,
 }
 
+fn meaning(book: &RuleBook, own: Option<&RuleSet>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (book.builtin, book.default_headers).hash(&mut hasher);
+    for set in std::iter::once(&book.all).chain(own) {
+        let does: Vec<_> = set.rules.iter().map(|rule| &rule.what).collect();
+        // As text, since some of it is floats.
+        format!("{:?}", (&set.headers, set.null_equals_absent, does)).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 /// The rules of all routes.
 #[derive(Debug)]
 pub struct Policy {
@@ -241,6 +254,7 @@ impl Policy {
                 keys: Keys::with(book.builtin, more),
                 headers: HeaderRules::new(book.default_headers, origins.clone()),
                 seed,
+                meaning: meaning(book, own.map(|(set, _)| set)),
                 ..Rules::default()
             };
             for (set, known) in sets() {
@@ -266,6 +280,11 @@ impl Policy {
     pub fn of(&self, route: &str) -> RouteRules {
         let rules = self.routes.get(route).unwrap_or(&self.others);
         RouteRules { rules: Arc::clone(rules), seen: AtomicU64::new(0) }
+    }
+
+    /// The same for rules of a route that do the same, wherever they are written. In this process alone.
+    pub fn meaning(&self, route: &str) -> u64 {
+        self.routes.get(route).unwrap_or(&self.others).meaning
     }
 
     /// Names of response headers that any route compares besides the default ones.

@@ -498,8 +498,8 @@ impl Guardrail {
         }
     }
 
-    /// Forgets all that speaks against the candidate.
-    fn forget(&mut self) {
+    /// Forgets what speaks against the candidate, on all routes; what is off stays so.
+    pub fn forget(&mut self) {
         self.run.reset();
         self.overall.reset();
         self.routes.values_mut().for_each(RouteState::forget);

@@ -141,7 +141,7 @@ impl Mirror {
         probe: Option<Probe>,
     ) -> Result<Arc<Self>, Fault> {
         let shared = Shared::new(compare_runtime, probe);
-        let lanes = Lanes::prepare(plan, None, means, trust)?.open(None, &shared, means);
+        let lanes = Lanes::prepare(plan, None, means, trust)?.open(None, &shared, means).0;
         Ok(Arc::new(Self { shared, lanes: RwLock::new(lanes) }))
     }
 
@@ -158,8 +158,7 @@ impl Mirror {
     pub fn follow(&self, plan: Plan, means: &Means, trust: &Trust) -> Result<Vec<String>, Fault> {
         let before = self.lanes();
         let prepared = Lanes::prepare(plan, Some(&before), means, trust)?;
-        let lanes = prepared.open(Some(&before), &self.shared, means);
-        let anew = lanes.anew_since(&before);
+        let (lanes, anew) = prepared.open(Some(&before), &self.shared, means);
         *self.lanes.write().unwrap_or_else(PoisonError::into_inner) = lanes;
         Ok(anew)
     }

@@ -3,9 +3,9 @@
 //!
 //! Two moments, since a slow comparison must never delay a stop.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 pub mod announce;
@@ -74,12 +74,34 @@ pub struct Series {
     /// From the first request on, not before: a route that had none is not shown.
     gate: OnceLock<Gate>,
     pairs: AtomicU64,
+    /// What they were held against.
+    bases: Mutex<HashSet<u64>>,
 }
 
 impl Series {
     /// Pairs taken in since the start, or since the report was reset.
     pub fn pairs(&self) -> u64 {
         self.pairs.load(Ordering::Relaxed)
+    }
+
+    fn take_in(&self, basis: u64) {
+        self.pairs.fetch_add(1, Ordering::Relaxed);
+        self.bases().insert(basis);
+    }
+
+    fn forget(&self) {
+        self.pairs.store(0, Ordering::Relaxed);
+        self.bases().clear();
+    }
+
+    /// It goes on where this one ends.
+    fn go_on_from(&self, old: &Self) {
+        self.pairs.fetch_add(old.pairs(), Ordering::Relaxed);
+        self.bases().extend(old.bases().iter());
+    }
+
+    fn bases(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.bases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,6 +123,8 @@ pub struct Observe {
     metrics: RwLock<CandidateMetrics>,
     series: RwLock<HashMap<Arc<str>, Arc<Series>>>,
     announcer: Arc<Announcer>,
+    /// What pairs are held against now; until it is said, anything.
+    bases: RwLock<Option<HashSet<u64>>>,
     /// It is gone, or another has its name; what it decides is nobody's business any more.
     is_past: AtomicBool,
 }
@@ -112,6 +136,15 @@ pub struct OffByHand {
     pub whole: bool,
     /// The labels of routes that are off by themselves.
     pub routes: Vec<String>,
+}
+
+/// What of that which was known does not count any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// What was known of these routes, which are none in most cases.
+    Routes(Vec<Arc<str>>),
+    /// All of it.
+    All,
 }
 
 /// The route that takes what finds no room exists from the start.
@@ -134,6 +167,7 @@ impl Observe {
             metrics: RwLock::new(metrics),
             series: RwLock::default(),
             announcer,
+            bases: RwLock::default(),
             is_past: AtomicBool::new(false),
         });
         observe.series(&Arc::from(OTHER));
@@ -155,7 +189,8 @@ impl Observe {
         let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let (label, metrics) = (Arc::clone(label), self.metrics().route(label));
-            Arc::new(Series { label, metrics, gate: OnceLock::new(), pairs: AtomicU64::new(0) })
+            let (gate, pairs, bases) = Default::default();
+            Arc::new(Series { label, metrics, gate, pairs, bases })
         };
         Arc::clone(known.entry(Arc::clone(label)).or_insert_with(new))
     }
@@ -184,6 +219,7 @@ impl Observe {
 
     /// Both sides have answered, or will not. `baseline_p99` is that of the route now.
     pub fn answered(&self, pair: &Pair<'_>, sides: &Sides, baseline_p99: Duration) {
+        let Some(_holds) = self.holds(pair.terms) else { return };
         let Sides { baseline, candidate, baseline_until, censored: client_left } = *sides;
         let latency = candidate.latency;
         let observation = Observation {
@@ -212,6 +248,7 @@ impl Observe {
         differences: Option<&Differences>,
         asks: bool,
     ) {
+        let Some(_holds) = self.holds(pair.terms) else { return };
         // Before it is taken in: a value is held against those that came before.
         let judged = differences.filter(|_| pair.terms.judges_mismatches);
         let net = judged.and_then(|found| self.net_fields(&pair.series.label, found, asks));
@@ -238,7 +275,7 @@ impl Observe {
             [sides.baseline, sides.candidate].map(|side| (side.latency, side.failed));
         let (censored, request) = (sides.censored, pair.request);
         let told = report::Pair { baseline, candidate, censored, content, differences, request };
-        pair.series.pairs.fetch_add(1, Ordering::Relaxed);
+        pair.series.take_in(pair.terms.basis);
         let own = pair.terms.allowed.as_ref();
         self.report().record_by(&pair.series.label, &told, own, SystemTime::now());
     }
@@ -257,7 +294,14 @@ impl Observe {
     }
 
     /// A second baseline has answered too; `raw` is what the candidate differs in, where it is known.
-    pub fn noise(&self, label: &Arc<str>, raw: Option<&Differences>, noise: &Differences) {
+    pub fn noise(
+        &self,
+        label: &Arc<str>,
+        terms: &Terms,
+        raw: Option<&Differences>,
+        noise: &Differences,
+    ) {
+        let Some(_holds) = self.holds(terms) else { return };
         let (mut report, now) = (self.report(), SystemTime::now());
         match raw {
             Some(raw) => report.record_noise_of_pair(label, raw, noise, now),
@@ -295,7 +339,7 @@ impl Observe {
         let before = std::mem::replace(&mut *report, fresh);
         drop(report);
         self.guardrail().warm_up();
-        self.each_series(|series| series.pairs.store(0, Ordering::Relaxed));
+        self.each_series(Series::forget);
         drop(before);
     }
 
@@ -341,6 +385,8 @@ impl Observe {
 
     /// Says nothing more; pairs that are under way are still counted.
     pub fn leave(&self) {
+        // Under the lock, so that what is being decided is announced before.
+        let _guardrail = self.guardrail();
         self.is_past.store(true, Ordering::Relaxed);
     }
 
@@ -361,15 +407,43 @@ impl Observe {
         report.allow(allowed);
         drop(report);
         if starts_anew {
-            self.each_series(|series| series.pairs.store(0, Ordering::Relaxed));
+            self.each_series(Series::forget);
         }
         changed || starts_anew
     }
 
-    /// Forgets what a route's pairs said, since it is judged by something else now.
-    pub fn forget(&self, route: &str) {
-        self.guardrail().forget_route(route);
-        self.reset_report_of(route);
+    /// What pairs are held against from now on; those that were held against something else say nothing
+    /// any more. `anew`: routes of which it is known that something else holds.
+    pub fn hold_against(&self, bases: &HashSet<u64>, anew: &HashSet<Arc<str>>) -> Forgotten {
+        let (mut forgotten, mut kept) = (Vec::new(), false);
+        *self.bases.write().unwrap_or_else(PoisonError::into_inner) = Some(bases.clone());
+        self.each_series(|series| {
+            let held = series.bases();
+            if held.is_empty() {
+                return;
+            }
+            match held.is_subset(bases) && !anew.contains(&series.label) {
+                true => kept = true,
+                false => forgotten.push(Arc::clone(&series.label)),
+            }
+        });
+        forgotten.sort();
+        for label in &forgotten {
+            self.guardrail().forget_route(label);
+            self.reset_report_of(label);
+        }
+        if forgotten.is_empty() || kept {
+            return Forgotten::Routes(forgotten);
+        }
+        self.guardrail().forget();
+        self.reset_report();
+        Forgotten::All
+    }
+
+    /// Whether what a pair was held against still holds: it does for as long as this is kept.
+    fn holds(&self, terms: &Terms) -> Option<RwLockReadGuard<'_, Option<HashSet<u64>>>> {
+        let bases = self.bases.read().unwrap_or_else(PoisonError::into_inner);
+        bases.as_ref().is_none_or(|bases| bases.contains(&terms.basis)).then_some(bases)
     }
 
     /// Forgets what the pairs of a route told so far.
@@ -377,7 +451,7 @@ impl Observe {
         self.report().forget(route);
         let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = known.get(route) {
-            series.pairs.store(0, Ordering::Relaxed);
+            series.forget();
         }
     }
 
@@ -399,7 +473,7 @@ impl Observe {
         let before =
             std::mem::take(&mut *self.series.write().unwrap_or_else(PoisonError::into_inner));
         for (label, old) in before {
-            self.series(&label).pairs.fetch_add(old.pairs(), Ordering::Relaxed);
+            self.series(&label).go_on_from(&old);
         }
         for route in shown {
             self.series(&Arc::from(route.route.as_str()));
@@ -441,7 +515,7 @@ impl Observe {
         }
     }
 
-    fn each_series(&self, tell: impl Fn(&Series)) {
+    fn each_series(&self, mut tell: impl FnMut(&Series)) {
         let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
         known.values().for_each(|series| tell(series));
     }

@@ -3,6 +3,7 @@
 //! they began with.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -84,6 +85,9 @@ pub struct Terms {
     pub allowed: Option<report::Allowed>,
     /// Whether mismatches are judged by the guardrail.
     pub judges_mismatches: bool,
+    /// What pairs are held against: the same for the same requests, thresholds of the route's own and
+    /// rules, wherever they are written. In this process alone.
+    pub basis: u64,
     comparison: Arc<Policy>,
     rules: RwLock<HashMap<Arc<str>, Arc<RouteRules>>>,
 }
@@ -325,28 +329,21 @@ impl Plan {
         &self.marks
     }
 
-    /// The labels of routes whose pairs with a candidate were judged by other thresholds of the route's
-    /// own, or by those for all.
-    pub fn judged_otherwise(&self, before: &Self, candidate: &str) -> Vec<Arc<str>> {
-        let at = |plan: &Self| plan.position(candidate);
-        let (Some(now), Some(then)) = (at(self), at(before)) else { return Vec::new() };
-        let own = |treatment: &Treatment, at: usize| {
-            let terms = treatment.terms[at].as_ref()?;
-            Some((terms.thresholds.clone(), terms.allowed))
-        };
-        let mut labels = Vec::new();
-        for (plan, other, at, at_other) in [(self, before, now, then), (before, self, then, now)] {
-            for treatment in &plan.routes {
-                let theirs = other.treatment(&treatment.policy.id);
-                let theirs = theirs.and_then(|theirs| own(theirs, at_other)).unwrap_or_default();
-                if own(treatment, at).unwrap_or_default() != theirs {
-                    labels.push(Arc::clone(&treatment.policy.id));
-                }
-            }
-        }
-        labels.sort();
-        labels.dedup();
-        labels
+    /// What pairs with a candidate are held against, on whatever route.
+    pub fn bases(&self, candidate: &str) -> HashSet<u64> {
+        self.with_terms(candidate).map(|(_, terms)| terms.basis).collect()
+    }
+
+    /// The routes whose pairs with a candidate are held against something that nothing was before. Those
+    /// of a name or a label have it for their id.
+    pub fn judged_anew(&self, before: &HashSet<u64>, candidate: &str) -> HashSet<Arc<str>> {
+        let anew = self.with_terms(candidate).filter(|(_, terms)| !before.contains(&terms.basis));
+        anew.map(|(id, _)| Arc::clone(id)).collect()
+    }
+
+    fn with_terms(&self, candidate: &str) -> impl Iterator<Item = (&Arc<str>, &Arc<Terms>)> {
+        let at = self.position(candidate);
+        self.treatments().filter_map(move |it| Some((&it.policy.id, it.terms.get(at?)?.as_ref()?)))
     }
 
     /// The thresholds of a candidate, on routes that have none of their own.
@@ -380,6 +377,7 @@ fn terms(
         route.allowances.over(&base, &route.thresholds)
     });
     Some(Terms {
+        basis: basis(route, own.as_ref(), allowed.as_ref(), comparison),
         enabled: of.enabled,
         id: Arc::clone(&route.id),
         comparison: Arc::clone(comparison),
@@ -393,6 +391,21 @@ fn terms(
         allowed,
         judges_mismatches,
     })
+}
+
+fn basis(
+    route: &RoutePolicy,
+    thresholds: Option<&guardrail::Config>,
+    allowed: Option<&report::Allowed>,
+    comparison: &Policy,
+) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&route.name, comparison.meaning(&route.id)).hash(&mut hasher);
+    let conditions = route.matcher.conditions.iter();
+    conditions.for_each(|condition| (condition.not, &condition.text).hash(&mut hasher));
+    // As text, since most of it is floats.
+    format!("{:?}", (thresholds, allowed)).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What was said by hand holds over what is settled; of several, the one that says most of what it is

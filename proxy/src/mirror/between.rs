@@ -49,6 +49,11 @@ impl Between {
         *report = Report::new(report.allowed());
     }
 
+    /// Forgets what they told on these routes.
+    pub fn forget(&self, labels: &[Arc<str>]) {
+        labels.iter().for_each(|label| self.report().forget(label));
+    }
+
     fn record(
         &self,
         pair: &Pair<'_>,

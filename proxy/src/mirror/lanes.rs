@@ -9,7 +9,7 @@ use super::worker::noise::Noise;
 use crate::body::Budget;
 use crate::metrics::{BetweenMetrics, CandidateMetrics, Metrics};
 use crate::observe::announce::Announcer;
-use crate::observe::{Observe, OffByHand};
+use crate::observe::{Forgotten, Observe, OffByHand};
 use crate::plan::Plan;
 use crate::policy::Candidate;
 use crate::upstream::{Target, Trust, Upstream};
@@ -74,29 +74,6 @@ impl Lanes {
         self.entries.get(self.plan.position(name)?)
     }
 
-    /// Of whom nothing is known yet: candidates that were not there before, or are judged by other
-    /// thresholds, and those on routes that are.
-    pub(super) fn anew_since(&self, before: &Self) -> Vec<String> {
-        let mut anew = Vec::new();
-        for (entry, candidate) in self.entries.iter().zip(&self.plan.candidates) {
-            let (name, plan) = (&candidate.name, &self.plan);
-            let old = before.plan.position(name).map(|at| &before.plan.candidates[at]);
-            let same = old.is_some_and(|old| {
-                let lane = &before.of(name).expect("a lane for each").lane;
-                Arc::ptr_eq(&lane.observe, &entry.lane.observe)
-                    && before.plan.thresholds(old) == plan.thresholds(candidate)
-                    && before.plan.allowed(old) == plan.allowed(candidate)
-            });
-            if same {
-                let labels = plan.judged_otherwise(&before.plan, name).into_iter();
-                anew.extend(labels.map(|label| format!("{name} on {label}")));
-            } else {
-                anew.push(name.to_string());
-            }
-        }
-        anew
-    }
-
     /// Sets up what may fail, and changes nothing.
     pub(super) fn prepare(
         plan: Plan,
@@ -139,13 +116,13 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Opens the lanes. Cannot fail.
+    /// Opens the lanes, and says who starts anew. Cannot fail.
     pub(super) fn open(
         self,
         before: Option<&Lanes>,
         shared: &Arc<Shared>,
         means: &Means,
-    ) -> Arc<Lanes> {
+    ) -> (Arc<Lanes>, Vec<String>) {
         let Self { plan, candidates } = self;
         let several = plan.candidates.len() > 1;
         let part = plan.defaults.buffer_bytes / plan.candidates.len().max(1);
@@ -171,11 +148,10 @@ impl Prepared {
         let entries: Vec<_> = entries.collect();
         let between = Arc::new(between(&plan, &entries, before, means));
         let lanes = Arc::new(Lanes { entries, between, plan: Arc::clone(&plan) });
-        if let Some(before) = before {
-            retire_who_is_gone(before, &lanes);
-            forget_what_is_judged_otherwise(before, &lanes);
-        }
-        lanes
+        let Some(before) = before else { return (lanes, Vec::new()) };
+        retire_who_is_gone(before, &lanes);
+        let anew = forget_what_is_judged_otherwise(before, &lanes);
+        (lanes, anew)
     }
 }
 
@@ -273,11 +249,38 @@ fn retire_who_is_gone(before: &Lanes, lanes: &Lanes) {
     }
 }
 
-/// Of routes that have thresholds of their own, or had, and have others now.
-fn forget_what_is_judged_otherwise(before: &Lanes, lanes: &Lanes) {
+/// Of whom nothing is known any more, or not yet: candidates that were not there before, or whose pairs are
+/// held against something else now, and those of which that is so on some routes.
+fn forget_what_is_judged_otherwise(before: &Lanes, lanes: &Lanes) -> Vec<String> {
+    let mut anew = Vec::new();
     for (entry, candidate) in lanes.entries.iter().zip(&lanes.plan.candidates) {
-        for label in lanes.plan.judged_otherwise(&before.plan, &candidate.name) {
-            entry.lane.observe.forget(&label);
+        let (name, observe) = (&candidate.name, &entry.lane.observe);
+        let bases = before.plan.bases(name);
+        let routes = lanes.plan.judged_anew(&bases, name);
+        let forgotten = observe.hold_against(&lanes.plan.bases(name), &routes);
+        let between = lanes.between.iter().filter(|it| it.names.contains(name));
+        match &forgotten {
+            Forgotten::All => between.for_each(|it| it.reset()),
+            Forgotten::Routes(labels) => between.for_each(|it| it.forget(labels)),
+        }
+        match forgotten {
+            Forgotten::Routes(labels) if is_judged_alike(before, lanes, entry, candidate) => {
+                anew.extend(labels.iter().map(|label| format!("{name} on {label}")));
+            }
+            _ => anew.push(name.to_string()),
         }
     }
+    anew
+}
+
+/// Whether it was there before, with these thresholds for all routes.
+fn is_judged_alike(before: &Lanes, lanes: &Lanes, entry: &Entry, candidate: &Candidate) -> bool {
+    let (Some(old), Some(at)) = (before.of(&candidate.name), before.plan.position(&candidate.name))
+    else {
+        return false;
+    };
+    let was = &before.plan.candidates[at];
+    Arc::ptr_eq(&old.lane.observe, &entry.lane.observe)
+        && before.plan.thresholds(was) == lanes.plan.thresholds(candidate)
+        && before.plan.allowed(was) == lanes.plan.allowed(candidate)
 }

@@ -7,6 +7,7 @@ mod support;
 mod targets;
 
 mod access;
+mod anew;
 mod answers;
 mod beside;
 mod between;

@@ -23,6 +23,7 @@ use crate::mirror::lane::Lane;
 use crate::mirror::pair::{Head, Progress};
 use crate::mirror::{Stage, sample};
 use crate::observe::Series;
+use crate::plan::Terms;
 use crate::upstream::{OutBody, Sent, Upstream};
 use compare::Differences;
 
@@ -148,7 +149,7 @@ impl Probe {
         let Ok(Ok((ours, raw))) = timeout_at(self.deadline, judged).await else { return };
         let looked = compared(&self.lane, &self.count.series, ours, Arc::new(theirs)).await;
         if let Some((outcome, Some(noise))) = looked {
-            self.compared(outcome, raw.as_ref(), &noise);
+            self.compared(&progress.terms, outcome, raw.as_ref(), &noise);
         }
     }
 
@@ -166,12 +167,18 @@ impl Probe {
         Ok(Reply { head, body: body.ok_or("answer broken off")? })
     }
 
-    fn compared(&mut self, outcome: Outcome, raw: Option<&Differences>, noise: &Differences) {
+    fn compared(
+        &mut self,
+        terms: &Terms,
+        outcome: Outcome,
+        raw: Option<&Differences>,
+        noise: &Differences,
+    ) {
         self.count.result = match outcome {
             Outcome::Matched => NoiseResult::Matched,
             _ => NoiseResult::Differed,
         };
-        self.lane.observe.noise(&self.count.series.label, raw, noise);
+        self.lane.observe.noise(&self.count.series.label, terms, raw, noise);
     }
 
     fn failed(&mut self, reason: &'static str) {
