@@ -9,7 +9,7 @@
 //! 3. The request streams to the baseline by [`upstream`]. Beside it, [`body`] keeps a bounded
 //!    copy; when the body is whole, the copy goes into a bounded queue, or is dropped and counted.
 //! 4. The baseline's answer streams to the client, kept beside in the same way.
-//! 5. [`mirror::worker`] sends the copy to the candidate, waits for both answers, lets [`compare`]
+//! 5. In the background [`mirror`] sends the copy to the candidate, waits for both answers, lets [`compare`]
 //!    judge them, counts the outcome in [`metrics`], and tells the [`guardrail`](judge::guardrail).
 //! 6. The guardrail's gate is the one value that flows back.
 //!

@@ -2,7 +2,7 @@
 //!
 //! Everything here returns at once and is contained: what goes wrong, a full queue or a panic,
 //! becomes a counted outcome and never reaches the client's request. The rest of the mirror's
-//! work is done by [`worker`] in the background, for each candidate in its own [`lane`].
+//! work is done by `worker` in the background, for each candidate in its own [`lane`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,20 +12,26 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::runtime::Handle;
 use tracing::error;
 
+mod admit;
 pub mod between;
+pub mod entry;
+mod job;
 pub mod lane;
 mod lanes;
 mod limit;
 mod pair;
 mod reach;
+mod reply;
 pub mod sample;
+mod secondary;
 mod slots;
+mod tap;
 mod ticket;
-pub mod worker;
+mod worker;
 
 pub use lanes::{Connect, Fault, Lanes, Means};
-pub use pair::{BaselineTap, Head};
-pub use ticket::RequestTap;
+pub use pair::Head;
+pub use tap::{BaselineTap, RequestTap};
 
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::log_limit::LogLimit;
@@ -35,9 +41,10 @@ use crate::policy::matcher::Seen;
 use crate::policy::share::{WHOLE, position};
 use crate::route::table::Route;
 use crate::upstream::Trust;
+use admit::Sampling;
 use between::Meeting;
 use compare::rules::RuleBook;
-use lane::{Sampling, Shared};
+use lane::Shared;
 
 /// What the mirror side may do, checked.
 #[derive(Clone, Debug)]

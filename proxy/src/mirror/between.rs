@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::lane::Lane;
-use super::worker::{self, Reply};
+use super::reply::{self, Reply};
 use crate::metrics::BetweenMetrics;
-use crate::mirror::worker::sides::known;
 use crate::observe::Pair;
 use judge::report::{self, Report};
 
@@ -54,17 +53,12 @@ impl Between {
         labels.iter().for_each(|label| self.report().forget(label));
     }
 
-    fn record(
-        &self,
-        pair: &Pair<'_>,
-        [first, second]: [&Reply; 2],
-        looked: Option<worker::Looked>,
-    ) {
+    fn record(&self, pair: &Pair<'_>, [first, second]: [&Reply; 2], looked: Option<reply::Looked>) {
         let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
         let differences = looked.and_then(|(_, differences)| differences);
         self.metrics.count(&pair.series.label, differences.as_ref().and(outcome));
         let side = |reply: &Reply| {
-            let known = known(&reply.head);
+            let known = reply.head.known();
             (known.latency, known.failed)
         };
         let told = report::Pair {
@@ -115,7 +109,7 @@ impl Meeting {
                 };
                 let [first, second] = sides;
                 let compared =
-                    worker::compared(lane, pair.series, Arc::clone(first), Arc::clone(second));
+                    reply::compared(lane, pair.series, Arc::clone(first), Arc::clone(second));
                 between.record(pair, [first, second], compared.await);
             }
         }

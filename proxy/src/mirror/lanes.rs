@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::between::Between;
-use super::lane::{Entry, Made, Room, Shared};
-use super::worker::noise::Noise;
+use super::entry::Entry;
+use super::lane::{Made, Room, Shared};
+use super::secondary::Secondary;
 use crate::body::Budget;
 use crate::metrics::{BetweenMetrics, CandidateMetrics, Metrics};
 use crate::observe::announce::Announcer;
@@ -165,11 +166,12 @@ fn entry(
     shared: &Arc<Shared>,
     means: &Means,
 ) -> Arc<Entry> {
-    let noise = means.secondary.as_ref();
-    let noise = noise.map(|(secondary, fraction)| Noise::new(Arc::clone(secondary), *fraction));
+    let secondary = means.secondary.as_ref();
+    let secondary =
+        secondary.map(|(upstream, fraction)| Secondary::new(Arc::clone(upstream), *fraction));
     let unreachable_after = unreachable_after(plan, candidate);
     let room = self::room(plan, candidate);
-    Entry::open(Made { observe, upstream, budget, noise, room, unreachable_after }, shared)
+    Entry::open(Made { observe, upstream, budget, secondary, room, unreachable_after }, shared)
 }
 
 /// The lane of a candidate that was there, with all that is known of it.

@@ -9,12 +9,10 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::oneshot;
 
-use super::lane::Lane;
-use super::{Stage, contained, ticket};
-use crate::body::{ReplyBody, Tap};
+use crate::body::ReplyBody;
 use crate::headers::is_grpc;
+use crate::observe::Known;
 use crate::plan::Terms;
-use crate::upstream::Sent;
 use compare::Headers;
 use compare::reply::{copied, says_grpc};
 
@@ -65,12 +63,17 @@ impl Head {
         }
     }
 
-    fn grpc_status_of(&self, trailers: &HeaderMap) -> Option<HeaderValue> {
+    pub(super) fn grpc_status_of(&self, trailers: &HeaderMap) -> Option<HeaderValue> {
         trailers.get(GRPC_STATUS).filter(|_| self.is_grpc()).cloned()
     }
 
-    fn is_grpc(&self) -> bool {
+    pub(super) fn is_grpc(&self) -> bool {
         self.headers.content_type().is_some_and(says_grpc)
+    }
+
+    /// What is known of a side whose head has come.
+    pub(super) fn known(&self) -> Known {
+        Known { latency: Some(self.latency), failed: self.is_failure() }
     }
 
     /// Whether the server failed.
@@ -98,18 +101,18 @@ pub(super) enum End {
 pub(super) struct Progress {
     /// By which the pair is judged, whatever is reloaded meanwhile.
     pub(super) terms: Arc<Terms>,
-    head: OnceLock<Head>,
+    pub(super) head: OnceLock<Head>,
     /// From the trailers.
-    grpc_status: OnceLock<HeaderValue>,
-    length: AtomicU64,
+    pub(super) grpc_status: OnceLock<HeaderValue>,
+    pub(super) length: AtomicU64,
 }
 
 /// What the worker has of the baseline's side.
 #[derive(Debug)]
 pub(super) struct BaselineSide {
-    progress: Arc<Progress>,
-    head_seen: oneshot::Receiver<()>,
-    end: oneshot::Receiver<End>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) head_seen: oneshot::Receiver<()>,
+    pub(super) end: oneshot::Receiver<End>,
 }
 
 impl Progress {
@@ -160,130 +163,5 @@ impl BaselineSide {
             head.grpc_status = Some(status.clone());
         }
         Some(head)
-    }
-}
-
-/// Watches the baseline's answer on the client path. Dropped before the end: the client left.
-#[derive(Debug)]
-pub struct BaselineTap {
-    lane: Arc<Lane>,
-    progress: Arc<Progress>,
-    body: Option<ReplyBody>,
-    head_seen: Option<oneshot::Sender<()>>,
-    end: Option<oneshot::Sender<End>>,
-    /// The clock of the call.
-    sent: Option<Arc<Sent>>,
-    /// Of a request whose body is still on its way: decides with this side what becomes of it.
-    pub(super) ticket: Option<Arc<ticket::Ticket>>,
-}
-
-pub(super) fn new(lane: Arc<Lane>, terms: Arc<Terms>) -> (BaselineTap, BaselineSide) {
-    let body = ReplyBody::new(terms.max_body_bytes, &lane.budget);
-    let progress = Arc::new(Progress {
-        terms,
-        head: OnceLock::new(),
-        grpc_status: OnceLock::new(),
-        length: AtomicU64::new(0),
-    });
-    let (head_tx, head_seen) = oneshot::channel();
-    let (end_tx, end) = oneshot::channel();
-    let tap = BaselineTap {
-        lane,
-        progress: Arc::clone(&progress),
-        body: Some(body),
-        head_seen: Some(head_tx),
-        end: Some(end_tx),
-        sent: None,
-        ticket: None,
-    };
-    (tap, BaselineSide { progress, head_seen, end })
-}
-
-impl BaselineTap {
-    /// The baseline is being called by this clock.
-    pub fn called(&mut self, sent: &Arc<Sent>) {
-        self.sent = Some(Arc::clone(sent));
-    }
-
-    fn after(&self) -> Option<Duration> {
-        self.sent.as_ref()?.at().map(|sent| sent.elapsed())
-    }
-
-    /// The response head is there, after this time.
-    pub fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
-        let terms = &self.progress.terms;
-        // None where that panicked: the worker finds no head then.
-        let Some(head) = contained(|| Head::of(response, latency, terms)) else { return };
-        // Set once per call; a second head cannot come.
-        drop(self.progress.head.set(head));
-        if let Some(seen) = self.head_seen.take() {
-            // A worker that is gone needs no word.
-            seen.send(()).ok();
-        }
-    }
-
-    /// There will be no answer.
-    pub fn no_answer(mut self) {
-        self.finish(End::Failed(self.after()));
-    }
-
-    fn finish(&mut self, end: End) {
-        if let Some(ticket) = self.ticket.take() {
-            contained(|| ticket.baseline_ended(&end));
-        }
-        if let Some(sender) = self.end.take() {
-            // A worker that is gone needs no word.
-            drop(sender.send(end));
-        }
-    }
-}
-
-impl Tap for BaselineTap {
-    fn data(&mut self, chunk: &[u8]) {
-        let kept = contained(|| {
-            self.lane.probe(Stage::CaptureReply);
-            if let Some(body) = &mut self.body {
-                body.push(chunk);
-                self.progress.length.store(body.length(), Ordering::Relaxed);
-            }
-        });
-        if kept.is_none() {
-            self.body = None;
-            self.finish(End::Broken);
-        }
-    }
-
-    fn trailers(&mut self, trailers: &HeaderMap) {
-        contained(|| {
-            let head = self.progress.head.get();
-            if let Some(status) = head.and_then(|head| head.grpc_status_of(trailers)) {
-                // Trailers come once.
-                drop(self.progress.grpc_status.set(status));
-            }
-        });
-    }
-
-    fn end(&mut self) {
-        let body = contained(|| {
-            self.lane.probe(Stage::Complete);
-            self.body.take()
-        });
-        self.finish(body.flatten().map_or(End::Broken, End::Answered));
-    }
-
-    fn failed(&mut self) {
-        self.finish(End::Failed(self.after()));
-    }
-
-    fn waits_for_trailers(&self) -> bool {
-        self.progress.head.get().is_some_and(Head::is_grpc)
-    }
-}
-
-impl Drop for BaselineTap {
-    fn drop(&mut self) {
-        if self.end.is_some() {
-            self.finish(End::Aborted(self.after()));
-        }
     }
 }

@@ -1,19 +1,19 @@
 //! A request that may be mirrored, while its body is still on its way to the baseline.
 //!
-//! Two watchers decide together what becomes of it: the one of the request body, which hands the
-//! copy over when the body is whole, and the one of the baseline's answer, which knows why it
-//! never will be.
+//! Two [taps](super::tap) decide together what becomes of it: the one of the request body, which hands
+//! the copy over when the body is whole, and the one of the baseline's answer, which knows why it never
+//! will be.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::lane::{Entry, Job};
-use super::pair::{BaselineTap, End};
-use super::{Stage, contained};
-use crate::body::Tap;
+use super::Stage;
+use super::entry::Entry;
+use super::job::Job;
+use super::pair::End;
 use crate::exchange::Outcome;
 use compare::Cause;
 
-/// Shared by the two watchers.
+/// Shared by the two taps.
 #[derive(Debug)]
 pub(super) struct Ticket {
     entry: Arc<Entry>,
@@ -36,29 +36,17 @@ enum Ended {
     Broken,
 }
 
-/// Watches a request body on its way to the baseline and keeps a copy beside.
-#[derive(Debug)]
-pub struct RequestTap {
-    ticket: Arc<Ticket>,
-}
-
-pub(super) fn new(
-    entry: Arc<Entry>,
-    job: Job,
-    mut baseline: BaselineTap,
-) -> (RequestTap, BaselineTap) {
-    let state = State { job: Some(job), body_dropped: false, baseline: None };
-    let ticket = Arc::new(Ticket { entry, state: Mutex::new(state) });
-    baseline.ticket = Some(Arc::clone(&ticket));
-    (RequestTap { ticket }, baseline)
-}
-
 impl Ticket {
+    pub(super) fn new(entry: Arc<Entry>, job: Job) -> Arc<Self> {
+        let state = State { job: Some(job), body_dropped: false, baseline: None };
+        Arc::new(Self { entry, state: Mutex::new(state) })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_up(&self, outcome: Outcome) {
+    pub(super) fn give_up(&self, outcome: Outcome) {
         let job = self.state().job.take();
         if let Some(job) = job {
             job.tally.count::<()>(outcome);
@@ -90,7 +78,12 @@ impl Ticket {
         }
     }
 
-    fn keep(&self, chunk: &[u8]) {
+    pub(super) fn body_dropped(&self) {
+        self.state().body_dropped = true;
+        self.settle();
+    }
+
+    pub(super) fn keep(&self, chunk: &[u8]) {
         self.entry.lane.probe(Stage::CaptureRequest);
         let kept = match &mut self.state().job {
             Some(Job { body: Some(capture), .. }) => capture.push(chunk),
@@ -106,40 +99,10 @@ impl Ticket {
         }
     }
 
-    fn hand_over(&self) {
+    pub(super) fn hand_over(&self) {
         let job = self.state().job.take();
         if let Some(job) = job {
             self.entry.submit(job);
         }
-    }
-}
-
-impl RequestTap {
-    /// The body is over what the proxy takes; the copy goes nowhere.
-    pub fn too_large(self) {
-        self.ticket.give_up(Outcome::BodyTooLarge);
-    }
-}
-
-impl Tap for RequestTap {
-    fn data(&mut self, chunk: &[u8]) {
-        if contained(|| self.ticket.keep(chunk)).is_none() {
-            self.ticket.give_up(Outcome::InternalError);
-        }
-    }
-
-    fn end(&mut self) {
-        contained(|| self.ticket.hand_over());
-    }
-
-    fn failed(&mut self) {
-        self.ticket.give_up(Outcome::ClientAborted);
-    }
-}
-
-impl Drop for RequestTap {
-    fn drop(&mut self) {
-        self.ticket.state().body_dropped = true;
-        self.ticket.settle();
     }
 }

@@ -20,22 +20,23 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Stage;
 use super::between::Meeting;
-use super::lane::{Job, Lane};
+use super::job::Job;
+use super::lane::Lane;
 use super::pair::{BaselineSide, End, Head, Progress};
+use super::reply::{Reply, compared};
 use super::slots::Slot;
 use crate::body::{Capture, Held, ReplyBody};
 use crate::exchange::{Outcome, RequestSnapshot};
-use crate::observe::{Known, Pair, Series, Sides};
+use crate::observe::{Known, Pair, Sides};
 use crate::plan::Terms;
 use crate::route::{self, table::Route};
 use crate::upstream::{Anew, Error, OutBody, Sent, UpstreamBody, empty_body, full_body};
-use compare::{self, Differences, Limits, Rules, Side, Verdict};
 
-pub mod noise;
-pub(super) mod sides;
+mod noise;
+mod sides;
 
 use noise::Asked;
-use sides::{cut_short, known};
+use sides::cut_short;
 
 /// How far a candidate's body may be ahead of the baseline's before it is read with pauses.
 const AHEAD: u64 = 64 * 1024;
@@ -44,12 +45,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The same for a body without a declared length: what comes can only tell a longer body from an
 /// endless one, which is not worth a busy core.
 const LONG_PAUSE: Duration = Duration::from_millis(100);
-
-/// Bytes of a body that is compared where it was read.
-const SMALL: u64 = 8 * 1024;
-
-/// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
-const DECODED_FACTOR: usize = 8;
 
 /// Pays for a request's head and body as long as anybody holds them.
 type Paid = (Held, Option<Held>);
@@ -77,12 +72,12 @@ async fn send(lane: Arc<Lane>, job: Job, slot: Slot) {
     let progress = baseline.progress();
     let (body, paid) = body.map(Capture::into_parts).unzip();
     let (body, paid) = (body.map(Bytes::from), Arc::new((held, paid)));
-    let asked = lane.noise.as_ref().and_then(|noise| {
+    let asked = {
         let (snapshot, body) = (&snapshot, body.as_ref());
         let progress = Arc::clone(&progress);
         let request = noise::Request { snapshot, body, paid: &paid, deadline, progress };
-        noise.ask(&lane, series, &request)
-    });
+        noise::ask(&lane, series, &request)
+    };
     let rules = terms.rules(&series.label);
     let request = route::shown(&snapshot.method, &snapshot.uri, &rules.rules);
     let only_head = snapshot.method == Method::HEAD;
@@ -259,7 +254,7 @@ async fn judge(
         Called::Answered(head, body) => {
             let theirs = match baseline.end().await {
                 End::Answered(body) => body,
-                other => return without_answer(lane, about, &other, baseline, known(&head)),
+                other => return without_answer(lane, about, &other, baseline, head.known()),
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
             let replies = (ours, Arc::new(Reply { head, body }));
@@ -282,7 +277,7 @@ async fn judge_answers(
     asked: Option<Asked>,
     only_head: bool,
 ) -> Option<Outcome> {
-    let sides = Sides::new(known(&ours.head), known(&theirs.head));
+    let sides = Sides::new(ours.head.known(), theirs.head.known());
     answered(lane, about, &sides);
     let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
     let content = !(only_head || (not_modified(&ours) && not_modified(&theirs)));
@@ -305,7 +300,7 @@ async fn judge_answers(
 
 /// Whether a second baseline tells what differs by itself.
 fn asks(lane: &Lane) -> bool {
-    lane.noise.as_ref().is_some_and(|noise| noise.asks())
+    lane.secondary.as_ref().is_some_and(|secondary| secondary.asks())
 }
 
 /// The candidate gave no whole answer: the baseline's head is enough for the verdict. `broke` is
@@ -330,7 +325,7 @@ async fn unanswered(
         let end = baseline.end().await;
         return without_answer(lane, about, &end, baseline, candidate);
     };
-    let sides = Sides::new(known(&head), candidate);
+    let sides = Sides::new(head.known(), candidate);
     over(lane, about, &sides);
     Some(outcome)
 }
@@ -365,89 +360,4 @@ fn over(lane: &Lane, about: About<'_>, sides: &Sides) {
 fn answered(lane: &Lane, about: About<'_>, sides: &Sides) {
     lane.probe(Stage::Observe);
     lane.observe.answered(&about.pair, sides, about.route.baseline_p99());
-}
-
-/// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
-pub(super) type Looked = (Outcome, Option<Differences>);
-
-/// A whole answer.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) head: Head,
-    body: ReplyBody,
-}
-
-/// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
-/// that no client should wait for, and has threads of its own.
-pub(super) async fn compared(
-    lane: &Arc<Lane>,
-    series: &Series,
-    ours: Arc<Reply>,
-    theirs: Arc<Reply>,
-) -> Option<Looked> {
-    lane.probe(Stage::Compare);
-    let chosen = ours.head.terms.rules(&series.label);
-    let detail = chosen.wants_detail();
-    let (side, other) = (ours.side(), theirs.side());
-    if !detail && compare::same_bytes(&side, &other, &chosen.rules) {
-        let uncompared = compare::uncompared_headers(&side, &other, &chosen.rules);
-        return Some((
-            Outcome::Matched,
-            Some(Differences { uncompared, ..Differences::default() }),
-        ));
-    }
-    if ours.is_small() && theirs.is_small() {
-        return Some(look_closer(lane, &ours, &theirs, &chosen.rules, detail));
-    }
-    let look = {
-        let (lane, rules) = (Arc::clone(lane), Arc::clone(&chosen.rules));
-        async move { look_closer(&lane, &ours, &theirs, &rules, detail) }
-    };
-    lane.shared.compare_runtime.spawn(look).await.ok()
-}
-
-fn look_closer(lane: &Lane, ours: &Reply, theirs: &Reply, rules: &Rules, detail: bool) -> Looked {
-    lane.probe(Stage::Look);
-    let mut decoded = lane.budget.try_take(0);
-    let mut grant = |bytes| decoded.as_mut().is_some_and(|held| held.try_grow(bytes));
-    let max_decoded = ours.head.terms.max_body_bytes.saturating_mul(DECODED_FACTOR);
-    let mut limits = Limits { max_decoded, grant: &mut grant };
-    let (ours, theirs) = (ours.side(), theirs.side());
-    let looked = compare::look_closer(&ours, &theirs, rules, detail, &mut limits);
-    match looked.verdict {
-        Verdict::Matched => (Outcome::Matched, Some(looked.differences)),
-        Verdict::Mismatched => (Outcome::Mismatched, Some(looked.differences)),
-        Verdict::ResponseTooLarge => (Outcome::ResponseTooLarge, None),
-        Verdict::BufferFull => {
-            lane.note_drop(Outcome::DroppedBufferFull);
-            (Outcome::DroppedBufferFull, None)
-        }
-    }
-}
-
-impl Reply {
-    /// Looking at it closely takes less than handing it to another thread. What is encoded may be
-    /// of any size.
-    fn is_small(&self) -> bool {
-        self.body.length() <= SMALL && self.head.content_encoding.is_empty()
-    }
-
-    fn side(&self) -> Side<'_> {
-        let Head { status, content_encoding, grpc_status, headers, .. } = &self.head;
-        Side {
-            status: status.as_u16(),
-            content_type: headers.content_type(),
-            content_encoding: content_encoding.iter().map(HeaderValue::as_bytes).collect(),
-            grpc_status: grpc_status.as_ref().map(HeaderValue::as_bytes),
-            headers: Some(headers),
-            body: match &self.body {
-                ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
-                ReplyBody::Hashed { hasher, length, cause } => compare::Body::Hashed {
-                    length: *length,
-                    hash: hasher.digest128(),
-                    cause: *cause,
-                },
-            },
-        }
-    }
 }

@@ -11,34 +11,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::{Paid, Reply, compared, copy_of, read_body};
+use super::{Paid, copy_of, read_body};
 use crate::body::Held;
 use crate::exchange::{NoiseResult, Outcome, RequestSnapshot};
-use crate::log_limit::LogLimit;
 use crate::mirror::lane::Lane;
 use crate::mirror::pair::{Head, Progress};
+use crate::mirror::reply::{Reply, compared};
+use crate::mirror::secondary::Secondary;
 use crate::mirror::{Stage, sample};
 use crate::observe::Series;
 use crate::plan::Terms;
-use crate::upstream::{OutBody, Sent, Upstream};
+use crate::upstream::{OutBody, Sent};
 use compare::Differences;
-
-/// Requests at once; more are not sent. Enough for a verdict on noise, and little memory.
-const IN_FLIGHT_MAX: usize = 8;
-
-/// The probe: a second baseline, and what bounds the asking.
-#[derive(Debug)]
-pub struct Noise {
-    secondary: Arc<Upstream>,
-    /// Share of mirrored requests, 0.0 to 1.0.
-    fraction: f64,
-    slots: Arc<Semaphore>,
-    failed: LogLimit,
-}
 
 /// What a request to the secondary is made of: the same as the copy.
 pub(super) struct Request<'a> {
@@ -79,55 +67,38 @@ impl Drop for Count {
 
 /// What a probe holds while it is under way.
 struct Probe {
-    noise: Arc<Noise>,
+    secondary: Arc<Secondary>,
     lane: Arc<Lane>,
     count: Count,
     deadline: Instant,
     _slot: OwnedSemaphorePermit,
 }
 
-impl Noise {
-    /// A probe of `fraction` of the mirrored requests.
-    pub fn new(secondary: Arc<Upstream>, fraction: f64) -> Arc<Self> {
-        let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-        Arc::new(Self { secondary, fraction, slots, failed: LogLimit::new(Duration::from_secs(5)) })
+/// Sends a request to the secondary if the dice say so and there is room. Returns at once.
+pub(super) fn ask(lane: &Arc<Lane>, series: &Arc<Series>, request: &Request<'_>) -> Option<Asked> {
+    let secondary = lane.secondary.as_ref()?;
+    if !sample::asks_secondary(secondary.fraction, rand::random::<f64>()) {
+        return None;
     }
-
-    /// Whether it ever asks.
-    pub(super) fn asks(&self) -> bool {
-        self.fraction > 0.0
-    }
-
-    /// Sends a request to the secondary if the dice say so and there is room. Returns at once.
-    pub(super) fn ask(
-        self: &Arc<Self>,
-        lane: &Arc<Lane>,
-        series: &Arc<Series>,
-        request: &Request<'_>,
-    ) -> Option<Asked> {
-        if !sample::asks_secondary(self.fraction, rand::random::<f64>()) {
-            return None;
-        }
-        let mut count = Count { series: Arc::clone(series), result: NoiseResult::Skipped };
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        let held = lane.budget.try_take(request.snapshot.weight())?;
-        count.result = NoiseResult::NotCompared;
-        let (sender, judged) = oneshot::channel();
-        let probe = Probe {
-            noise: Arc::clone(self),
-            lane: Arc::clone(lane),
-            count,
-            deadline: request.deadline,
-            _slot: slot,
-        };
-        let terms = &request.progress.terms;
-        let (snapshot, body) = (request.snapshot.clone(), request.body.cloned());
-        let copy = copy_of(lane, terms, snapshot, body);
-        let paid = (held, Arc::clone(request.paid));
-        let progress = Arc::clone(&request.progress);
-        tokio::spawn(probe.run(copy, paid, progress, judged));
-        Some(Asked(sender))
-    }
+    let mut count = Count { series: Arc::clone(series), result: NoiseResult::Skipped };
+    let slot = Arc::clone(&secondary.slots).try_acquire_owned().ok()?;
+    let held = lane.budget.try_take(request.snapshot.weight())?;
+    count.result = NoiseResult::NotCompared;
+    let (sender, judged) = oneshot::channel();
+    let probe = Probe {
+        secondary: Arc::clone(secondary),
+        lane: Arc::clone(lane),
+        count,
+        deadline: request.deadline,
+        _slot: slot,
+    };
+    let terms = &request.progress.terms;
+    let (snapshot, body) = (request.snapshot.clone(), request.body.cloned());
+    let copy = copy_of(lane, terms, snapshot, body);
+    let paid = (held, Arc::clone(request.paid));
+    let progress = Arc::clone(&request.progress);
+    tokio::spawn(probe.run(copy, paid, progress, judged));
+    Some(Asked(sender))
 }
 
 impl Probe {
@@ -159,7 +130,7 @@ impl Probe {
         progress: &Progress,
     ) -> Result<Reply, &'static str> {
         let sent = Sent::default();
-        let response = self.noise.secondary.send(copy, &sent, false).await;
+        let response = self.secondary.upstream.send(copy, &sent, false).await;
         let response = response.map_err(|error| error.reason())?;
         let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
         let mut head = Head::of(&response, latency, &progress.terms);
@@ -183,7 +154,7 @@ impl Probe {
 
     fn failed(&mut self, reason: &'static str) {
         self.count.result = NoiseResult::Failed;
-        if let Some(before) = self.noise.failed.admit(std::time::Instant::now()) {
+        if let Some(before) = self.secondary.failed.admit(std::time::Instant::now()) {
             warn!(reason, not_logged_before = before, "the secondary gave no answer");
         }
     }

@@ -10,14 +10,9 @@ use std::time::Duration;
 use crate::mirror::pair::{End, Head};
 use crate::observe::{Known, Sides};
 
-/// What is known of a side whose head has come.
-pub(in crate::mirror) fn known(head: &Head) -> Known {
-    Known { latency: Some(head.latency), failed: head.is_failure() }
-}
-
 /// Where the baseline's answer ended before it was whole; `None` where nothing is known of it.
 pub(super) fn cut_short(end: &End, head: Option<&Head>, candidate: Known) -> Option<Sides> {
-    match (end, head.map(known)) {
+    match (end, head.map(Head::known)) {
         (End::Failed(_), Some(head)) => Some(Sides::new(Known { failed: true, ..head }, candidate)),
         (End::Failed(after), None) => {
             let baseline = Known { latency: None, failed: true };

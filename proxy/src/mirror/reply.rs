@@ -1,0 +1,104 @@
+//! A whole answer, and how two of them are compared.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::Stage;
+use super::lane::Lane;
+use super::pair::Head;
+use crate::body::ReplyBody;
+use crate::exchange::Outcome;
+use crate::observe::Series;
+use compare::{self, Differences, Limits, Rules, Side, Verdict};
+
+/// Bytes of a body that is compared where it was read.
+const SMALL: u64 = 8 * 1024;
+
+/// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
+const DECODED_FACTOR: usize = 8;
+
+/// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
+pub(super) type Looked = (Outcome, Option<Differences>);
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) head: Head,
+    pub(super) body: ReplyBody,
+}
+
+/// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
+/// that no client should wait for, and has threads of its own.
+pub(super) async fn compared(
+    lane: &Arc<Lane>,
+    series: &Series,
+    ours: Arc<Reply>,
+    theirs: Arc<Reply>,
+) -> Option<Looked> {
+    lane.probe(Stage::Compare);
+    let chosen = ours.head.terms.rules(&series.label);
+    let detail = chosen.wants_detail();
+    let (side, other) = (ours.side(), theirs.side());
+    if !detail && compare::same_bytes(&side, &other, &chosen.rules) {
+        let uncompared = compare::uncompared_headers(&side, &other, &chosen.rules);
+        return Some((
+            Outcome::Matched,
+            Some(Differences { uncompared, ..Differences::default() }),
+        ));
+    }
+    if ours.is_small() && theirs.is_small() {
+        return Some(look_closer(lane, &ours, &theirs, &chosen.rules, detail));
+    }
+    let look = {
+        let (lane, rules) = (Arc::clone(lane), Arc::clone(&chosen.rules));
+        async move { look_closer(&lane, &ours, &theirs, &rules, detail) }
+    };
+    lane.shared.compare_runtime.spawn(look).await.ok()
+}
+
+fn look_closer(lane: &Lane, ours: &Reply, theirs: &Reply, rules: &Rules, detail: bool) -> Looked {
+    lane.probe(Stage::Look);
+    let mut decoded = lane.budget.try_take(0);
+    let mut grant = |bytes| decoded.as_mut().is_some_and(|held| held.try_grow(bytes));
+    let max_decoded = ours.head.terms.max_body_bytes.saturating_mul(DECODED_FACTOR);
+    let mut limits = Limits { max_decoded, grant: &mut grant };
+    let (ours, theirs) = (ours.side(), theirs.side());
+    let looked = compare::look_closer(&ours, &theirs, rules, detail, &mut limits);
+    match looked.verdict {
+        Verdict::Matched => (Outcome::Matched, Some(looked.differences)),
+        Verdict::Mismatched => (Outcome::Mismatched, Some(looked.differences)),
+        Verdict::ResponseTooLarge => (Outcome::ResponseTooLarge, None),
+        Verdict::BufferFull => {
+            lane.note_drop(Outcome::DroppedBufferFull);
+            (Outcome::DroppedBufferFull, None)
+        }
+    }
+}
+
+impl Reply {
+    /// Looking at it closely takes less than handing it to another thread. What is encoded may be
+    /// of any size.
+    fn is_small(&self) -> bool {
+        self.body.length() <= SMALL && self.head.content_encoding.is_empty()
+    }
+
+    fn side(&self) -> Side<'_> {
+        let Head { status, content_encoding, grpc_status, headers, .. } = &self.head;
+        Side {
+            status: status.as_u16(),
+            content_type: headers.content_type(),
+            content_encoding: content_encoding.iter().map(HeaderValue::as_bytes).collect(),
+            grpc_status: grpc_status.as_ref().map(HeaderValue::as_bytes),
+            headers: Some(headers),
+            body: match &self.body {
+                ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
+                ReplyBody::Hashed { hasher, length, cause } => compare::Body::Hashed {
+                    length: *length,
+                    hash: hasher.digest128(),
+                    cause: *cause,
+                },
+            },
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What watches a request and its answer on the client's path, and keeps a copy beside: for each candidate
+//! that may get one a tap of the request's body and one of the baseline's answer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::{HeaderMap, Response};
+use tokio::sync::oneshot;
+
+use super::lane::Lane;
+use super::pair::{BaselineSide, End, Head, Progress};
+use super::ticket::Ticket;
+use super::{Stage, contained};
+use crate::body::{ReplyBody, Tap};
+use crate::exchange::Outcome;
+use crate::plan::Terms;
+use crate::upstream::Sent;
+
+/// Watches a request body on its way to the baseline and keeps a copy beside.
+#[derive(Debug)]
+pub struct RequestTap {
+    pub(super) ticket: Arc<Ticket>,
+}
+
+/// Watches the baseline's answer on the client path. Dropped before the end: the client left.
+#[derive(Debug)]
+pub struct BaselineTap {
+    lane: Arc<Lane>,
+    progress: Arc<Progress>,
+    body: Option<ReplyBody>,
+    head_seen: Option<oneshot::Sender<()>>,
+    end: Option<oneshot::Sender<End>>,
+    /// The clock of the call.
+    sent: Option<Arc<Sent>>,
+    /// Of a request whose body is still on its way: decides with this side what becomes of it.
+    pub(super) ticket: Option<Arc<Ticket>>,
+}
+
+impl BaselineTap {
+    /// The baseline is being called by this clock.
+    pub fn called(&mut self, sent: &Arc<Sent>) {
+        self.sent = Some(Arc::clone(sent));
+    }
+
+    fn after(&self) -> Option<Duration> {
+        self.sent.as_ref()?.at().map(|sent| sent.elapsed())
+    }
+
+    /// The response head is there, after this time.
+    pub fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
+        let terms = &self.progress.terms;
+        // None where that panicked: the worker finds no head then.
+        let Some(head) = contained(|| Head::of(response, latency, terms)) else { return };
+        // Set once per call; a second head cannot come.
+        drop(self.progress.head.set(head));
+        if let Some(seen) = self.head_seen.take() {
+            // A worker that is gone needs no word.
+            seen.send(()).ok();
+        }
+    }
+
+    /// There will be no answer.
+    pub fn no_answer(mut self) {
+        self.finish(End::Failed(self.after()));
+    }
+
+    fn finish(&mut self, end: End) {
+        if let Some(ticket) = self.ticket.take() {
+            contained(|| ticket.baseline_ended(&end));
+        }
+        if let Some(sender) = self.end.take() {
+            // A worker that is gone needs no word.
+            drop(sender.send(end));
+        }
+    }
+}
+
+impl Tap for BaselineTap {
+    fn data(&mut self, chunk: &[u8]) {
+        let kept = contained(|| {
+            self.lane.probe(Stage::CaptureReply);
+            if let Some(body) = &mut self.body {
+                body.push(chunk);
+                self.progress.length.store(body.length(), Ordering::Relaxed);
+            }
+        });
+        if kept.is_none() {
+            self.body = None;
+            self.finish(End::Broken);
+        }
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        contained(|| {
+            let head = self.progress.head.get();
+            if let Some(status) = head.and_then(|head| head.grpc_status_of(trailers)) {
+                // Trailers come once.
+                drop(self.progress.grpc_status.set(status));
+            }
+        });
+    }
+
+    fn end(&mut self) {
+        let body = contained(|| {
+            self.lane.probe(Stage::Complete);
+            self.body.take()
+        });
+        self.finish(body.flatten().map_or(End::Broken, End::Answered));
+    }
+
+    fn failed(&mut self) {
+        self.finish(End::Failed(self.after()));
+    }
+
+    fn waits_for_trailers(&self) -> bool {
+        self.progress.head.get().is_some_and(Head::is_grpc)
+    }
+}
+
+impl Drop for BaselineTap {
+    fn drop(&mut self) {
+        if self.end.is_some() {
+            self.finish(End::Aborted(self.after()));
+        }
+    }
+}
+
+/// The two ends of what is told of the baseline's answer.
+pub(super) fn of_baseline(lane: &Arc<Lane>, terms: &Arc<Terms>) -> (BaselineTap, BaselineSide) {
+    let progress = Arc::new(Progress {
+        terms: Arc::clone(terms),
+        head: OnceLock::new(),
+        grpc_status: OnceLock::new(),
+        length: AtomicU64::new(0),
+    });
+    let (head_tx, head_seen) = oneshot::channel();
+    let (end_tx, end) = oneshot::channel();
+    let tap = BaselineTap {
+        lane: Arc::clone(lane),
+        progress: Arc::clone(&progress),
+        body: Some(ReplyBody::new(terms.max_body_bytes, &lane.budget)),
+        head_seen: Some(head_tx),
+        end: Some(end_tx),
+        sent: None,
+        ticket: None,
+    };
+    (tap, BaselineSide { progress, head_seen, end })
+}
+
+impl RequestTap {
+    /// The body is over what the proxy takes; the copy goes nowhere.
+    pub fn too_large(self) {
+        self.ticket.give_up(Outcome::BodyTooLarge);
+    }
+}
+
+impl Tap for RequestTap {
+    fn data(&mut self, chunk: &[u8]) {
+        if contained(|| self.ticket.keep(chunk)).is_none() {
+            self.ticket.give_up(Outcome::InternalError);
+        }
+    }
+
+    fn end(&mut self) {
+        contained(|| self.ticket.hand_over());
+    }
+
+    fn failed(&mut self) {
+        self.ticket.give_up(Outcome::ClientAborted);
+    }
+}
+
+impl Drop for RequestTap {
+    fn drop(&mut self) {
+        self.ticket.body_dropped();
+    }
+}
