@@ -231,7 +231,8 @@ fn shown(setting: &Effective) -> serde_json::Value {
 /// certificate is read anew.
 fn fixed(config: &Config) -> Vec<(String, String)> {
     let fixed = config.settings.iter().filter(|setting| setting.restart);
-    let named = fixed.map(|setting| (setting.place.clone(), setting.value.to_string()));
+    let said = |setting: &Effective| format!("{} {}", setting.value, setting.secret);
+    let named = fixed.map(|setting| (setting.place.clone(), said(setting)));
     let speaks_tls = ("listen.tls_cert".to_owned(), config.tls.is_some().to_string());
     named.chain([speaks_tls]).collect()
 }

@@ -1,15 +1,14 @@
 //! The admin endpoints: liveness, readiness, metrics, and the guardrail by hand. Who may use which
 //! is decided by [`access`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Query, Request, State as Shared};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, patch, post};
@@ -18,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
 pub mod access;
+mod report;
 
 pub use access::Token;
 
 use crate::headers::Peer;
 use crate::mirror::Lanes;
-use crate::mirror::between::Between;
 use crate::observe::{Observe, event};
 use crate::steer::overrides;
 use crate::steer::{Steer, Taken};
@@ -32,15 +31,10 @@ use access::{Access, Asked, Class, Denied, Sight};
 use judge::guardrail::bets::Signal;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::{Evidence, RouteSnapshot, Snapshot, State};
-use judge::report::Summary;
-use judge::report::summarize;
 use judge::report::summary::UnusedRule;
-use judge::report::text::Text;
 
 /// The format of `/metrics`.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The format of the report for people.
-const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// An endpoint. There is no other way to add one, so that each says who may use it.
 struct Endpoint {
@@ -55,11 +49,11 @@ const ENDPOINTS: [Endpoint; 13] = [
     Endpoint { path: "/metrics", class: Class::Counts, serves: || get(metrics) },
     Endpoint { path: "/control/status", class: Class::Counts, serves: || get(status) },
     Endpoint { path: "/control/events", class: Class::Values, serves: || get(events) },
-    Endpoint { path: "/control/report", class: Class::Values, serves: || get(report) },
+    Endpoint { path: "/control/report", class: Class::Values, serves: || get(report::report) },
     Endpoint {
         path: "/control/report/reset",
         class: Class::Switches,
-        serves: || post(reset_report),
+        serves: || post(report::reset),
     },
     Endpoint { path: "/control/config", class: Class::Values, serves: || get(settings) },
     Endpoint { path: "/control/upstreams", class: Class::Values, serves: || get(upstreams) },
@@ -105,8 +99,12 @@ impl std::fmt::Debug for Control {
 struct About {
     candidate: Option<String>,
     route: Option<String>,
-    /// Another candidate, which stands where the baseline does.
-    against: Option<String>,
+}
+
+impl About {
+    fn is_of(&self, route: &str) -> bool {
+        self.route.as_ref().is_none_or(|named| named == route)
+    }
 }
 
 impl Control {
@@ -115,8 +113,8 @@ impl Control {
     }
 
     /// The candidates that a request is about: the one that it names, or all.
-    fn named(&self, about: &About) -> Result<Vec<Arc<Observe>>, String> {
-        named(&self.lanes(), about)
+    fn named(&self, candidate: Option<&str>) -> Result<Vec<Arc<Observe>>, String> {
+        named(&self.lanes(), candidate)
     }
 }
 
@@ -125,10 +123,10 @@ fn unknown_route(route: &str) -> String {
 }
 
 /// The same of these lanes.
-fn named(lanes: &Lanes, about: &About) -> Result<Vec<Arc<Observe>>, String> {
+fn named(lanes: &Lanes, candidate: Option<&str>) -> Result<Vec<Arc<Observe>>, String> {
     let all = || lanes.entries.iter().map(|entry| Arc::clone(&entry.lane.observe));
-    let Some(name) = &about.candidate else { return Ok(all().collect()) };
-    let found = all().find(|it| *it.name() == **name);
+    let Some(name) = candidate else { return Ok(all().collect()) };
+    let found = all().find(|it| *it.name() == *name);
     found.map(|found| vec![found]).ok_or_else(|| {
         let names: Vec<_> = all().map(|it| it.name().to_string()).collect();
         format!("candidate={name:?}: is none; allowed is {}", names.join(", "))
@@ -226,134 +224,6 @@ async fn beside_traffic(answer: impl FnOnce() -> Response + Send + 'static) -> R
     answer.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-async fn report(
-    Shared(control): Shared<Control>,
-    Extension(sight): Extension<Sight>,
-    Query(about): Query<About>,
-    headers: HeaderMap,
-) -> Response {
-    let as_text = wants_text(&headers);
-    beside_traffic(move || {
-        let observed = match control.named(&about) {
-            Ok(observed) => observed,
-            Err(reason) => return not_found(&reason),
-        };
-        if let Some(against) = &about.against {
-            return report_between(&control, &about, against, (sight, as_text));
-        }
-        let summaries: Vec<_> = observed.iter().map(|it| summary(&control, it, sight)).collect();
-        let mut response = if as_text {
-            ([(CONTENT_TYPE, PLAIN_TEXT)], report_text(&summaries)).into_response()
-        } else {
-            report_json(summaries)
-        };
-        response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
-        response
-    })
-    .await
-}
-
-fn summary(control: &Control, of: &Observe, sight: Sight) -> (Arc<str>, Summary) {
-    let summary = summarize(&of.report_snapshot(), &of.allowed());
-    let mut summary = match sight {
-        Sight::Values => summary,
-        Sight::Counts(_) => summary.without_values(),
-    };
-    let unused = control.lanes().plan.unused_rules();
-    summary.unused_rules = unused.iter().map(UnusedRule::from).collect();
-    (of.name(), summary)
-}
-
-/// The report of two candidates, one of which stands where the baseline does.
-fn report_between(
-    control: &Control,
-    about: &About,
-    against: &str,
-    (sight, as_text): (Sight, bool),
-) -> Response {
-    let lanes = control.lanes();
-    let asked = |it: &&Arc<Between>| {
-        let [first, second] = &it.names;
-        **first == *against && about.candidate.as_deref() == Some(&**second)
-    };
-    let Some(between) = lanes.between.iter().find(asked) else {
-        let known = lanes.between.iter().map(|it| {
-            let [first, second] = &it.names;
-            format!("candidate={second}&against={first}")
-        });
-        let known = known.collect::<Vec<_>>().join(", ");
-        return not_found(&format!(
-            "against={against:?}: is no such report; there are, with mirror.compare_candidates: \
-             [{known}]"
-        ));
-    };
-    let summary = summarize(&between.report_snapshot(), &between.allowed());
-    let summary = match sight {
-        Sight::Values => summary,
-        Sight::Counts(_) => summary.without_values(),
-    };
-    if as_text {
-        let text = Text { summary: &summary, route: None }.to_string();
-        return ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response();
-    }
-    Json(summary).into_response()
-}
-
-/// Of several candidates, the report of the first, and beside it all of them by name.
-#[derive(Serialize)]
-struct Reports {
-    #[serde(flatten)]
-    first: Summary,
-    candidate: String,
-    candidates: BTreeMap<String, Summary>,
-}
-
-fn report_json(mut summaries: Vec<(Arc<str>, Summary)>) -> Response {
-    if summaries.len() == 1 {
-        return Json(summaries.swap_remove(0).1).into_response();
-    }
-    let Some((name, first)) = summaries.first().cloned() else { return not_found("no candidate") };
-    let candidates = summaries.into_iter().map(|(name, summary)| (name.to_string(), summary));
-    let (candidate, candidates) = (name.to_string(), candidates.collect());
-    Json(Reports { first, candidate, candidates }).into_response()
-}
-
-fn report_text(summaries: &[(Arc<str>, Summary)]) -> String {
-    let several = summaries.len() > 1;
-    let one = |(name, summary): &(Arc<str>, Summary)| {
-        let text = Text { summary, route: None };
-        if several { format!("=== candidate {name} ===\n\n{text}\n") } else { text.to_string() }
-    };
-    summaries.iter().map(one).collect()
-}
-
-/// Whether `Accept` (RFC 9110, section 12.5.1) names plain text, and not JSON.
-fn wants_text(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let ranges = lines.flat_map(|line| line.split(','));
-    let types = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
-    let types: Vec<&str> = types.collect();
-    let names = |wanted: &str| types.iter().any(|named| named.eq_ignore_ascii_case(wanted));
-    names("text/plain") && !names("application/json")
-}
-
-async fn reset_report(Shared(control): Shared<Control>, Query(about): Query<About>) -> Response {
-    let observed = match control.named(&about) {
-        Ok(observed) => observed,
-        Err(reason) => return not_found(&reason),
-    };
-    if let Some(route) = about.route.as_deref() {
-        if !observed.iter().any(|it| it.knows(route)) {
-            return not_found(&unknown_route(route));
-        }
-        observed.iter().for_each(|it| it.reset_report_of(route));
-        return Json(json!({"message": "report of the route reset"})).into_response();
-    }
-    observed.iter().for_each(|it| it.reset_report());
-    control.lanes().between.iter().for_each(|it| it.reset());
-    Json(json!({"message": "report reset"})).into_response()
-}
-
 /// What holds of one candidate.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -394,16 +264,21 @@ async fn status(
     Extension(sight): Extension<Sight>,
     Query(about): Query<About>,
 ) -> Response {
-    let observed = match control.named(&about) {
+    let observed = match control.named(about.candidate.as_deref()) {
         Ok(observed) => observed,
         Err(reason) => return not_found(&reason),
     };
-    let mut all: Vec<_> = observed.iter().map(|it| status_of(it, sight)).collect();
+    if let Some(route) = about.route.as_deref()
+        && !observed.iter().any(|it| it.knows(route))
+    {
+        return not_found(&unknown_route(route));
+    }
+    let mut all: Vec<_> = observed.iter().map(|it| status_of(it, &about, sight)).collect();
     let plan = Arc::clone(&control.lanes().plan);
     let enabled = all.iter().any(|it| it.enabled);
     let mut candidates = Vec::new();
     if all.len() > 1 {
-        candidates = observed.iter().map(|it| status_of(it, sight)).collect();
+        candidates = observed.iter().map(|it| status_of(it, &about, sight)).collect();
     }
     let mut first = all.swap_remove(0);
     first.enabled = enabled;
@@ -425,7 +300,7 @@ fn refused(mut refused: Value, sight: Sight) -> Value {
     refused
 }
 
-fn status_of(observe: &Observe, sight: Sight) -> Status {
+fn status_of(observe: &Observe, about: &About, sight: Sight) -> Status {
     let now = observe.snapshot();
     let warmup = warmup(&now);
     let (time, reason) = now.last_abort.unzip();
@@ -444,7 +319,7 @@ fn status_of(observe: &Observe, sight: Sight) -> Status {
         warmup_remaining_seconds: warmup,
         last_trip: now.last_trip.as_ref().map(|it| shown(event::trip(it), sight)),
         evidence: evidence(&now.evidence),
-        routes: now.routes.iter().map(route).collect(),
+        routes: now.routes.iter().filter(|it| about.is_of(&it.route)).map(route).collect(),
     }
 }
 
@@ -509,7 +384,7 @@ async fn disable(Shared(control): Shared<Control>, Query(about): Query<About>) -
 fn switched(control: &Control, about: &About, on: bool) -> Response {
     // A candidate whose place another takes at this moment would come back on.
     let switched = control.steer.undisturbed(|lanes| {
-        let observed = named(lanes, about)?;
+        let observed = named(lanes, about.candidate.as_deref())?;
         let route = about.route.as_deref();
         if let Some(route) = route.filter(|route| !observed.iter().any(|it| it.knows(route))) {
             return Err(unknown_route(route));

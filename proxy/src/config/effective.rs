@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -59,6 +61,17 @@ pub struct Effective {
     pub origin: Origin,
     /// Whether a new value holds only after a restart.
     pub restart: bool,
+    /// Tells secrets apart, in this process alone; 0 for what is shown.
+    #[serde(skip)]
+    pub secret: u64,
+}
+
+/// With a key that nobody knows, so that nothing can be guessed by it.
+static SECRETS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// What tells a secret from others without saying it; 0 for what is none.
+pub(super) fn told_apart(setting: &Setting, text: Option<&str>) -> u64 {
+    if setting.secret { SECRETS.hash_one(text) } else { 0 }
 }
 
 /// All of them, in the order in which they were read.
@@ -137,5 +150,6 @@ pub(super) fn by_default(place: String, setting: &Setting, env: Option<&'static 
         value: value(setting, setting.default),
         origin: Origin::Default,
         restart: setting.changes == Changes::Restart,
+        secret: told_apart(setting, setting.default),
     }
 }

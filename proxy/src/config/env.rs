@@ -190,6 +190,7 @@ impl<'a> Env<'a> {
         let mut effective = effective::by_default(slot.id.clone(), slot.setting, slot.env);
         if let Some(given) = given {
             effective.value = effective::value(slot.setting, Some(&given.text));
+            effective.secret = effective::told_apart(slot.setting, Some(&given.text));
             effective.origin = self.origin(slot, Some(given));
         }
         self.settings.put(effective);
@@ -199,7 +200,8 @@ impl<'a> Env<'a> {
     pub(super) fn note_as(&mut self, id: String, at: usize, value: Json) {
         let place = self.file.map(|file| file.place(at)).unwrap_or_default();
         let (env, origin) = (None, Origin::File { place });
-        self.settings.put(effective::Effective { place: id, env, value, origin, restart: false });
+        let (restart, secret) = (false, 0);
+        self.settings.put(effective::Effective { place: id, env, value, origin, restart, secret });
     }
 
     /// The value of a setting, or its default.

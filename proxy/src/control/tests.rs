@@ -1,6 +1,6 @@
 use axum::body::Body;
-use axum::http::Request;
-use axum::http::header::{ALLOW, AUTHORIZATION};
+use axum::http::header::{ACCEPT, ALLOW, AUTHORIZATION, VARY};
+use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;

@@ -232,3 +232,22 @@ async fn the_report_of_one_route_is_reset_alone() {
     };
     assert_eq!((of("GET /a"), of("GET /b")), (0, 1));
 }
+
+#[tokio::test]
+async fn another_secret_is_said_to_need_a_restart_and_is_not_shown() {
+    let baseline = fixed("{}").await.addr;
+    let text = |token: &str| {
+        let admin = format!("[admin]\ntoken = \"{token}\"\n");
+        all(&[admin, file(baseline, ""), candidate("v2", baseline, "")])
+    };
+    let live = live(&text("first-token")).await;
+    let reload = async |text: &str| {
+        live.change(text);
+        let url = live.proxy.url("/control/reload");
+        let request = live.proxy.client.post(url).bearer_auth("first-token");
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    assert!(reload(&text("first-token")).await.contains("\"needsRestart\":[]"));
+    let answer = reload(&text("other-token")).await;
+    assert!(answer.contains("\"needsRestart\":[\"admin.token\"]"), "{answer}");
+}

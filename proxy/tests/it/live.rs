@@ -64,9 +64,14 @@ pub(crate) async fn live_probed(text: &str, probe: Option<Probe>) -> Live {
 }
 
 impl Live {
+    /// Changes the file.
+    pub(crate) fn change(&self, text: &str) {
+        text.clone_into(&mut self.text.lock().unwrap());
+    }
+
     /// Changes the file and asks for it to be read; status and answer.
     pub(crate) async fn reload(&self, text: &str) -> (u16, Value) {
-        text.clone_into(&mut self.text.lock().unwrap());
+        self.change(text);
         let answer = self.proxy.control("reload").await;
         (answer.status().as_u16(), answer.json().await.unwrap())
     }

@@ -242,3 +242,24 @@ async fn pairs_that_agree_without_content_are_shown_apart() {
     let mismatches = &report(&proxy).await["mismatches"];
     assert_eq!((&mismatches["compared"], &mismatches["withoutContent"]), (&2.into(), &2.into()));
 }
+
+#[tokio::test]
+async fn report_and_status_of_one_route_name_no_other() {
+    let upstream = fixed("{}").await.addr;
+    let proxy = proxy(upstream, upstream, |_| {}).await;
+    pairs(&proxy, "/a", 1).await;
+    pairs(&proxy, "/b", 1).await;
+    for page in ["report", "status"] {
+        let page = format!("/control/{page}?route=GET%20/");
+        let one: Value = proxy.get(&format!("{page}b")).await.json().await.unwrap();
+        let routes = one["routes"].as_array().unwrap().iter().map(|it| it["route"].clone());
+        assert_eq!(routes.collect::<Vec<_>>(), ["GET /b"], "{page}");
+        let none = proxy.get(&format!("{page}c")).await;
+        assert_eq!(none.status(), 404);
+        assert!(none.text().await.unwrap().contains("GET /c"));
+    }
+    let url = proxy.url("/control/report?route=GET%20/b");
+    let text = proxy.client.get(url).header("accept", "text/plain").send().await.unwrap();
+    let text = text.text().await.unwrap();
+    assert!(text.contains("GET /b") && !text.contains("GET /a"), "{text}");
+}

@@ -1,0 +1,175 @@
+//! The report: of one candidate or of all, of one route or of all, as JSON or for people.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Query, State as Shared};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::access::Sight;
+use super::{About, Control, beside_traffic, not_found, unknown_route};
+use crate::mirror::between::Between;
+use crate::observe::Observe;
+use judge::report::Summary;
+use judge::report::summarize;
+use judge::report::summary::UnusedRule;
+use judge::report::text::Text;
+
+/// The format of the report for people.
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// Which report is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    candidate: Option<String>,
+    route: Option<String>,
+    /// Another candidate, which stands where the baseline does.
+    against: Option<String>,
+}
+
+pub(super) async fn report(
+    Shared(control): Shared<Control>,
+    Extension(sight): Extension<Sight>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Response {
+    let as_text = wants_text(&headers);
+    beside_traffic(move || {
+        let summaries = match summaries(&control, &wanted, sight) {
+            Ok(summaries) => summaries,
+            Err(reason) => return not_found(&reason),
+        };
+        let mut response = if as_text {
+            let text = report_text(&summaries, wanted.route.is_some());
+            ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response()
+        } else {
+            report_json(summaries)
+        };
+        response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        response
+    })
+    .await
+}
+
+/// What is wanted of the report, by candidate; of one route for those that have pairs of it.
+fn summaries(
+    control: &Control,
+    wanted: &Wanted,
+    sight: Sight,
+) -> Result<Vec<(Arc<str>, Summary)>, String> {
+    let observed = control.named(wanted.candidate.as_deref())?;
+    let mut summaries = match &wanted.against {
+        Some(against) => vec![summary_between(control, wanted, against)?],
+        None => observed.iter().map(|it| summary(control, it)).collect(),
+    };
+    if let Sight::Counts(_) = sight {
+        let hidden = summaries.into_iter().map(|(name, it)| (name, it.without_values()));
+        summaries = hidden.collect();
+    }
+    if let Some(route) = &wanted.route {
+        summaries.iter_mut().for_each(|(_, it)| it.routes.retain(|it| it.route == *route));
+        summaries.retain(|(_, it)| !it.routes.is_empty());
+        if summaries.is_empty() {
+            return Err(format!("route={route:?}: had no pair yet, or there is none"));
+        }
+    }
+    Ok(summaries)
+}
+
+fn summary(control: &Control, of: &Observe) -> (Arc<str>, Summary) {
+    let mut summary = summarize(&of.report_snapshot(), &of.allowed());
+    let unused = control.lanes().plan.unused_rules();
+    summary.unused_rules = unused.iter().map(UnusedRule::from).collect();
+    (of.name(), summary)
+}
+
+/// The report of two candidates, one of which stands where the baseline does.
+fn summary_between(
+    control: &Control,
+    wanted: &Wanted,
+    against: &str,
+) -> Result<(Arc<str>, Summary), String> {
+    let lanes = control.lanes();
+    let asked = |it: &&Arc<Between>| {
+        let [first, second] = &it.names;
+        **first == *against && wanted.candidate.as_deref() == Some(&**second)
+    };
+    let Some(between) = lanes.between.iter().find(asked) else {
+        let known = lanes.between.iter().map(|it| {
+            let [first, second] = &it.names;
+            format!("candidate={second}&against={first}")
+        });
+        let known = known.collect::<Vec<_>>().join(", ");
+        return Err(format!(
+            "against={against:?}: is no such report; there are, with mirror.compare_candidates: \
+             [{known}]"
+        ));
+    };
+    let [_, second] = &between.names;
+    Ok((Arc::clone(second), summarize(&between.report_snapshot(), &between.allowed())))
+}
+
+/// Of several candidates, the report of the first, and beside it all of them by name.
+#[derive(Serialize)]
+struct Reports {
+    #[serde(flatten)]
+    first: Summary,
+    candidate: String,
+    candidates: BTreeMap<String, Summary>,
+}
+
+fn report_json(mut summaries: Vec<(Arc<str>, Summary)>) -> Response {
+    if summaries.len() == 1 {
+        return Json(summaries.swap_remove(0).1).into_response();
+    }
+    let Some((name, first)) = summaries.first().cloned() else { return not_found("no candidate") };
+    let candidates = summaries.into_iter().map(|(name, summary)| (name.to_string(), summary));
+    let (candidate, candidates) = (name.to_string(), candidates.collect());
+    Json(Reports { first, candidate, candidates }).into_response()
+}
+
+fn report_text(summaries: &[(Arc<str>, Summary)], of_route: bool) -> String {
+    let several = summaries.len() > 1;
+    let one = |(name, summary): &(Arc<str>, Summary)| {
+        let route = summary.routes.first().filter(|_| of_route);
+        let text = Text { summary, route };
+        if several { format!("=== candidate {name} ===\n\n{text}\n") } else { text.to_string() }
+    };
+    summaries.iter().map(one).collect()
+}
+
+/// Whether `Accept` (RFC 9110, section 12.5.1) names plain text, and not JSON.
+fn wants_text(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges = lines.flat_map(|line| line.split(','));
+    let types = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
+    let types: Vec<&str> = types.collect();
+    let names = |wanted: &str| types.iter().any(|named| named.eq_ignore_ascii_case(wanted));
+    names("text/plain") && !names("application/json")
+}
+
+pub(super) async fn reset(
+    Shared(control): Shared<Control>,
+    Query(about): Query<About>,
+) -> Response {
+    let observed = match control.named(about.candidate.as_deref()) {
+        Ok(observed) => observed,
+        Err(reason) => return not_found(&reason),
+    };
+    if let Some(route) = about.route.as_deref() {
+        if !observed.iter().any(|it| it.knows(route)) {
+            return not_found(&unknown_route(route));
+        }
+        observed.iter().for_each(|it| it.reset_report_of(route));
+        return Json(json!({"message": "report of the route reset"})).into_response();
+    }
+    observed.iter().for_each(|it| it.reset_report());
+    control.lanes().between.iter().for_each(|it| it.reset());
+    Json(json!({"message": "report reset"})).into_response()
+}
