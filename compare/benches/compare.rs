@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use compare::{Body, Limits, Rules, Side, Verdict, compare};
+use compare::{Body, Limits, Match, Rules, Side, compare};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use serde_json::Value;
@@ -115,7 +115,7 @@ fn ours(one: &[u8], other: &[u8], rules: &Rules) -> bool {
         headers: None,
     };
     let mut limits = Limits { max_decoded: 1 << 20, grant: &mut |_| true };
-    compare(&side(one), &side(other), rules, &mut limits) == Verdict::Matched
+    compare(&side(one), &side(other), rules, &mut limits) == Match::Matched
 }
 
 fn values(one: &[u8], other: &[u8]) -> bool {

@@ -116,7 +116,7 @@ pub struct Differences {
     pub found: Vec<Difference>,
     /// Whether there are more than were listed.
     pub more: bool,
-    /// Response headers that differ and are not compared; they say nothing of the verdict.
+    /// Response headers that differ and are not compared; they say nothing of the result.
     pub uncompared: Vec<Uncompared>,
 }
 

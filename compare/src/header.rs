@@ -10,12 +10,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 mod others;
 
 use super::difference::{Change, Difference, Kind, Uncompared};
-use super::policy::Used;
 use super::rules::MaskAs;
 use super::secrets;
 use super::show::{self, MASK};
 use super::text::Text;
 use super::traits::Traits;
+use super::used::Used;
 use crate::reply::copied;
 use others::Others;
 

@@ -3,8 +3,7 @@
 
 use super::json::{Kind, Tape};
 use super::number::Decimal;
-use super::policy::Lenience;
-use super::rules::{Class, Classes};
+use super::rules::{Class, Classes, Lenience};
 
 /// Longest text or number that is looked at; none of the forms below is longer.
 const LENGTH_MAX: usize = 4096;

@@ -1,4 +1,4 @@
-//! Pure: two replies and rules in, a verdict out.
+//! Pure: two replies and rules in, a result out.
 //!
 //! JSON is compared by meaning, everything else by its bytes. What is too large to keep is
 //! compared by length and hash. No depth and no size makes this recurse or take quadratic time:
@@ -35,6 +35,7 @@ mod step;
 mod text;
 mod tolerance;
 mod traits;
+mod used;
 mod walk;
 
 pub use difference::{Change, Difference, Differences, Kind, Risk, Uncompared};
@@ -146,7 +147,7 @@ impl Side<'_> {
 
 /// What came of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Match {
     /// Equal after normalisation.
     Matched,
     /// Different.
@@ -168,20 +169,20 @@ enum Obstacle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Looked {
     /// What came of it.
-    pub verdict: Verdict,
-    /// What differs: something, if and only if the verdict is [`Verdict::Mismatched`].
+    pub result: Match,
+    /// What differs: something, if and only if the result is [`Match::Mismatched`].
     pub differences: Differences,
 }
 
 impl Looked {
-    fn nothing(verdict: Verdict) -> Self {
-        Self { verdict, differences: Differences::default() }
+    fn nothing(result: Match) -> Self {
+        Self { result, differences: Differences::default() }
     }
 
     /// Matched if nothing is found, else mismatched.
     fn found(found: Vec<Difference>, more: bool) -> Self {
-        let verdict = if found.is_empty() { Verdict::Matched } else { Verdict::Mismatched };
-        Self { verdict, differences: Differences { found, more, ..Differences::default() } }
+        let result = if found.is_empty() { Match::Matched } else { Match::Mismatched };
+        Self { result, differences: Differences { found, more, ..Differences::default() } }
     }
 }
 
@@ -191,15 +192,15 @@ pub fn compare(
     theirs: &Side<'_>,
     rules: &Rules,
     limits: &mut Limits<'_>,
-) -> Verdict {
+) -> Match {
     if let Some(known) = known(ours, theirs, rules) {
-        return known.verdict;
+        return known.result;
     }
     let quick = by_body(ours, theirs, rules, limits);
     if quick == Quick::Different && !rules.only_keys() {
-        return look(ours, theirs, rules, limits).verdict;
+        return look(ours, theirs, rules, limits).result;
     }
-    quick.verdict(ours, theirs)
+    quick.result(ours, theirs)
 }
 
 /// Compares two replies and tells what differs. Where `detail` says so, also equal ones are looked
@@ -228,7 +229,7 @@ fn at_first(
     if !detail && known(ours, theirs, rules).is_none() {
         let quick = by_body(ours, theirs, rules, limits);
         if quick != Quick::Different {
-            return Looked::nothing(quick.verdict(ours, theirs));
+            return Looked::nothing(quick.result(ours, theirs));
         }
     }
     look(ours, theirs, rules, limits)
@@ -246,7 +247,7 @@ pub fn uncompared_headers(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> 
 }
 
 /// What is known before a look into the bodies. Where the status differs, or a header that is
-/// compared, there is no more to the verdict.
+/// compared, there is no more to the result.
 fn known(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> Option<Looked> {
     if let Some(difference) = by_status(ours, theirs) {
         return Some(Looked::found(vec![difference], false));
@@ -294,11 +295,11 @@ enum Quick {
 }
 
 impl Quick {
-    fn verdict(self, ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
+    fn result(self, ours: &Side<'_>, theirs: &Side<'_>) -> Match {
         match self {
-            Self::Equal => Verdict::Matched,
-            Self::Different => Verdict::Mismatched,
-            Self::Obstacle(Obstacle::NoBudget) => Verdict::BufferFull,
+            Self::Equal => Match::Matched,
+            Self::Different => Match::Mismatched,
+            Self::Obstacle(Obstacle::NoBudget) => Match::BufferFull,
             Self::Obstacle(Obstacle::TooLarge) => too_large(ours, theirs),
         }
     }
@@ -307,10 +308,10 @@ impl Quick {
 fn by_body(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Quick {
     let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
         return match by_hash(ours, theirs) {
-            Verdict::Matched => Quick::Equal,
-            Verdict::Mismatched => Quick::Different,
-            Verdict::ResponseTooLarge => Quick::Obstacle(Obstacle::TooLarge),
-            Verdict::BufferFull => Quick::Obstacle(Obstacle::NoBudget),
+            Match::Matched => Quick::Equal,
+            Match::Mismatched => Quick::Different,
+            Match::ResponseTooLarge => Quick::Obstacle(Obstacle::TooLarge),
+            Match::BufferFull => Quick::Obstacle(Obstacle::NoBudget),
         };
     };
     if same_body(ours, theirs) {
@@ -327,7 +328,7 @@ fn by_body(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limit
     }
 }
 
-/// Everything that differs, in detail. What it finds is the verdict; only where memory is wanting
+/// Everything that differs, in detail. What it finds is the result; only where memory is wanting
 /// for the list, what is known by other means is.
 fn look(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Looked {
     if let Some(difference) = by_status(ours, theirs) {
@@ -344,12 +345,12 @@ fn look(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limits<'
         }
         Err(_) if !found.is_empty() => Looked::found(found, true),
         Err(_) => match by_body(ours, theirs, rules, limits) {
-            // The list takes more memory than the verdict.
+            // The list takes more memory than the result.
             Quick::Different if rules.only_keys() => {
                 Looked::found(vec![whole_body(ours, theirs)], true)
             }
-            Quick::Different => Looked::nothing(Verdict::BufferFull),
-            quick => Looked::nothing(quick.verdict(ours, theirs)),
+            Quick::Different => Looked::nothing(Match::BufferFull),
+            quick => Looked::nothing(quick.result(ours, theirs)),
         },
     }
 }
@@ -367,10 +368,10 @@ fn in_detail(
     };
     let (Body::Whole(our_bytes), Body::Whole(their_bytes)) = (ours.body, theirs.body) else {
         return match by_hash(ours, theirs) {
-            Verdict::Matched => whole(false),
-            Verdict::Mismatched => whole(true),
-            Verdict::ResponseTooLarge => Err(Obstacle::TooLarge),
-            Verdict::BufferFull => Err(Obstacle::NoBudget),
+            Match::Matched => whole(false),
+            Match::Mismatched => whole(true),
+            Match::ResponseTooLarge => Err(Obstacle::TooLarge),
+            Match::BufferFull => Err(Obstacle::NoBudget),
         };
     };
     if [ours, theirs].into_iter().any(Side::is_grpc) {
@@ -410,7 +411,7 @@ fn same_body(ours: &Side<'_>, theirs: &Side<'_>) -> bool {
     our_bytes == their_bytes && ours.content_encoding == theirs.content_encoding
 }
 
-fn by_hash(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
+fn by_hash(ours: &Side<'_>, theirs: &Side<'_>) -> Match {
     let sum = |body| match body {
         Body::Whole(bytes) => (bytes.len() as u64, hash(bytes), None),
         Body::Hashed { length, hash, cause } => (length, hash, Some(cause)),
@@ -420,24 +421,24 @@ fn by_hash(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
     if (our_length, our_hash) == (their_length, their_hash) {
         // Clients do not make the same of the same bytes under another label.
         let same = our_length == 0 || same_label(ours, theirs);
-        if same { Verdict::Matched } else { Verdict::Mismatched }
+        if same { Match::Matched } else { Match::Mismatched }
     } else if [our_cause, their_cause].contains(&Some(Cause::NoBudget)) {
-        Verdict::BufferFull
+        Match::BufferFull
     } else {
         too_large(ours, theirs)
     }
 }
 
-fn too_large(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
+fn too_large(ours: &Side<'_>, theirs: &Side<'_>) -> Match {
     // White space may explain another length of JSON; nothing explains a side that is none, unless the
     // other, which could not be decoded, is the same.
     let sides = [ours, theirs];
     let as_sent = sides.iter().all(|side| side.content_encoding.is_empty());
     let is_other = as_sent && sides.into_iter().any(is_no_json);
     if !is_other && (says_json(ours.content_type) || says_json(theirs.content_type)) {
-        Verdict::ResponseTooLarge
+        Match::ResponseTooLarge
     } else {
-        Verdict::Mismatched
+        Match::Mismatched
     }
 }
 

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::policy::Used;
 use super::rules::MaskAs;
 use super::secrets;
 use super::text::Text;
+use super::used::Used;
 
 type Names = &'static [&'static str];
 

@@ -4,47 +4,22 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderName;
 
 use super::header::{HeaderRules, Origin};
 use super::normalize::{KeyRule, Keys, Treatment};
 use super::path::Path;
-use super::rules::{Class, MaskAs, Pairing, RuleBook, RuleSet, Select, Tolerance, What};
+use super::rules::{Lenience, MaskAs, Pairing, RuleBook, RuleSet, Select, What};
 use super::secrets;
 use super::text::Text;
+use super::used::Used;
 
 /// So many pairs of a route are looked at in detail first, to see which rules apply.
 const FIRST: u64 = 64;
 /// One in so many later on.
 const EVERY: u64 = 1024;
-
-/// Whether a rule ever selected anything.
-#[derive(Debug, Default)]
-pub(super) struct Used(AtomicBool);
-
-impl Used {
-    /// Read first: a write by each thread would have the caches pass the line around.
-    pub(super) fn note(&self) {
-        if !self.get() {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What a selected value is let off.
-#[derive(Clone, Debug)]
-pub(super) enum Lenience {
-    Number(Tolerance),
-    /// In nanoseconds.
-    Time(u128),
-    Class(Class),
-}
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Effect {
@@ -88,7 +63,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Whether keys are all that these rules know, so that the quick walks tell the whole verdict.
+    /// Whether keys are all that these rules know, so that the quick walks tell the whole result.
     pub(super) fn only_keys(&self) -> bool {
         self.paths.is_empty() && !self.null_equals_absent && !self.hashes_keys
     }

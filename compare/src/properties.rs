@@ -11,8 +11,8 @@ use proptest::sample::{Index, select};
 
 use document::{Json, document};
 
-use super::Verdict;
-use super::tests::{coded, side, verdict, verdict_with};
+use super::Match;
+use super::tests::{coded, result, side, verdict_with};
 
 mod document;
 mod pairs;
@@ -89,11 +89,11 @@ fn tree(json: &Json) -> Tree {
     }
 }
 
-/// The oracle's verdict is the verdict, both ways round.
+/// The oracle's result is the result, both ways round.
 fn as_the_oracle_says(a: &Json, b: &Json) -> Result<(), TestCaseError> {
-    let expected = if tree(a) == tree(b) { Verdict::Matched } else { Verdict::Mismatched };
-    prop_assert_eq!(verdict(a.text(), b.spelled(&[1])), expected);
-    prop_assert_eq!(verdict(b.spelled(&[1]), a.text()), expected);
+    let expected = if tree(a) == tree(b) { Match::Matched } else { Match::Mismatched };
+    prop_assert_eq!(result(a.text(), b.spelled(&[1])), expected);
+    prop_assert_eq!(result(b.spelled(&[1]), a.text()), expected);
     Ok(())
 }
 
@@ -109,17 +109,17 @@ fn number(negative: bool, digits: &str, exponent: i128, point: usize) -> String 
 proptest! {
     #[test]
     fn every_body_equals_itself(body in vec(any::<u8>(), 0..200)) {
-        prop_assert_eq!(verdict(&body, &body), Verdict::Matched);
+        prop_assert_eq!(result(&body, &body), Match::Matched);
     }
 
     #[test]
     fn every_document_equals_itself_in_any_spelling(document in document(), one in vec(any::<u8>(), 1..40), two in vec(any::<u8>(), 1..40)) {
-        prop_assert_eq!(verdict(document.spelled(&one), document.spelled(&two)), Verdict::Matched);
+        prop_assert_eq!(result(document.spelled(&one), document.spelled(&two)), Match::Matched);
     }
 
     #[test]
     fn the_verdict_is_symmetric(a in small_document(), b in small_document()) {
-        prop_assert_eq!(verdict(a.text(), b.text()), verdict(b.text(), a.text()));
+        prop_assert_eq!(result(a.text(), b.text()), result(b.text(), a.text()));
     }
 
     #[test]
@@ -146,7 +146,7 @@ proptest! {
             let by = by % members.len().max(1);
             members.rotate_left(by);
         });
-        prop_assert_eq!(verdict(document.text(), other.spelled(&spelling)), Verdict::Matched);
+        prop_assert_eq!(result(document.text(), other.spelled(&spelling)), Match::Matched);
     }
 
     #[test]
@@ -157,7 +157,7 @@ proptest! {
             document.change(at, |value| *value = Json::Array(items.clone()));
             document.text()
         };
-        prop_assert_eq!(verdict(with(["1", "2"]), with(["2", "1"])), Verdict::Mismatched);
+        prop_assert_eq!(result(with(["1", "2"]), with(["2", "1"])), Match::Mismatched);
     }
 
     #[test]
@@ -169,9 +169,9 @@ proptest! {
             });
             other.spelled(&spelling)
         };
-        prop_assert_eq!(verdict(document.text(), with(&one)), Verdict::Matched);
-        prop_assert_eq!(verdict(with(&one), document.text()), Verdict::Matched);
-        prop_assert_eq!(verdict(with(&one), with(&two)), Verdict::Matched);
+        prop_assert_eq!(result(document.text(), with(&one)), Match::Matched);
+        prop_assert_eq!(result(with(&one), document.text()), Match::Matched);
+        prop_assert_eq!(result(with(&one), with(&two)), Match::Matched);
     }
 
     #[test]
@@ -184,7 +184,7 @@ proptest! {
             masked.spelled(&spelling)
         };
         let theirs = ours.to_ascii_uppercase();
-        prop_assert_eq!(verdict(with(ours, &one), with(theirs, &two)), Verdict::Matched);
+        prop_assert_eq!(result(with(ours, &one), with(theirs, &two)), Match::Matched);
     }
 
     #[test]
@@ -194,8 +194,8 @@ proptest! {
             members.insert(place.index(members.len() + 1), (key.clone(), value.clone()));
         });
         if inserted {
-            prop_assert_eq!(verdict(document.text(), other.text()), Verdict::Mismatched);
-            prop_assert_eq!(verdict(other.text(), document.text()), Verdict::Mismatched);
+            prop_assert_eq!(result(document.text(), other.text()), Match::Mismatched);
+            prop_assert_eq!(result(other.text(), document.text()), Match::Mismatched);
         }
     }
 
@@ -214,8 +214,8 @@ proptest! {
             let by = by % members.len().max(1);
             members.rotate_left(by);
         });
-        prop_assert_eq!(verdict(document.text(), other.text()), Verdict::Mismatched);
-        prop_assert_eq!(verdict(other.text(), document.text()), Verdict::Mismatched);
+        prop_assert_eq!(result(document.text(), other.text()), Match::Mismatched);
+        prop_assert_eq!(result(other.text(), document.text()), Match::Mismatched);
     }
 
     #[test]
@@ -226,8 +226,8 @@ proptest! {
             count => members[which.index(count)].0.push('z'),
         });
         if changed {
-            prop_assert_eq!(verdict(document.text(), other.text()), Verdict::Mismatched);
-            prop_assert_eq!(verdict(other.text(), document.text()), Verdict::Mismatched);
+            prop_assert_eq!(result(document.text(), other.text()), Match::Mismatched);
+            prop_assert_eq!(result(other.text(), document.text()), Match::Mismatched);
         }
     }
 
@@ -237,11 +237,11 @@ proptest! {
             format!("[{}]", number(negative, digits, exponent, at.index(digits.len() + 1)))
         };
         let here = spelled(&digits, exponent, one);
-        prop_assert_eq!(verdict(&here, spelled(&digits, exponent, two)), Verdict::Matched);
-        prop_assert_eq!(verdict(&here, spelled(&format!("{digits}000"), exponent - 3, two)), Verdict::Matched);
-        prop_assert_eq!(verdict(&here, spelled(&digits, exponent + 1, two)), Verdict::Mismatched);
-        prop_assert_eq!(verdict(&here, spelled(&format!("{digits}1"), exponent - 1, two)), Verdict::Mismatched);
-        prop_assert_eq!(verdict(&here, format!("[{}]", number(!negative, &digits, exponent, 1))), Verdict::Mismatched);
+        prop_assert_eq!(result(&here, spelled(&digits, exponent, two)), Match::Matched);
+        prop_assert_eq!(result(&here, spelled(&format!("{digits}000"), exponent - 3, two)), Match::Matched);
+        prop_assert_eq!(result(&here, spelled(&digits, exponent + 1, two)), Match::Mismatched);
+        prop_assert_eq!(result(&here, spelled(&format!("{digits}1"), exponent - 1, two)), Match::Mismatched);
+        prop_assert_eq!(result(&here, format!("[{}]", number(!negative, &digits, exponent, 1))), Match::Mismatched);
     }
 
     // serde_json is the oracle for what is JSON.
@@ -251,13 +251,13 @@ proptest! {
         let spaced = format!("[{text} ]");
         let plain = format!("[{text}]");
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&plain).is_ok();
-        prop_assert_eq!(verdict(plain, spaced) == Verdict::Matched, is_json);
+        prop_assert_eq!(result(plain, spaced) == Match::Matched, is_json);
     }
 
     #[test]
     fn arbitrary_bytes_get_a_symmetric_verdict(a in vec(any::<u8>(), 0..60), b in "[\\[\\]{}\",:0-9eE.u\\\\ntf-]{0,40}", c in "[\\[\\]{}\",:0-9eE.u\\\\ntf-]{0,40}") {
-        prop_assert_eq!(verdict(&a, &b), verdict(&b, &a));
-        prop_assert_eq!(verdict(&b, &c), verdict(&c, &b));
+        prop_assert_eq!(result(&a, &b), result(&b, &a));
+        prop_assert_eq!(result(&b, &c), result(&c, &b));
     }
 
     #[test]
@@ -283,7 +283,7 @@ proptest! {
         let mut left = budget;
         let mut grant = |bytes| { let fits = bytes <= left; left -= if fits { bytes } else { 0 }; fits };
         let poor = verdict_with(&side(a.as_bytes()), &side(b.as_bytes()), 1 << 20, &mut grant);
-        prop_assert!(poor == Verdict::BufferFull || poor == verdict(&a, &b));
+        prop_assert!(poor == Match::BufferFull || poor == result(&a, &b));
     }
 
     #[test]

@@ -49,6 +49,15 @@ pub struct Tolerance {
     pub relative: f64,
 }
 
+/// What a selected value is let off.
+#[derive(Clone, Debug)]
+pub(super) enum Lenience {
+    Number(Tolerance),
+    /// In nanoseconds.
+    Time(u128),
+    Class(Class),
+}
+
 /// Values that differ by nature and are alike in form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {

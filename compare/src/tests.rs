@@ -18,7 +18,7 @@ pub(super) fn side(body: &[u8]) -> Side<'_> {
     }
 }
 
-fn verdict_of(ours: &Side<'_>, theirs: &Side<'_>) -> Verdict {
+fn result_of(ours: &Side<'_>, theirs: &Side<'_>) -> Match {
     verdict_with(ours, theirs, 1 << 24, &mut |_| true)
 }
 
@@ -27,24 +27,24 @@ pub(super) fn verdict_with(
     theirs: &Side<'_>,
     max_decoded: usize,
     grant: &mut dyn FnMut(usize) -> bool,
-) -> Verdict {
+) -> Match {
     compare(ours, theirs, &Rules::default(), &mut Limits { max_decoded, grant })
 }
 
-pub(super) fn verdict(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) -> Verdict {
-    verdict_of(&side(ours.as_ref()), &side(theirs.as_ref()))
+pub(super) fn result(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) -> Match {
+    result_of(&side(ours.as_ref()), &side(theirs.as_ref()))
 }
 
 #[track_caller]
 fn matched(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) {
-    assert_eq!(verdict(ours.as_ref(), theirs.as_ref()), Verdict::Matched);
-    assert_eq!(verdict(theirs.as_ref(), ours.as_ref()), Verdict::Matched);
+    assert_eq!(result(ours.as_ref(), theirs.as_ref()), Match::Matched);
+    assert_eq!(result(theirs.as_ref(), ours.as_ref()), Match::Matched);
 }
 
 #[track_caller]
 fn mismatched(ours: impl AsRef<[u8]>, theirs: impl AsRef<[u8]>) {
-    assert_eq!(verdict(ours.as_ref(), theirs.as_ref()), Verdict::Mismatched);
-    assert_eq!(verdict(theirs.as_ref(), ours.as_ref()), Verdict::Mismatched);
+    assert_eq!(result(ours.as_ref(), theirs.as_ref()), Match::Mismatched);
+    assert_eq!(result(theirs.as_ref(), ours.as_ref()), Match::Mismatched);
 }
 
 #[test]
@@ -54,23 +54,23 @@ fn grpc_is_compared_by_its_status_and_by_every_byte_of_its_messages() {
         Side { content_type, grpc_status: Some(status), ..side(body) }
     }
     let message = b"\0\0\0\0\x02\x08\x20";
-    assert_eq!(verdict_of(&call(b"0", message), &call(b"0", message)), Verdict::Matched);
-    assert_eq!(verdict_of(&call(b"0", message), &call(b"13", message)), Verdict::Mismatched);
+    assert_eq!(result_of(&call(b"0", message), &call(b"0", message)), Match::Matched);
+    assert_eq!(result_of(&call(b"0", message), &call(b"13", message)), Match::Mismatched);
     // 32 and 10, which are a space and a line feed to a text.
     let other = b"\0\0\0\0\x02\x08\x0a";
-    assert_eq!(verdict_of(&call(b"0", message), &call(b"0", other)), Verdict::Mismatched);
+    assert_eq!(result_of(&call(b"0", message), &call(b"0", other)), Match::Mismatched);
     let unfinished = Side { grpc_status: None, ..call(b"0", message) };
-    assert_eq!(verdict_of(&call(b"0", message), &unfinished), Verdict::Mismatched);
+    assert_eq!(result_of(&call(b"0", message), &unfinished), Match::Mismatched);
     assert!(!same_bytes(&call(b"0", message), &unfinished, &Rules::default()));
     let large = |status| Side { body: hashed(message, Cause::TooLarge), ..call(status, b"") };
-    assert_eq!(verdict_of(&large(b"0"), &large(b"0")), Verdict::Matched);
-    assert_eq!(verdict_of(&large(b"0"), &large(b"13")), Verdict::Mismatched);
+    assert_eq!(result_of(&large(b"0"), &large(b"0")), Match::Matched);
+    assert_eq!(result_of(&large(b"0"), &large(b"13")), Match::Mismatched);
 }
 
 #[test]
 fn a_different_status_is_a_mismatch_whatever_the_bodies() {
     let other = Side { status: 201, ..side(b"{}") };
-    assert_eq!(verdict_of(&side(b"{}"), &other), Verdict::Mismatched);
+    assert_eq!(result_of(&side(b"{}"), &other), Match::Mismatched);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_order_of_keys_does_not_matter_that_of_elements_does() {
 #[test]
 fn a_body_is_json_if_it_parses_whatever_its_content_type_says() {
     let html = Side { content_type: Some(b"text/html"), ..side(b"{\"a\":1,\"b\":2}") };
-    assert_eq!(verdict_of(&html, &side(b"{\"b\":2,\"a\":1}")), Verdict::Matched);
+    assert_eq!(result_of(&html, &side(b"{\"b\":2,\"a\":1}")), Match::Matched);
     mismatched("{a:1,b:2}", "{b:2,a:1}");
 }
 
@@ -187,9 +187,9 @@ fn hashed(body: &[u8], cause: Cause) -> Body<'static> {
 #[test]
 fn a_body_over_the_cap_is_matched_by_length_and_hash_of_the_body_as_sent() {
     let big = Side { body: hashed(b"[1]", Cause::TooLarge), ..side(b"") };
-    assert_eq!(verdict_of(&big, &big), Verdict::Matched);
-    assert_eq!(verdict_of(&big, &side(b"[1]")), Verdict::Matched);
-    assert_eq!(verdict_of(&big, &side(b"[1] ")), Verdict::Mismatched);
+    assert_eq!(result_of(&big, &big), Match::Matched);
+    assert_eq!(result_of(&big, &side(b"[1]")), Match::Matched);
+    assert_eq!(result_of(&big, &side(b"[1] ")), Match::Mismatched);
 }
 
 #[test]
@@ -200,11 +200,11 @@ fn json_over_the_cap_that_differs_is_too_large_to_tell() {
         let content_type = Some(content_type.as_bytes());
         let big = Side { body: hashed(b"[1]", Cause::TooLarge), content_type, ..side(b"") };
         let other = Side { content_type, ..side(b"[2]") };
-        assert_eq!(verdict_of(&big, &other), Verdict::ResponseTooLarge);
+        assert_eq!(result_of(&big, &other), Match::ResponseTooLarge);
     }
     let content_type = Some(&b"application/jsonp"[..]);
     let big = Side { body: hashed(b"[1]", Cause::TooLarge), content_type, ..side(b"") };
-    assert_eq!(verdict_of(&big, &side(b"[2]")), Verdict::Mismatched);
+    assert_eq!(result_of(&big, &side(b"[2]")), Match::Mismatched);
 }
 
 #[test]
@@ -213,22 +213,22 @@ fn an_empty_side_or_one_that_is_no_json_differs_from_json_over_the_cap_for_certa
     let big = Side { body: hashed(b"[1]", Cause::TooLarge), content_type, ..side(b"") };
     for other in [&b""[..], b"  \n", b"<html>", b"Internal error"] {
         let other = Side { content_type, ..side(other) };
-        assert_eq!(verdict_of(&big, &other), Verdict::Mismatched);
-        assert_eq!(verdict_of(&other, &big), Verdict::Mismatched);
+        assert_eq!(result_of(&big, &other), Match::Mismatched);
+        assert_eq!(result_of(&other, &big), Match::Mismatched);
     }
 }
 
 #[test]
 fn what_did_not_fit_into_the_budget_is_matched_by_hash_or_not_judged() {
     let unkept = Side { body: hashed(b"[1]", Cause::NoBudget), ..side(b"") };
-    assert_eq!(verdict_of(&unkept, &side(b"[1]")), Verdict::Matched);
-    assert_eq!(verdict_of(&unkept, &side(b"[2]")), Verdict::BufferFull);
+    assert_eq!(result_of(&unkept, &side(b"[1]")), Match::Matched);
+    assert_eq!(result_of(&unkept, &side(b"[2]")), Match::BufferFull);
     let either = Side { body: hashed(b"[2]", Cause::TooLarge), ..side(b"") };
-    assert_eq!(verdict_of(&either, &unkept), Verdict::BufferFull);
-    assert_eq!(verdict_of(&unkept, &either), Verdict::BufferFull);
+    assert_eq!(result_of(&either, &unkept), Match::BufferFull);
+    assert_eq!(result_of(&unkept, &either), Match::BufferFull);
     let (ours, theirs) = (side(b"{\"a\":1,\"b\":2}"), side(b"{\"b\":2,\"a\":1}"));
-    let verdict = verdict_with(&ours, &theirs, 100, &mut |_| false);
-    assert_eq!(verdict, Verdict::BufferFull);
+    let result = verdict_with(&ours, &theirs, 100, &mut |_| false);
+    assert_eq!(result, Match::BufferFull);
 }
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -285,24 +285,24 @@ fn content_encodings_are_undone_first() {
     for (name, body) in &encoded {
         let coded = Side { content_encoding: vec![name], ..side(body) };
         let name = String::from_utf8_lossy(name);
-        assert_eq!(verdict_of(&coded, &plain), Verdict::Matched, "{name}");
-        assert_eq!(verdict_of(&plain, &coded), Verdict::Matched, "{name}");
+        assert_eq!(result_of(&coded, &plain), Match::Matched, "{name}");
+        assert_eq!(result_of(&plain, &coded), Match::Matched, "{name}");
     }
 }
 
-/// The verdict on a coded body and a plain one that is equal once decoded, but not as sent.
-fn decoded(name: &str, body: &[u8]) -> Verdict {
+/// The result on a coded body and a plain one that is equal once decoded, but not as sent.
+fn decoded(name: &str, body: &[u8]) -> Match {
     let coded = Side { content_encoding: vec![name.as_bytes()], ..side(body) };
-    verdict_of(&coded, &side(b"{\"b\":2,\"a\":1}"))
+    result_of(&coded, &side(b"{\"b\":2,\"a\":1}"))
 }
 
 #[test]
 fn a_coded_body_is_broken_when_it_is_cut_or_when_anything_is_behind_its_end() {
     for (name, body) in coded(b"{\"a\":1,\"b\":2}") {
-        assert_eq!(decoded(name, &body), Verdict::Matched, "{name}");
-        assert_eq!(decoded(name, &body[..body.len() - 1]), Verdict::Mismatched, "{name}, cut");
+        assert_eq!(decoded(name, &body), Match::Matched, "{name}");
+        assert_eq!(decoded(name, &body[..body.len() - 1]), Match::Mismatched, "{name}, cut");
         let longer = [&body[..], b"more"].concat();
-        assert_eq!(decoded(name, &longer), Verdict::Mismatched, "{name}, longer");
+        assert_eq!(decoded(name, &longer), Match::Mismatched, "{name}, longer");
     }
 }
 
@@ -313,18 +313,18 @@ fn encodings_are_undone_from_the_last_to_the_first_over_all_header_lines() {
     let lines = vec![&b"zstd ,identity"[..], b" deflate,, GZip"];
     let body = gzip(&zlib(&zstd(text)));
     let coded = Side { content_encoding: lines.clone(), ..side(&body) };
-    assert_eq!(verdict_of(&coded, &plain), Verdict::Matched);
+    assert_eq!(result_of(&coded, &plain), Match::Matched);
     let body = zstd(&zlib(&gzip(text)));
     let coded = Side { content_encoding: lines, ..side(&body) };
-    assert_eq!(verdict_of(&coded, &plain), Verdict::Mismatched);
+    assert_eq!(result_of(&coded, &plain), Match::Mismatched);
 }
 
 #[test]
 fn more_than_five_encodings_are_not_undone() {
     let layers =
         |count: usize| (0..count).fold(b"{\"a\":1,\"b\":2}".to_vec(), |body, _| gzip(&body));
-    assert_eq!(decoded(&["gzip"; 5].join(","), &layers(5)), Verdict::Matched);
-    assert_eq!(decoded(&["gzip"; 6].join(","), &layers(6)), Verdict::Mismatched);
+    assert_eq!(decoded(&["gzip"; 5].join(","), &layers(5)), Match::Matched);
+    assert_eq!(decoded(&["gzip"; 6].join(","), &layers(6)), Match::Mismatched);
 }
 
 #[test]
@@ -340,37 +340,37 @@ fn windows_above_what_the_encodings_allow_are_refused() {
             true
         };
         let coded = Side { content_encoding: vec![name.as_bytes()], ..side(body) };
-        let verdict = verdict_with(&coded, &side(b"[ ]"), 1 << 20, &mut grant);
-        assert_eq!((verdict, granted), (Verdict::Mismatched, 0), "{name}");
+        let result = verdict_with(&coded, &side(b"[ ]"), 1 << 20, &mut grant);
+        assert_eq!((result, granted), (Match::Mismatched, 0), "{name}");
     }
     // The same frame with a window of 8 MiB.
     let zstd = b"\x28\xb5\x2f\xfd\x00\x68\x11\x00\x00[]";
     let coded = Side { content_encoding: vec![b"zstd"], ..side(zstd) };
-    assert_eq!(verdict_of(&coded, &side(b"[ ]")), Verdict::Matched);
+    assert_eq!(result_of(&coded, &side(b"[ ]")), Match::Matched);
 }
 
 #[test]
 fn equal_bytes_under_different_encodings_are_different_bodies() {
     let body = gzip(b"{\"a\":1,\"b\":2}");
     let coded = Side { content_encoding: vec![b"gzip"], ..side(&body) };
-    assert_eq!(verdict_of(&coded, &side(&body)), Verdict::Mismatched);
-    assert_eq!(verdict_of(&side(&body), &coded), Verdict::Mismatched);
+    assert_eq!(result_of(&coded, &side(&body)), Match::Mismatched);
+    assert_eq!(result_of(&side(&body), &coded), Match::Mismatched);
     assert!(!same_bytes(&coded, &side(&body), &Rules::default()));
     assert!(same_bytes(&coded, &coded, &Rules::default()));
     assert!(!same_bytes(&coded, &Side { status: 404, ..coded.clone() }, &Rules::default()));
     let empty = Side { content_encoding: vec![b"gzip"], ..side(b"") };
-    assert_eq!(verdict_of(&empty, &side(b"")), Verdict::Matched);
+    assert_eq!(result_of(&empty, &side(b"")), Match::Matched);
 }
 
 #[test]
 fn what_cannot_be_decoded_is_compared_as_sent() {
     let broken = Side { content_encoding: vec![b"gzip"], ..side(b"no gzip") };
     let same = Side { content_encoding: vec![b"GZIP"], ..side(b"no gzip") };
-    assert_eq!(verdict_of(&broken, &same), Verdict::Matched);
+    assert_eq!(result_of(&broken, &same), Match::Matched);
     let other = Side { content_encoding: vec![b"gzip"], ..side(b"no gzip either") };
-    assert_eq!(verdict_of(&broken, &other), Verdict::Mismatched);
+    assert_eq!(result_of(&broken, &other), Match::Mismatched);
     let unknown = Side { content_encoding: vec![b"sdch"], ..side(b"xyz") };
-    assert_eq!(verdict_of(&unknown, &side(b"abc")), Verdict::Mismatched);
+    assert_eq!(result_of(&unknown, &side(b"abc")), Match::Mismatched);
 }
 
 #[test]
@@ -381,8 +381,8 @@ fn a_label_that_does_not_fit_its_body_differs_from_one_that_does() {
     for name in [&b"gzip"[..], b"deflate", b"br", b"zstd", b"sdch"] {
         let wrong = Side { content_encoding: vec![name], ..side(text) };
         for good in [&plain, &right] {
-            assert_eq!(verdict_of(&wrong, good), Verdict::Mismatched);
-            assert_eq!(verdict_of(good, &wrong), Verdict::Mismatched);
+            assert_eq!(result_of(&wrong, good), Match::Mismatched);
+            assert_eq!(result_of(good, &wrong), Match::Mismatched);
         }
         let mut grant = |_| true;
         let mut limits = Limits { max_decoded: 1 << 20, grant: &mut grant };
@@ -391,12 +391,12 @@ fn a_label_that_does_not_fit_its_body_differs_from_one_that_does() {
         assert_eq!((found.place.as_str(), found.kind), ("body", Kind::Type));
         assert_eq!(found.baseline.as_deref(), Some("readable"));
     }
-    assert_eq!(verdict_of(&right, &side(&packed)), Verdict::Mismatched, "no label");
+    assert_eq!(result_of(&right, &side(&packed)), Match::Mismatched, "no label");
     let cut = |content_encoding| Side {
         content_encoding,
         body: Body::Hashed { length: 9, hash: 7, cause: Cause::TooLarge },
         ..side(b"")
     };
-    assert_eq!(verdict_of(&cut(vec![b"gzip"]), &cut(Vec::new())), Verdict::Mismatched);
-    assert_eq!(verdict_of(&cut(vec![b"gzip"]), &cut(vec![b"X-Gzip"])), Verdict::Matched);
+    assert_eq!(result_of(&cut(vec![b"gzip"]), &cut(Vec::new())), Match::Mismatched);
+    assert_eq!(result_of(&cut(vec![b"gzip"]), &cut(vec![b"X-Gzip"])), Match::Matched);
 }

@@ -6,11 +6,11 @@
 
 use std::io::{Read, Write};
 
-use compare::Verdict;
+use compare::Match;
 use flate2::Compression;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
-use fuzz::bodies::{judge, side, verdict};
+use fuzz::bodies::{judge, result, side};
 use libfuzzer_sys::fuzz_target;
 
 /// More than all that a gzip or deflate decoder takes unasked.
@@ -38,13 +38,13 @@ fn arbitrary(encoding: &[u8], body: &[u8]) {
     nothing_behind(encoding, body);
     let Some(opinion) = opinion(encoding, body) else { return };
     let expected = match &opinion {
-        Some(plain) if plain.len() > MAX_DECODED => Verdict::ResponseTooLarge,
+        Some(plain) if plain.len() > MAX_DECODED => Match::ResponseTooLarge,
         // A label that does not fit is nothing that a client could read.
-        None if !body.is_empty() => Verdict::Mismatched,
-        _ => Verdict::Matched,
+        None if !body.is_empty() => Match::Mismatched,
+        _ => Match::Matched,
     };
     let plain = opinion.as_deref().unwrap_or(body);
-    assert_eq!(verdict(&coded, &side(b"", plain), MAX_DECODED), expected);
+    assert_eq!(result(&coded, &side(b"", plain), MAX_DECODED), expected);
 }
 
 /// A body that can be decoded cannot with a byte behind it. Of `deflate` there are two forms, and one
@@ -54,8 +54,8 @@ fn nothing_behind(encoding: &[u8], body: &[u8]) {
         return;
     }
     let longer = [body, b"x"].concat();
-    let judged = verdict(&side(encoding, body), &side(encoding, &longer), MAX_DECODED);
-    assert_ne!(judged, Verdict::Matched, "decoded with something behind its end");
+    let judged = result(&side(encoding, body), &side(encoding, &longer), MAX_DECODED);
+    assert_ne!(judged, Match::Matched, "decoded with something behind its end");
 }
 
 /// What the body decodes to, or that it cannot be decoded; `None` for encodings not judged here.
@@ -103,12 +103,12 @@ fn comes_back(encoding: &[u8], plain: &[u8]) {
         largest = largest.max(body.len());
         body = coded;
     }
-    let expected = if largest > MAX_DECODED { Verdict::ResponseTooLarge } else { Verdict::Matched };
+    let expected = if largest > MAX_DECODED { Match::ResponseTooLarge } else { Match::Matched };
     let (coded, plain) = (side(encoding, &body), side(b"", plain));
-    assert_eq!(verdict(&coded, &plain, MAX_DECODED), expected);
+    assert_eq!(result(&coded, &plain, MAX_DECODED), expected);
     let (_, granted) = judge(&coded, &plain, MAX_DECODED, usize::MAX);
     let (poor, _) = judge(&coded, &plain, MAX_DECODED, granted / 2);
-    let poor_expected = if granted == 0 { expected } else { Verdict::BufferFull };
+    let poor_expected = if granted == 0 { expected } else { Match::BufferFull };
     assert_eq!(poor, poor_expected, "for want of memory");
 }
 

@@ -2,8 +2,8 @@
 //! serde_json judges them, and listed under rules of every kind. One document alone equals itself in another spelling.
 #![no_main]
 
-use compare::{Rules, Verdict};
-use fuzz::bodies::{judge, listed, rules, side, verdict};
+use compare::{Match, Rules};
+use fuzz::bodies::{judge, listed, result, rules, side};
 use fuzz::document::{Document, is_json, is_nearly_json};
 use libfuzzer_sys::fuzz_target;
 
@@ -29,7 +29,7 @@ fn pair(a: &[u8], b: &[u8]) {
         Some(false)
     };
     if let Some(expected) = expected.filter(|_| !is_nearly_json(a) || !is_nearly_json(b)) {
-        assert_eq!(judged == Verdict::Matched, expected, "the oracle says otherwise");
+        assert_eq!(judged == Match::Matched, expected, "the oracle says otherwise");
     }
 }
 
@@ -42,7 +42,7 @@ fn alone(body: &[u8]) {
         // White space makes no difference within JSON, and every difference within anything else.
         let spaced = [b"[", body, b" ]"].concat();
         let plain = [b"[", body, b"]"].concat();
-        let matched = judged(&plain, &spaced) == Verdict::Matched;
+        let matched = judged(&plain, &spaced) == Match::Matched;
         if is_nearly_json(&plain) {
             return;
         }
@@ -51,21 +51,21 @@ fn alone(body: &[u8]) {
     };
     let mut other = String::new();
     document.respelled(&mut other);
-    assert_eq!(judged(body, other.as_bytes()), Verdict::Matched, "not equal to {other}");
+    assert_eq!(judged(body, other.as_bytes()), Match::Matched, "not equal to {other}");
 }
 
-/// The verdict, which is one of two; it takes memory in proportion, and with less there is none.
-fn judged(a: &[u8], b: &[u8]) -> Verdict {
+/// The result, which is one of two; it takes memory in proportion, and with less there is none.
+fn judged(a: &[u8], b: &[u8]) -> Match {
     let (ours, theirs) = (side(b"", a), side(b"", b));
-    let judged = verdict(&ours, &theirs, MAX_DECODED);
-    assert!(matches!(judged, Verdict::Matched | Verdict::Mismatched), "{judged:?}");
+    let judged = result(&ours, &theirs, MAX_DECODED);
+    assert!(matches!(judged, Match::Matched | Match::Mismatched), "{judged:?}");
     let (_, granted) = judge(&ours, &theirs, MAX_DECODED, usize::MAX);
     let most = 4096 + 256 * (a.len() + b.len());
     assert!(granted <= most, "{granted} bytes for bodies of {} and {}", a.len(), b.len());
     let (poor, _) = judge(&ours, &theirs, MAX_DECODED, granted / 2);
-    assert!(poor == Verdict::BufferFull || poor == judged, "{poor:?} for want of memory");
+    assert!(poor == Match::BufferFull || poor == judged, "{poor:?} for want of memory");
     let differs = listed(&ours, &theirs, &Rules::default(), MAX_DECODED);
-    assert_eq!(differs, judged == Verdict::Mismatched, "the list says otherwise");
+    assert_eq!(differs, judged == Match::Mismatched, "the list says otherwise");
     let relaxed = listed(&ours, &theirs, &rules().rules, MAX_DECODED);
     assert!(differs || !relaxed, "a rule creates a difference");
     assert_eq!(relaxed, listed(&theirs, &ours, &rules().rules, MAX_DECODED), "turned around");

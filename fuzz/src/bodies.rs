@@ -33,7 +33,7 @@ pub fn side<'a>(encoding: &'a [u8], body: &'a [u8]) -> Side<'a> {
     }
 }
 
-/// The verdict, and how many bytes were granted for it, with `budget` bytes to grant at most.
+/// The result, and how many bytes were granted for it, with `budget` bytes to grant at most.
 ///
 /// Aborts when it takes more memory than was granted.
 pub fn judge(a: &Side<'_>, b: &Side<'_>, max_decoded: usize, budget: usize) -> (Verdict, usize) {
@@ -48,15 +48,15 @@ pub fn judge(a: &Side<'_>, b: &Side<'_>, max_decoded: usize, budget: usize) -> (
         }
         fits
     };
-    let verdict = compare(a, b, &rules, &mut Limits { max_decoded, grant: &mut grant });
-    (verdict, granted)
+    let result = compare(a, b, &rules, &mut Limits { max_decoded, grant: &mut grant });
+    (result, granted)
 }
 
-/// The verdict without a limit on memory, the same both ways round.
-pub fn verdict(a: &Side<'_>, b: &Side<'_>, max_decoded: usize) -> Verdict {
-    let (verdict, _) = judge(a, b, max_decoded, usize::MAX);
-    assert_eq!(verdict, judge(b, a, max_decoded, usize::MAX).0, "not the same the other way round");
-    verdict
+/// The result without a limit on memory, the same both ways round.
+pub fn result(a: &Side<'_>, b: &Side<'_>, max_decoded: usize) -> Verdict {
+    let (result, _) = judge(a, b, max_decoded, usize::MAX);
+    assert_eq!(result, judge(b, a, max_decoded, usize::MAX).0, "not the same the other way round");
+    result
 }
 
 /// What is listed takes a little besides what is asked for.
@@ -81,7 +81,7 @@ pub fn rules() -> RouteRules {
     Policy::new(&book, &[Origin::default(), Origin::default()], 7).of("other")
 }
 
-/// The list of differences agrees with the verdict, and comes to the same in detail and with less
+/// The list of differences agrees with the result, and comes to the same in detail and with less
 /// memory. Gives whether anything differs.
 ///
 /// Aborts when it takes more memory than was granted.
@@ -98,8 +98,8 @@ pub fn listed(a: &Side<'_>, b: &Side<'_>, rules: &Rules, max_decoded: usize) -> 
     let looked = look_closer(a, b, rules, true, &mut limits);
     assert_eq!(quick, looked, "not the same in detail");
     let differs = !looked.differences.found.is_empty();
-    assert_eq!(looked.verdict == Verdict::Mismatched, differs, "{looked:?}");
-    assert_eq!(compare(a, b, rules, &mut limits), looked.verdict, "another verdict");
+    assert_eq!(looked.result == Verdict::Mismatched, differs, "{looked:?}");
+    assert_eq!(compare(a, b, rules, &mut limits), looked.result, "another result");
     drop(room);
     let mut poor = granted / 4;
     let mut grant = |bytes: usize| {
@@ -108,7 +108,7 @@ pub fn listed(a: &Side<'_>, b: &Side<'_>, rules: &Rules, max_decoded: usize) -> 
         fits
     };
     let mut limits = Limits { max_decoded, grant: &mut grant };
-    let poor = look_closer(a, b, rules, true, &mut limits).verdict;
-    assert!(poor == Verdict::BufferFull || poor == looked.verdict, "{poor:?} for want of memory");
+    let poor = look_closer(a, b, rules, true, &mut limits).result;
+    assert!(poor == Verdict::BufferFull || poor == looked.result, "{poor:?} for want of memory");
     differs
 }

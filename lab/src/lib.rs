@@ -6,6 +6,7 @@ pub mod output;
 pub mod part;
 pub mod prometheus_text;
 pub mod scenario;
+mod service;
 pub mod soak;
 pub mod stack;
 pub mod status;

@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::scenario::Scenario;
-use crate::stack;
+use crate::service;
 
 /// How long a part may take to start.
 const START: Duration = Duration::from_secs(20);
@@ -114,7 +114,7 @@ async fn serve_until_alone(part: Part, compare: &Handle) -> io::Result<()> {
     match part {
         Part::Baseline | Part::Candidate => {
             let name = if part == Part::Baseline { "service-v1" } else { "service-v2" };
-            let running = stack::service(name, 0).await?;
+            let running = service::service(name, 0).await?;
             (port, _running) = (running.addr.port(), running);
         }
         Part::Proxy => {

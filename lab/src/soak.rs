@@ -13,7 +13,7 @@ pub mod candidate;
 pub mod process;
 
 use crate::prometheus_text::Reading;
-use crate::stack;
+use crate::service;
 use crate::traffic::Traffic;
 use candidate::{Candidate, Mood};
 use process::Process;
@@ -122,8 +122,8 @@ pub async fn run(
     rate: f64,
     mut tell: impl FnMut(&str),
 ) -> io::Result<End> {
-    let baseline = stack::service("service-v1", 0).await?;
-    let behind = stack::service("service-v2", 0).await?;
+    let baseline = service::service("service-v1", 0).await?;
+    let behind = service::service("service-v2", 0).await?;
     let candidate = Candidate::start(behind.addr).await?;
     let targets = [
         ("BASELINE_URL", format!("http://127.0.0.1:{}", baseline.addr.port())),

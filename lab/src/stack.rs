@@ -1,10 +1,10 @@
 //! Baseline, candidate and proxy, in this process or each in one of its own.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use demo_service::{Chaos, Running};
+use demo_service::Running;
 use proxy::app::{self, App, StartError};
 use proxy::config::Config;
 use proxy::listen::Listen;
@@ -13,9 +13,7 @@ use rustix::process::Pid;
 use tokio::runtime::Handle;
 
 use crate::part::{Part, Process};
-
-/// Ports tried after the standard one.
-const NEXT_PORTS: u16 = 50;
+use crate::service::{all_interfaces, ports, service};
 
 /// Where to listen.
 #[derive(Clone, Copy, Debug)]
@@ -206,29 +204,6 @@ fn url(addr: SocketAddr) -> String {
     format!("http://localhost:{}", addr.port())
 }
 
-fn candidates(port: u16) -> impl Iterator<Item = u16> {
-    // Port 0 is free whatever is taken.
-    let last = if port == 0 { 0 } else { port.saturating_add(NEXT_PORTS) };
-    port..=last
-}
-
-fn all_interfaces(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
-}
-
-pub(crate) async fn service(name: &str, port: u16) -> io::Result<Running> {
-    let mut failed = io::Error::from(io::ErrorKind::AddrInUse);
-    for port in candidates(port) {
-        let addr = all_interfaces(port);
-        let config = demo_service::Config { name: name.to_owned(), addr, chaos: Chaos::default() };
-        match demo_service::start(config).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => failed = error,
-            result => return result,
-        }
-    }
-    Err(failed)
-}
-
 async fn proxy(
     port: u16,
     config: Config,
@@ -237,7 +212,7 @@ async fn proxy(
 ) -> io::Result<App> {
     let target = |port: u16| Target::new(false, "localhost".to_owned(), port);
     let mut failed = io::Error::from(io::ErrorKind::AddrInUse);
-    for port in candidates(port) {
+    for port in ports(port) {
         let mut config = config.clone();
         config.listen = Listen { addr: all_interfaces(port), dual_stack: true };
         config.admin = None;

@@ -3,8 +3,8 @@
 //! million must be had in a minute.
 
 use super::super::normalize::Keys;
-use super::super::tests::verdict;
-use super::super::{Verdict, json, step, walk};
+use super::super::tests::result;
+use super::super::{Match, json, step, walk};
 use super::document::Json;
 use super::tree;
 
@@ -146,12 +146,12 @@ struct Counts {
 impl Counts {
     fn judge(&mut self, a: &[u8], b: &[u8]) {
         let shown = || format!("{}\n{}", a.escape_ascii(), b.escape_ascii());
-        let verdict = verdict(a, b) == Verdict::Matched;
+        let result = result(a, b) == Match::Matched;
         match tree::matched(a, b) {
-            Some(expected) => assert_eq!(verdict, expected, "{}", shown()),
+            Some(expected) => assert_eq!(result, expected, "{}", shown()),
             None => self.beyond += 1,
         }
-        *if verdict { &mut self.matched } else { &mut self.mismatched } += 1;
+        *if result { &mut self.matched } else { &mut self.mismatched } += 1;
         if a.trim_ascii() == b.trim_ascii() {
             return;
         }

@@ -12,7 +12,7 @@ use proptest::sample::{Index, select};
 
 use super::super::rules::{Class, MaskAs, Pairing, RuleBook, Select, Tolerance, What};
 use super::super::tests::differences::{book, looked, path, policy};
-use super::super::{Kind, Rules, Verdict};
+use super::super::{Kind, Match, Rules};
 use super::document::{Json, document};
 
 /// Documents with few keys and values that rules let off at times.
@@ -125,23 +125,23 @@ fn varied(document: &Json, at: Index, put: &Json, by: usize) -> Json {
 }
 
 proptest! {
-    // `looked` itself asserts that verdict and list agree, both ways round.
+    // `looked` itself asserts that result and list agree, both ways round.
     #[test]
     fn the_list_agrees_with_the_verdict_whatever_the_rules(a in small(), at in any::<Index>(), put in small(), by in any::<usize>(), whats in vec(relaxing(), 0..5), null in any::<bool>()) {
         let b = varied(&a, at, &put, by);
         for rules in [given(&whats, null), given(&[], false)] {
             let there = looked(&a.text(), &b.text(), &rules);
             let back = looked(&b.text(), &a.text(), &rules);
-            prop_assert_eq!(there.verdict, back.verdict);
+            prop_assert_eq!(there.result, back.result);
         }
     }
 
     #[test]
     fn a_rule_never_creates_a_difference(a in small(), at in any::<Index>(), put in small(), by in any::<usize>(), whats in vec(relaxing(), 1..5), null in any::<bool>()) {
         let b = varied(&a, at, &put, by);
-        if looked(&a.text(), &b.text(), &Rules::default()).verdict == Verdict::Matched {
+        if looked(&a.text(), &b.text(), &Rules::default()).result == Match::Matched {
             let relaxed = looked(&a.text(), &b.text(), &given(&whats, null));
-            prop_assert_eq!(relaxed.verdict, Verdict::Matched, "{:?}", relaxed.differences);
+            prop_assert_eq!(relaxed.result, Match::Matched, "{:?}", relaxed.differences);
         }
     }
 
@@ -151,10 +151,10 @@ proptest! {
         let by_index = matches!(&more, What::Ignore(Select::Path(path)) | What::Mask(Select::Path(path), _) if path.text().contains(|c: char| c.is_ascii_digit()));
         let pairs_in_another_way = by_index || matches!(more, What::Array(..));
         let b = varied(&a, at, &put, by);
-        if !pairs_in_another_way && looked(&a.text(), &b.text(), &given(&whats, false)).verdict == Verdict::Matched {
+        if !pairs_in_another_way && looked(&a.text(), &b.text(), &given(&whats, false)).result == Match::Matched {
             let whats = [&whats[..], &[more]].concat();
             let relaxed = looked(&a.text(), &b.text(), &given(&whats, false));
-            prop_assert_eq!(relaxed.verdict, Verdict::Matched, "{:?}", relaxed.differences);
+            prop_assert_eq!(relaxed.result, Match::Matched, "{:?}", relaxed.differences);
         }
     }
 
@@ -176,7 +176,7 @@ proptest! {
         ], false);
         let (ours, theirs) = (format!("[{}]", ours.join(",")), format!("[{}]", theirs.join(",")));
         let looked = looked(&ours, &theirs, &rules);
-        prop_assert_eq!(looked.verdict, Verdict::Matched, "{:?}", looked.differences);
+        prop_assert_eq!(looked.result, Match::Matched, "{:?}", looked.differences);
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn rules(whats: &[What]) -> std::sync::Arc<Rules> {
     policy(&book(whats)).of("GET /").rules
 }
 
-/// The look at two bodies, which must agree with the verdict whichever way it is come to.
+/// The look at two bodies, which must agree with the result whichever way it is come to.
 #[track_caller]
 pub(crate) fn looked(ours: &str, theirs: &str, rules: &Rules) -> Looked {
     let (ours, theirs) = (side(ours.as_bytes()), side(theirs.as_bytes()));
@@ -31,10 +31,10 @@ pub(crate) fn looked(ours: &str, theirs: &str, rules: &Rules) -> Looked {
     let mut limits = Limits { max_decoded: 1 << 24, grant: &mut grant };
     let looked = look_closer(&ours, &theirs, rules, true, &mut limits);
     assert_eq!(look_closer(&ours, &theirs, rules, false, &mut limits), looked);
-    assert_eq!(compare(&ours, &theirs, rules, &mut limits), looked.verdict);
+    assert_eq!(compare(&ours, &theirs, rules, &mut limits), looked.result);
     let differs = !looked.differences.found.is_empty();
-    assert_eq!(looked.verdict == Verdict::Mismatched, differs, "{looked:?}");
-    assert_eq!(compare(&theirs, &ours, rules, &mut limits), looked.verdict, "turned around");
+    assert_eq!(looked.result == Match::Mismatched, differs, "{looked:?}");
+    assert_eq!(compare(&theirs, &ours, rules, &mut limits), looked.result, "turned around");
     looked
 }
 
@@ -488,12 +488,12 @@ fn headers_and_bodies_are_told_together_and_headers_alone_are_enough() {
     assert_eq!(places, ["header content-type", "$[0]"]);
     assert!(!both.differences.more);
     let same = with(&other, b"[1]");
-    assert_eq!(compare(&ours, &same, &rules, &mut limits), Verdict::Mismatched);
+    assert_eq!(compare(&ours, &same, &rules, &mut limits), Match::Mismatched);
     assert!(!same_bytes(&ours, &same, &rules) && same_bytes(&ours, &ours, &rules));
     // What cannot be judged does not hide what can.
     let large = Side { body: hashed(b"x", Cause::NoBudget), ..with(&other, b"") };
     let looked = look_closer(&ours, &large, &rules, false, &mut limits);
-    assert_eq!(looked.verdict, Verdict::Mismatched);
+    assert_eq!(looked.result, Match::Mismatched);
     assert!(looked.differences.more && looked.differences.found.len() == 1);
 }
 
@@ -503,11 +503,11 @@ fn without_memory_for_the_list_the_verdict_stays() {
     let theirs = side(b"[1,2,3,{\"a\":6}]");
     let mut limits = Limits { max_decoded: 1000, grant: &mut |_| false };
     let looked = look_closer(&ours, &theirs, &Rules::default(), false, &mut limits);
-    assert_eq!(looked.verdict, Verdict::Mismatched);
+    assert_eq!(looked.result, Match::Mismatched);
     assert!(looked.differences.more && looked.differences.found[0].place == "body");
     let given = rules(&[What::Ignore(Select::Path(path("$.a")))]);
     let looked = look_closer(&ours, &theirs, &given, false, &mut limits);
-    assert_eq!(looked, Looked::nothing(Verdict::BufferFull));
+    assert_eq!(looked, Looked::nothing(Match::BufferFull));
 }
 
 #[test]
@@ -553,8 +553,8 @@ fn a_million_levels_are_listed_without_a_crash() {
         What::Number(path("$..n"), Tolerance { absolute: 1.0, relative: 0.0 }),
     ]);
     for rules in [&Rules::default(), &*given] {
-        assert_eq!(looked(&deep("1"), &deep("2"), rules).verdict, Verdict::Mismatched);
-        assert_eq!(looked(&deep("1"), &deep("1.0"), rules).verdict, Verdict::Matched);
+        assert_eq!(looked(&deep("1"), &deep("2"), rules).result, Match::Mismatched);
+        assert_eq!(looked(&deep("1"), &deep("1.0"), rules).result, Match::Matched);
     }
 }
 
@@ -571,7 +571,7 @@ fn many_elements_that_nearly_fit_do_not_stall() {
         format!("[{}]", items.join(","))
     };
     let (ours, theirs) = (list(0), list(2));
-    assert_eq!(looked(&ours, &theirs, &given).verdict, Verdict::Mismatched);
+    assert_eq!(looked(&ours, &theirs, &given).result, Match::Mismatched);
     // However many are tried, their memory is asked for once.
     let mut granted = 0;
     let mut grant = |bytes: usize| {
@@ -594,7 +594,7 @@ fn secrets_are_compared_and_not_shown_with_all_that_is_in_them() {
             let (ours, theirs) = (side(ours.as_bytes()), side(theirs.as_bytes()));
             look_closer(&ours, &theirs, &Rules::default(), true, &mut limits)
         };
-        assert_eq!(judge("\"s3cret\"", "\"s3cret\"").verdict, Verdict::Matched);
+        assert_eq!(judge("\"s3cret\"", "\"s3cret\"").result, Match::Matched);
         for (ours, theirs) in [
             ("\"s3cret\"", "\"other\""),
             ("4111", "4112"),
@@ -608,7 +608,7 @@ fn secrets_are_compared_and_not_shown_with_all_that_is_in_them() {
             let places = looked.differences.found.iter().map(|found| &found.place);
             let start = format!("$['{key}']");
             assert!(places.clone().all(|it| it == &start || *it == format!("{start}[0]")));
-            assert_eq!(looked.verdict, Verdict::Mismatched, "{key}");
+            assert_eq!(looked.result, Match::Mismatched, "{key}");
             for found in &looked.differences.found {
                 let shown = [&found.baseline, &found.candidate].into_iter().flatten();
                 shown.for_each(|shown| assert_eq!(shown, "***", "{key} {ours}"));

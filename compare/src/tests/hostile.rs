@@ -25,13 +25,13 @@ fn a_small_body_that_decodes_to_a_huge_one_is_cut_at_the_bound() {
             true
         };
         let bomb = Side { content_encoding: vec![name.as_bytes()], ..side(&body) };
-        let verdict = verdict_with(&bomb, &side(b"[]"), 100_000, &mut grant);
-        assert_eq!(verdict, Verdict::Mismatched, "{name}");
+        let result = verdict_with(&bomb, &side(b"[]"), 100_000, &mut grant);
+        assert_eq!(result, Match::Mismatched, "{name}");
         // The bytes, and a decoder's window of them, in one or two layers.
         assert!(granted <= 2 * 100_000 + 2 * 16 * 1024, "{name}: {granted}");
         let said = Side { content_type: Some(b"application/json"), ..bomb };
-        let verdict = verdict_with(&said, &side(b"[]"), 100_000, &mut |_| true);
-        assert_eq!(verdict, Verdict::ResponseTooLarge, "{name}");
+        let result = verdict_with(&said, &side(b"[]"), 100_000, &mut |_| true);
+        assert_eq!(result, Match::ResponseTooLarge, "{name}");
     }
 }
 
@@ -39,8 +39,8 @@ fn a_small_body_that_decodes_to_a_huge_one_is_cut_at_the_bound() {
 fn decoding_takes_no_byte_that_was_not_granted() {
     for (name, body) in coded(&vec![b' '; 200_000]).into_iter().filter(|(name, _)| *name != "br") {
         let bomb = Side { content_encoding: vec![name.as_bytes()], ..side(&body) };
-        let verdict = verdict_with(&bomb, &side(b"[]"), 1 << 20, &mut |bytes| bytes <= 40_000);
-        assert_eq!(verdict, Verdict::BufferFull, "{name}");
+        let result = verdict_with(&bomb, &side(b"[]"), 1 << 20, &mut |bytes| bytes <= 40_000);
+        assert_eq!(result, Match::BufferFull, "{name}");
     }
 }
 
@@ -93,12 +93,12 @@ fn documents_in_step_are_compared_without_memory() {
     let ours = answer("2030-01-01T00:00:00Z");
     for theirs in [answer("x"), answer("2031-01-01T00:00:00Z"), answer("").replace(',', " ,\n ")] {
         let granted = &mut |_| false;
-        let verdict = verdict_with(&side(ours.as_bytes()), &side(theirs.as_bytes()), 100, granted);
-        assert_eq!(verdict, Verdict::Matched);
+        let result = verdict_with(&side(ours.as_bytes()), &side(theirs.as_bytes()), 100, granted);
+        assert_eq!(result, Match::Matched);
     }
     let late = answer("x").replace("null", "1");
-    let verdict = verdict_with(&side(ours.as_bytes()), &side(late.as_bytes()), 100, &mut |_| false);
-    assert_eq!(verdict, Verdict::Mismatched);
+    let result = verdict_with(&side(ours.as_bytes()), &side(late.as_bytes()), 100, &mut |_| false);
+    assert_eq!(result, Match::Mismatched);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn objects_made_to_be_slow_to_compare_do_not_stall() {
     for forward in kinds {
         let backward: Vec<_> = forward.iter().rev().cloned().collect();
         let (ours, theirs) = (object_of(&forward, "1"), object_of(&backward, "1.0"));
-        assert_eq!(verdict(ours, theirs), Verdict::Matched, "{}", &forward[0]);
+        assert_eq!(result(ours, theirs), Match::Matched, "{}", &forward[0]);
     }
     // The values of one key are paired in order, so that these differ in the first and the last.
     let same = mebibyte(|n| format!("\"a\":{n}"));

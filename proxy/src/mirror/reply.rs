@@ -10,7 +10,7 @@ use super::pair::Head;
 use crate::body::ReplyBody;
 use crate::exchange::Outcome;
 use crate::observe::Series;
-use compare::{self, Differences, Limits, Rules, Side, Verdict};
+use compare::{self, Differences, Limits, Match, Rules, Side};
 
 /// Bytes of a body that is compared where it was read.
 const SMALL: u64 = 8 * 1024;
@@ -65,11 +65,11 @@ fn look_closer(lane: &Lane, ours: &Reply, theirs: &Reply, rules: &Rules, detail:
     let mut limits = Limits { max_decoded, grant: &mut grant };
     let (ours, theirs) = (ours.side(), theirs.side());
     let looked = compare::look_closer(&ours, &theirs, rules, detail, &mut limits);
-    match looked.verdict {
-        Verdict::Matched => (Outcome::Matched, Some(looked.differences)),
-        Verdict::Mismatched => (Outcome::Mismatched, Some(looked.differences)),
-        Verdict::ResponseTooLarge => (Outcome::ResponseTooLarge, None),
-        Verdict::BufferFull => {
+    match looked.result {
+        Match::Matched => (Outcome::Matched, Some(looked.differences)),
+        Match::Mismatched => (Outcome::Mismatched, Some(looked.differences)),
+        Match::ResponseTooLarge => (Outcome::ResponseTooLarge, None),
+        Match::BufferFull => {
             lane.note_drop(Outcome::DroppedBufferFull);
             (Outcome::DroppedBufferFull, None)
         }
