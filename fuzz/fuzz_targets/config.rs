@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use compare::{Origin, Policy};
 use http::uri::{Authority, PathAndQuery};
@@ -315,8 +315,8 @@ fn thresholds(config: &guardrail::Config) {
     let rate = config.mismatch_rate.unwrap_or(0.5);
     assert!(rate > 0.0 && rate < 1.0 && config.ramp.is_none_or(|ramp| ramp <= DAY), "{config:?}");
     assert!(config.consecutive > 0 && config.latency_floor <= DAY, "{config:?}");
-    let mut guardrail = Guardrail::new(config.clone(), gate(Instant::now()).0);
-    let now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    let mut guardrail = Guardrail::new(config.clone(), gate().0);
+    let now = Moment { at: DAY, wall: SystemTime::UNIX_EPOCH };
     for baseline in [Duration::ZERO, Duration::from_millis(1), DAY] {
         let pair = Observation {
             route: "GET /",

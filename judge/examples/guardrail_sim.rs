@@ -239,7 +239,6 @@ struct Rules {
     p99: u32,
     routes: [(&'static str, Window); 2],
     guardrail: Guardrail,
-    origin: Moment,
     /// When each pair on its way ends, in nanoseconds, and what it is.
     ending: BinaryHeap<Ending>,
     pairs: HashMap<u64, Observation<'static>>,
@@ -260,8 +259,7 @@ impl Rules {
             single: 0,
             p99: 0,
             routes: ["GET /a", "GET /b"].map(|route| (route, Window::new())),
-            guardrail: Guardrail::new(config, gate(Instant::now()).0),
-            origin: Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH },
+            guardrail: Guardrail::new(config, gate().0),
             ending: BinaryHeap::new(),
             pairs: HashMap::new(),
         }
@@ -280,7 +278,7 @@ impl Rules {
         }
         let answered = errors != Errors::Unanswered || !theirs;
         let start = (dice.pair as f64 * 1e9 / dice.rate) as u64;
-        let now = self.moment(start);
+        let now = moment(start);
         self.guardrail.resume_if_due(now);
         self.guardrail.resume_route_if_due(route, now);
         let pair = Observation {
@@ -303,15 +301,10 @@ impl Rules {
         {
             self.ending.pop();
             if let Some(pair) = self.pairs.remove(&number) {
-                self.observe(pair, self.moment(end), &mut stopped);
+                self.observe(pair, moment(end), &mut stopped);
             }
         }
         stopped
-    }
-
-    fn moment(&self, nanos: u64) -> Moment {
-        let since = Duration::from_nanos(nanos);
-        Moment { at: self.origin.at + since, wall: self.origin.wall + since }
     }
 
     fn observe(&mut self, mut pair: Observation<'_>, now: Moment, stopped: &mut Stopped) {
@@ -335,6 +328,12 @@ impl Rules {
             stopped.by_evidence += u64::from(matches!(trip.rule, Rule::Evidence { .. }));
         }
     }
+}
+
+/// So many nanoseconds after the first pair began.
+fn moment(nanos: u64) -> Moment {
+    let at = Duration::from_nanos(nanos);
+    Moment { at, wall: SystemTime::UNIX_EPOCH + at }
 }
 
 /// Whether this pair ends a run of five.
@@ -424,9 +423,9 @@ fn delays(
 /// Nanoseconds of a pair in the guardrail: the median of many batches, and the least. The batches are
 /// short, so that most of them are not interrupted by whatever else the machine does.
 fn cost(seed: u64) -> (f64, f64) {
-    let (mut dice, (setter, _)) = (Dice::new(seed), gate(Instant::now()));
+    let (mut dice, (setter, _)) = (Dice::new(seed), gate());
     let mut guardrail = Guardrail::new(config(FLOOR), setter);
-    let mut now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    let mut now = moment(0);
     let mut batches: Vec<f64> = (0..4000)
         .map(|_| {
             let pairs: Vec<_> = (0..500).map(|_| dice.pair(Law::LogNormal)).collect();

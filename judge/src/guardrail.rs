@@ -10,7 +10,7 @@
 //! turn into metrics and log lines. Only a manual enable lifts a manual disable.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 pub mod bets;
 pub mod dependence;
@@ -79,9 +79,10 @@ impl Config {
 /// A point in time on both clocks: one to measure with, one to show.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// For comparing.
-    pub at: Instant,
-    /// For people.
+    /// For comparing: since an origin that the caller chose, the same for all that it tells one guardrail.
+    /// The clock behind it never goes back.
+    pub at: Duration,
+    /// For people: what the clock on the wall shows, which may be set.
     pub wall: SystemTime,
 }
 
@@ -138,8 +139,8 @@ pub enum State {
     Probation,
     /// Off; the first request at or after `until` switches it on.
     Tripped {
-        /// The end of the cooldown.
-        until: Instant,
+        /// The end of the cooldown, as [`Moment::at`].
+        until: Duration,
     },
     /// Off by hand.
     Held,
@@ -176,10 +177,10 @@ pub struct Guardrail {
     probation: Option<Probation>,
     last_abort: Option<(SystemTime, String)>,
     last_trip: Option<Trip>,
-    /// Where nothing is switched off: pairs before this are those of a trip that was told.
-    quiet_until: Option<Instant>,
-    /// The first pair since the start, or since mirroring came back.
-    first_pair: Option<Instant>,
+    /// Where nothing is switched off: pairs before this are those of a trip that was told. As [`Moment::at`].
+    quiet_until: Option<Duration>,
+    /// The first pair since the start, or since mirroring came back. As [`Moment::at`].
+    first_pair: Option<Duration>,
 }
 
 impl Guardrail {
@@ -221,7 +222,7 @@ impl Guardrail {
     fn route(&mut self, route: &str) -> &mut RouteState {
         // Most calls find it; looking before adding spares them a copy of the label.
         if !self.routes.contains_key(route) {
-            let state = RouteState::new(&self.config.allowance(), self.gate.origin());
+            let state = RouteState::new(&self.config.allowance());
             self.routes.insert(route.to_owned(), state);
         }
         self.routes.get_mut(route).expect("it was there or has just been added")
@@ -245,7 +246,7 @@ impl Guardrail {
         }
         let (whole, config) = (self.config.clone(), own.unwrap_or(&self.config).clone());
         let Some(route) = self.routes.get_mut(pair.route) else {
-            let state = RouteState::new(&config.allowance(), self.gate.origin());
+            let state = RouteState::new(&config.allowance());
             self.routes.insert(pair.route.to_owned(), state);
             return self.observe_by(pair, own, now);
         };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Query, Request, State as Shared};
@@ -426,8 +426,8 @@ fn refused(mut refused: Value, sight: Sight) -> Value {
 }
 
 fn status_of(observe: &Observe, sight: Sight) -> Status {
-    let now = observe.snapshot();
-    let warmup = warmup(&now);
+    let (now, since_origin) = (observe.snapshot(), observe.since_origin());
+    let warmup = warmup(&now, since_origin);
     let (time, reason) = now.last_abort.unzip();
     Status {
         candidate: observe.name().to_string(),
@@ -440,17 +440,18 @@ fn status_of(observe: &Observe, sight: Sight) -> Status {
         error_delta_threshold: now.config.error_delta,
         breach_consecutive: now.config.consecutive,
         cooldown_seconds: seconds(now.config.cooldown),
-        cooldown_remaining_seconds: remaining(now.state),
+        cooldown_remaining_seconds: remaining(now.state, since_origin),
         warmup_remaining_seconds: warmup,
         last_trip: now.last_trip.as_ref().map(|it| shown(event::trip(it), sight)),
         evidence: evidence(&now.evidence),
-        routes: now.routes.iter().map(route).collect(),
+        routes: now.routes.iter().map(|it| route(it, since_origin)).collect(),
     }
 }
 
-fn remaining(state: State) -> Option<Number> {
+/// How long a cooldown still goes on; `None` where there is none.
+fn remaining(state: State, since_origin: Duration) -> Option<Number> {
     match state {
-        State::Tripped { until } => Some(seconds(until.saturating_duration_since(Instant::now()))),
+        State::Tripped { until } => Some(seconds(until.saturating_sub(since_origin))),
         State::Enabled | State::Probation | State::Held => None,
     }
 }
@@ -465,20 +466,20 @@ fn evidence(evidence: &Evidence) -> Value {
     })
 }
 
-fn route(route: &RouteSnapshot) -> Value {
+fn route(route: &RouteSnapshot, since_origin: Duration) -> Value {
     json!({
         "route": route.route,
         "enabled": route.state.is_on(),
         "state": route.state.name(),
-        "cooldownRemainingSeconds": remaining(route.state),
+        "cooldownRemainingSeconds": remaining(route.state, since_origin),
         "evidence": evidence(&route.evidence),
     })
 }
 
 /// How long pairs are still not judged; `None` where they are.
-fn warmup(now: &Snapshot) -> Option<Number> {
+fn warmup(now: &Snapshot, since_origin: Duration) -> Option<Number> {
     let warmup = now.config.warmup;
-    let since = now.first_pair.map_or(Duration::ZERO, |first| first.elapsed());
+    let since = now.first_pair.map_or(Duration::ZERO, |first| since_origin.saturating_sub(first));
     let left = warmup.saturating_sub(since);
     (!left.is_zero()).then(|| seconds(left))
 }

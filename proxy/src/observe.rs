@@ -117,6 +117,8 @@ pub struct Open {
 /// What is known of one candidate.
 #[derive(Debug)]
 pub struct Observe {
+    /// What the guardrail's times are counted from.
+    origin: Instant,
     guardrail: Mutex<Guardrail>,
     report: Mutex<Report>,
     gate: Gate,
@@ -158,9 +160,10 @@ impl Observe {
         metrics: CandidateMetrics,
         announcer: Arc<Announcer>,
     ) -> Arc<Self> {
-        let (setter, gate) = gate::gate(Instant::now());
+        let (setter, gate) = gate::gate();
         metrics.set_enabled(true);
         let observe = Arc::new(Self {
+            origin: Instant::now(),
             guardrail: Mutex::new(Guardrail::new(thresholds, setter)),
             report: Mutex::new(Report::new(allowed)),
             gate,
@@ -197,10 +200,10 @@ impl Observe {
 
     /// What is open when mirroring is allowed; the first request after a cooldown switches it on.
     pub fn open_now(&self, series: &Series) -> Option<Open> {
-        if is_due(&self.gate) {
+        if self.is_due(&self.gate) {
             self.decide(|guardrail, now| guardrail.resume_if_due(now));
         }
-        if is_due(self.gate_of(series)) {
+        if self.is_due(self.gate_of(series)) {
             self.decide(|guardrail, now| guardrail.resume_route_if_due(&series.label, now));
         }
         self.open(series)
@@ -268,7 +271,7 @@ impl Observe {
         content: bool,
         differences: Option<&Differences>,
     ) {
-        if self.guardrail().warms_up(now()) {
+        if self.guardrail().warms_up(self.now()) {
             return;
         }
         let [baseline, candidate] =
@@ -370,7 +373,7 @@ impl Observe {
     pub fn stay_off(&self, off: &OffByHand) {
         let mut guardrail = self.guardrail();
         if off.whole {
-            guardrail.disable(now());
+            guardrail.disable(self.now());
             self.metrics().set_enabled(false);
         }
         for route in &off.routes {
@@ -507,12 +510,27 @@ impl Observe {
     /// Asks or tells the guardrail something, and makes known what it decided: under the lock, so
     /// that all see changes in the order they happened.
     fn decide(&self, ask: impl FnOnce(&mut Guardrail, Moment) -> Option<Transition>) {
-        let (mut guardrail, now) = (self.guardrail(), now());
+        let (mut guardrail, now) = (self.guardrail(), self.now());
         if let Some(transition) = ask(&mut guardrail, now)
             && !self.is_past.load(Ordering::Relaxed)
         {
             self.announcer.announce(&self.metrics(), &transition, now.wall);
         }
+    }
+
+    /// How long ago the origin is that the guardrail's times are counted from.
+    pub fn since_origin(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Now, as the guardrail wants it.
+    fn now(&self) -> Moment {
+        Moment { at: self.since_origin(), wall: SystemTime::now() }
+    }
+
+    /// Whether a cooldown is over and nobody has asked yet.
+    fn is_due(&self, gate: &Gate) -> bool {
+        matches!(gate.read(), Reading::Tripped { until } if until <= self.since_origin())
     }
 
     fn each_series(&self, mut tell: impl FnMut(&Series)) {
@@ -543,14 +561,4 @@ fn passing(gate: &Gate) -> Option<(u64, f64)> {
         Reading::Probation { epoch, share } => Some((epoch, f64::from(share) / 1000.0)),
         Reading::Tripped { .. } | Reading::Held => None,
     }
-}
-
-/// Whether a cooldown is over and nobody has asked yet.
-fn is_due(gate: &Gate) -> bool {
-    matches!(gate.read(), Reading::Tripped { until } if until <= Instant::now())
-}
-
-/// Now, as the guardrail wants it.
-fn now() -> Moment {
-    Moment { at: Instant::now(), wall: SystemTime::now() }
 }

@@ -22,8 +22,9 @@ fn config() -> Config {
 }
 
 fn guardrail(config: Config) -> (Guardrail, Gate, Moment) {
-    let (setter, gate) = gate(Instant::now());
-    let now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    let (setter, gate) = gate();
+    // Long enough after the origin for all pairs to have begun after it.
+    let now = Moment { at: Duration::from_secs(3600), wall: SystemTime::UNIX_EPOCH };
     (Guardrail::new(config, setter), gate, now)
 }
 

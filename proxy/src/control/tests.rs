@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{ALLOW, AUTHORIZATION};

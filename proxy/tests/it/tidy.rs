@@ -195,6 +195,10 @@ fn pure_code_reads_no_clock_and_no_environment_and_spawns_nothing() {
             assert!(!code.contains(forbidden), "{module} uses {forbidden}");
         }
     }
+    // A point on a clock of this process means nothing to another one, nor in a recording.
+    for (module, code) in sources_of("judge") {
+        assert!(!code.contains("Instant"), "{module} uses Instant");
+    }
 }
 
 /// A route of its own would have no class, and so no access control.
