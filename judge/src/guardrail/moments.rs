@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::signals::Pair;
+use super::signals::Measured;
 
 /// The time of a pair: from where its slower side was called until it was observed; each as
 /// [`Moment::at`](super::Moment::at).
@@ -15,7 +15,7 @@ pub struct Span {
 
 impl Span {
     /// Of a pair that is observed now. One that took longer than there is time since the origin began there.
-    pub fn of(pair: &Pair, now: Duration) -> Self {
+    pub fn of(pair: &Measured, now: Duration) -> Self {
         let took = pair.candidate_latency.unwrap_or(Duration::ZERO).max(pair.baseline_latency);
         Self { start: now.saturating_sub(took), end: now }
     }

@@ -10,7 +10,7 @@ use super::ledger::{Example, Ledger};
 use super::moments::Span;
 use super::probation::{Cooldown, Probation};
 use super::run::{Breach, Run};
-use super::signals::{Allowance, Memory, Pair, Scores};
+use super::signals::{Allowance, Measured, Memory, Scores};
 use super::{Config, Evidence, Moment, RouteSnapshot, State, Transition};
 
 /// One route.
@@ -88,7 +88,7 @@ impl RouteState {
     /// Takes in a pair; its scores.
     pub(super) fn take(
         &mut self,
-        pair: &Pair,
+        pair: &Measured,
         example: Option<Example>,
         breach: Option<&Breach>,
         span: &Span,

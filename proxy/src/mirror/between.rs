@@ -11,7 +11,8 @@ use super::lane::Lane;
 use super::worker::{self, Reply};
 use crate::metrics::BetweenMetrics;
 use crate::mirror::worker::sides::known;
-use crate::observe::Pair;
+use crate::observe::Admitted;
+use judge::Comparison;
 use judge::report::{self, Report};
 
 /// Two candidates; the one that comes first in the plan stands where the baseline does.
@@ -56,26 +57,16 @@ impl Between {
 
     fn record(
         &self,
-        pair: &Pair<'_>,
+        copy: &Admitted<'_>,
         [first, second]: [&Reply; 2],
         looked: Option<worker::Looked>,
     ) {
         let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
         let differences = looked.and_then(|(_, differences)| differences);
-        self.metrics.count(&pair.series.label, differences.as_ref().and(outcome));
-        let side = |reply: &Reply| {
-            let known = known(&reply.head);
-            (known.latency, known.failed)
-        };
-        let told = report::Pair {
-            baseline: side(first),
-            candidate: side(second),
-            censored: false,
-            content: true,
-            differences: differences.as_ref(),
-            request: pair.request,
-        };
-        self.report().record(&pair.series.label, &told, SystemTime::now());
+        self.metrics.count(&copy.series.label, differences.as_ref().and(outcome));
+        let pair = copy.pair(known(&first.head), known(&second.head));
+        let comparison = Comparison { content: true, differences: differences.as_ref() };
+        self.report().record(&pair, &comparison, SystemTime::now());
     }
 
     fn report(&self) -> MutexGuard<'_, Report> {
@@ -96,7 +87,7 @@ impl Meeting {
     }
 
     /// A candidate has answered: its answer is held against those that are there already.
-    pub(super) async fn answer(&self, lane: &Arc<Lane>, pair: &Pair<'_>, reply: &Arc<Reply>) {
+    pub(super) async fn answer(&self, lane: &Arc<Lane>, copy: &Admitted<'_>, reply: &Arc<Reply>) {
         let name = lane.observe.name();
         let others = {
             let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,8 +106,8 @@ impl Meeting {
                 };
                 let [first, second] = sides;
                 let compared =
-                    worker::compared(lane, pair.series, Arc::clone(first), Arc::clone(second));
-                between.record(pair, [first, second], compared.await);
+                    worker::compared(lane, copy.series, Arc::clone(first), Arc::clone(second));
+                between.record(copy, [first, second], compared.await);
             }
         }
     }

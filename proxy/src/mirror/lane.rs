@@ -28,7 +28,7 @@ use crate::policy::rate::Bucket;
 use crate::policy::share::Share;
 use crate::route::table::Route;
 use crate::upstream::Upstream;
-use judge::guardrail::Epoch;
+use judge::Epoch;
 
 /// Tells this process' copies from all other requests, so that one that comes back ends there.
 /// Mirrors one after the other each add a line.
