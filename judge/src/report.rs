@@ -283,7 +283,7 @@ impl Report {
         let samples = fields.samples();
         let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
         let field = |field: &Arc<Field>| FieldSnapshot {
-            net: samples.net(field, compared),
+            net: samples.net(field.counts(), compared),
             is_noise: field.name.as_ref() != fields::OTHER && fields.is_noise(field, compared),
             field: Arc::clone(field),
         };
