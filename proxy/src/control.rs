@@ -31,7 +31,7 @@ use crate::upstream::Upstream;
 use access::{Access, Asked, Class, Denied, Sight};
 use judge::guardrail::bets::Signal;
 use judge::guardrail::detector::THRESHOLD;
-use judge::guardrail::{Evidence, RouteSnapshot, Snapshot, State};
+use judge::guardrail::{self, Evidence, State};
 use judge::report::Summary;
 use judge::report::summarize;
 use judge::report::summary::UnusedRule;
@@ -466,7 +466,7 @@ fn evidence(evidence: &Evidence) -> Value {
     })
 }
 
-fn route(route: &RouteSnapshot, since_origin: Duration) -> Value {
+fn route(route: &guardrail::RouteSnapshot, since_origin: Duration) -> Value {
     json!({
         "route": route.route,
         "enabled": route.state.is_on(),
@@ -477,7 +477,7 @@ fn route(route: &RouteSnapshot, since_origin: Duration) -> Value {
 }
 
 /// How long pairs are still not judged; `None` where they are.
-fn warmup(now: &Snapshot, since_origin: Duration) -> Option<Number> {
+fn warmup(now: &guardrail::Snapshot, since_origin: Duration) -> Option<Number> {
     let warmup = now.config.warmup;
     let since = now.first_pair.map_or(Duration::ZERO, |first| since_origin.saturating_sub(first));
     let left = warmup.saturating_sub(since);
