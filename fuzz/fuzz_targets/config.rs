@@ -7,14 +7,15 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use compare::{Origin, Policy};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue};
 use judge::guardrail;
 use judge::guardrail::gate::gate;
-use judge::guardrail::{Epoch, Guardrail, Moment, Observation};
+use judge::guardrail::{Guardrail, Moment};
+use judge::{Call, Pair};
 use libfuzzer_sys::fuzz_target;
 use proxy::config::{Config, Errors, NAMES};
 use proxy::limits::Limits;
@@ -315,21 +316,13 @@ fn thresholds(config: &guardrail::Config) {
     let rate = config.mismatch_rate.unwrap_or(0.5);
     assert!(rate > 0.0 && rate < 1.0 && config.ramp.is_none_or(|ramp| ramp <= DAY), "{config:?}");
     assert!(config.consecutive > 0 && config.latency_floor <= DAY, "{config:?}");
-    let mut guardrail = Guardrail::new(config.clone(), gate(Instant::now()).0);
-    let now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    let mut guardrail = Guardrail::new(config.clone(), gate().0);
+    let now = Moment { at: DAY, wall: SystemTime::UNIX_EPOCH };
     for baseline in [Duration::ZERO, Duration::from_millis(1), DAY] {
-        let pair = Observation {
-            route: "GET /",
-            epoch: Epoch::default(),
-            baseline_latency: baseline,
-            baseline_p99: Duration::ZERO,
-            baseline_failed: false,
-            candidate_latency: Some(DAY),
-            candidate_failed: false,
-            client_left: false,
-            request: "GET /",
-        };
-        guardrail.observe(&pair, now);
+        let [baseline, candidate] =
+            [baseline, DAY].map(|latency| Call { latency: Some(latency), failed: false });
+        let pair = Pair::new("GET /", "GET /", baseline, candidate);
+        guardrail.observe(&pair, Duration::ZERO, now);
     }
     guardrail.resume_if_due(Moment { at: now.at + DAY, ..now });
     let state = guardrail.snapshot().state;

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use judge::guardrail::gate::gate;
 use judge::guardrail::window::Window;
-use judge::guardrail::{Config, Epoch, Guardrail, Moment, Observation, Rule, Transition};
+use judge::guardrail::{Config, Guardrail, Moment, Rule, Transition};
+use judge::{Call, Pair};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -239,10 +240,9 @@ struct Rules {
     p99: u32,
     routes: [(&'static str, Window); 2],
     guardrail: Guardrail,
-    origin: Moment,
     /// When each pair on its way ends, in nanoseconds, and what it is.
     ending: BinaryHeap<Ending>,
-    pairs: HashMap<u64, Observation<'static>>,
+    pairs: HashMap<u64, Pair<'static>>,
 }
 
 /// Which of them stopped mirroring at a pair.
@@ -260,8 +260,7 @@ impl Rules {
             single: 0,
             p99: 0,
             routes: ["GET /a", "GET /b"].map(|route| (route, Window::new())),
-            guardrail: Guardrail::new(config, gate(Instant::now()).0),
-            origin: Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH },
+            guardrail: Guardrail::new(config, gate().0),
             ending: BinaryHeap::new(),
             pairs: HashMap::new(),
         }
@@ -274,26 +273,20 @@ impl Rules {
         let [ours, theirs] = errors.rates(dice.pair);
         let (ours, theirs) = (dice.happens(ours), dice.happens(theirs.max(fault.errors)));
         // The 95th percentile of `LogNormal`, about.
-        let client_left = errors == Errors::Impatient && baseline > 25.0;
-        if client_left {
+        let censored = errors == Errors::Impatient && baseline > 25.0;
+        if censored {
             (baseline, candidate) = (25.0, candidate.min(25.0));
         }
         let answered = errors != Errors::Unanswered || !theirs;
         let start = (dice.pair as f64 * 1e9 / dice.rate) as u64;
-        let now = self.moment(start);
+        let now = moment(start);
         self.guardrail.resume_if_due(now);
         self.guardrail.resume_route_if_due(route, now);
-        let pair = Observation {
-            route,
-            epoch: self.guardrail.epoch(route),
-            baseline_latency: millis(baseline),
-            baseline_p99: Duration::ZERO,
-            baseline_failed: ours,
-            candidate_latency: answered.then(|| millis(candidate)),
-            candidate_failed: theirs,
-            client_left,
-            request: "GET /",
-        };
+        let epoch = self.guardrail.epoch(route);
+        let baseline_side = Call { latency: Some(millis(baseline)), failed: ours };
+        let candidate_side = Call { latency: answered.then(|| millis(candidate)), failed: theirs };
+        let pair = Pair::new(route, "GET /", baseline_side, candidate_side);
+        let pair = Pair { epoch, censored, ..pair };
         let end = start + millis(baseline.max(candidate)).as_nanos() as u64;
         self.ending.push(Reverse((end, dice.pair)));
         self.pairs.insert(dice.pair, pair);
@@ -303,38 +296,40 @@ impl Rules {
         {
             self.ending.pop();
             if let Some(pair) = self.pairs.remove(&number) {
-                self.observe(pair, self.moment(end), &mut stopped);
+                self.observe(&pair, moment(end), &mut stopped);
             }
         }
         stopped
     }
 
-    fn moment(&self, nanos: u64) -> Moment {
-        let since = Duration::from_nanos(nanos);
-        Moment { at: self.origin.at + since, wall: self.origin.wall + since }
-    }
-
-    fn observe(&mut self, mut pair: Observation<'_>, now: Moment, stopped: &mut Stopped) {
+    fn observe(&mut self, pair: &Pair<'_>, now: Moment, stopped: &mut Stopped) {
         let at = usize::from(pair.route != self.routes[0].0);
         let window = &mut self.routes[at].1;
-        window.record(pair.baseline_latency);
-        pair.baseline_p99 = window.p99();
-        let failed = pair.candidate_failed && !pair.baseline_failed;
+        let baseline = pair.baseline.latency.expect("the baseline always answers here");
+        window.record(baseline);
+        let baseline_p99 = window.p99();
+        let failed = pair.candidate.failed && !pair.baseline.failed;
         let slower = |than: Duration| {
-            pair.candidate_latency
+            pair.candidate
+                .latency
                 .is_some_and(|candidate| candidate > than.mul_f64(1.15) && candidate > than + FLOOR)
         };
-        let (single, p99) =
-            (slower(pair.baseline_latency), pair.baseline_latency.max(pair.baseline_p99));
+        let (single, p99) = (slower(baseline), baseline.max(baseline_p99));
         stopped.single += u64::from(run(&mut self.single, failed || single));
         stopped.p99 += u64::from(run(&mut self.p99, failed || slower(p99)));
         if let Some(Transition::Tripped { trip, .. } | Transition::RouteTripped { trip }) =
-            self.guardrail.observe(&pair, now)
+            self.guardrail.observe(pair, baseline_p99, now)
         {
             stopped.guardrail += 1;
             stopped.by_evidence += u64::from(matches!(trip.rule, Rule::Evidence { .. }));
         }
     }
+}
+
+/// So many nanoseconds after the first pair began.
+fn moment(nanos: u64) -> Moment {
+    let at = Duration::from_nanos(nanos);
+    Moment { at, wall: SystemTime::UNIX_EPOCH + at }
 }
 
 /// Whether this pair ends a run of five.
@@ -424,27 +419,19 @@ fn delays(
 /// Nanoseconds of a pair in the guardrail: the median of many batches, and the least. The batches are
 /// short, so that most of them are not interrupted by whatever else the machine does.
 fn cost(seed: u64) -> (f64, f64) {
-    let (mut dice, (setter, _)) = (Dice::new(seed), gate(Instant::now()));
+    let (mut dice, (setter, _)) = (Dice::new(seed), gate());
     let mut guardrail = Guardrail::new(config(FLOOR), setter);
-    let mut now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    let mut now = moment(0);
     let mut batches: Vec<f64> = (0..4000)
         .map(|_| {
             let pairs: Vec<_> = (0..500).map(|_| dice.pair(Law::LogNormal)).collect();
             let start = Instant::now();
             for (route, baseline, candidate) in &pairs {
                 now.at += Duration::from_millis(10);
-                let observation = Observation {
-                    route,
-                    epoch: Epoch::default(),
-                    baseline_latency: millis(*baseline),
-                    baseline_p99: Duration::from_millis(45),
-                    baseline_failed: false,
-                    candidate_latency: Some(millis(*candidate)),
-                    candidate_failed: false,
-                    client_left: false,
-                    request: "GET /",
-                };
-                assert_eq!(guardrail.observe(&observation, now), None, "twins");
+                let side = |it| Call { latency: Some(millis(it)), failed: false };
+                let pair = Pair::new(route, "GET /", side(*baseline), side(*candidate));
+                let told = guardrail.observe(&pair, Duration::from_millis(45), now);
+                assert_eq!(told, None, "twins");
             }
             start.elapsed().as_secs_f64() * 1e9 / pairs.len() as f64
         })

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use compare::{Difference, Differences, Kind, Traits};
-use judge::report::{Allowed, Pair, Report, Snapshot, summarize, verdicts};
+use judge::report::{Allowed, Report, Snapshot, summarize, verdicts};
 use judge::verdict::Verdict;
+use judge::{Call, Comparison, Pair};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -190,12 +191,13 @@ impl Candidate {
         }
         let fields = if rng.random::<f64>() < self.differs { &["$.a"][..] } else { &[] };
         let differences = differing(fields);
-        let [baseline, candidate] =
-            [ours, theirs].map(|(it, failed)| (it.map(Duration::from_secs_f64), failed));
+        let [baseline, candidate] = [ours, theirs]
+            .map(|(it, failed)| Call { latency: it.map(Duration::from_secs_f64), failed });
         let differences = Some(&differences).filter(|_| !censored);
-        let pair =
-            Pair { baseline, candidate, censored, content: true, differences, request: "GET /a/7" };
-        told.report.record(route, &pair, SystemTime::UNIX_EPOCH + Duration::from_secs_f64(now));
+        let pair = Pair { censored, ..Pair::new(route, "GET /a/7", baseline, candidate) };
+        let comparison = Comparison { content: true, differences };
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(now);
+        told.report.record(&pair, &comparison, at);
     }
 
     /// The first moment of each verdict.
@@ -299,16 +301,11 @@ fn how_long_things_take() {
         let started = Instant::now();
         for index in 0..PAIRS {
             let latency = Duration::from_micros(u64::from(index % 5000));
-            let candidate = (Some(latency), false);
-            let pair = Pair {
-                baseline: (Some(latency), false),
-                candidate,
-                censored: false,
-                content: true,
-                differences: Some(&differences),
-                request: "GET /a/7",
-            };
-            report.record(&routes[index as usize % routes.len()], &pair, SystemTime::UNIX_EPOCH);
+            let side = Call { latency: Some(latency), failed: false };
+            let route = &routes[index as usize % routes.len()];
+            let pair = Pair::new(route, "GET /a/7", side, side);
+            let comparison = Comparison { content: true, differences: Some(&differences) };
+            report.record(&pair, &comparison, SystemTime::UNIX_EPOCH);
         }
         println!("a pair {what}: {:?}", started.elapsed() / PAIRS);
     }
@@ -319,17 +316,10 @@ fn how_long_things_take() {
         for found in &mut differences.found {
             found.baseline = Some(value.to_string());
         }
-        let same = Duration::from_millis(1);
-        let candidate = (Some(same), false);
-        let pair = Pair {
-            baseline: (Some(same), false),
-            candidate,
-            censored: false,
-            content: true,
-            differences: Some(&differences),
-            request: "GET /a/7",
-        };
-        report.record(route, &pair, SystemTime::UNIX_EPOCH);
+        let side = Call { latency: Some(Duration::from_millis(1)), failed: false };
+        let pair = Pair::new(route, "GET /a/7", side, side);
+        let comparison = Comparison { content: true, differences: Some(&differences) };
+        report.record(&pair, &comparison, SystemTime::UNIX_EPOCH);
     }
     let started = Instant::now();
     let snapshot = snapshot(&report);

@@ -10,7 +10,7 @@
 //! turn into metrics and log lines. Only a manual enable lifts a manual disable.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 pub mod bets;
 pub mod dependence;
@@ -30,6 +30,7 @@ pub mod snapshot;
 pub mod transition;
 pub mod window;
 
+use crate::pair::{Epoch, Pair};
 use detector::THRESHOLD;
 use evidence::Weighing;
 use gate::{Gate, Reading, Setter};
@@ -38,7 +39,7 @@ use moments::Span;
 use probation::{Cooldown, Probation};
 use route::RouteState;
 use run::{Breach, Run};
-use signals::{Allowance, Pair};
+use signals::{Allowance, Measured};
 pub use snapshot::{Evidence, RouteSnapshot, Snapshot};
 pub use transition::{Rule, Transition, Trip};
 
@@ -79,54 +80,11 @@ impl Config {
 /// A point in time on both clocks: one to measure with, one to show.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// For comparing.
-    pub at: Instant,
-    /// For people.
+    /// For comparing: since an origin that the caller chose, the same for all that it tells one guardrail.
+    /// The clock behind it never goes back.
+    pub at: Duration,
+    /// For people: what the clock on the wall shows, which may be set.
     pub wall: SystemTime,
-}
-
-/// One pair: a baseline answer and a copy that was sent.
-#[derive(Clone, Debug)]
-pub struct Observation<'a> {
-    /// The route's label.
-    pub route: &'a str,
-    /// When the copy was admitted.
-    pub epoch: Epoch,
-    /// Of this pair.
-    pub baseline_latency: Duration,
-    /// Of the recent calls on this route, this one included.
-    pub baseline_p99: Duration,
-    /// Status 500 and up.
-    pub baseline_failed: bool,
-    /// `None` without a response head.
-    pub candidate_latency: Option<Duration>,
-    /// No response, timeout, or status 500 and up.
-    pub candidate_failed: bool,
-    /// The client left before the baseline's answer; its latency is what it had taken by then.
-    pub client_left: bool,
-    /// Method, path and query, bounded, without secrets: for examples.
-    pub request: &'a str,
-}
-
-impl Observation<'_> {
-    fn pair(&self) -> Pair {
-        Pair {
-            baseline_latency: self.baseline_latency,
-            candidate_latency: self.candidate_latency,
-            baseline_failed: self.baseline_failed,
-            candidate_failed: self.candidate_failed,
-            client_left: self.client_left,
-        }
-    }
-}
-
-/// Tells spells of mirroring apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Epoch {
-    /// Grows whenever mirroring comes back.
-    pub whole: u64,
-    /// Grows whenever the route comes back.
-    pub route: u64,
 }
 
 /// Whether mirroring is on, and why not.
@@ -138,8 +96,8 @@ pub enum State {
     Probation,
     /// Off; the first request at or after `until` switches it on.
     Tripped {
-        /// The end of the cooldown.
-        until: Instant,
+        /// The end of the cooldown, as [`Moment::at`].
+        until: Duration,
     },
     /// Off by hand.
     Held,
@@ -176,10 +134,10 @@ pub struct Guardrail {
     probation: Option<Probation>,
     last_abort: Option<(SystemTime, String)>,
     last_trip: Option<Trip>,
-    /// Where nothing is switched off: pairs before this are those of a trip that was told.
-    quiet_until: Option<Instant>,
-    /// The first pair since the start, or since mirroring came back.
-    first_pair: Option<Instant>,
+    /// Where nothing is switched off: pairs before this are those of a trip that was told. As [`Moment::at`].
+    quiet_until: Option<Duration>,
+    /// The first pair since the start, or since mirroring came back. As [`Moment::at`].
+    first_pair: Option<Duration>,
 }
 
 impl Guardrail {
@@ -221,22 +179,29 @@ impl Guardrail {
     fn route(&mut self, route: &str) -> &mut RouteState {
         // Most calls find it; looking before adding spares them a copy of the label.
         if !self.routes.contains_key(route) {
-            let state = RouteState::new(&self.config.allowance(), self.gate.origin());
+            let state = RouteState::new(&self.config.allowance());
             self.routes.insert(route.to_owned(), state);
         }
         self.routes.get_mut(route).expect("it was there or has just been added")
     }
 
     /// Takes in a pair. A copy admitted before mirroring last came back tells of a candidate that
-    /// is no more, and is no evidence.
-    pub fn observe(&mut self, pair: &Observation<'_>, now: Moment) -> Option<Transition> {
-        self.observe_by(pair, None, now)
+    /// is no more, and is no evidence. `baseline_p99` is that of the recent calls on the pair's route,
+    /// mirrored or not, this one included.
+    pub fn observe(
+        &mut self,
+        pair: &Pair<'_>,
+        baseline_p99: Duration,
+        now: Moment,
+    ) -> Option<Transition> {
+        self.observe_by(pair, baseline_p99, None, now)
     }
 
     /// As [`Self::observe`], by thresholds of the route's own where there are any.
     pub fn observe_by(
         &mut self,
-        pair: &Observation<'_>,
+        pair: &Pair<'_>,
+        baseline_p99: Duration,
         own: Option<&Config>,
         now: Moment,
     ) -> Option<Transition> {
@@ -245,24 +210,24 @@ impl Guardrail {
         }
         let (whole, config) = (self.config.clone(), own.unwrap_or(&self.config).clone());
         let Some(route) = self.routes.get_mut(pair.route) else {
-            let state = RouteState::new(&config.allowance(), self.gate.origin());
+            let state = RouteState::new(&config.allowance());
             self.routes.insert(pair.route.to_owned(), state);
-            return self.observe_by(pair, own, now);
+            return self.observe_by(pair, baseline_p99, own, now);
         };
         if !route.is_on() || pair.epoch.route != route.epoch() {
             return None;
         }
-        let (breach, allowed) = (run::breach(pair, &config), config.allowance());
-        let (judged, length) = (pair.pair(), self.overall.length());
-        let span = Span::of(&judged, now.at);
-        let example = run::is_worse(&judged, &config).then(|| Example {
-            pair: judged,
+        let (measured, length) = (Measured::of(pair), self.overall.length());
+        let breach = run::breach(&measured, baseline_p99, &config);
+        let (span, allowed) = (Span::of(&measured, now.at), config.allowance());
+        let example = run::is_worse(&measured, &config).then(|| Example {
+            pair: measured,
             request: pair.request.to_owned(),
             at: now.wall,
         });
-        let scores = route.take(&judged, example, breach.as_ref(), &span, &allowed);
+        let scores = route.take(&measured, example, breach.as_ref(), &span, &allowed);
         let route_runs = route.run().trips(config.consecutive);
-        self.run.record(breach.as_ref(), &judged, &span, length);
+        self.run.record(breach.as_ref(), &measured, &span, length);
         self.overall.record(&scores, &span, &whole.allowance());
         let runs = self.run.trips(whole.consecutive);
         if let Some(breach) = breach.filter(|_| runs || route_runs) {
@@ -314,41 +279,37 @@ impl Guardrail {
     }
 
     /// Takes in the fields in which the answers of a pair differ, `None` where they do not; the pair
-    /// was observed before. `request` is as in [`Observation`].
+    /// was observed before.
     pub fn compared(
         &mut self,
-        route: &str,
-        epoch: Epoch,
+        pair: &Pair<'_>,
         differs: Option<&[&str]>,
-        request: &str,
         now: Moment,
     ) -> Option<Transition> {
-        self.compared_by(route, epoch, differs, request, None, now)
+        self.compared_by(pair, differs, None, now)
     }
 
     /// As [`Self::compared`], by thresholds of the route's own where there are any.
     pub fn compared_by(
         &mut self,
-        route: &str,
-        epoch: Epoch,
+        pair: &Pair<'_>,
         differs: Option<&[&str]>,
-        request: &str,
         own: Option<&Config>,
         now: Moment,
     ) -> Option<Transition> {
         let config = own.unwrap_or(&self.config).clone();
         let factors = bets::mismatch_factors(differs.is_some(), &config.allowance())?;
-        if !self.judges(epoch, now) {
+        if !self.judges(pair.epoch, now) {
             return None;
         }
-        let state = self.route(route);
-        if !state.is_on() || epoch.route != state.epoch() {
+        let state = self.route(pair.route);
+        if !state.is_on() || pair.epoch.route != state.epoch() {
             return None;
         }
-        state.differing_mut().record(differs, request, now.wall);
+        state.differing_mut().record(differs, pair.request, now.wall);
         state.multiply(&factors);
         self.overall.multiply(&factors);
-        self.act(route, &config, now)
+        self.act(pair.route, &config, now)
     }
 
     /// Stops everything, or a route, if the evidence says so.

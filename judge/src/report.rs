@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 pub mod blocks;
 pub mod confidence;
@@ -22,6 +22,7 @@ pub mod summary;
 pub mod text;
 pub mod verdict;
 
+use crate::pair::{Comparison, Pair};
 use compare::Differences;
 use fields::{Field, Fields, Occasion, Room};
 use headers::Headers;
@@ -36,24 +37,6 @@ const ROUTES_MAX: usize = 128;
 const REST: &str = "other";
 /// What fields and examples of all routes together may take, in bytes.
 const ROOM: usize = 4 << 20;
-
-/// One pair, as the report wants it.
-#[derive(Clone, Copy, Debug)]
-pub struct Pair<'a> {
-    /// The baseline's latency, where a head came, and whether it failed.
-    pub baseline: (Option<Duration>, bool),
-    /// The candidate's latency, where a head came, and whether it failed.
-    pub candidate: (Option<Duration>, bool),
-    /// The client left before the baseline's head: both latencies are cut off at that moment.
-    pub censored: bool,
-    /// Whether there was content to compare, be it empty: answers to HEAD and 304 are about a content
-    /// that they do not have, and their agreement says nothing of it.
-    pub content: bool,
-    /// What differs; `None` when the answers were not compared (there was none, or no room).
-    pub differences: Option<&'a Differences>,
-    /// Method, path and query, bounded, without secrets: for examples.
-    pub request: &'a str,
-}
 
 /// What is known of all routes.
 #[derive(Debug)]
@@ -197,37 +180,38 @@ impl Report {
         }
     }
 
-    /// Takes in a pair.
-    pub fn record(&mut self, route: &Arc<str>, pair: &Pair<'_>, now: SystemTime) {
-        self.record_by(route, pair, None, now);
+    /// Takes in a pair, and what came of comparing its answers.
+    pub fn record(&mut self, pair: &Pair<'_>, comparison: &Comparison<'_>, now: SystemTime) {
+        self.record_by(pair, comparison, None, now);
     }
 
     /// As [`Self::record`], where something else is allowed on this route.
     pub fn record_by(
         &mut self,
-        route: &Arc<str>,
         pair: &Pair<'_>,
+        comparison: &Comparison<'_>,
         own: Option<&Allowed>,
         now: SystemTime,
     ) {
         self.since.get_or_insert(now);
         self.last = Some(now);
         let allowed = own.copied().unwrap_or(self.allowed);
-        let (route, room) = self.route(route);
+        let (route, room) = self.route(pair.route);
         route.allowed = own.copied();
-        let (scores, differs) = route.record(pair, &allowed);
-        if let (Some(differences), true) = (pair.differences, differs) {
+        let scores = route.record(pair, comparison, &allowed);
+        let Comparison { differences, .. } = *comparison;
+        if let (Some(differences), Some(true)) = (differences, comparison.differs()) {
             let occasion = Occasion { at: now, request: pair.request };
             route.fields.record(differences, route.numbers.compared, occasion, room);
         }
-        if let Some(differences) = pair.differences {
+        if let Some(differences) = differences {
             route.headers.record(&differences.uncompared, now, room);
         }
         self.paired.record(&scores);
     }
 
     /// Takes in what two baselines differ in, for a request of a sample.
-    pub fn record_noise(&mut self, route: &Arc<str>, noise: &Differences, now: SystemTime) {
+    pub fn record_noise(&mut self, route: &str, noise: &Differences, now: SystemTime) {
         self.since.get_or_insert(now);
         let (route, room) = self.route(route);
         route.fields.record_noise(None, noise, room);
@@ -239,7 +223,7 @@ impl Report {
     /// by [`Self::record`].
     pub fn record_noise_of_pair(
         &mut self,
-        route: &Arc<str>,
+        route: &str,
         raw: &Differences,
         noise: &Differences,
         now: SystemTime,
@@ -299,7 +283,7 @@ impl Report {
         let samples = fields.samples();
         let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
         let field = |field: &Arc<Field>| FieldSnapshot {
-            net: samples.net(field, compared),
+            net: samples.net(field.counts(), compared),
             is_noise: field.name.as_ref() != fields::OTHER && fields.is_noise(field, compared),
             field: Arc::clone(field),
         };
@@ -319,19 +303,16 @@ impl Report {
         })
     }
 
-    fn route(&mut self, label: &Arc<str>) -> (&mut Route, &mut Room) {
-        let rest;
-        let mut label = label;
+    fn route(&mut self, mut label: &str) -> (&mut Route, &mut Room) {
         // Most calls find it.
         if !self.routes.contains_key(label) {
             // One place is kept for the rest.
             if self.routes.len() >= ROUTES_MAX - 1 {
-                rest = REST.into();
-                label = &rest;
+                label = REST;
             }
             let rank = self.routes.len() as u64 + 1;
             let new = || Route { rank, ..Route::default() };
-            self.routes.entry(Arc::clone(label)).or_insert_with(new);
+            self.routes.entry(label.into()).or_insert_with(new);
         }
         let route = self.routes.get_mut(label).expect("it was there or has just been added");
         (route, &mut self.room)
@@ -339,39 +320,43 @@ impl Report {
 }
 
 impl Route {
-    /// Takes in a pair, all but where it differs; what it says, and whether it differs.
-    fn record(&mut self, pair: &Pair<'_>, allowed: &Allowed) -> (Scores, bool) {
-        let differs = pair.differences.map(|it| !it.found.is_empty() || it.more);
-        let scores = self.places.score(pair, differs, allowed);
+    /// Takes in a pair, all but where it differs; what it says.
+    fn record(
+        &mut self,
+        pair: &Pair<'_>,
+        comparison: &Comparison<'_>,
+        allowed: &Allowed,
+    ) -> Scores {
+        let scores = self.places.score(pair, comparison.differs(), allowed);
         self.numbers.paired.record(&scores);
-        let differs = self.numbers.record(pair);
+        self.numbers.record(pair, comparison);
         self.places.learn(&self.numbers.baseline, self.numbers.left.as_deref());
-        (scores, differs)
+        scores
     }
 }
 
 impl Numbers {
-    /// Takes in a pair; whether it differs.
-    fn record(&mut self, pair: &Pair<'_>) -> bool {
+    /// Takes in a pair.
+    fn record(&mut self, pair: &Pair<'_>, comparison: &Comparison<'_>) {
         self.pairs += 1;
-        match (pair.baseline.1, pair.candidate.1) {
+        match (pair.baseline.failed, pair.candidate.failed) {
             (false, false) => {}
             (true, false) => self.baseline_alone_failed += 1,
             (false, true) => self.candidate_alone_failed += 1,
             (true, true) => self.both_failed += 1,
         }
-        self.baseline.record(pair.baseline.0);
-        self.candidate.record(pair.candidate.0);
+        self.baseline.record(pair.baseline.latency);
+        self.candidate.record(pair.candidate.latency);
         if pair.censored {
-            self.left.get_or_insert_default().record(pair.baseline.0);
+            self.left.get_or_insert_default().record(pair.baseline.latency);
         }
-        let Some(differences) = pair.differences else {
-            let answered = pair.candidate.0.is_some() && !pair.candidate.1;
-            self.unknown += u64::from(pair.content && answered);
-            return false;
+        let (Some(differences), Some(differs)) = (comparison.differences, comparison.differs())
+        else {
+            let answered = pair.candidate.latency.is_some() && !pair.candidate.failed;
+            self.unknown += u64::from(comparison.content && answered);
+            return;
         };
-        let differs = !differences.found.is_empty() || differences.more;
-        if differs || pair.content {
+        if differs || comparison.content {
             self.compared += 1;
         } else {
             self.without_content += 1;
@@ -379,7 +364,6 @@ impl Numbers {
         self.mismatched += u64::from(differs);
         let other_class = differences.found.iter().any(fields::is_other_class);
         self.other_class += u64::from(other_class);
-        differs
     }
 
     /// Takes in those of another route; what the pairs of both said is not a sum.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Query, Request, State as Shared};
@@ -30,7 +30,7 @@ use crate::upstream::Upstream;
 use access::{Access, Asked, Class, Denied, Sight};
 use judge::guardrail::bets::Signal;
 use judge::guardrail::detector::THRESHOLD;
-use judge::guardrail::{Evidence, RouteSnapshot, Snapshot, State};
+use judge::guardrail::{self, Evidence, State};
 use judge::report::summary::UnusedRule;
 
 /// The format of `/metrics`.
@@ -301,9 +301,10 @@ fn refused(mut refused: Value, sight: Sight) -> Value {
 }
 
 fn status_of(observe: &Observe, about: &About, sight: Sight) -> Status {
-    let now = observe.snapshot();
-    let warmup = warmup(&now);
+    let (now, since_origin) = (observe.snapshot(), observe.since_origin());
+    let warmup = warmup(&now, since_origin);
     let (time, reason) = now.last_abort.unzip();
+    let routes = now.routes.iter().filter(|it| about.is_of(&it.route));
     Status {
         candidate: observe.name().to_string(),
         enabled: now.state.is_on(),
@@ -315,17 +316,18 @@ fn status_of(observe: &Observe, about: &About, sight: Sight) -> Status {
         error_delta_threshold: now.config.error_delta,
         breach_consecutive: now.config.consecutive,
         cooldown_seconds: seconds(now.config.cooldown),
-        cooldown_remaining_seconds: remaining(now.state),
+        cooldown_remaining_seconds: remaining(now.state, since_origin),
         warmup_remaining_seconds: warmup,
         last_trip: now.last_trip.as_ref().map(|it| shown(event::trip(it), sight)),
         evidence: evidence(&now.evidence),
-        routes: now.routes.iter().filter(|it| about.is_of(&it.route)).map(route).collect(),
+        routes: routes.map(|it| route(it, since_origin)).collect(),
     }
 }
 
-fn remaining(state: State) -> Option<Number> {
+/// How long a cooldown still goes on; `None` where there is none.
+fn remaining(state: State, since_origin: Duration) -> Option<Number> {
     match state {
-        State::Tripped { until } => Some(seconds(until.saturating_duration_since(Instant::now()))),
+        State::Tripped { until } => Some(seconds(until.saturating_sub(since_origin))),
         State::Enabled | State::Probation | State::Held => None,
     }
 }
@@ -340,20 +342,20 @@ fn evidence(evidence: &Evidence) -> Value {
     })
 }
 
-fn route(route: &RouteSnapshot) -> Value {
+fn route(route: &guardrail::RouteSnapshot, since_origin: Duration) -> Value {
     json!({
         "route": route.route,
         "enabled": route.state.is_on(),
         "state": route.state.name(),
-        "cooldownRemainingSeconds": remaining(route.state),
+        "cooldownRemainingSeconds": remaining(route.state, since_origin),
         "evidence": evidence(&route.evidence),
     })
 }
 
 /// How long pairs are still not judged; `None` where they are.
-fn warmup(now: &Snapshot) -> Option<Number> {
+fn warmup(now: &guardrail::Snapshot, since_origin: Duration) -> Option<Number> {
     let warmup = now.config.warmup;
-    let since = now.first_pair.map_or(Duration::ZERO, |first| first.elapsed());
+    let since = now.first_pair.map_or(Duration::ZERO, |first| since_origin.saturating_sub(first));
     let left = warmup.saturating_sub(since);
     (!left.is_zero()).then(|| seconds(left))
 }

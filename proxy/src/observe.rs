@@ -18,42 +18,14 @@ use announce::Announcer;
 use compare::Differences;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::gate::{self, Gate, Reading};
-use judge::guardrail::{self, Epoch, Guardrail, Moment, Observation, State, Transition};
+use judge::guardrail::{self, Guardrail, Moment, State, Transition};
 use judge::report::{self, Report, verdicts};
 use judge::verdict::Verdict;
+use judge::{Call, Comparison, Epoch, Pair};
 
-/// What is known of one side of a pair.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Known {
-    /// To the head; `None` where none came.
-    pub latency: Option<Duration>,
-    /// No whole answer, or one that says so.
-    pub failed: bool,
-}
-
-/// What is known of both sides.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sides {
-    /// The baseline's.
-    pub baseline: Known,
-    /// The candidate's.
-    pub candidate: Known,
-    /// The client left before the baseline's head: both latencies are cut off at that moment.
-    pub censored: bool,
-    /// How long the baseline took to fail, where it gave no head.
-    pub baseline_until: Duration,
-}
-
-impl Sides {
-    /// Of two that were both seen to their end.
-    pub fn new(baseline: Known, candidate: Known) -> Self {
-        Self { baseline, candidate, censored: false, baseline_until: Duration::ZERO }
-    }
-}
-
-/// A pair that is over, but for the comparison.
+/// A copy that was admitted, and what holds for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair<'a> {
+pub struct Mirrored<'a> {
     /// Of which route and candidate.
     pub series: &'a Series,
     /// By which it was admitted.
@@ -62,6 +34,14 @@ pub struct Pair<'a> {
     pub epoch: Epoch,
     /// As examples show it.
     pub request: &'a str,
+}
+
+impl<'a> Mirrored<'a> {
+    /// The pair that came of it, of two sides that were both seen to their end.
+    pub fn pair(&self, baseline: Call, candidate: Call) -> Pair<'a> {
+        let pair = Pair::new(&self.series.label, self.request, baseline, candidate);
+        Pair { epoch: self.epoch, ..pair }
+    }
 }
 
 /// What is kept of one candidate for one route.
@@ -117,6 +97,8 @@ pub struct Open {
 /// What is known of one candidate.
 #[derive(Debug)]
 pub struct Observe {
+    /// What the guardrail's times are counted from.
+    origin: Instant,
     guardrail: Mutex<Guardrail>,
     report: Mutex<Report>,
     gate: Gate,
@@ -158,9 +140,10 @@ impl Observe {
         metrics: CandidateMetrics,
         announcer: Arc<Announcer>,
     ) -> Arc<Self> {
-        let (setter, gate) = gate::gate(Instant::now());
+        let (setter, gate) = gate::gate();
         metrics.set_enabled(true);
         let observe = Arc::new(Self {
+            origin: Instant::now(),
             guardrail: Mutex::new(Guardrail::new(thresholds, setter)),
             report: Mutex::new(Report::new(allowed)),
             gate,
@@ -197,10 +180,10 @@ impl Observe {
 
     /// What is open when mirroring is allowed; the first request after a cooldown switches it on.
     pub fn open_now(&self, series: &Series) -> Option<Open> {
-        if is_due(&self.gate) {
+        if self.is_due(&self.gate) {
             self.decide(|guardrail, now| guardrail.resume_if_due(now));
         }
-        if is_due(self.gate_of(series)) {
+        if self.is_due(self.gate_of(series)) {
             self.decide(|guardrail, now| guardrail.resume_route_if_due(&series.label, now));
         }
         self.open(series)
@@ -218,66 +201,38 @@ impl Observe {
     }
 
     /// Both sides have answered, or will not. `baseline_p99` is that of the route now.
-    pub fn answered(&self, pair: &Pair<'_>, sides: &Sides, baseline_p99: Duration) {
-        let Some(_holds) = self.holds(pair.terms) else { return };
-        let Sides { baseline, candidate, baseline_until, censored: client_left } = *sides;
-        let latency = candidate.latency;
-        let observation = Observation {
-            route: &pair.series.label,
-            epoch: pair.epoch,
-            baseline_latency: baseline.latency.unwrap_or(baseline_until),
-            baseline_p99,
-            baseline_failed: baseline.failed,
-            // Without a latency on one side there is none to hold against the other's, unless its client left.
-            candidate_latency: latency.filter(|_| baseline.latency.is_some() || client_left),
-            candidate_failed: candidate.failed,
-            client_left,
-            request: pair.request,
-        };
-        let own = pair.terms.thresholds.as_ref();
-        self.decide(|guardrail, now| guardrail.observe_by(&observation, own, now));
+    pub fn answered(&self, copy: &Mirrored<'_>, pair: &Pair<'_>, baseline_p99: Duration) {
+        let Some(_holds) = self.holds(copy.terms) else { return };
+        let own = copy.terms.thresholds.as_ref();
+        self.decide(|guardrail, now| guardrail.observe_by(pair, baseline_p99, own, now));
     }
 
-    /// The answers are compared, or could not be (`None`). `content`: whether there was any to compare.
-    /// `asks`: whether a second baseline tells what differs by itself.
+    /// The answers are compared, or could not be. `asks`: whether a second baseline tells what differs by
+    /// itself.
     pub fn compared(
         &self,
+        copy: &Mirrored<'_>,
         pair: &Pair<'_>,
-        sides: &Sides,
-        content: bool,
-        differences: Option<&Differences>,
+        comparison: &Comparison<'_>,
         asks: bool,
     ) {
-        let Some(_holds) = self.holds(pair.terms) else { return };
+        let Some(_holds) = self.holds(copy.terms) else { return };
         // Before it is taken in: a value is held against those that came before.
-        let judged = differences.filter(|_| pair.terms.judges_mismatches);
-        let net = judged.and_then(|found| self.net_fields(&pair.series.label, found, asks));
-        self.record(pair, sides, content, differences);
+        let judged = comparison.differences.filter(|_| copy.terms.judges_mismatches);
+        let net = judged.and_then(|found| self.net_fields(&copy.series.label, found, asks));
+        self.record(copy, pair, comparison);
         let Some(differs) = net else { return };
-        let (label, own) = (&pair.series.label, pair.terms.thresholds.as_ref());
-        self.decide(|guardrail, now| {
-            let differs = differs.as_deref();
-            guardrail.compared_by(label, pair.epoch, differs, pair.request, own, now)
-        });
+        let own = copy.terms.thresholds.as_ref();
+        self.decide(|guardrail, now| guardrail.compared_by(pair, differs.as_deref(), own, now));
     }
 
-    fn record(
-        &self,
-        pair: &Pair<'_>,
-        sides: &Sides,
-        content: bool,
-        differences: Option<&Differences>,
-    ) {
-        if self.guardrail().warms_up(now()) {
+    fn record(&self, copy: &Mirrored<'_>, pair: &Pair<'_>, comparison: &Comparison<'_>) {
+        if self.guardrail().warms_up(self.now()) {
             return;
         }
-        let [baseline, candidate] =
-            [sides.baseline, sides.candidate].map(|side| (side.latency, side.failed));
-        let (censored, request) = (sides.censored, pair.request);
-        let told = report::Pair { baseline, candidate, censored, content, differences, request };
-        pair.series.take_in(pair.terms.basis);
-        let own = pair.terms.allowed.as_ref();
-        self.report().record_by(&pair.series.label, &told, own, SystemTime::now());
+        copy.series.take_in(copy.terms.basis);
+        let own = copy.terms.allowed.as_ref();
+        self.report().record_by(pair, comparison, own, SystemTime::now());
     }
 
     /// Where the answers differ and the service does not differ from itself; `None` where that is not
@@ -370,7 +325,7 @@ impl Observe {
     pub fn stay_off(&self, off: &OffByHand) {
         let mut guardrail = self.guardrail();
         if off.whole {
-            guardrail.disable(now());
+            guardrail.disable(self.now());
             self.metrics().set_enabled(false);
         }
         for route in &off.routes {
@@ -507,12 +462,27 @@ impl Observe {
     /// Asks or tells the guardrail something, and makes known what it decided: under the lock, so
     /// that all see changes in the order they happened.
     fn decide(&self, ask: impl FnOnce(&mut Guardrail, Moment) -> Option<Transition>) {
-        let (mut guardrail, now) = (self.guardrail(), now());
+        let (mut guardrail, now) = (self.guardrail(), self.now());
         if let Some(transition) = ask(&mut guardrail, now)
             && !self.is_past.load(Ordering::Relaxed)
         {
             self.announcer.announce(&self.metrics(), &transition, now.wall);
         }
+    }
+
+    /// How long ago the origin is that the guardrail's times are counted from.
+    pub fn since_origin(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Now, as the guardrail wants it.
+    fn now(&self) -> Moment {
+        Moment { at: self.since_origin(), wall: SystemTime::now() }
+    }
+
+    /// Whether a cooldown is over and nobody has asked yet.
+    fn is_due(&self, gate: &Gate) -> bool {
+        matches!(gate.read(), Reading::Tripped { until } if until <= self.since_origin())
     }
 
     fn each_series(&self, mut tell: impl FnMut(&Series)) {
@@ -543,14 +513,4 @@ fn passing(gate: &Gate) -> Option<(u64, f64)> {
         Reading::Probation { epoch, share } => Some((epoch, f64::from(share) / 1000.0)),
         Reading::Tripped { .. } | Reading::Held => None,
     }
-}
-
-/// Whether a cooldown is over and nobody has asked yet.
-fn is_due(gate: &Gate) -> bool {
-    matches!(gate.read(), Reading::Tripped { until } if until <= Instant::now())
-}
-
-/// Now, as the guardrail wants it.
-fn now() -> Moment {
-    Moment { at: Instant::now(), wall: SystemTime::now() }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const OPEN: u64 = 0;
 const TRIPPED: u64 = 1;
@@ -30,8 +30,9 @@ pub enum Reading {
     },
     /// Off until then, or until it is enabled by hand.
     Tripped {
-        /// When the first request may switch mirroring on again.
-        until: Instant,
+        /// When the first request may switch mirroring on again, as [`Moment::at`](super::Moment::at);
+        /// up to a microsecond later than it was set.
+        until: Duration,
     },
     /// Off until it is enabled by hand.
     Held,
@@ -39,9 +40,8 @@ pub enum Reading {
 
 #[derive(Debug)]
 struct Shared {
-    origin: Instant,
-    /// Kind in the low bits; above them the epoch (on probation the share before it), or the end of the cooldown in microseconds
-    /// since `origin`. One word, so that a reader never sees half of a change.
+    /// Kind in the low bits; above them the epoch (on probation the share before it), or the end of the cooldown in microseconds.
+    /// One word, so that a reader never sees half of a change.
     word: AtomicU64,
 }
 
@@ -53,18 +53,13 @@ pub struct Setter(Arc<Shared>);
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Shared>);
 
-/// A gate that is open, in epoch 0. Times are kept since `origin`, which none of them is before.
-pub fn gate(origin: Instant) -> (Setter, Gate) {
-    let shared = Arc::new(Shared { origin, word: AtomicU64::new(OPEN) });
+/// A gate that is open, in epoch 0.
+pub fn gate() -> (Setter, Gate) {
+    let shared = Arc::new(Shared { word: AtomicU64::new(OPEN) });
     (Setter(Arc::clone(&shared)), Gate(shared))
 }
 
 impl Setter {
-    /// What times are kept since.
-    pub fn origin(&self) -> Instant {
-        self.0.origin
-    }
-
     /// Sets what readers see from now on.
     pub fn set(&self, reading: Reading) {
         let word = match reading {
@@ -74,7 +69,7 @@ impl Setter {
             }
             Reading::Tripped { until } => {
                 // Rounded up: the gate must not open before the guardrail's own time has come.
-                let after = until.saturating_duration_since(self.0.origin).as_micros() + 1;
+                let after = until.as_micros() + 1;
                 (u64::try_from(after).unwrap_or(u64::MAX >> KIND_BITS) << KIND_BITS) | TRIPPED
             }
             Reading::Held => HELD,
@@ -95,7 +90,7 @@ impl Gate {
                 let share = u16::try_from(share).expect("ten bits fit into sixteen");
                 Reading::Probation { epoch: value >> SHARE_BITS, share }
             }
-            TRIPPED => Reading::Tripped { until: self.0.origin + Duration::from_micros(value) },
+            TRIPPED => Reading::Tripped { until: Duration::from_micros(value) },
             _ => Reading::Held,
         }
     }
@@ -107,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_reader_sees_what_was_set_last() {
-        let (setter, gate) = gate(Instant::now());
+        let (setter, gate) = gate();
         assert_eq!(gate.read(), Reading::Open { epoch: 0 });
         setter.set(Reading::Held);
         assert_eq!(gate.read(), Reading::Held);
@@ -119,7 +114,7 @@ mod tests {
             setter.set(reading);
             assert_eq!(gate.read(), reading);
         }
-        let until = Instant::now() + Duration::from_secs(24 * 3600);
+        let until = Duration::from_secs(24 * 3600);
         setter.set(Reading::Tripped { until });
         let Reading::Tripped { until: read } = gate.read() else { panic!("not tripped") };
         assert!(read >= until && read - until <= Duration::from_micros(2));

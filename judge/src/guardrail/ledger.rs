@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use super::signals::Pair;
+use super::signals::Measured;
 
 /// Pairs kept.
 const SIZE: usize = 256;
@@ -39,7 +39,7 @@ pub struct Numbers {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// Its numbers.
-    pub pair: Pair,
+    pub pair: Measured,
     /// Method, path and query, bounded, without secrets.
     pub request: String,
     /// When.
@@ -49,7 +49,7 @@ pub struct Example {
 /// A ring of pairs.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    pairs: Vec<Pair>,
+    pairs: Vec<Measured>,
     next: usize,
     /// All that were taken in.
     taken: u64,
@@ -59,7 +59,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Takes in a pair, in place of the oldest one when the ring is full; with an example where it is one.
-    pub fn record(&mut self, pair: Pair, example: Option<Example>) {
+    pub fn record(&mut self, pair: Measured, example: Option<Example>) {
         if let Some(example) = example {
             if self.examples.len() == EXAMPLES {
                 self.examples.pop_front();
@@ -123,14 +123,14 @@ fn side(latencies: impl ExactSizeIterator<Item = Option<Duration>>, failed: usiz
 mod tests {
     use super::*;
 
-    fn pair(millis: u64) -> Pair {
-        Pair {
+    fn pair(millis: u64) -> Measured {
+        Measured {
             baseline_latency: Duration::from_millis(millis),
             candidate_latency: (!millis.is_multiple_of(10))
                 .then(|| Duration::from_millis(2 * millis)),
             baseline_failed: false,
             candidate_failed: millis.is_multiple_of(10),
-            client_left: false,
+            censored: false,
         }
     }
 

@@ -1,29 +1,30 @@
 //! Pairs that overlap in time are one observation: fifty copies caught in one pause of 200 ms are one
 //! bad moment, not fifty.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::signals::Pair;
+use super::signals::Measured;
 
-/// The time of a pair: from where its slower side was called until it was observed.
+/// The time of a pair: from where its slower side was called until it was observed; each as
+/// [`Moment::at`](super::Moment::at).
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    start: Instant,
-    end: Instant,
+    start: Duration,
+    end: Duration,
 }
 
 impl Span {
-    /// Of a pair that is observed now.
-    pub fn of(pair: &Pair, now: Instant) -> Self {
+    /// Of a pair that is observed now. One that took longer than there is time since the origin began there.
+    pub fn of(pair: &Measured, now: Duration) -> Self {
         let took = pair.candidate_latency.unwrap_or(Duration::ZERO).max(pair.baseline_latency);
-        Self { start: now.checked_sub(took).unwrap_or(now), end: now }
+        Self { start: now.saturating_sub(took), end: now }
     }
 }
 
 /// Tells whether a slow pair belongs to the moment of the one before.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moments {
-    until: Option<Instant>,
+    until: Option<Duration>,
 }
 
 impl Moments {
@@ -43,11 +44,10 @@ mod tests {
 
     #[test]
     fn pairs_that_were_called_before_the_first_ended_are_the_same_moment() {
-        let origin = Instant::now();
         let mut moments = Moments::default();
         let mut begins = |start: u64, end: u64| {
-            let at = |ms| origin + Duration::from_millis(ms);
-            moments.begins(&Span { start: at(start), end: at(end) })
+            let [start, end] = [start, end].map(Duration::from_millis);
+            moments.begins(&Span { start, end })
         };
         assert!(begins(0, 200));
         assert!(!begins(0, 200));

@@ -1,7 +1,7 @@
 //! After a cooldown: a few probe pairs at a low rate, then a growing share, and cooldowns that
-//! double as long as that goes wrong.
+//! double as long as that goes wrong. What is called now, or since when, is as [`Moment::at`](super::Moment::at).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Shares in thousandths; the last step is the full one, still on probation. Each takes its part of
 /// the ramp.
@@ -18,12 +18,12 @@ const CLEAN_COOLDOWNS: u32 = 4;
 pub struct Probation {
     step: usize,
     pairs: u32,
-    since: Instant,
+    since: Duration,
 }
 
 impl Probation {
     /// At its start.
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Duration) -> Self {
         Self { step: 0, pairs: 0, since: now }
     }
 
@@ -33,10 +33,10 @@ impl Probation {
     }
 
     /// Takes in a pair; whether the share changes.
-    pub fn pair(&mut self, ramp: Duration, now: Instant) -> bool {
+    pub fn pair(&mut self, ramp: Duration, now: Duration) -> bool {
         self.pairs += 1;
         let steps = u32::try_from(SHARES.len()).expect("a few");
-        let long_enough = now.saturating_duration_since(self.since) >= ramp / steps;
+        let long_enough = now.saturating_sub(self.since) >= ramp / steps;
         let due = long_enough && (self.step > 0 || self.pairs >= PROBES);
         if due {
             *self = Self { step: self.step + 1, pairs: 0, since: now };
@@ -50,7 +50,7 @@ impl Probation {
 pub struct Cooldown {
     times: u32,
     /// When a probation was last passed.
-    passed: Option<Instant>,
+    passed: Option<Duration>,
 }
 
 impl Default for Cooldown {
@@ -66,11 +66,10 @@ impl Cooldown {
         base: Duration,
         ramp: bool,
         on_probation: bool,
-        now: Instant,
+        now: Duration,
     ) -> Duration {
-        let clean = |passed: Instant| {
-            now.saturating_duration_since(passed) >= base * self.times * CLEAN_COOLDOWNS
-        };
+        let clean =
+            |passed: Duration| now.saturating_sub(passed) >= base * self.times * CLEAN_COOLDOWNS;
         base * match (ramp, on_probation) {
             (false, _) => 1,
             (true, true) => (self.times * 2).min(MOST_TIMES),
@@ -86,7 +85,7 @@ impl Cooldown {
     }
 
     /// A probation was passed.
-    pub fn passed(&mut self, now: Instant) {
+    pub fn passed(&mut self, now: Duration) {
         self.passed = Some(now);
     }
 }

@@ -1,6 +1,6 @@
 //! What the guardrail keeps for one route: fixed in size.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::bets::Factors;
 use super::differing::Differing;
@@ -10,7 +10,7 @@ use super::ledger::{Example, Ledger};
 use super::moments::Span;
 use super::probation::{Cooldown, Probation};
 use super::run::{Breach, Run};
-use super::signals::{Allowance, Memory, Pair, Scores};
+use super::signals::{Allowance, Measured, Memory, Scores};
 use super::{Config, Evidence, Moment, RouteSnapshot, State, Transition};
 
 /// One route.
@@ -19,8 +19,8 @@ pub(super) struct RouteState {
     setter: Setter,
     gate: Gate,
     epoch: u64,
-    /// The end of the cooldown where the route was stopped alone.
-    stopped: Option<Instant>,
+    /// The end of the cooldown where the route was stopped alone, as [`Moment::at`].
+    stopped: Option<Duration>,
     /// Off by hand.
     held: bool,
     run: Run,
@@ -33,8 +33,8 @@ pub(super) struct RouteState {
 }
 
 impl RouteState {
-    pub(super) fn new(allowed: &Allowance, origin: Instant) -> Self {
-        let (setter, gate) = gate::gate(origin);
+    pub(super) fn new(allowed: &Allowance) -> Self {
+        let (setter, gate) = gate::gate();
         Self {
             setter,
             gate,
@@ -88,7 +88,7 @@ impl RouteState {
     /// Takes in a pair; its scores.
     pub(super) fn take(
         &mut self,
-        pair: &Pair,
+        pair: &Measured,
         example: Option<Example>,
         breach: Option<&Breach>,
         span: &Span,
@@ -115,7 +115,12 @@ impl RouteState {
         Evidence::of(&self.weighing)
     }
 
-    pub(super) fn cooldown_after_trip(&self, base: Duration, ramp: bool, now: Instant) -> Duration {
+    pub(super) fn cooldown_after_trip(
+        &self,
+        base: Duration,
+        ramp: bool,
+        now: Duration,
+    ) -> Duration {
         self.cooldown.after_trip(base, ramp, self.probation.is_some(), now)
     }
 
@@ -133,7 +138,7 @@ impl RouteState {
     }
 
     /// Whether it has just come back.
-    pub(super) fn resume_if_due(&mut self, probation: Option<Probation>, now: Instant) -> bool {
+    pub(super) fn resume_if_due(&mut self, probation: Option<Probation>, now: Duration) -> bool {
         if self.held || self.stopped.is_none_or(|until| now < until) {
             return false;
         }

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
+use super::Config;
 use super::moments::{Moments, Span};
-use super::signals::Pair;
-use super::{Config, Observation};
+use super::signals::Measured;
 
 /// Pairs over which the longest run of the baseline's failures is remembered, at least.
 const MEMORY: u32 = 1 << 20;
@@ -32,7 +32,7 @@ pub struct Run {
 
 impl Run {
     /// Takes in a pair. `length` is the memory of latencies now, in pairs.
-    pub fn record(&mut self, breach: Option<&Breach>, pair: &Pair, span: &Span, length: u64) {
+    pub fn record(&mut self, breach: Option<&Breach>, pair: &Measured, span: &Span, length: u64) {
         self.control.record(pair);
         let Some(breach) = breach else {
             self.reset();
@@ -80,7 +80,7 @@ struct Control {
 }
 
 impl Control {
-    fn record(&mut self, pair: &Pair) {
+    fn record(&mut self, pair: &Measured) {
         let alone = pair.baseline_failed && !pair.candidate_failed;
         self.running = if alone { self.running + 1 } else { 0 };
         if self.pairs == MEMORY {
@@ -116,28 +116,28 @@ pub enum Breach {
 
 /// Whether this pair is a breach. Whoever is slow against its partner must be slow against the
 /// baseline's recent p99 too, since two healthy copies differ from pair to pair all the time.
-pub fn breach(pair: &Observation<'_>, config: &Config) -> Option<Breach> {
-    if failed(&pair.pair(), config) {
+pub fn breach(pair: &Measured, baseline_p99: Duration, config: &Config) -> Option<Breach> {
+    if failed(pair, config) {
         return Some(Breach::Failed);
     }
     // How slow the baseline would have been is not known.
-    let candidate = pair.candidate_latency.filter(|_| !pair.client_left)?;
-    let baseline = pair.baseline_latency.max(pair.baseline_p99);
+    let candidate = pair.candidate_latency.filter(|_| !pair.censored)?;
+    let baseline = pair.baseline_latency.max(baseline_p99);
     slow(candidate, baseline, config).then_some(Breach::Slow {
         candidate,
         own: pair.baseline_latency,
-        p99: pair.baseline_p99,
+        p99: baseline_p99,
         allowed: config.latency_ratio,
     })
 }
 
 /// Whether the candidate did worse than its partner: an example of what is wrong, no breach yet.
-pub fn is_worse(pair: &Pair, config: &Config) -> bool {
+pub fn is_worse(pair: &Measured, config: &Config) -> bool {
     let is_slow = |candidate| slow(candidate, pair.baseline_latency, config);
     failed(pair, config) || pair.candidate_latency.is_some_and(is_slow)
 }
 
-fn failed(pair: &Pair, config: &Config) -> bool {
+fn failed(pair: &Measured, config: &Config) -> bool {
     config.error_delta < 1.0 && pair.candidate_failed && !pair.baseline_failed
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::failures::Failures;
 use super::recent::{Recent, nanos};
+use crate::pair::Pair;
 
 /// The quantiles of the recent baseline that a candidate is held against.
 pub const LEVELS: [f64; 5] = [0.5, 0.75, 0.9, 0.99, 0.999];
@@ -46,19 +47,34 @@ pub struct Allowance {
     pub mismatch_rate: Option<f64>,
 }
 
-/// One pair.
+/// What was measured of a pair, as one side is held against the other: without texts, since the last ones
+/// of each route are kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pair {
-    /// Of the baseline.
+pub struct Measured {
+    /// Of the baseline; where it gave no head, how long it took to fail.
     pub baseline_latency: Duration,
-    /// Of the candidate; `None` without a response head.
+    /// Of the candidate; `None` where one of the two gave no head.
     pub candidate_latency: Option<Duration>,
     /// The baseline failed.
     pub baseline_failed: bool,
     /// The candidate failed.
     pub candidate_failed: bool,
-    /// The client left before the baseline's answer: its latency is what it had taken by then.
-    pub client_left: bool,
+    /// See [`Pair::censored`].
+    pub censored: bool,
+}
+
+impl Measured {
+    /// What a pair tells.
+    pub fn of(pair: &Pair<'_>) -> Self {
+        let Pair { baseline, candidate, censored, .. } = *pair;
+        Self {
+            baseline_latency: baseline.latency.unwrap_or(pair.baseline_failed_after),
+            candidate_latency: candidate.latency.filter(|_| baseline.latency.is_some()),
+            baseline_failed: baseline.failed,
+            candidate_failed: candidate.failed,
+            censored,
+        }
+    }
 }
 
 /// What a pair says of latency; scores run from -1, the baseline was slower, to 1.
@@ -115,7 +131,7 @@ impl Memory {
     }
 
     /// The scores of a pair against what was remembered before; then remembers its baseline.
-    pub fn score(&mut self, pair: &Pair, allowed: &Allowance) -> Scores {
+    pub fn score(&mut self, pair: &Measured, allowed: &Allowance) -> Scores {
         let baseline = nanos(pair.baseline_latency);
         self.latest[self.next] = baseline;
         self.next = (self.next + 1) % LATEST;
@@ -125,7 +141,7 @@ impl Memory {
             let candidate = less_floor.min(latency / allowed.latency_ratio);
             // How long it would have taken is not known. Leaving such pairs out would take the slow
             // ones from one side only; as slow as can be, they speak for the candidate at most.
-            self.latency(if pair.client_left { f64::MAX } else { baseline }, candidate)
+            self.latency(if pair.censored { f64::MAX } else { baseline }, candidate)
         });
         let scores = Scores {
             latency,
@@ -140,7 +156,7 @@ impl Memory {
         scores
     }
 
-    fn is_slow(&self, pair: &Pair, allowed: &Allowance) -> bool {
+    fn is_slow(&self, pair: &Measured, allowed: &Allowance) -> bool {
         let slower = pair.candidate_latency.unwrap_or_default().max(pair.baseline_latency);
         let median = self.recent.quantile(0.5);
         slower > median.mul_f64(SLOW).max(median + allowed.latency_floor)
@@ -206,13 +222,13 @@ pub(super) mod tests {
         mismatch_rate: None,
     };
 
-    fn pair(baseline: f64, candidate: f64) -> Pair {
-        Pair {
+    fn pair(baseline: f64, candidate: f64) -> Measured {
+        Measured {
             baseline_latency: Duration::from_secs_f64(baseline / 1e3),
             candidate_latency: Some(Duration::from_secs_f64(candidate / 1e3)),
             baseline_failed: false,
             candidate_failed: false,
-            client_left: false,
+            censored: false,
         }
     }
 
@@ -231,7 +247,7 @@ pub(super) mod tests {
     }
 
     /// The mean of each score over many pairs made by `make`.
-    fn means(allowed: &Allowance, mut make: impl FnMut(usize) -> Pair) -> Vec<f64> {
+    fn means(allowed: &Allowance, mut make: impl FnMut(usize) -> Measured) -> Vec<f64> {
         let mut memory = Memory::default();
         let mut sums = vec![0.0; 3 + LEVELS.len()];
         let count = 40_000;
@@ -344,7 +360,7 @@ pub(super) mod tests {
             memory.score(&pair(dice(), dice()), &ALLOWED);
         }
         for candidate in [1.0, 50.0, 60_000.0] {
-            let left = Pair { client_left: true, ..pair(25.0, candidate) };
+            let left = Measured { censored: true, ..pair(25.0, candidate) };
             let latency = memory.score(&left, &ALLOWED).latency.unwrap();
             assert!(all(&latency).iter().all(|score| *score <= 0.0), "{latency:?}");
             assert_eq!((latency.extreme, latency.far <= 0.0), ([false; 2], true));
@@ -357,16 +373,33 @@ pub(super) mod tests {
         for (ours, theirs, score) in
             [(false, false, 0.0), (true, true, 0.0), (false, true, 1.0), (true, false, -1.0)]
         {
-            let pair = Pair { baseline_failed: ours, candidate_failed: theirs, ..pair(9.0, 9.0) };
+            let pair =
+                Measured { baseline_failed: ours, candidate_failed: theirs, ..pair(9.0, 9.0) };
             assert_eq!(memory.score(&pair, &ALLOWED).errors, score);
         }
+    }
+
+    #[test]
+    fn against_a_baseline_without_a_head_no_latency_is_held() {
+        use crate::pair::Call;
+
+        let second = Duration::from_secs(1);
+        let candidate = Call { latency: Some(second), failed: false };
+        let answered = Pair::new("GET /a", "GET /", candidate, candidate);
+        let measured = Measured::of(&answered);
+        assert_eq!((measured.baseline_latency, measured.candidate_latency), (second, Some(second)));
+        let baseline = Call { latency: None, failed: true };
+        let measured =
+            Measured::of(&Pair { baseline, baseline_failed_after: 5 * second, ..answered });
+        assert_eq!((measured.baseline_latency, measured.candidate_latency), (5 * second, None));
+        assert!(measured.baseline_failed && !measured.candidate_failed);
     }
 
     #[test]
     fn without_an_answer_or_a_past_there_is_no_latency_score() {
         let mut memory = Memory::default();
         assert_eq!(memory.score(&pair(9.0, 99.0), &ALLOWED).latency, None);
-        let silent = Pair { candidate_latency: None, ..pair(9.0, 9.0) };
+        let silent = Measured { candidate_latency: None, ..pair(9.0, 9.0) };
         assert_eq!(memory.score(&silent, &ALLOWED).latency, None);
         assert!(memory.score(&pair(9.0, 99.0), &ALLOWED).latency.is_some());
     }

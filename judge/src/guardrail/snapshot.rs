@@ -1,6 +1,6 @@
 //! What is shown of the guardrail.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::bets::Signal;
 use super::evidence::Weighing;
@@ -59,8 +59,9 @@ pub struct Snapshot {
     pub last_abort: Option<(SystemTime, String)>,
     /// The last trip, of all or of a route.
     pub last_trip: Option<Trip>,
-    /// The first pair since the start or since mirroring came back, where there is a warm-up.
-    pub first_pair: Option<Instant>,
+    /// The first pair since the start or since mirroring came back, where there is a warm-up; as
+    /// [`Moment::at`](super::Moment::at).
+    pub first_pair: Option<Duration>,
     /// The longest running streak of breaches.
     pub breach_streak: u32,
     /// The thresholds.

@@ -2,10 +2,13 @@ use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, prop
 
 use super::gate::{Gate, gate};
 use super::*;
+use crate::pair::Call;
 
 mod evidence;
 
 const RATIO: f64 = 1.15;
+/// The baseline's recent p99.
+const P99: Duration = Duration::from_millis(20);
 
 fn config() -> Config {
     Config {
@@ -22,8 +25,9 @@ fn config() -> Config {
 }
 
 fn guardrail(config: Config) -> (Guardrail, Gate, Moment) {
-    let (setter, gate) = gate(Instant::now());
-    let now = Moment { at: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    let (setter, gate) = gate();
+    // Long enough after the origin for all pairs to have begun after it.
+    let now = Moment { at: Duration::from_secs(3600), wall: SystemTime::UNIX_EPOCH };
     (Guardrail::new(config, setter), gate, now)
 }
 
@@ -35,36 +39,49 @@ fn later(now: Moment, by: Duration) -> Moment {
     Moment { at: now.at + by, wall: now.wall + by }
 }
 
-fn healthy() -> Observation<'static> {
-    Observation {
-        route: "GET /a",
-        epoch: Epoch::default(),
-        baseline_latency: ms(10),
-        baseline_p99: ms(20),
-        baseline_failed: false,
-        candidate_latency: Some(ms(10)),
-        candidate_failed: false,
-        client_left: false,
-        request: "GET /",
-    }
+fn took(latency: Duration) -> Call {
+    Call { latency: Some(latency), failed: false }
 }
 
-fn failed() -> Observation<'static> {
-    Observation { candidate_failed: true, ..healthy() }
+fn healthy() -> Pair<'static> {
+    Pair::new("GET /a", "GET /", took(ms(10)), took(ms(10)))
 }
 
-fn is_breach(config: Config, pair: &Observation<'_>) -> bool {
+/// As healthy, but for the candidate's latency.
+fn candidate_took(latency: Duration) -> Pair<'static> {
+    Pair { candidate: took(latency), ..healthy() }
+}
+
+fn failed() -> Pair<'static> {
+    failed_if(true)
+}
+
+/// As healthy, but for whether the candidate failed.
+fn failed_if(failed: bool) -> Pair<'static> {
+    Pair { candidate: Call { failed, ..took(ms(10)) }, ..healthy() }
+}
+
+/// As this one, but that the baseline failed.
+fn baseline_failed(pair: Pair<'static>) -> Pair<'static> {
+    Pair { baseline: Call { failed: true, ..pair.baseline }, ..pair }
+}
+
+fn is_breach(config: Config, pair: &Pair<'_>) -> bool {
+    is_breach_against(P99, config, pair)
+}
+
+fn is_breach_against(p99: Duration, config: Config, pair: &Pair<'_>) -> bool {
     let (mut guardrail, _, now) = guardrail(config);
-    guardrail.observe(pair, now);
+    guardrail.observe(pair, p99, now);
     guardrail.snapshot().breach_streak == 1
 }
 
 #[test]
 fn enough_breaches_in_a_row_trip_and_say_why() {
     let (mut guardrail, gate, now) = guardrail(config());
-    assert_eq!(guardrail.observe(&failed(), now), None);
-    assert_eq!(guardrail.observe(&failed(), now), None);
-    let tripped = guardrail.observe(&failed(), now);
+    assert_eq!(guardrail.observe(&failed(), P99, now), None);
+    assert_eq!(guardrail.observe(&failed(), P99, now), None);
+    let tripped = guardrail.observe(&failed(), P99, now);
     let Some(Transition::Tripped { reason, at, .. }) = tripped else { panic!("{tripped:?}") };
     assert!(
         reason.contains("GET /a") && reason.contains("failed") && reason.contains('3'),
@@ -80,7 +97,7 @@ fn enough_breaches_in_a_row_trip_and_say_why() {
 fn one_pair_that_is_no_breach_starts_the_count_anew() {
     let (mut guardrail, _, now) = guardrail(config());
     for pair in [failed(), failed(), healthy(), failed(), failed()] {
-        assert_eq!(guardrail.observe(&pair, now), None);
+        assert_eq!(guardrail.observe(&pair, P99, now), None);
     }
     assert_eq!(guardrail.snapshot().breach_streak, 2);
 }
@@ -88,12 +105,12 @@ fn one_pair_that_is_no_breach_starts_the_count_anew() {
 #[test]
 fn a_run_on_one_route_between_healthy_pairs_of_others_stops_that_route_alone() {
     let (mut guardrail, _, now) = guardrail(config());
-    let other = Observation { route: "GET /b", ..healthy() };
+    let other = Pair { route: "GET /b", ..healthy() };
     for _ in 0..2 {
-        assert_eq!(guardrail.observe(&failed(), now), None);
-        assert_eq!(guardrail.observe(&other, now), None);
+        assert_eq!(guardrail.observe(&failed(), P99, now), None);
+        assert_eq!(guardrail.observe(&other, P99, now), None);
     }
-    let tripped = guardrail.observe(&failed(), now);
+    let tripped = guardrail.observe(&failed(), P99, now);
     let Some(Transition::RouteTripped { trip }) = tripped else { panic!("{tripped:?}") };
     assert!(trip.reason.contains("on GET /a"), "{}", trip.reason);
     assert_eq!((trip.whole(), guardrail.snapshot().state), (false, State::Enabled));
@@ -101,8 +118,8 @@ fn a_run_on_one_route_between_healthy_pairs_of_others_stops_that_route_alone() {
     assert!(matches!(guardrail.route_gate("GET /b").read(), Reading::Open { .. }));
 }
 
-fn slow() -> Observation<'static> {
-    Observation { candidate_latency: Some(ms(200)), ..healthy() }
+fn slow() -> Pair<'static> {
+    candidate_took(ms(200))
 }
 
 #[test]
@@ -110,7 +127,7 @@ fn slow_pairs_that_overlap_in_time_count_once() {
     let (mut guardrail, _, now) = guardrail(config());
     // Fifty copies of one pause.
     for pair in 0..50 {
-        assert_eq!(guardrail.observe(&slow(), later(now, ms(200 + pair))), None);
+        assert_eq!(guardrail.observe(&slow(), P99, later(now, ms(200 + pair))), None);
     }
     assert_eq!(guardrail.snapshot().breach_streak, 1);
 }
@@ -120,7 +137,8 @@ fn a_slow_candidate_trips_after_so_many_of_its_own_latencies_at_any_rate() {
     for gap in [1, 10, 100, 1000] {
         let (mut guardrail, _, now) = guardrail(config());
         let ends = (0..).map(|pair| later(now, ms(200 + pair * gap)));
-        let end = ends.into_iter().find(|end| guardrail.observe(&slow(), *end).is_some()).unwrap();
+        let end =
+            ends.into_iter().find(|end| guardrail.observe(&slow(), P99, *end).is_some()).unwrap();
         let took = end.at - now.at;
         assert!(took <= ms((200 + gap) * 3), "{took:?} at a pair each {gap} ms");
     }
@@ -129,23 +147,23 @@ fn a_slow_candidate_trips_after_so_many_of_its_own_latencies_at_any_rate() {
 #[test]
 fn a_run_must_be_longer_than_the_baselines_own_runs_of_failures() {
     let (mut guardrail, _, now) = guardrail(config());
-    let alone = Observation { baseline_failed: true, ..healthy() };
+    let alone = baseline_failed(healthy());
     for pair in std::iter::repeat_n(alone, 4).chain(std::iter::repeat_n(failed(), 7)) {
-        assert_eq!(guardrail.observe(&pair, now), None);
+        assert_eq!(guardrail.observe(&pair, P99, now), None);
     }
-    assert!(matches!(guardrail.observe(&failed(), now), Some(Transition::Tripped { .. })));
+    assert!(matches!(guardrail.observe(&failed(), P99, now), Some(Transition::Tripped { .. })));
 }
 
 #[test]
 fn a_pair_whose_client_left_is_no_breach_for_being_slow() {
     assert!(is_breach(config(), &slow()));
-    assert!(!is_breach(config(), &Observation { client_left: true, ..slow() }));
+    assert!(!is_breach(config(), &Pair { censored: true, ..slow() }));
 }
 
 #[test]
 fn a_guardrail_that_only_observes_tells_what_it_would_do_and_stops_nothing() {
     let (mut guardrail, gate, now) = guardrail(Config { observe_only: true, ..config() });
-    let told: Vec<_> = (0..100).filter_map(|_| guardrail.observe(&failed(), now)).collect();
+    let told: Vec<_> = (0..100).filter_map(|_| guardrail.observe(&failed(), P99, now)).collect();
     let [Transition::WouldTrip { trip }] = &told[..] else { panic!("{told:?}") };
     assert!(trip.whole() && trip.reason.contains("3 breaches"), "{}", trip.reason);
     let snapshot = guardrail.snapshot();
@@ -154,7 +172,7 @@ fn a_guardrail_that_only_observes_tells_what_it_would_do_and_stops_nothing() {
     assert!(matches!(gate.read(), Reading::Open { epoch: 0 }));
     // Told again, with grounds of its own, after the cooldown.
     let due = later(now, config().cooldown);
-    let again = (0..3).map(|_| guardrail.observe(&failed(), due)).collect::<Vec<_>>();
+    let again = (0..3).map(|_| guardrail.observe(&failed(), P99, due)).collect::<Vec<_>>();
     assert!(matches!(again[..], [None, None, Some(Transition::WouldTrip { .. })]), "{again:?}");
 }
 
@@ -163,14 +181,14 @@ fn pairs_of_the_warm_up_are_not_judged_after_a_start_and_after_it_came_back() {
     let warmup = Duration::from_secs(30);
     let (mut guardrail, _, mut now) = guardrail(Config { warmup, ..config() });
     for epoch in 0..2 {
-        let pair = Observation { epoch: Epoch { whole: epoch, route: 0 }, ..failed() };
+        let pair = Pair { epoch: Epoch { whole: epoch, route: 0 }, ..failed() };
         let almost = later(now, warmup - Duration::from_nanos(1));
         for at in [now, now, now, almost] {
-            assert_eq!(guardrail.observe(&pair, at), None);
+            assert_eq!(guardrail.observe(&pair, P99, at), None);
             assert_eq!(guardrail.snapshot().breach_streak, 0);
         }
         let warm = later(now, warmup);
-        let told = (0..3).filter_map(|_| guardrail.observe(&pair, warm)).count();
+        let told = (0..3).filter_map(|_| guardrail.observe(&pair, P99, warm)).count();
         assert_eq!(told, 1);
         now = later(warm, config().cooldown);
         assert_eq!(guardrail.resume_if_due(now), Some(Transition::Resumed));
@@ -180,12 +198,14 @@ fn pairs_of_the_warm_up_are_not_judged_after_a_start_and_after_it_came_back() {
 #[test]
 fn a_guardrail_that_only_observes_stops_no_route_either() {
     let (mut guardrail, _, now) = guardrail(Config { observe_only: true, ..config() });
-    let other = Observation { route: "GET /b", ..healthy() };
+    let other = Pair { route: "GET /b", ..healthy() };
     for _ in 0..2 {
-        guardrail.observe(&failed(), now);
-        guardrail.observe(&other, now);
+        guardrail.observe(&failed(), P99, now);
+        guardrail.observe(&other, P99, now);
     }
-    let Some(Transition::WouldTrip { trip }) = guardrail.observe(&failed(), now) else { panic!() };
+    let Some(Transition::WouldTrip { trip }) = guardrail.observe(&failed(), P99, now) else {
+        panic!()
+    };
     assert!(!trip.whole());
     assert!(matches!(guardrail.route_gate("GET /a").read(), Reading::Open { .. }));
 }
@@ -194,20 +214,16 @@ fn a_guardrail_that_only_observes_stops_no_route_either() {
 fn the_run_over_all_pairs_trips_across_routes() {
     let (mut guardrail, _, now) = guardrail(config());
     for route in ["GET /a", "GET /b"] {
-        assert_eq!(guardrail.observe(&Observation { route, ..failed() }, now), None);
+        assert_eq!(guardrail.observe(&Pair { route, ..failed() }, P99, now), None);
     }
-    let last = Observation { route: "GET /c", ..failed() };
-    assert!(matches!(guardrail.observe(&last, now), Some(Transition::Tripped { .. })));
+    let last = Pair { route: "GET /c", ..failed() };
+    assert!(matches!(guardrail.observe(&last, P99, now), Some(Transition::Tripped { .. })));
 }
 
 #[test]
 fn latency_must_exceed_ratio_and_floor() {
-    let pair = |baseline, candidate| Observation {
-        baseline_latency: baseline,
-        baseline_p99: Duration::ZERO,
-        candidate_latency: Some(candidate),
-        ..healthy()
-    };
+    let pair = |baseline, candidate| Pair { baseline: took(baseline), ..candidate_took(candidate) };
+    let is_breach = |config, pair: &Pair<'_>| is_breach_against(Duration::ZERO, config, pair);
     assert!(is_breach(config(), &pair(ms(100), ms(116))));
     assert!(!is_breach(config(), &pair(ms(100), ms(115))), "at the ratio is not above it");
     assert!(!is_breach(config(), &pair(ms(1), ms(3))), "an excess of the floor is not above it");
@@ -218,12 +234,8 @@ fn latency_must_exceed_ratio_and_floor() {
 
 #[test]
 fn the_baselines_latency_is_the_larger_of_its_own_and_the_recent_p99() {
-    let pair = |own, p99| Observation {
-        baseline_latency: ms(own),
-        baseline_p99: ms(p99),
-        candidate_latency: Some(ms(100)),
-        ..healthy()
-    };
+    let pair = |own, p99| (Pair { baseline: took(ms(own)), ..candidate_took(ms(100)) }, ms(p99));
+    let is_breach = |config, (pair, p99): &(Pair<'_>, _)| is_breach_against(*p99, config, pair);
     assert!(is_breach(config(), &pair(10, 20)));
     assert!(!is_breach(config(), &pair(10, 100)));
     assert!(!is_breach(config(), &pair(100, 10)));
@@ -232,14 +244,15 @@ fn the_baselines_latency_is_the_larger_of_its_own_and_the_recent_p99() {
 #[test]
 fn a_failure_that_the_baseline_shares_is_no_breach() {
     assert!(is_breach(config(), &failed()));
-    assert!(!is_breach(config(), &Observation { baseline_failed: true, ..failed() }));
+    assert!(!is_breach(config(), &baseline_failed(failed())));
 }
 
 #[test]
 fn an_error_delta_of_1_turns_the_error_rule_off_but_not_the_latency_rule() {
     let lenient = Config { error_delta: 1.0, ..config() };
     assert!(!is_breach(lenient.clone(), &failed()));
-    let slow = Observation { candidate_latency: Some(ms(500)), ..failed() };
+    let candidate = Call { latency: Some(ms(500)), failed: true };
+    let slow = Pair { candidate, ..healthy() };
     assert!(is_breach(lenient, &slow));
 }
 
@@ -247,7 +260,7 @@ fn an_error_delta_of_1_turns_the_error_rule_off_but_not_the_latency_rule() {
 fn after_the_cooldown_the_first_request_switches_it_on_again_with_no_streaks() {
     let (mut guardrail, gate, now) = guardrail(config());
     for _ in 0..3 {
-        guardrail.observe(&failed(), now);
+        guardrail.observe(&failed(), P99, now);
     }
     let almost = later(now, config().cooldown - Duration::from_nanos(1));
     assert_eq!(guardrail.resume_if_due(almost), None);
@@ -262,13 +275,13 @@ fn after_the_cooldown_the_first_request_switches_it_on_again_with_no_streaks() {
 fn copies_from_before_a_trip_are_no_evidence_after_it() {
     let (mut guardrail, _, now) = guardrail(config());
     for _ in 0..3 {
-        guardrail.observe(&failed(), now);
+        guardrail.observe(&failed(), P99, now);
     }
-    assert_eq!(guardrail.observe(&failed(), now), None, "nor while it is off");
+    assert_eq!(guardrail.observe(&failed(), P99, now), None, "nor while it is off");
     guardrail.resume_if_due(later(now, config().cooldown));
-    guardrail.observe(&failed(), now);
+    guardrail.observe(&failed(), P99, now);
     assert_eq!(guardrail.snapshot().breach_streak, 0);
-    guardrail.observe(&Observation { epoch: Epoch { whole: 1, route: 0 }, ..failed() }, now);
+    guardrail.observe(&Pair { epoch: Epoch { whole: 1, route: 0 }, ..failed() }, P99, now);
     assert_eq!(guardrail.snapshot().breach_streak, 1);
 }
 
@@ -278,7 +291,7 @@ fn the_cooldown_does_not_undo_an_operator_after_a_trip_either() {
         let (mut guardrail, gate, now) = guardrail(config());
         if trip_first {
             for _ in 0..3 {
-                guardrail.observe(&failed(), now);
+                guardrail.observe(&failed(), P99, now);
             }
         }
         assert_eq!(guardrail.disable(now), Some(Transition::Held { counted: !trip_first }));
@@ -300,7 +313,7 @@ fn a_disable_sets_time_and_reason_unless_mirroring_was_off_already() {
 
     let (mut second, _, now) = guardrail(config());
     for _ in 0..3 {
-        second.observe(&failed(), now);
+        second.observe(&failed(), P99, now);
     }
     let trip = second.snapshot().last_abort;
     second.disable(later(now, ms(5)));
@@ -311,7 +324,7 @@ fn a_disable_sets_time_and_reason_unless_mirroring_was_off_already() {
 #[test]
 fn enable_while_enabled_only_forgets_the_streaks() {
     let (mut guardrail, gate, now) = guardrail(config());
-    guardrail.observe(&failed(), now);
+    guardrail.observe(&failed(), P99, now);
     assert_eq!(guardrail.enable(), None);
     assert_eq!(guardrail.snapshot().breach_streak, 0);
     assert_eq!(gate.read(), Reading::Open { epoch: 0 }, "pairs on their way still count");
@@ -324,7 +337,8 @@ fn an_error_delta_just_below_1_leaves_the_error_rule_on() {
 
 #[test]
 fn without_an_answer_there_is_no_latency_to_judge() {
-    let pair = Observation { candidate_latency: None, ..failed() };
+    let candidate = Call { latency: None, failed: true };
+    let pair = Pair { candidate, ..healthy() };
     assert!(is_breach(config(), &pair));
     assert!(!is_breach(Config { error_delta: 1.0, ..config() }, &pair));
 }
@@ -332,8 +346,8 @@ fn without_an_answer_there_is_no_latency_to_judge() {
 #[test]
 fn the_reason_of_a_latency_trip_names_the_route_and_the_numbers() {
     let (mut guardrail, _, now) = guardrail(Config { consecutive: 1, ..config() });
-    let slow = Observation { candidate_latency: Some(ms(50)), ..healthy() };
-    guardrail.observe(&slow, now);
+    let slow = candidate_took(ms(50));
+    guardrail.observe(&slow, P99, now);
     let (_, reason) = guardrail.snapshot().last_abort.unwrap();
     for part in ["GET /a", "50.0 ms", "2.50 times", "20.0 ms", "10.0 ms", "1.15"] {
         assert!(reason.contains(part), "{part} is not in: {reason}");
@@ -343,11 +357,11 @@ fn the_reason_of_a_latency_trip_names_the_route_and_the_numbers() {
 #[test]
 fn the_streak_shown_is_the_longest_running() {
     let (mut guardrail, _, now) = guardrail(Config { consecutive: 9, ..config() });
-    let b_healthy = Observation { route: "GET /b", ..healthy() };
-    let b_failed = Observation { route: "GET /b", ..failed() };
+    let b_healthy = Pair { route: "GET /b", ..healthy() };
+    let b_failed = Pair { route: "GET /b", ..failed() };
     let mut shown = Vec::new();
-    for pair in [failed(), b_failed.clone(), failed(), b_healthy, b_failed, failed(), healthy()] {
-        guardrail.observe(&pair, now);
+    for pair in [failed(), b_failed, failed(), b_healthy, b_failed, failed(), healthy()] {
+        guardrail.observe(&pair, P99, now);
         shown.push(guardrail.snapshot().breach_streak);
     }
     // First the run over all leads; the healthy pair on b ends it and leaves a's; the last one
@@ -360,7 +374,7 @@ fn pairs_while_it_is_held_are_ignored() {
     let (mut guardrail, _, now) = guardrail(config());
     guardrail.disable(now);
     for _ in 0..5 {
-        assert_eq!(guardrail.observe(&failed(), now), None);
+        assert_eq!(guardrail.observe(&failed(), P99, now), None);
     }
     let snapshot = guardrail.snapshot();
     assert_eq!((snapshot.state, snapshot.breach_streak), (State::Held, 0));
@@ -371,7 +385,7 @@ fn enable_sets_the_streaks_to_0_in_every_state() {
     for (breaches, disable) in [(2, false), (2, true), (3, false), (3, true)] {
         let (mut guardrail, gate, now) = guardrail(config());
         for _ in 0..breaches {
-            guardrail.observe(&failed(), now);
+            guardrail.observe(&failed(), P99, now);
         }
         if disable {
             guardrail.disable(now);
@@ -383,7 +397,7 @@ fn enable_sets_the_streaks_to_0_in_every_state() {
         // Neither the run over all pairs nor the route's own goes on where it was.
         for _ in 0..2 {
             let epoch = Epoch { whole: epoch, route: 0 };
-            assert_eq!(guardrail.observe(&Observation { epoch, ..failed() }, now), None);
+            assert_eq!(guardrail.observe(&Pair { epoch, ..failed() }, P99, now), None);
         }
     }
 }
@@ -406,8 +420,8 @@ proptest! {
     fn pairs_that_are_no_breach_never_trip(latencies in proptest::collection::vec(0_u64..11, 0..200)) {
         let (mut guardrail, _, now) = guardrail(config());
         for latency in latencies {
-            let pair = Observation { candidate_latency: Some(ms(latency)), ..healthy() };
-            prop_assert_eq!(guardrail.observe(&pair, now), None);
+            let pair = candidate_took(ms(latency));
+            prop_assert_eq!(guardrail.observe(&pair, P99, now), None);
         }
     }
 
@@ -418,8 +432,8 @@ proptest! {
         let (mut guardrail, _, now) = guardrail(config());
         for seen in 1..=pairs.len() {
             let (route, bad) = pairs[seen - 1];
-            let pair = Observation { route, candidate_failed: bad, ..healthy() };
-            let tripped = guardrail.observe(&pair, now).is_some();
+            let pair = Pair { route, ..failed_if(bad) };
+            let tripped = guardrail.observe(&pair, P99, now).is_some();
             let of_all = pairs[..seen].iter().rev().take_while(|(_, bad)| *bad);
             let on_route = pairs[..seen].iter().rev().filter(|(on, _)| *on == route);
             let on_route = on_route.take_while(|(_, bad)| *bad);
@@ -439,12 +453,12 @@ proptest! {
             let held = guardrail.snapshot().state == State::Held;
             now = later(now, Duration::from_secs(3));
             let epoch = Epoch { whole: guardrail.epoch, route: 0 };
-            let pair = Observation { route, epoch, candidate_failed: bad, ..healthy() };
+            let pair = Pair { route, epoch, ..failed_if(bad) };
             match step {
                 0 => drop(guardrail.disable(now)),
                 1 => drop(guardrail.enable()),
                 2 => drop(guardrail.resume_if_due(now)),
-                _ => drop(guardrail.observe(&pair, now)),
+                _ => drop(guardrail.observe(&pair, P99, now)),
             }
             let snapshot = guardrail.snapshot();
             prop_assert!(snapshot.breach_streak <= 3);

@@ -161,6 +161,12 @@ impl Field {
         }
     }
 
+    /// How often it differs, as noise is told by.
+    pub(super) fn counts(&self) -> noise::Counts {
+        let Self { raw, noise, raw_in_samples, .. } = *self;
+        noise::Counts { raw, noise, raw_in_samples }
+    }
+
     /// What is wrong here; `None` for what found no room.
     pub fn kind(&self) -> Option<Kind> {
         self.kind
@@ -382,7 +388,7 @@ impl Fields {
     /// Whether a field differs between two baselines as it does between baseline and candidate, in
     /// this kind and shape.
     pub fn is_noise(&self, field: &Field, compared: u64) -> bool {
-        if self.samples.is_noise(field, compared) {
+        if self.samples.is_noise(field.counts(), compared) {
             return true;
         }
         // Chance gives a noisy value a rare shape now and then: it is held against the candidate
@@ -392,7 +398,7 @@ impl Fields {
         }
         let alike = self.kept.iter().filter(|it| it.name == field.name && it.kind == field.kind);
         let noise = alike.map(|it| it.noise).sum();
-        self.samples.may_be_chance(field, noise, compared)
+        self.samples.may_be_chance(field.counts(), noise, compared)
     }
 
     /// Pairs with a status of another class where that is noise.

@@ -8,7 +8,6 @@
 //! asked for a sample of them, so that rates are compared, not counts: those over the same samples,
 //! where they are known, so that both were measured at the same time on the same requests.
 
-use super::fields::Field;
 use super::{float, share};
 
 /// Above this, |raw - noise| / (raw + noise) is a difference.
@@ -19,6 +18,17 @@ const ABSOLUTE: f64 = 0.0003;
 /// With so many answers of two baselines, a field that differs in one of ten by itself has most likely
 /// been seen to (1 - 0.9^20 = 88 %).
 pub(super) const ENOUGH: u64 = 20;
+
+/// In how many pairs and samples one field differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Pairs in which baseline and candidate differ.
+    pub raw: u64,
+    /// Samples in which two baselines differ.
+    pub noise: u64,
+    /// Pairs in which baseline and candidate differ, among the samples for which that was told.
+    pub raw_in_samples: u64,
+}
 
 /// How many answers were compared with those of a second baseline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +47,7 @@ impl Samples {
 
     /// Whether a field differs by itself as much as it does on the candidate's side. `compared`
     /// is how many pairs were compared in all.
-    pub fn is_noise(self, field: &Field, compared: u64) -> bool {
+    pub fn is_noise(self, field: Counts, compared: u64) -> bool {
         if field.noise == 0 {
             return false;
         }
@@ -49,13 +59,13 @@ impl Samples {
     /// Whether a value that is noisy in general, in so many samples, may be like this as often as it
     /// is by chance: three standard deviations (for none at all, the rule of three). What is usual
     /// there is not judged by this.
-    pub fn may_be_chance(self, field: &Field, noise_of_all: u64, compared: u64) -> bool {
+    pub fn may_be_chance(self, field: Counts, noise_of_all: u64, compared: u64) -> bool {
         let seen = float(field.noise);
         let chance = (seen + 3.0 * (seen + 1.0).sqrt()) / float(self.all.max(1));
         noise_of_all > 2 * field.noise && self.raw(field, compared) <= chance
     }
 
-    fn raw(self, field: &Field, compared: u64) -> f64 {
+    fn raw(self, field: Counts, compared: u64) -> f64 {
         if self.paired == self.all {
             share(field.raw_in_samples, self.paired)
         } else {
@@ -64,7 +74,7 @@ impl Samples {
     }
 
     /// Pairs that differ in a field beyond what noise explains: an estimate, at least 0.
-    pub fn net(self, field: &Field, compared: u64) -> f64 {
+    pub fn net(self, field: Counts, compared: u64) -> f64 {
         let expected = share(field.noise, self.all) * float(compared);
         (float(field.raw) - expected).max(0.0)
     }

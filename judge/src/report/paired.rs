@@ -11,7 +11,8 @@
 
 use super::blocks::Blocks;
 use super::latency::Latencies;
-use super::{Allowed, Pair, float};
+use super::{Allowed, float};
+use crate::pair::Pair;
 
 /// The quantiles of the baseline that the candidate is held against.
 pub const LEVELS: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
@@ -91,7 +92,7 @@ impl Places {
     pub fn score(&self, pair: &Pair<'_>, differs: Option<bool>, allowed: &Allowed) -> Scores {
         let seconds =
             |side: Option<std::time::Duration>| side.map_or(f64::INFINITY, |it| it.as_secs_f64());
-        let (baseline, whole) = (seconds(pair.baseline.0), seconds(pair.candidate.0));
+        let (baseline, whole) = (seconds(pair.baseline.latency), seconds(pair.candidate.latency));
         let floor = allowed.latency_floor.as_secs_f64();
         let candidate = (whole / allowed.latency_ratio).min(whole - floor);
         let one = |yes: bool| if yes { 1.0 } else { 0.0 };
@@ -113,7 +114,7 @@ impl Places {
         Scores {
             places,
             ratio: ratio.is_finite().then_some(ratio),
-            failed: one(pair.candidate.1) - one(pair.baseline.1),
+            failed: one(pair.candidate.failed) - one(pair.baseline.failed),
             differs: differs.map(one),
         }
     }

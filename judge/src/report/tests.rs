@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::pair::Call;
 use crate::verdict::Verdict;
 use compare::{Difference, Kind, Traits};
 
@@ -31,22 +34,30 @@ pub(super) fn differing(fields: &[&str]) -> Differences {
     Differences { found: found.collect(), more: false, ..Differences::default() }
 }
 
-fn pair(differences: Option<&Differences>) -> Pair<'_> {
-    Pair {
-        baseline: (Some(LATENCY), false),
-        candidate: (Some(LATENCY), false),
-        censored: false,
-        content: true,
-        differences,
-        request: "GET /a/7",
-    }
+const GOOD: Call = Call { latency: Some(LATENCY), failed: false };
+
+/// Tells a report of a pair on a route, by its sides and in what it differs.
+pub(super) fn record(
+    report: &mut Report,
+    route: &str,
+    [baseline, candidate]: [Call; 2],
+    differences: Option<&Differences>,
+    now: SystemTime,
+) {
+    let pair = Pair::new(route, "GET /a/7", baseline, candidate);
+    report.record(&pair, &Comparison { content: true, differences }, now);
+}
+
+/// The same of a pair whose sides are good and alike.
+fn record_good(report: &mut Report, route: &str, differences: Option<&Differences>) {
+    record(report, route, [GOOD; 2], differences, NOW);
 }
 
 /// Tells a report of so many pairs on one route that differ in these fields.
 fn tell(report: &mut Report, times: u64, fields: &[&str]) {
     let differences = differing(fields);
     for _ in 0..times {
-        report.record(&label("GET /a"), &pair(Some(&differences)), NOW);
+        record_good(report, "GET /a", Some(&differences));
     }
 }
 
@@ -64,8 +75,8 @@ fn seen(report: &Report) -> RouteSnapshot {
 #[test]
 fn a_pair_that_was_not_compared_counts_for_latency_and_errors_only() {
     let mut report = Report::default();
-    let failed = Pair { candidate: (None, true), ..pair(None) };
-    report.record(&label("GET /a"), &failed, NOW);
+    let failed = Call { latency: None, failed: true };
+    record(&mut report, "GET /a", [GOOD, failed], None, NOW);
     let Numbers { pairs, compared, mismatched, candidate_alone_failed, .. } = seen(&report).numbers;
     assert_eq!((pairs, compared, mismatched, candidate_alone_failed), (1, 0, 0, 1));
     assert_eq!(seen(&report).numbers.candidate.count(), 1);
@@ -76,7 +87,7 @@ fn answers_that_nobody_could_compare_stand_in_the_way_of_a_pass_and_are_named() 
     let mut report = Report::default();
     for _ in 0..2000 {
         tell(&mut report, 9, &[]);
-        report.record(&label("GET /a"), &pair(None), NOW);
+        record_good(&mut report, "GET /a", None);
     }
     assert_eq!(seen(&report).numbers.unknown, 2000);
     let mut snapshot = report.frame();
@@ -95,15 +106,8 @@ fn failures_count_by_who_failed() {
     for (baseline, candidate) in
         [(false, false), (true, false), (true, false), (false, true), (true, true)]
     {
-        let pair = Pair {
-            baseline: (Some(LATENCY), baseline),
-            candidate: (Some(LATENCY), candidate),
-            censored: false,
-            content: true,
-            differences: None,
-            request: "GET /a/7",
-        };
-        report.record(&label("GET /a"), &pair, NOW);
+        let sides = [baseline, candidate].map(|failed| Call { failed, ..GOOD });
+        record(&mut report, "GET /a", sides, None, NOW);
     }
     let found = seen(&report).numbers;
     let counts = (found.baseline_alone_failed, found.candidate_alone_failed, found.both_failed);
@@ -184,7 +188,7 @@ fn where_the_same_requests_were_compared_thrice_their_rates_decide() {
 fn routes_beyond_the_bound_count_for_other() {
     let mut report = Report::default();
     for route in 0..1000 {
-        report.record(&label(&format!("GET /{route}")), &pair(None), NOW);
+        record_good(&mut report, &format!("GET /{route}"), None);
     }
     assert_eq!(report.pairs(), 1000);
     let routes = report.routes();
@@ -212,7 +216,7 @@ fn the_room_for_all_routes_is_bounded_and_what_is_over_it_is_counted() {
             };
             differences.found.push(found);
         }
-        report.record(&label(&format!("GET /{route}")), &pair(Some(&differences)), NOW);
+        record_good(&mut report, &format!("GET /{route}"), Some(&differences));
     }
     let mut held = 0;
     for route in report.routes() {
@@ -235,8 +239,8 @@ fn the_room_for_all_routes_is_bounded_and_what_is_over_it_is_counted() {
 fn a_snapshot_says_since_when_and_in_which_order() {
     let mut report = Report::default();
     assert_eq!(report.frame().since, None);
-    report.record(&label("GET /b"), &pair(None), NOW);
-    report.record(&label("GET /a"), &pair(None), NOW + LATENCY);
+    record_good(&mut report, "GET /b", None);
+    record(&mut report, "GET /a", [GOOD; 2], None, NOW + LATENCY);
     assert_eq!(report.frame().since, Some(NOW));
     let ranks: Vec<_> =
         report.routes().iter().map(|route| report.snapshot(route).unwrap().rank).collect();
@@ -273,14 +277,9 @@ proptest! {
         let mut report = Report { room: Room::new(10_000), ..Report::default() };
         for (route, differences, failed, noise) in &told {
             let route = label(&format!("GET /{route}\u{1b}[31m"));
-            let pair = Pair {
-                baseline: (Some(LATENCY), *failed),
-                candidate: ((!failed).then_some(LATENCY), *failed),
-                censored: false,
-                content: true,
-                differences: (!failed).then_some(differences), request: "GET /a/7"
-            };
-            report.record(&route, &pair, NOW);
+            let latencies = [Some(LATENCY), (!failed).then_some(LATENCY)];
+            let sides = latencies.map(|latency| Call { latency, failed: *failed });
+            record(&mut report, &route, sides, (!failed).then_some(differences), NOW);
             if *noise {
                 report.record_noise(&route, differences, NOW);
             }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::http::header::{ACCEPT, ALLOW, AUTHORIZATION, VARY};
 use axum::http::{HeaderMap, Request};
@@ -9,13 +11,13 @@ use super::*;
 use crate::exchange::Role;
 use crate::metrics::Metrics;
 use crate::mirror::{Means, Mirror};
+use crate::observe::Mirrored;
 use crate::observe::announce::Announcer;
-use crate::observe::{Known, Pair, Sides};
 use crate::plan::Plan;
 use crate::steer::{Fresh, Parties};
 use crate::upstream::{Dns, Trust};
 use compare::{Difference, Differences, Kind, Traits};
-use judge::guardrail::Epoch;
+use judge::{Call, Comparison, Epoch};
 
 /// The endpoints over a mirror that no request reaches.
 struct Fixture {
@@ -142,21 +144,22 @@ impl Fixture {
     }
 
     /// Tells of a pair on this route.
-    fn tell(&self, request: &str, tell: impl Fn(&Observe, &Pair<'_>)) {
+    fn tell(&self, request: &str, tell: impl Fn(&Observe, &Mirrored<'_>)) {
         let lanes = self.control.lanes();
         let terms = lanes.plan.treatments().last().unwrap().terms[0].as_ref().unwrap();
         let observe = self.observe();
         let series = observe.series(&Arc::from("GET /a"));
         let epoch = Epoch::default();
-        tell(&observe, &Pair { series: &series, terms, epoch, request });
+        tell(&observe, &Mirrored { series: &series, terms, epoch, request });
     }
 
     fn breach(&self, times: usize) {
-        let baseline = Known { latency: Some(Duration::from_millis(1)), failed: false };
-        let sides = Sides::new(baseline, Known { latency: None, failed: true });
+        let baseline = Call { latency: Some(Duration::from_millis(1)), failed: false };
+        let candidate = Call { latency: None, failed: true };
         for _ in 0..times {
-            self.tell("GET /", |observe, pair| {
-                observe.answered(pair, &sides, Duration::from_millis(1));
+            self.tell("GET /", |observe, copy| {
+                let pair = copy.pair(baseline, candidate);
+                observe.answered(copy, &pair, Duration::from_millis(1));
             });
         }
     }
@@ -173,9 +176,10 @@ impl Fixture {
             note: None,
         };
         let differences = Differences { found: vec![found], more: false, ..Differences::default() };
-        let side = Known { latency: Some(LATENCY), failed: false };
-        self.tell("GET /a/7", |observe, pair| {
-            observe.compared(pair, &Sides::new(side, side), true, Some(&differences), false);
+        let side = Call { latency: Some(LATENCY), failed: false };
+        let comparison = Comparison { content: true, differences: Some(&differences) };
+        self.tell("GET /a/7", |observe, copy| {
+            observe.compared(copy, &copy.pair(side, side), &comparison, false);
         });
     }
 

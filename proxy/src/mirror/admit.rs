@@ -17,7 +17,7 @@ use crate::plan::{Terms, Treatment};
 use crate::policy::rate::Bucket;
 use crate::policy::share::Share;
 use crate::route::table::Route;
-use judge::guardrail::Epoch;
+use judge::Epoch;
 
 /// Limits of copies a second.
 type Rates<'a> = [Option<&'a Arc<Bucket>>; 3];

@@ -10,7 +10,8 @@ use std::time::SystemTime;
 use super::lane::Lane;
 use super::reply::{self, Reply};
 use crate::metrics::BetweenMetrics;
-use crate::observe::Pair;
+use crate::observe::Mirrored;
+use judge::Comparison;
 use judge::report::{self, Report};
 
 /// Two candidates; the one that comes first in the plan stands where the baseline does.
@@ -53,23 +54,18 @@ impl Between {
         labels.iter().for_each(|label| self.report().forget(label));
     }
 
-    fn record(&self, pair: &Pair<'_>, [first, second]: [&Reply; 2], looked: Option<reply::Looked>) {
+    fn record(
+        &self,
+        copy: &Mirrored<'_>,
+        [first, second]: [&Reply; 2],
+        looked: Option<reply::Looked>,
+    ) {
         let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
         let differences = looked.and_then(|(_, differences)| differences);
-        self.metrics.count(&pair.series.label, differences.as_ref().and(outcome));
-        let side = |reply: &Reply| {
-            let known = reply.head.known();
-            (known.latency, known.failed)
-        };
-        let told = report::Pair {
-            baseline: side(first),
-            candidate: side(second),
-            censored: false,
-            content: true,
-            differences: differences.as_ref(),
-            request: pair.request,
-        };
-        self.report().record(&pair.series.label, &told, SystemTime::now());
+        self.metrics.count(&copy.series.label, differences.as_ref().and(outcome));
+        let pair = copy.pair(first.head.call(), second.head.call());
+        let comparison = Comparison { content: true, differences: differences.as_ref() };
+        self.report().record(&pair, &comparison, SystemTime::now());
     }
 
     fn report(&self) -> MutexGuard<'_, Report> {
@@ -90,7 +86,7 @@ impl Meeting {
     }
 
     /// A candidate has answered: its answer is held against those that are there already.
-    pub(super) async fn answer(&self, lane: &Arc<Lane>, pair: &Pair<'_>, reply: &Arc<Reply>) {
+    pub(super) async fn answer(&self, lane: &Arc<Lane>, copy: &Mirrored<'_>, reply: &Arc<Reply>) {
         let name = lane.observe.name();
         let others = {
             let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,8 +105,8 @@ impl Meeting {
                 };
                 let [first, second] = sides;
                 let compared =
-                    reply::compared(lane, pair.series, Arc::clone(first), Arc::clone(second));
-                between.record(pair, [first, second], compared.await);
+                    reply::compared(lane, copy.series, Arc::clone(first), Arc::clone(second));
+                between.record(copy, [first, second], compared.await);
             }
         }
     }

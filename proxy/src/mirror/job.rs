@@ -11,7 +11,7 @@ use crate::body::{Capture, Held};
 use crate::exchange::RequestSnapshot;
 use crate::plan::Terms;
 use crate::route::table::Route;
-use judge::guardrail::Epoch;
+use judge::Epoch;
 
 /// A copy that waits to be sent, with all that it needs until its end.
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 
 use crate::body::ReplyBody;
 use crate::headers::is_grpc;
-use crate::observe::Known;
 use crate::plan::Terms;
 use compare::Headers;
 use compare::reply::{copied, says_grpc};
+use judge::Call;
 
 /// What is kept of a response head.
 #[derive(Clone, Debug)]
@@ -72,8 +72,8 @@ impl Head {
     }
 
     /// What is known of a side whose head has come.
-    pub(super) fn known(&self) -> Known {
-        Known { latency: Some(self.latency), failed: self.is_failure() }
+    pub(super) fn call(&self) -> Call {
+        Call { latency: Some(self.latency), failed: self.is_failure() }
     }
 
     /// Whether the server failed.

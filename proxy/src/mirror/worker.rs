@@ -27,10 +27,11 @@ use super::reply::{Reply, compared};
 use super::slots::Slot;
 use crate::body::{Capture, Held, ReplyBody};
 use crate::exchange::{Outcome, RequestSnapshot};
-use crate::observe::{Known, Pair, Sides};
+use crate::observe::Mirrored;
 use crate::plan::Terms;
 use crate::route::{self, table::Route};
 use crate::upstream::{Anew, Error, OutBody, Sent, UpstreamBody, empty_body, full_body};
+use judge::{Call, Comparison, Pair};
 
 mod noise;
 mod sides;
@@ -81,8 +82,8 @@ async fn send(lane: Arc<Lane>, job: Job, slot: Slot) {
     let rules = terms.rules(&series.label);
     let request = route::shown(&snapshot.method, &snapshot.uri, &rules.rules);
     let only_head = snapshot.method == Method::HEAD;
-    let pair = Pair { series, terms: &terms, epoch, request: &request };
-    let about = About { pair, route: &route, meeting: meeting.as_deref() };
+    let copy = Mirrored { series, terms: &terms, epoch, request: &request };
+    let about = About { copy, route: &route, meeting: meeting.as_deref() };
     let called = call(&lane, about, (snapshot, body), deadline, &progress, &slot).await;
     drop((slot, paid));
     let judged = judge(&lane, about, (called, &mut baseline), asked, only_head);
@@ -94,7 +95,7 @@ async fn send(lane: Arc<Lane>, job: Job, slot: Slot) {
 /// What a pair is about.
 #[derive(Clone, Copy)]
 struct About<'a> {
-    pair: Pair<'a>,
+    copy: Mirrored<'a>,
     /// Knows how the baseline did lately.
     route: &'a Route,
     /// Where it meets the answers of other candidates.
@@ -146,7 +147,7 @@ async fn call(
     slot: &Slot,
 ) -> Called {
     lane.probe(Stage::Call);
-    let Pair { series, terms, .. } = about.pair;
+    let Mirrored { series, terms, .. } = about.copy;
     let _in_flight = InFlight::new(lane);
     let without_body = body.as_ref().is_none_or(Bytes::is_empty);
     let spare = without_body.then(|| Arc::clone(&snapshot));
@@ -254,7 +255,7 @@ async fn judge(
         Called::Answered(head, body) => {
             let theirs = match baseline.end().await {
                 End::Answered(body) => body,
-                other => return without_answer(lane, about, &other, baseline, head.known()),
+                other => return without_answer(lane, about, &other, baseline, head.call()),
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
             let replies = (ours, Arc::new(Reply { head, body }));
@@ -277,23 +278,24 @@ async fn judge_answers(
     asked: Option<Asked>,
     only_head: bool,
 ) -> Option<Outcome> {
-    let sides = Sides::new(ours.head.known(), theirs.head.known());
-    answered(lane, about, &sides);
+    let pair = about.copy.pair(ours.head.call(), theirs.head.call());
+    answered(lane, about, &pair);
     let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
     let content = !(only_head || (not_modified(&ours) && not_modified(&theirs)));
-    let Pair { series, .. } = about.pair;
+    let Mirrored { series, .. } = about.copy;
     let looked = compared(lane, series, Arc::clone(&ours), Arc::clone(&theirs)).await;
     let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
     let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
     if let Some(differences) = differences {
         series.metrics.count_differences(differences);
     }
-    lane.observe.compared(&about.pair, &sides, content, differences, asks(lane));
+    let comparison = Comparison { content, differences };
+    lane.observe.compared(&about.copy, &pair, &comparison, asks(lane));
     if let Some(asked) = asked {
         asked.judged(ours, differences);
     }
     if let Some(meeting) = about.meeting {
-        meeting.answer(lane, &about.pair, &theirs).await;
+        meeting.answer(lane, &about.copy, &theirs).await;
     }
     outcome
 }
@@ -316,17 +318,16 @@ async fn unanswered(
     if let Some(end @ (End::Failed(_) | End::Aborted(_) | End::Broken)) = &end {
         // What became of the baseline's body nobody knows then, so the candidate's does not count either.
         let failed = latency.is_none() || !matches!(end, End::Aborted(_));
-        return without_answer(lane, about, end, baseline, Known { latency, failed });
+        return without_answer(lane, about, end, baseline, Call { latency, failed });
     }
     // Both bodies were on their way at the deadline, an endless stream for one: nobody failed.
     let both_unfinished = !broke && latency.is_some() && end.is_none();
-    let candidate = Known { latency, failed: !both_unfinished };
+    let candidate = Call { latency, failed: !both_unfinished };
     let Some(head) = baseline.head().await.cloned() else {
         let end = baseline.end().await;
         return without_answer(lane, about, &end, baseline, candidate);
     };
-    let sides = Sides::new(head.known(), candidate);
-    over(lane, about, &sides);
+    over(lane, about, &about.copy.pair(head.call(), candidate));
     Some(outcome)
 }
 
@@ -338,26 +339,26 @@ fn without_answer(
     about: About<'_>,
     end: &End,
     baseline: &BaselineSide,
-    candidate: Known,
+    candidate: Call,
 ) -> Option<Outcome> {
     let outcome = match end {
         End::Failed(_) => Outcome::BaselineFailed,
         End::Aborted(_) => Outcome::ClientAborted,
         End::Broken | End::Answered(_) => return None,
     };
-    if let Some(sides) = cut_short(end, baseline.head_so_far(), candidate) {
-        over(lane, about, &sides);
+    if let Some(pair) = cut_short(&about.copy, end, baseline.head_so_far(), candidate) {
+        over(lane, about, &pair);
     }
     Some(outcome)
 }
 
 /// A pair without anything to compare.
-fn over(lane: &Lane, about: About<'_>, sides: &Sides) {
-    answered(lane, about, sides);
-    lane.observe.compared(&about.pair, sides, false, None, asks(lane));
+fn over(lane: &Lane, about: About<'_>, pair: &Pair<'_>) {
+    answered(lane, about, pair);
+    lane.observe.compared(&about.copy, pair, &Comparison::default(), asks(lane));
 }
 
-fn answered(lane: &Lane, about: About<'_>, sides: &Sides) {
+fn answered(lane: &Lane, about: About<'_>, pair: &Pair<'_>) {
     lane.probe(Stage::Observe);
-    lane.observe.answered(&about.pair, sides, about.route.baseline_p99());
+    lane.observe.answered(&about.copy, pair, about.route.baseline_p99());
 }

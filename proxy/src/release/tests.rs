@@ -1,5 +1,6 @@
 use super::*;
-use judge::report::{Allowed, Pair, Report, summarize};
+use judge::report::{Allowed, Report, summarize};
+use judge::{Call, Comparison, Pair};
 
 fn parse(arguments: &[&str]) -> Result<Request, String> {
     Request::parse(arguments.iter().map(|argument| (*argument).to_owned()))
@@ -15,15 +16,11 @@ fn summary(pairs: u64, failed: u64) -> Summary {
     let latency = Duration::from_millis(1);
     let route = std::sync::Arc::from("GET /a\u{9b}");
     for index in 0..pairs {
-        let pair = Pair {
-            baseline: (Some(latency), false),
-            candidate: (Some(latency), index < failed),
-            censored: false,
-            content: true,
-            differences: Some(&compare::Differences::default()),
-            request: "GET /a/7",
-        };
-        report.record(&route, &pair, std::time::SystemTime::UNIX_EPOCH);
+        let side = |failed| Call { latency: Some(latency), failed };
+        let pair = Pair::new(&route, "GET /a/7", side(false), side(index < failed));
+        let differences = Some(&compare::Differences::default());
+        let comparison = Comparison { content: true, differences };
+        report.record(&pair, &comparison, std::time::SystemTime::UNIX_EPOCH);
     }
     let mut snapshot = report.frame();
     snapshot.routes.extend(report.snapshot(&route));

@@ -4,8 +4,8 @@ use super::*;
 use crate::guardrail::probation::Probation;
 
 /// Fails where the baseline does not, in two pairs of three: never three breaches in a row.
-fn two_of_three(at: usize, route: &'static str, epoch: Epoch) -> Observation<'static> {
-    Observation { route, epoch, candidate_failed: !at.is_multiple_of(3), ..healthy() }
+fn two_of_three(at: usize, route: &'static str, epoch: Epoch) -> Pair<'static> {
+    Pair { route, epoch, ..failed_if(!at.is_multiple_of(3)) }
 }
 
 fn epoch(guardrail: &mut Guardrail, route: &str) -> Epoch {
@@ -16,12 +16,12 @@ fn epoch(guardrail: &mut Guardrail, route: &str) -> Epoch {
 fn until_something_happens(guardrail: &mut Guardrail, now: Moment) -> (usize, Transition) {
     for at in 0..2000 {
         let [a, b] = ["GET /a", "GET /b"].map(|route| epoch(guardrail, route));
-        let good = Observation { route: "GET /b", epoch: b, ..healthy() };
+        let good = Pair { route: "GET /b", epoch: b, ..healthy() };
         // Several good pairs to a bad one, so that the whole is far from tripping.
         for _ in 0..9 {
-            assert_eq!(guardrail.observe(&good, now), None);
+            assert_eq!(guardrail.observe(&good, P99, now), None);
         }
-        if let Some(transition) = guardrail.observe(&two_of_three(at, "GET /a", a), now) {
+        if let Some(transition) = guardrail.observe(&two_of_three(at, "GET /a", a), P99, now) {
             return (at, transition);
         }
     }
@@ -51,7 +51,7 @@ fn evidence_over_all_stops_everything() {
     let (mut guardrail, gate, now) = guardrail(config());
     let tripped = (0..2000).find_map(|at| {
         let route = ["GET /a", "GET /b", "GET /c", "GET /d"][at / 3 % 4];
-        guardrail.observe(&two_of_three(at, route, Epoch::default()), now)
+        guardrail.observe(&two_of_three(at, route, Epoch::default()), P99, now)
     });
     let Some(Transition::Tripped { reason, trip, .. }) = tripped else { panic!("{tripped:?}") };
     assert!(trip.whole() && reason.contains("errors"), "{reason}");
@@ -63,7 +63,7 @@ fn evidence_over_all_stops_everything() {
 fn evidence_never_acts_on_fewer_pairs_than_the_run_would_need() {
     let (mut guardrail, _, now) = guardrail(Config { consecutive: 500, ..config() });
     let tripped = (1..).find(|at| {
-        guardrail.observe(&two_of_three(*at, "GET /a", Epoch::default()), now).is_some()
+        guardrail.observe(&two_of_three(*at, "GET /a", Epoch::default()), P99, now).is_some()
     });
     assert_eq!(tripped, Some(500));
 }
@@ -82,7 +82,7 @@ fn a_stopped_route_comes_back_after_the_cooldown_and_older_copies_are_no_evidenc
     assert_eq!(guardrail.resume_route_if_due("GET /a", due), None);
     assert_eq!(gate.read(), Reading::Open { epoch: 1 });
     for at in 0..100 {
-        assert_eq!(guardrail.observe(&two_of_three(at, "GET /a", before), due), None);
+        assert_eq!(guardrail.observe(&two_of_three(at, "GET /a", before), P99, due), None);
     }
     assert_eq!(guardrail.snapshot().routes[0].evidence.pairs, 0);
 }
@@ -114,16 +114,20 @@ fn a_trip_tells_its_numbers_its_examples_and_what_comes_next() {
     assert_eq!(guardrail.snapshot().last_trip, Some(*trip));
 }
 
+/// A healthy pair, by another request.
+fn asked() -> Pair<'static> {
+    Pair { request: "GET /a/7", ..healthy() }
+}
+
 #[test]
 fn differences_count_where_a_rate_is_set_and_only_there() {
     for (rate, stops) in [(None, false), (Some(0.05), true)] {
         let (mut guardrail, _, now) = guardrail(Config { mismatch_rate: rate, ..config() });
         let tripped = (0..500).any(|at| {
-            let epoch = Epoch::default();
-            assert_eq!(guardrail.observe(&healthy(), now), None);
+            assert_eq!(guardrail.observe(&healthy(), P99, now), None);
             let fields = &["$.price"][..];
             let differs = (at % 3 == 0).then_some(fields);
-            guardrail.compared("GET /a", epoch, differs, "GET /a/7", now).is_some()
+            guardrail.compared(&asked(), differs, now).is_some()
         });
         assert_eq!(tripped, stops, "{rate:?}");
     }
@@ -133,10 +137,10 @@ fn differences_count_where_a_rate_is_set_and_only_there() {
 fn a_trip_by_mismatches_says_how_many_answers_differ_and_where() {
     let (mut guardrail, _, now) = guardrail(Config { mismatch_rate: Some(0.05), ..config() });
     for at in 0..500 {
-        guardrail.observe(&healthy(), now);
+        guardrail.observe(&healthy(), P99, now);
         let fields = &["$.price", "$.stock"][..];
         let differs = (at % 3 == 0).then_some(fields);
-        if guardrail.compared("GET /a", Epoch::default(), differs, "GET /a/7", now).is_some() {
+        if guardrail.compared(&asked(), differs, now).is_some() {
             break;
         }
     }
@@ -154,10 +158,10 @@ fn a_trip_by_mismatches_says_how_many_answers_differ_and_where() {
 fn differences_at_the_allowed_rate_do_not_trip() {
     let (mut guardrail, _, now) = guardrail(Config { mismatch_rate: Some(0.1), ..config() });
     for at in 0..50_000 {
-        assert_eq!(guardrail.observe(&healthy(), now), None);
+        assert_eq!(guardrail.observe(&healthy(), P99, now), None);
         let fields = &["$.price"][..];
         let differs = (at % 10 == 0).then_some(fields);
-        assert_eq!(guardrail.compared("GET /a", Epoch::default(), differs, "GET /a/7", now), None);
+        assert_eq!(guardrail.compared(&asked(), differs, now), None);
     }
 }
 
@@ -168,8 +172,8 @@ fn ramped() -> Config {
 fn trip(guardrail: &mut Guardrail, now: Moment) -> Duration {
     for _ in 0..3 {
         let epoch = guardrail.epoch("GET /a");
-        let pair = Observation { epoch, ..failed() };
-        if let Some(Transition::Tripped { trip, .. }) = guardrail.observe(&pair, now) {
+        let pair = Pair { epoch, ..failed() };
+        if let Some(Transition::Tripped { trip, .. }) = guardrail.observe(&pair, P99, now) {
             return trip.cooldown;
         }
     }
@@ -186,7 +190,7 @@ fn pass(guardrail: &mut Guardrail, gate: &Gate, mut now: Moment) -> (Vec<u16>, M
         }
         now = later(now, Duration::from_secs(1));
         let epoch = guardrail.epoch("GET /a");
-        guardrail.observe(&Observation { epoch, ..healthy() }, now);
+        guardrail.observe(&Pair { epoch, ..healthy() }, P99, now);
     }
     assert_eq!(guardrail.snapshot().state, State::Enabled);
     (shares, now)
@@ -210,8 +214,8 @@ fn after_the_cooldown_the_share_grows_from_probes_to_all() {
 
 #[test]
 fn a_probation_without_pairs_does_not_end() {
-    let mut probation = Probation::new(Instant::now());
-    let much_later = Instant::now() + Duration::from_secs(1000);
+    let mut probation = Probation::new(Duration::ZERO);
+    let much_later = Duration::from_secs(1000);
     for probe in 1..=20 {
         assert_eq!(probation.pair(Duration::from_secs(4), much_later), probe == 20);
     }
@@ -292,15 +296,11 @@ fn delay(seed: u64, times: f64, errors: f64, most: usize) -> Option<usize> {
     (1..=most).find(|pair| {
         // Far enough apart that none overlaps another.
         let now = later(now, Duration::from_secs(*pair as u64));
-        let pair = Observation {
-            baseline_latency: latency(1.0),
-            baseline_p99: Duration::from_secs(1),
-            candidate_latency: Some(latency(times)),
-            candidate_failed: fails() < errors,
-            baseline_failed: errors <= 0.01 && fails() < errors,
-            ..healthy()
-        };
-        guardrail.observe(&pair, now).is_some()
+        let latencies = [latency(1.0), latency(times)].map(Some);
+        let candidate = Call { latency: latencies[1], failed: fails() < errors };
+        let baseline = Call { latency: latencies[0], failed: errors <= 0.01 && fails() < errors };
+        let pair = Pair { baseline, candidate, ..healthy() };
+        guardrail.observe(&pair, Duration::from_secs(1), now).is_some()
     })
 }
 

@@ -2,25 +2,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::report::tests::ALLOWED;
-use crate::report::{Pair, Report, summarize};
+use crate::pair::Call;
+use crate::report::tests::{ALLOWED, record};
+use crate::report::{Report, summarize};
 use compare::{Difference, Differences, Kind, Traits};
 
 /// The summary of one pair that differs.
 fn summary(route: &str, found: Difference) -> Summary {
     let mut report = Report::default();
     let differences = Differences { found: vec![found], more: false, ..Differences::default() };
-    let latency = Duration::from_millis(3);
-    let pair = Pair {
-        baseline: (Some(latency), false),
-        candidate: (Some(latency), false),
-        censored: false,
-        content: true,
-        differences: Some(&differences),
-        request: "GET /a/7",
-    };
+    let side = Call { latency: Some(Duration::from_millis(3)), failed: false };
     let route: Arc<str> = route.into();
-    report.record(&route, &pair, SystemTime::UNIX_EPOCH);
+    record(&mut report, &route, [side; 2], Some(&differences), SystemTime::UNIX_EPOCH);
     report.record_noise(&route, &differences, SystemTime::UNIX_EPOCH);
     let mut snapshot = report.frame();
     snapshot.mirroring = Some("tripped");

@@ -2,8 +2,9 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::pair::{Call, Comparison, Pair};
+use crate::report::Route;
 use crate::report::tests::ALLOWED;
-use crate::report::{Pair, Route};
 use compare::Differences;
 
 /// What a simulated candidate does.
@@ -35,17 +36,19 @@ fn add(route: &mut Route, pairs: u64, candidate: Candidate, rng: &mut SmallRng) 
         let failed = [0.001, 0.001 + candidate.fails].map(|p| rng.random::<f64>() < p);
         let differs = rng.random::<f64>() < candidate.differs;
         let differences = Differences { more: differs, ..Differences::default() };
-        let pair = Pair {
-            baseline: (ours, failed[0]),
-            candidate: (theirs, failed[1]),
-            censored: false,
-            content: true,
-            differences: Some(&differences),
-            request: "GET /a/7",
-        };
-        route.record(&pair, &ALLOWED);
+        let ours = Call { latency: ours, failed: failed[0] };
+        let theirs = Call { latency: theirs, failed: failed[1] };
+        route.record(&pair(ours, theirs), &compared(Some(&differences)), &ALLOWED);
         route.numbers.net_mismatched = route.numbers.mismatched;
     }
+}
+
+fn pair(baseline: Call, candidate: Call) -> Pair<'static> {
+    Pair::new("GET /a", "GET /a/7", baseline, candidate)
+}
+
+fn compared(differences: Option<&Differences>) -> Comparison<'_> {
+    Comparison { content: true, differences }
 }
 
 /// The first verdict that settles it, and the pairs it took; looked at every 100 pairs.
@@ -111,16 +114,11 @@ fn told(pairs: u64, sides: impl Fn(u64) -> (Option<u64>, Option<u64>)) -> Number
     let (mut route, differences) = (Route::default(), Differences::default());
     for index in 0..pairs {
         let (ours, theirs) = sides(index);
-        let [ours, theirs] = [ours, theirs].map(|side| side.map(Duration::from_micros));
-        let pair = Pair {
-            baseline: (ours, ours.is_none()),
-            candidate: (theirs, theirs.is_none()),
-            censored: false,
-            content: true,
-            differences: Some(&differences),
-            request: "GET /a/7",
-        };
-        route.record(&pair, &ALLOWED);
+        let [ours, theirs] = [ours, theirs].map(|side| {
+            let latency = side.map(Duration::from_micros);
+            Call { latency, failed: latency.is_none() }
+        });
+        route.record(&pair(ours, theirs), &compared(Some(&differences)), &ALLOWED);
     }
     route.numbers
 }
@@ -168,18 +166,9 @@ fn a_hundred_pairs_in_one_bad_spell_are_no_hundred_observations() {
         let bad = |at: u64| index % 3000 / 100 == at + index / 3000 % 7;
         let side = |at: u64| {
             let micros = if bad(at) { 1_000_000 } else { 10_000 + index * 7919 % 5000 };
-            (Some(Duration::from_micros(micros)), bad(at))
+            Call { latency: Some(Duration::from_micros(micros)), failed: bad(at) }
         };
-        let (baseline, candidate) = (side(13), side(3));
-        let pair = Pair {
-            baseline,
-            candidate,
-            censored: false,
-            content: true,
-            differences: None,
-            request: "GET /a/7",
-        };
-        route.record(&pair, &ALLOWED);
+        route.record(&pair(side(13), side(3)), &compared(None), &ALLOWED);
         if index % 500 == 499 {
             let scope = judge(&route.numbers, &ALLOWED, ALPHA / 2.0, None);
             assert_ne!(scope.errors.verdict, Verdict::Fail, "{index}");
@@ -197,17 +186,10 @@ fn clients_that_do_not_wait_hold_nothing_against_a_twin() {
         let sides = [took(2 * index), took(2 * index + 1)].map(Duration::from_micros);
         let censored = sides[0] > left;
         let [ours, theirs] = sides.map(|it| if censored { it.min(left) } else { it });
-        let (baseline, candidate) = ((Some(ours), false), (Some(theirs), false));
-        let pair = Pair {
-            baseline,
-            candidate,
-            censored,
-            content: true,
-            differences: None,
-            request: "GET /a/7",
-        };
+        let [ours, theirs] = [ours, theirs].map(|it| Call { latency: Some(it), failed: false });
         route.record(
-            &pair,
+            &Pair { censored, ..pair(ours, theirs) },
+            &compared(None),
             &Allowed { latency_ratio: 1.0, latency_floor: Duration::ZERO, ..ALLOWED },
         );
     }

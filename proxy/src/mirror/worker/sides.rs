@@ -8,26 +8,32 @@
 use std::time::Duration;
 
 use crate::mirror::pair::{End, Head};
-use crate::observe::{Known, Sides};
+use crate::observe::Mirrored;
+use judge::{Call, Pair};
 
 /// Where the baseline's answer ended before it was whole; `None` where nothing is known of it.
-pub(super) fn cut_short(end: &End, head: Option<&Head>, candidate: Known) -> Option<Sides> {
-    match (end, head.map(Head::known)) {
-        (End::Failed(_), Some(head)) => Some(Sides::new(Known { failed: true, ..head }, candidate)),
+pub(super) fn cut_short<'a>(
+    copy: &Mirrored<'a>,
+    end: &End,
+    head: Option<&Head>,
+    candidate: Call,
+) -> Option<Pair<'a>> {
+    match (end, head.map(Head::call)) {
+        (End::Failed(_), Some(head)) => Some(copy.pair(Call { failed: true, ..head }, candidate)),
         (End::Failed(after), None) => {
-            let baseline = Known { latency: None, failed: true };
-            let baseline_until = after.unwrap_or_default();
-            Some(Sides { baseline_until, ..Sides::new(baseline, candidate) })
+            let baseline = Call { latency: None, failed: true };
+            let baseline_failed_after = after.unwrap_or_default();
+            Some(Pair { baseline_failed_after, ..copy.pair(baseline, candidate) })
         }
-        (End::Aborted(_), Some(head)) => Some(Sides::new(head, candidate)),
+        (End::Aborted(_), Some(head)) => Some(copy.pair(head, candidate)),
         (End::Aborted(left), None) => {
             let left = (*left)?;
-            let seen = |latency: Option<Duration>| Known {
+            let seen = |latency: Option<Duration>| Call {
                 latency: Some(latency.map_or(left, |latency| latency.min(left))),
                 failed: false,
             };
-            let sides = Sides::new(seen(None), seen(candidate.latency));
-            Some(Sides { censored: true, ..sides })
+            let pair = copy.pair(seen(None), seen(candidate.latency));
+            Some(Pair { censored: true, ..pair })
         }
         (End::Answered(_) | End::Broken, _) => None,
     }

@@ -10,7 +10,8 @@ use super::good;
 use compare::rules::RuleBook;
 use compare::{self, Body, Differences, Limits, Origin, Policy, Side};
 use judge::report::summary::RouteSummary;
-use judge::report::{Allowed, Pair, Report, summarize};
+use judge::report::{Allowed, Report, summarize};
+use judge::{Call, Comparison, Pair};
 
 const ROUTE: &str = "GET /a\"\\{id}";
 
@@ -31,22 +32,16 @@ fn differences(ours: &str, theirs: &str, book: &RuleBook) -> Differences {
 /// What is suggested where two baselines differ as baseline and candidate do.
 fn suggested(found: &Differences, more: &Differences) -> RouteSummary {
     let (mut report, route) = (Report::default(), Arc::from(ROUTE));
-    let side = (Some(Duration::from_millis(1)), false);
-    let pair = |differences| Pair {
-        baseline: side,
-        candidate: side,
-        censored: false,
-        content: true,
-        differences: Some(differences),
-        request: "GET /a",
-    };
+    let side = Call { latency: Some(Duration::from_millis(1)), failed: false };
+    let pair = Pair::new(ROUTE, "GET /a", side, side);
+    let compared = |differences| Comparison { content: true, differences: Some(differences) };
     for _ in 0..20 {
-        report.record(&route, &pair(found), SystemTime::UNIX_EPOCH);
+        report.record(&pair, &compared(found), SystemTime::UNIX_EPOCH);
         report.record_noise_of_pair(&route, found, found, SystemTime::UNIX_EPOCH);
     }
     // Seldom enough, it may be chance.
     for _ in 0..20 {
-        report.record(&route, &pair(more), SystemTime::UNIX_EPOCH);
+        report.record(&pair, &compared(more), SystemTime::UNIX_EPOCH);
         let none = Differences::default();
         report.record_noise_of_pair(&route, more, &none, SystemTime::UNIX_EPOCH);
     }
