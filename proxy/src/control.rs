@@ -105,24 +105,27 @@ impl About {
     fn is_of(&self, route: &str) -> bool {
         self.route.as_ref().is_none_or(|named| named == route)
     }
+
+    /// The candidates that it is about: the one that it names, or all. A route that it names must be known
+    /// to one of them.
+    fn observed(&self, lanes: &Lanes) -> Result<Vec<Arc<Observe>>, String> {
+        let observed = named(lanes, self.candidate.as_deref())?;
+        match &self.route {
+            Some(route) if !observed.iter().any(|it| it.knows(route)) => {
+                Err(format!("route={route:?}: had no request yet, or there is none"))
+            }
+            _ => Ok(observed),
+        }
+    }
 }
 
 impl Control {
     fn lanes(&self) -> Arc<Lanes> {
         self.steer.mirror().lanes()
     }
-
-    /// The candidates that a request is about: the one that it names, or all.
-    fn named(&self, candidate: Option<&str>) -> Result<Vec<Arc<Observe>>, String> {
-        named(&self.lanes(), candidate)
-    }
 }
 
-fn unknown_route(route: &str) -> String {
-    format!("route={route:?}: had no request yet, or there is none")
-}
-
-/// The same of these lanes.
+/// The candidate of this name, or all.
 fn named(lanes: &Lanes, candidate: Option<&str>) -> Result<Vec<Arc<Observe>>, String> {
     let all = || lanes.entries.iter().map(|entry| Arc::clone(&entry.lane.observe));
     let Some(name) = candidate else { return Ok(all().collect()) };
@@ -264,15 +267,10 @@ async fn status(
     Extension(sight): Extension<Sight>,
     Query(about): Query<About>,
 ) -> Response {
-    let observed = match control.named(about.candidate.as_deref()) {
+    let observed = match about.observed(&control.lanes()) {
         Ok(observed) => observed,
         Err(reason) => return not_found(&reason),
     };
-    if let Some(route) = about.route.as_deref()
-        && !observed.iter().any(|it| it.knows(route))
-    {
-        return not_found(&unknown_route(route));
-    }
     let mut all: Vec<_> = observed.iter().map(|it| status_of(it, &about, sight)).collect();
     let plan = Arc::clone(&control.lanes().plan);
     let enabled = all.iter().any(|it| it.enabled);
@@ -386,13 +384,9 @@ async fn disable(Shared(control): Shared<Control>, Query(about): Query<About>) -
 fn switched(control: &Control, about: &About, on: bool) -> Response {
     // A candidate whose place another takes at this moment would come back on.
     let switched = control.steer.undisturbed(|lanes| {
-        let observed = named(lanes, about.candidate.as_deref())?;
-        let route = about.route.as_deref();
-        if let Some(route) = route.filter(|route| !observed.iter().any(|it| it.knows(route))) {
-            return Err(unknown_route(route));
-        }
-        observed.iter().for_each(|it| it.switch(on, route));
-        Ok(())
+        let observed = about.observed(lanes)?;
+        observed.iter().for_each(|it| it.switch(on, about.route.as_deref()));
+        Ok::<_, String>(())
     });
     if let Err(reason) = switched {
         return not_found(&reason);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::access::Sight;
-use super::{About, Control, beside_traffic, not_found, unknown_route};
+use super::{About, Control, beside_traffic, named, not_found};
 use crate::mirror::between::Between;
 use crate::observe::Observe;
 use judge::report::Summary;
@@ -63,7 +63,7 @@ fn summaries(
     wanted: &Wanted,
     sight: Sight,
 ) -> Result<Vec<(Arc<str>, Summary)>, String> {
-    let observed = control.named(wanted.candidate.as_deref())?;
+    let observed = named(&control.lanes(), wanted.candidate.as_deref())?;
     let mut summaries = match &wanted.against {
         Some(against) => vec![summary_between(control, wanted, against)?],
         None => observed.iter().map(|it| summary(control, it)).collect(),
@@ -158,14 +158,11 @@ pub(super) async fn reset(
     Shared(control): Shared<Control>,
     Query(about): Query<About>,
 ) -> Response {
-    let observed = match control.named(about.candidate.as_deref()) {
+    let observed = match about.observed(&control.lanes()) {
         Ok(observed) => observed,
         Err(reason) => return not_found(&reason),
     };
     if let Some(route) = about.route.as_deref() {
-        if !observed.iter().any(|it| it.knows(route)) {
-            return not_found(&unknown_route(route));
-        }
         observed.iter().for_each(|it| it.reset_report_of(route));
         return Json(json!({"message": "report of the route reset"})).into_response();
     }
