@@ -14,17 +14,25 @@ use http_body::{Body, Frame, SizeHint};
 
 use compare::{Cause, Hasher};
 
-/// A byte budget for everything that the mirror side holds at once for one candidate.
+/// A byte budget for everything that the mirror side holds at once, or a part of one for one candidate.
 #[derive(Debug)]
 pub struct Budget {
     limit: AtomicUsize,
     used: AtomicUsize,
+    /// What is taken from a part is taken from the whole, too: parts may come before others have gone.
+    whole: Option<Arc<Self>>,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0) })
+        Arc::new(Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0), whole: None })
+    }
+
+    /// A part of at most `limit` bytes.
+    pub fn part(self: &Arc<Self>, limit: usize) -> Arc<Self> {
+        let (limit, used) = (AtomicUsize::new(limit), AtomicUsize::new(0));
+        Arc::new(Self { limit, used, whole: Some(Arc::clone(self)) })
     }
 
     /// Another limit from now on; what was taken stays taken.
@@ -47,6 +55,26 @@ impl Budget {
         let mut held = Held { budget: Arc::clone(self), bytes: 0 };
         held.try_grow(bytes).then_some(held)
     }
+
+    fn take(&self, bytes: usize) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= limit);
+        if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+            return false;
+        }
+        let taken = self.whole.as_ref().is_none_or(|whole| whole.take(bytes));
+        if !taken {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.give_back(bytes);
+        }
+    }
 }
 
 /// Bytes taken from a [`Budget`]; given back when dropped.
@@ -59,19 +87,17 @@ pub struct Held {
 impl Held {
     /// Takes `more` bytes; false, and nothing taken, when they do not fit.
     pub fn try_grow(&mut self, more: usize) -> bool {
-        let limit = self.budget.limit.load(Ordering::Relaxed);
-        let fits = |used: usize| used.checked_add(more).filter(|sum| *sum <= limit);
-        let taken = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
-        if taken.is_ok() {
+        let taken = self.budget.take(more);
+        if taken {
             self.bytes += more;
         }
-        taken.is_ok()
+        taken
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -320,6 +346,20 @@ mod tests {
         assert_eq!(capture.push(b"abcd"), Ok(()));
         assert_eq!(capture.push(b"e"), Err(Cause::TooLarge));
         assert_eq!(capture.bytes(), b"abcd");
+    }
+
+    #[test]
+    fn parts_of_a_budget_take_no_more_than_there_is_and_give_it_back() {
+        let whole = Budget::new(10);
+        let (one, other) = (whole.part(8), whole.part(8));
+        let held = one.try_take(8).unwrap();
+        assert!(one.try_take(1).is_none() && other.try_take(3).is_none());
+        assert_eq!((one.used(), other.used(), whole.used()), (8, 0, 8));
+        let rest = other.try_take(2).unwrap();
+        drop(held);
+        assert_eq!((one.used(), other.used(), whole.used()), (0, 2, 2));
+        drop(rest);
+        assert_eq!(whole.used(), 0);
     }
 
     #[test]

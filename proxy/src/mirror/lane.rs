@@ -30,6 +30,8 @@ pub(super) struct Shared {
     /// The value of [`LOOP`] in this process' copies, which nobody else knows.
     own: HeaderValue,
     pub(super) compare_runtime: Handle,
+    /// The bytes of all lanes, those that are ending included.
+    pub(super) budget: Arc<Budget>,
     probe: Option<Probe>,
 }
 
@@ -43,7 +45,7 @@ impl Shared {
     pub(super) fn new(compare_runtime: Handle, probe: Option<Probe>) -> Arc<Self> {
         let own = format!("{:032x}", rand::random::<u128>());
         let own = HeaderValue::try_from(own).expect("hex digits are a header value");
-        Arc::new(Self { own, compare_runtime, probe })
+        Arc::new(Self { own, compare_runtime, budget: Budget::new(0), probe })
     }
 
     /// Whether a request is a copy of this very process.

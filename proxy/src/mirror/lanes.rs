@@ -127,6 +127,7 @@ impl Prepared {
         let Self { plan, candidates } = self;
         let several = plan.candidates.len() > 1;
         let part = plan.defaults.buffer_bytes / plan.candidates.len().max(1);
+        shared.budget.set_limit(plan.defaults.buffer_bytes);
         if let Some(before) = before {
             silence_who_is_gone(before, &candidates);
         }
@@ -142,7 +143,7 @@ impl Prepared {
                 let announcer = Arc::clone(&means.announcer);
                 let observe = Observe::new(thresholds, allowed, metrics, announcer);
                 observe.stay_off(&off);
-                let budget = Budget::new(part);
+                let budget = shared.budget.part(part);
                 entry(&plan, candidate, (observe, upstream, budget), shared, means)
             }
         });

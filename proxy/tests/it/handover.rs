@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::eventually;
 use crate::live::{Live, all, candidate, file, live, named, route};
-use crate::support::{PATIENCE, Proxy, client, fixed, in_time, read_until, status, upstream};
+use crate::support::{PATIENCE, Proxy, client, fixed, hung, in_time, read_until, status, upstream};
 
 #[tokio::test]
 async fn a_candidate_that_is_off_by_hand_is_not_switched_off_again_when_its_url_changes() {
@@ -250,4 +250,24 @@ async fn another_secret_is_said_to_need_a_restart_and_is_not_shown() {
     assert!(reload(&text("first-token")).await.contains("\"needsRestart\":[]"));
     let answer = reload(&text("other-token")).await;
     assert!(answer.contains("\"needsRestart\":[\"admin.token\"]"), "{answer}");
+}
+
+#[tokio::test]
+async fn lanes_that_end_and_those_that_begin_hold_no_more_than_one_budget() {
+    let baseline = fixed("{}").await.addr;
+    let (old, new) = (hung().await, hung().await);
+    let text = |addr| {
+        all(&[
+            file(baseline, "buffer_bytes = 100_000\n"),
+            candidate("v2", addr, "timeout = \"1h\""),
+        ])
+    };
+    let live = live(&text(old.addr)).await;
+    let post = async || live.proxy.post("/", vec![b'x'; 60_000]).await.bytes().await.unwrap();
+    post().await;
+    eventually!(old.count() == 1);
+    live.take(&text(new.addr)).await;
+    post().await;
+    eventually!(live.proxy.outcome("dropped_buffer_full").await == 1.0);
+    assert_eq!(new.count(), 0);
 }
