@@ -60,6 +60,7 @@ pub struct Rules {
     given: bool,
     looked: AtomicU64,
     meaning: u64,
+    hides: u64,
 }
 
 impl Rules {
@@ -190,6 +191,18 @@ fn meaning(book: &RuleBook, own: Option<&RuleSet>) -> u64 {
     hasher.finish()
 }
 
+/// Of the rules of a route alone, those that keep values out of sight.
+fn hides(own: Option<&RuleSet>) -> u64 {
+    let rules = own.iter().flat_map(|set| &set.rules).map(|rule| &rule.what);
+    let hiding = rules.filter(|what| {
+        use What::{Ignore, IgnoreHeader, JsonString, Mask, MaskHeader};
+        matches!(what, Ignore(_) | Mask(..) | IgnoreHeader(_) | MaskHeader(..) | JsonString(_))
+    });
+    let mut hasher = DefaultHasher::new();
+    format!("{:?}", hiding.collect::<Vec<_>>()).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The rules of all routes.
 #[derive(Debug)]
 pub struct Policy {
@@ -230,6 +243,7 @@ impl Policy {
                 headers: HeaderRules::new(book.default_headers, origins.clone()),
                 seed,
                 meaning: meaning(book, own.map(|(set, _)| set)),
+                hides: hides(own.map(|(set, _)| set)),
                 ..Rules::default()
             };
             for (set, known) in sets() {
@@ -260,6 +274,11 @@ impl Policy {
     /// The same for rules of a route that do the same, wherever they are written. In this process alone.
     pub fn meaning(&self, route: &str) -> u64 {
         self.routes.get(route).unwrap_or(&self.others).meaning
+    }
+
+    /// The same for routes whose rules keep the same values out of sight. In this process alone.
+    pub fn hides(&self, route: &str) -> u64 {
+        self.routes.get(route).unwrap_or(&self.others).hides
     }
 
     /// Names of response headers that any route compares besides the default ones.

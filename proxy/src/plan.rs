@@ -93,9 +93,11 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// The mark as well: without the one that a service knows its copies have side effects.
-    fn allows(&self) -> (bool, Share, bool, usize, Option<&(HeaderName, HeaderValue)>) {
-        (self.enabled, self.share, self.body, self.max_body_bytes, self.mark.as_ref())
+    /// The mark as well: without the one that a service knows its copies have side effects. And what is
+    /// hidden: by the rules of another route values would be shown.
+    fn allows(&self) -> (bool, Share, bool, usize, Option<&(HeaderName, HeaderValue)>, u64) {
+        let hides = self.comparison.hides(&self.id);
+        (self.enabled, self.share, self.body, self.max_body_bytes, self.mark.as_ref(), hides)
     }
 
     /// The rules of all routes, by which answers are compared.
@@ -136,7 +138,7 @@ impl Treatment {
         !excluded && listed()
     }
 
-    /// Whether copies are allowed in the same way, be they compared and judged in another.
+    /// Whether copies are allowed in the same way, and hide the same, be they judged in another.
     fn allows_what(&self, other: &Self) -> bool {
         let alike = |one: &Option<Arc<Terms>>, other: &Option<Arc<Terms>>| match (one, other) {
             (Some(one), Some(other)) => one.allows() == other.allows(),

@@ -187,6 +187,9 @@ async fn whatever_a_route_allows_otherwise_a_path_in_doubt_gets_no_copy() {
         "unsafe_methods = false",
         "sample_by = \"client\"",
         "mark = \"X-Other: 1\"",
+        "mask = [\"$.address\"]",
+        "ignore = [\"$.address\"]",
+        "mask_headers = [\"x-user\"]",
     ] {
         let (baseline, two) = (fixed("{}").await, fixed("{}").await);
         let text = all(&[file(baseline.addr, ""), candidate("v2", two.addr, ""), route("a", says)]);
