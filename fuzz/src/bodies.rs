@@ -2,9 +2,7 @@
 
 use compare::path::Path;
 use compare::rules::{Pairing, Rule, RuleBook, RuleSet, Select, Tolerance, What};
-use compare::{
-    Body, Limits, Origin, Policy, RouteRules, Rules, Side, Verdict, compare, look_closer,
-};
+use compare::{Body, Limits, Match, Origin, Policy, RouteRules, Rules, Side, compare, look_closer};
 
 use crate::memory::Room;
 
@@ -36,7 +34,7 @@ pub fn side<'a>(encoding: &'a [u8], body: &'a [u8]) -> Side<'a> {
 /// The result, and how many bytes were granted for it, with `budget` bytes to grant at most.
 ///
 /// Aborts when it takes more memory than was granted.
-pub fn judge(a: &Side<'_>, b: &Side<'_>, max_decoded: usize, budget: usize) -> (Verdict, usize) {
+pub fn judge(a: &Side<'_>, b: &Side<'_>, max_decoded: usize, budget: usize) -> (Match, usize) {
     let rules = Rules::default();
     let room = Room::new(unasked(a) + unasked(b));
     let mut granted = 0;
@@ -53,7 +51,7 @@ pub fn judge(a: &Side<'_>, b: &Side<'_>, max_decoded: usize, budget: usize) -> (
 }
 
 /// The result without a limit on memory, the same both ways round.
-pub fn result(a: &Side<'_>, b: &Side<'_>, max_decoded: usize) -> Verdict {
+pub fn result(a: &Side<'_>, b: &Side<'_>, max_decoded: usize) -> Match {
     let (result, _) = judge(a, b, max_decoded, usize::MAX);
     assert_eq!(result, judge(b, a, max_decoded, usize::MAX).0, "not the same the other way round");
     result
@@ -98,7 +96,7 @@ pub fn listed(a: &Side<'_>, b: &Side<'_>, rules: &Rules, max_decoded: usize) -> 
     let looked = look_closer(a, b, rules, true, &mut limits);
     assert_eq!(quick, looked, "not the same in detail");
     let differs = !looked.differences.found.is_empty();
-    assert_eq!(looked.result == Verdict::Mismatched, differs, "{looked:?}");
+    assert_eq!(looked.result == Match::Mismatched, differs, "{looked:?}");
     assert_eq!(compare(a, b, rules, &mut limits), looked.result, "another result");
     drop(room);
     let mut poor = granted / 4;
@@ -109,6 +107,6 @@ pub fn listed(a: &Side<'_>, b: &Side<'_>, rules: &Rules, max_decoded: usize) -> 
     };
     let mut limits = Limits { max_decoded, grant: &mut grant };
     let poor = look_closer(a, b, rules, true, &mut limits).result;
-    assert!(poor == Verdict::BufferFull || poor == looked.result, "{poor:?} for want of memory");
+    assert!(poor == Match::BufferFull || poor == looked.result, "{poor:?} for want of memory");
     differs
 }
