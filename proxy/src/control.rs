@@ -145,10 +145,10 @@ fn bad(reason: &str) -> Response {
         .into_response()
 }
 
-/// A trip or an event, without the requests of examples for whoever may not see values.
+/// A trip or an event, for whoever may not see values without them.
 fn shown(mut event: Value, sight: Sight) -> Value {
     if let Sight::Counts(denied) = sight {
-        event::withhold_requests(&mut event, denied.withheld());
+        event::withhold(&mut event, denied.withheld());
     }
     event
 }

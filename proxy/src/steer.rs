@@ -72,6 +72,8 @@ pub struct Steer {
 /// What holds now.
 struct State {
     fresh: Fresh,
+    /// What runs of [`Fresh::fixed`]: what was read at the start.
+    running: Vec<(String, String)>,
     overrides: Vec<Override>,
     /// Of those that end by themselves.
     timers: Vec<(Override, AbortHandle)>,
@@ -101,6 +103,7 @@ impl Steer {
         let since = SystemTime::now();
         parties.metrics.show_revision(&fresh.revision, since);
         let state = Mutex::new(State {
+            running: fresh.fixed.clone(),
             fresh,
             overrides: Vec::new(),
             timers: Vec::new(),
@@ -167,7 +170,7 @@ impl Steer {
         if let (Some(shown), Some(identity)) = (shown, &fresh.identity) {
             shown.show(identity);
         }
-        let needs_restart = changed(&state.fresh.fixed, &fresh.fixed);
+        let needs_restart = changed(&state.running, &fresh.fixed);
         state.fresh = fresh;
         // Their route or candidate is no more.
         state.say(overrides).iter().for_each(|it| self.tell("override_ended", it));
@@ -237,6 +240,7 @@ impl Steer {
             "revision": state.fresh.revision,
             "since": humantime::format_rfc3339_millis(state.since).to_string(),
             "refused": self.refused_of(&state),
+            "needsRestart": changed(&state.running, &state.fresh.fixed),
             "settings": overrides::over(&state.fresh.settings, &state.overrides),
             "overrides": overrides::shown(&state.overrides),
             "routes": overrides::effective(&plan),

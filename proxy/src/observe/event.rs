@@ -119,9 +119,13 @@ fn example(trip: &Trip, Example { pair, request, at }: &Example) -> Value {
     })
 }
 
-/// Takes the requests out of a trip's examples, or of the trip of an event: they are somebody's.
-/// `why` stands in their place.
-pub fn withhold_requests(event: &mut Value, why: &str) {
+/// Takes out what is not for everybody: the requests of a trip's examples, or of the trip of an event,
+/// since they are somebody's, and the lines of the settings file that a refused reload quotes. `why`
+/// stands in their place.
+pub fn withhold(event: &mut Value, why: &str) {
+    if event["event"] == "reload_refused" {
+        event["reason"] = why.into();
+    }
     for trip in ["/trip/examples", "/examples"] {
         let examples = event.pointer_mut(trip).and_then(Value::as_array_mut);
         for request in examples.into_iter().flatten().filter_map(|it| it.get_mut("request")) {

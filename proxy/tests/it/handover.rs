@@ -253,6 +253,9 @@ async fn another_secret_is_said_to_need_a_restart_and_is_not_shown() {
     assert!(reload(&text("first-token")).await.contains("\"needsRestart\":[]"));
     let answer = reload(&text("other-token")).await;
     assert!(answer.contains("\"needsRestart\":[\"admin.token\"]"), "{answer}");
+    reload("[admin\n").await;
+    let events = live.json("/control/events").await["events"].to_string();
+    assert!(events.contains("reload_refused") && !events.contains("[admin"), "{events}");
 }
 
 #[tokio::test]
@@ -273,4 +276,18 @@ async fn lanes_that_end_and_those_that_begin_hold_no_more_than_one_budget() {
     post().await;
     eventually!(live.proxy.outcome("dropped_buffer_full").await == 1.0);
     assert_eq!(new.count(), 0);
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_named_until_it_is_as_it_runs() {
+    let baseline = fixed("{}").await.addr;
+    let text = |more: &str| all(&[file(baseline, ""), candidate("v2", baseline, ""), more.into()]);
+    let live = live(&text("")).await;
+    let other = "[limits]\nheaders = 7\n";
+    for more in [other.to_owned(), other.to_owned(), format!("{other}[report]\n")] {
+        assert_eq!(live.take(&text(&more)).await["needsRestart"], json!(["limits.headers"]));
+        let config = live.json("/control/config").await;
+        assert_eq!(config["needsRestart"], json!(["limits.headers"]));
+    }
+    assert_eq!(live.take(&text("")).await["needsRestart"], json!([]));
 }

@@ -192,14 +192,13 @@ pub(super) fn hide_in_bad_text(document: &mut Document, at: usize) {
     let text = |line: usize| document.text_of(line);
     let name = |line: usize| text(line).split_once('=').map(|(name, _)| name);
     let is_header = |line: usize| text(line).trim_start().starts_with('[');
-    let first = (0..=line).rev().find(|line| name(*line).is_some() || is_header(*line));
     let safe = |name: &str| {
         let last = name.rsplit('.').next().unwrap_or_default();
         let last = last.trim().trim_matches(['"', '\'']);
         let named = || settings::all().filter(|setting| setting.name() == last);
         named().next().is_some() && named().all(|setting| !setting.secret)
     };
-    let is_safe = first.is_none_or(|line| name(line).map_or(is_header(line), safe));
+    let is_safe = name(line).map_or(is_header(line), safe);
     let whole = document.lines[line]..document.lines[line] + text(line).len();
     if !is_safe || text(line).contains('@') {
         // The name itself may be seen where it is on this line.

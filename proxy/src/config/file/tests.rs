@@ -120,6 +120,9 @@ fn secrets_are_shown_neither_as_values_nor_with_their_lines() {
         "[[candidate]]\nname = \"v2\"\nurl = \"http://me:s3cret@a\"",
         "baseline = { url = \"http://me:s3cret@a\", http = 3 }",
         "token = \"s3cret\"\n[admin",
+        "token: \"s3cret\"",
+        "[admin]\ntoken: \"s3cret\"",
+        "[admin]\nopen = true\ntoken: \"s3cret\"",
     ] {
         let all = errors(text).join("\n");
         assert!(
