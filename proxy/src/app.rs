@@ -247,8 +247,13 @@ fn revision(config: &Config) -> String {
 }
 
 fn reader(source: &Source) -> steer::Read {
-    let read = Arc::clone(&source.read);
-    Arc::new(move || read().map(|config| fresh(&config)).map_err(|errors| errors.to_string()))
+    let (read, watched) = (Arc::clone(&source.read), source.watched.clone());
+    Arc::new(move || {
+        if let Some(reason) = watched.as_ref().and_then(|it| steer::watch::unfit(&it.path)) {
+            return Err(reason);
+        }
+        read().map(|config| fresh(&config)).map_err(|errors| errors.to_string())
+    })
 }
 
 /// The work that belongs to no request.

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::certificates::TempFile;
 use crate::eventually;
-use crate::support::{Proxy, client, fixed, json as answer, upstream};
+use crate::support::{Proxy, client, fixed, in_time, json as answer, upstream};
 
 /// The file of a proxy between these.
 fn file(baseline: SocketAddr, rest: &str) -> String {
@@ -368,4 +368,34 @@ async fn lanes_that_are_replaced_end() {
     eventually!(tasks() <= before + 5);
     let report: Value = proxy.get("/control/report").await.json().await.unwrap();
     assert_eq!(report["pairs"], 1, "what is known of the candidate stays");
+}
+
+#[tokio::test]
+async fn a_file_that_is_empty_gone_or_a_pipe_is_refused_and_the_old_settings_go_on() {
+    let (baseline, v2) = (fixed("1").await, fixed("1").await);
+    let folder = std::env::temp_dir().join(format!("mirrorlab-unfit-{}", rand::random::<u64>()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("m.toml");
+    let good = file(baseline.addr, &candidate("v2", v2.addr));
+    std::fs::write(&path, &good).unwrap();
+    let proxy = started(&path, true).await;
+    let refused = async |because: &str| {
+        let refused = proxy.status().await["reloadRefused"]["reason"].to_string();
+        refused.contains(because)
+    };
+    std::fs::write(&path, "").unwrap();
+    eventually!(refused("is empty").await);
+    std::fs::write(&path, &good).unwrap();
+    eventually!(proxy.status().await["reloadRefused"] == Value::Null);
+    std::fs::remove_file(&path).unwrap();
+    eventually!(refused("No such file").await);
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (code, told) = in_time(reload(&proxy)).await;
+    assert!(code == 422 && told["reason"].as_str().unwrap().contains("no plain file"), "{told}");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, &good).unwrap();
+    eventually!(proxy.status().await["reloadRefused"] == Value::Null);
+    proxy.get("/").await;
+    eventually!(proxy.outcome("matched").await == 1.0);
+    std::fs::remove_dir_all(folder).unwrap();
 }
