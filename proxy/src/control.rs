@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Extension, Query, Request, State as Shared};
+use axum::extract::{Extension, FromRequestParts, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, patch, post};
 use axum::{Json, Router};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
@@ -24,6 +26,7 @@ pub use access::Token;
 use crate::headers::Peer;
 use crate::mirror::Lanes;
 use crate::observe::{Observe, event};
+use crate::plan::Plan;
 use crate::steer::overrides;
 use crate::steer::{Steer, Taken};
 use crate::upstream::Upstream;
@@ -67,6 +70,11 @@ const ENDPOINTS: [Endpoint; 13] = [
     Endpoint { path: "/control/disable", class: Class::Switches, serves: || post(disable) },
 ];
 
+/// The paths of the admin endpoints behind this prefix.
+pub fn paths(prefix: &str) -> impl Iterator<Item = String> {
+    ENDPOINTS.iter().map(move |endpoint| format!("{prefix}{}", endpoint.path))
+}
+
 /// Whether a path belongs to the admin endpoints behind this prefix, where they share a listener
 /// with traffic.
 pub fn is_admin_path(prefix: &str, path: &str) -> bool {
@@ -101,18 +109,39 @@ struct About {
     route: Option<String>,
 }
 
+/// No query: what it names would be taken for more than it says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// The query, or why it is none in JSON.
+struct Query<T>(T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        query.map(|query| Self(query.0)).map_err(|why| bad(&why.body_text()))
+    }
+}
+
 impl About {
     fn is_of(&self, route: &str) -> bool {
         self.route.as_ref().is_none_or(|named| named == route)
     }
 
-    /// The candidates that it is about: the one that it names, or all. A route that it names must be known
-    /// to one of them.
-    fn observed(&self, lanes: &Lanes) -> Result<Vec<Arc<Observe>>, String> {
+    /// The candidates that it is about: the one that it names, or all. A route that it names must be of the
+    /// settings, or known to one of them.
+    fn observed(&self, lanes: &Lanes) -> Result<Vec<Arc<Observe>>, NotFound> {
         let observed = named(lanes, self.candidate.as_deref())?;
         match &self.route {
-            Some(route) if !observed.iter().any(|it| it.knows(route)) => {
-                Err(format!("route={route:?}: had no request yet, or there is none"))
+            Some(route)
+                if !lanes.plan.has_route(route) && !observed.iter().any(|it| it.knows(route)) =>
+            {
+                Err(NotFound(format!(
+                    "route={route:?}: had no request yet, and is no route of the settings"
+                )))
             }
             _ => Ok(observed),
         }
@@ -126,18 +155,24 @@ impl Control {
 }
 
 /// The candidate of this name, or all.
-fn named(lanes: &Lanes, candidate: Option<&str>) -> Result<Vec<Arc<Observe>>, String> {
+fn named(lanes: &Lanes, candidate: Option<&str>) -> Result<Vec<Arc<Observe>>, NotFound> {
     let all = || lanes.entries.iter().map(|entry| Arc::clone(&entry.lane.observe));
     let Some(name) = candidate else { return Ok(all().collect()) };
     let found = all().find(|it| *it.name() == *name);
     found.map(|found| vec![found]).ok_or_else(|| {
         let names: Vec<_> = all().map(|it| it.name().to_string()).collect();
-        format!("candidate={name:?}: is none; allowed is {}", names.join(", "))
+        NotFound(format!("candidate={name:?}: is none; allowed is {}", names.join(", ")))
     })
 }
 
-fn not_found(reason: &str) -> Response {
-    (StatusCode::NOT_FOUND, Json(json!({"error": "not found", "reason": reason}))).into_response()
+/// What is asked for is not there, for this reason.
+struct NotFound(String);
+
+impl IntoResponse for NotFound {
+    fn into_response(self) -> Response {
+        let told = Json(json!({"error": "not found", "reason": self.0}));
+        (StatusCode::NOT_FOUND, told).into_response()
+    }
 }
 
 fn bad(reason: &str) -> Response {
@@ -228,11 +263,14 @@ async fn beside_traffic(answer: impl FnOnce() -> Response + Send + 'static) -> R
 }
 
 /// What holds of one candidate.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
     candidate: String,
     enabled: bool,
+    /// Where the guardrail would let copies pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    off_by: Option<&'static str>,
     state: &'static str,
     last_abort_time: Option<String>,
     last_abort_reason: Option<String>,
@@ -266,28 +304,26 @@ async fn status(
     Shared(control): Shared<Control>,
     Extension(sight): Extension<Sight>,
     Query(about): Query<About>,
-) -> Response {
-    let observed = match about.observed(&control.lanes()) {
-        Ok(observed) => observed,
-        Err(reason) => return not_found(&reason),
-    };
-    let mut all: Vec<_> = observed.iter().map(|it| status_of(it, &about, sight)).collect();
-    let plan = Arc::clone(&control.lanes().plan);
-    let enabled = all.iter().any(|it| it.enabled);
-    let mut candidates = Vec::new();
-    if all.len() > 1 {
-        candidates = observed.iter().map(|it| status_of(it, &about, sight)).collect();
-    }
-    let mut first = all.swap_remove(0);
+) -> Result<Response, NotFound> {
+    let lanes = control.lanes();
+    let observed = about.observed(&lanes)?;
+    let plan = &lanes.plan;
+    let status_of = |it: &Arc<Observe>| status_of(it, plan, &about, sight);
+    let mut candidates: Vec<_> = observed.iter().map(status_of).collect();
+    let enabled = candidates.iter().any(|it| it.enabled);
+    let mut first = candidates[0].clone();
     first.enabled = enabled;
-    Json(WholeStatus {
+    if candidates.len() == 1 {
+        candidates.clear();
+    }
+    let status = WholeStatus {
         first,
         candidates,
         overrides: overrides::shown(plan.overrides()),
         unused_rules: plan.unused_rules().iter().map(UnusedRule::from).collect(),
         reload_refused: refused(control.steer.refused(), sight),
-    })
-    .into_response()
+    };
+    Ok(Json(status).into_response())
 }
 
 /// Lines of the settings file are for those who may see values.
@@ -298,14 +334,16 @@ fn refused(mut refused: Value, sight: Sight) -> Value {
     refused
 }
 
-fn status_of(observe: &Observe, about: &About, sight: Sight) -> Status {
+fn status_of(observe: &Observe, plan: &Plan, about: &About, sight: Sight) -> Status {
     let (now, since_origin) = (observe.snapshot(), observe.since_origin());
     let warmup = warmup(&now, since_origin);
     let (time, reason) = now.last_abort.unzip();
     let routes = now.routes.iter().filter(|it| about.is_of(&it.route));
+    let off_by = off_by(plan, &observe.name());
     Status {
         candidate: observe.name().to_string(),
-        enabled: now.state.is_on(),
+        enabled: now.state.is_on() && off_by.is_none(),
+        off_by,
         state: now.state.name(),
         last_abort_time: time.map(|at| humantime::format_rfc3339_millis(at).to_string()),
         last_abort_reason: reason,
@@ -319,6 +357,17 @@ fn status_of(observe: &Observe, about: &About, sight: Sight) -> Status {
         last_trip: now.last_trip.as_ref().map(|it| shown(event::trip(it), sight)),
         evidence: evidence(&now.evidence),
         routes: routes.map(|it| route(it, since_origin)).collect(),
+    }
+}
+
+/// Who says that a candidate gets no copies, whatever its guardrail says; `None` where nobody does.
+fn off_by(plan: &Plan, candidate: &str) -> Option<&'static str> {
+    if plan.sends_to(candidate) {
+        None
+    } else if plan.candidates.iter().any(|it| *it.name == *candidate && !it.enabled) {
+        Some("settings")
+    } else {
+        Some("override")
     }
 }
 
@@ -372,27 +421,40 @@ fn seconds(duration: Duration) -> Number {
     }
 }
 
-async fn enable(Shared(control): Shared<Control>, Query(about): Query<About>) -> Response {
+async fn enable(
+    Shared(control): Shared<Control>,
+    Query(about): Query<About>,
+) -> Result<Response, NotFound> {
     switched(&control, &about, true)
 }
 
-async fn disable(Shared(control): Shared<Control>, Query(about): Query<About>) -> Response {
+async fn disable(
+    Shared(control): Shared<Control>,
+    Query(about): Query<About>,
+) -> Result<Response, NotFound> {
     switched(&control, &about, false)
 }
 
 /// Switches mirroring to one candidate or to all, of one route or of all.
-fn switched(control: &Control, about: &About, on: bool) -> Response {
+fn switched(control: &Control, about: &About, on: bool) -> Result<Response, NotFound> {
     // A candidate whose place another takes at this moment would come back on.
-    let switched = control.steer.undisturbed(|lanes| {
+    let off = control.steer.undisturbed(|lanes| {
         let observed = about.observed(lanes)?;
         observed.iter().for_each(|it| it.switch(on, about.route.as_deref()));
-        Ok::<_, String>(())
-    });
-    if let Err(reason) = switched {
-        return not_found(&reason);
+        let off =
+            observed.iter().filter_map(|it| Some((it.name(), off_by(&lanes.plan, &it.name())?)));
+        Ok::<Vec<_>, NotFound>(off.collect())
+    })?;
+    let mut told = json!({"message": if on { "mirroring enabled" } else { "mirroring disabled" }});
+    if on && !off.is_empty() {
+        let still = off.iter().map(|(name, by)| {
+            format!(
+                "{name}: gets no copies by its {by}; PATCH /control/policy, or change the settings"
+            )
+        });
+        told["stillOff"] = still.collect();
     }
-    let message = if on { "mirroring enabled" } else { "mirroring disabled" };
-    Json(json!({"message": message})).into_response()
+    Ok(Json(told).into_response())
 }
 
 /// What names addresses and files is for those who may see values, with a token or without.
@@ -407,7 +469,11 @@ async fn settings(
 }
 
 /// Overrides the share of a route or of all, or whether a candidate gets copies.
-async fn override_policy(Shared(control): Shared<Control>, said: Bytes) -> Response {
+async fn override_policy(
+    Shared(control): Shared<Control>,
+    Query(Nothing {}): Query<Nothing>,
+    said: Bytes,
+) -> Response {
     // Whatever it calls itself: no page of another origin comes this far.
     let said = match serde_json::from_slice(&said) {
         Ok(said) => said,
@@ -419,14 +485,17 @@ async fn override_policy(Shared(control): Shared<Control>, said: Bytes) -> Respo
     }
 }
 
-async fn forget_overrides(Shared(control): Shared<Control>) -> Response {
+async fn forget_overrides(
+    Shared(control): Shared<Control>,
+    Query(Nothing {}): Query<Nothing>,
+) -> Response {
     match control.steer.forget() {
         Ok(overrides) => Json(json!({"overrides": overrides})).into_response(),
         Err(why) => bad(&why),
     }
 }
 
-async fn reload(Shared(control): Shared<Control>) -> Response {
+async fn reload(Shared(control): Shared<Control>, Query(Nothing {}): Query<Nothing>) -> Response {
     let steer = Arc::clone(&control.steer);
     // Reading files takes as long as the disk does.
     match tokio::task::spawn_blocking(move || steer.reload()).await {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use proxy::arguments::{Arguments, Command};
 use proxy::check::{self, Explained};
 use proxy::config::{self, Config};
-use proxy::control::access::Access;
+use proxy::control::{self, access::Access};
 use proxy::steer::Steer;
 use proxy::steer::watch::Watched;
 use proxy::{app, app::Source, healthcheck, release};
@@ -224,8 +224,7 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
     let admin = app.admin.unwrap_or(app.traffic);
     info!(traffic = %app.traffic, %admin, admin_prefix = prefix, "ready");
     if shared {
-        let hides =
-            format!("{prefix}/metrics, {prefix}/healthz, {prefix}/readyz, {prefix}/control/");
+        let hides = control::paths(&prefix).collect::<Vec<_>>().join(", ");
         info!(hides, "these paths are the proxy's own; ADMIN_ADDR or ADMIN_PREFIX moves them");
     }
     tell_access(&access);

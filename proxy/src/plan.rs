@@ -184,12 +184,19 @@ pub struct Override {
     pub route: Option<Arc<str>>,
     /// The name of the candidate that it is for; all where it does not say.
     pub candidate: Option<Arc<str>>,
-    /// Share of requests.
-    pub share: Option<Share>,
-    /// Whether copies are sent.
-    pub enabled: Option<bool>,
+    /// What holds in place of the setting.
+    pub says: Says,
     /// When it ends by itself.
     pub until: Option<SystemTime>,
+}
+
+/// What an override says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Says {
+    /// Share of requests.
+    Share(Share),
+    /// Whether copies are sent.
+    Enabled(bool),
 }
 
 /// What holds for a request.
@@ -295,6 +302,16 @@ impl Plan {
     /// The routes, in order, and last what holds where none fits.
     pub fn treatments(&self) -> impl Iterator<Item = &Arc<Treatment>> {
         self.routes.iter().chain(std::iter::once(&self.others))
+    }
+
+    /// Whether a route of the settings has this name or label.
+    pub fn has_route(&self, id: &str) -> bool {
+        self.routes.iter().any(|it| *it.policy.id == *id)
+    }
+
+    /// Whether settings and overrides let a candidate get copies, of whatever route.
+    pub fn sends_to(&self, candidate: &str) -> bool {
+        self.with_terms(candidate).any(|(_, terms)| terms.enabled)
     }
 
     fn treatment(&self, id: &str) -> Option<&Arc<Treatment>> {
@@ -419,9 +436,11 @@ fn overridden(mut terms: Terms, candidate: &Candidate, overrides: &[Override]) -
     };
     let mut fitting: Vec<_> = overrides.iter().filter(fits).collect();
     fitting.sort_by_key(|it| (it.route.is_some(), it.candidate.is_some()));
-    let share = fitting.iter().rev().find_map(|it| it.share);
-    let enabled = fitting.iter().rev().find_map(|it| it.enabled);
-    terms.share = share.unwrap_or(terms.share);
-    terms.enabled = enabled.unwrap_or(terms.enabled);
+    for it in fitting {
+        match it.says {
+            Says::Share(share) => terms.share = share,
+            Says::Enabled(enabled) => terms.enabled = enabled,
+        }
+    }
     terms
 }

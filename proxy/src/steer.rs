@@ -72,8 +72,8 @@ pub struct Steer {
 /// What holds now.
 struct State {
     fresh: Fresh,
-    /// What runs of [`Fresh::fixed`]: what was read at the start.
-    running: Vec<(String, String)>,
+    /// What was read at the start, of which [`Fresh::fixed`] still runs.
+    start: Fresh,
     overrides: Vec<Override>,
     /// Of those that end by themselves.
     timers: Vec<(Override, AbortHandle)>,
@@ -103,7 +103,7 @@ impl Steer {
         let since = SystemTime::now();
         parties.metrics.show_revision(&fresh.revision, since);
         let state = Mutex::new(State {
-            running: fresh.fixed.clone(),
+            start: fresh.clone(),
             fresh,
             overrides: Vec::new(),
             timers: Vec::new(),
@@ -170,7 +170,7 @@ impl Steer {
         if let (Some(shown), Some(identity)) = (shown, &fresh.identity) {
             shown.show(identity);
         }
-        let needs_restart = changed(&state.running, &fresh.fixed);
+        let needs_restart = changed(&state.start.fixed, &fresh.fixed);
         state.fresh = fresh;
         // Their route or candidate is no more.
         state.say(overrides).iter().for_each(|it| self.tell("override_ended", it));
@@ -236,12 +236,21 @@ impl Steer {
     pub fn settings(&self) -> Value {
         let state = self.state();
         let plan = Arc::clone(&self.parties.mirror.lanes().plan);
+        let needs_restart = changed(&state.start.fixed, &state.fresh.fixed);
+        let mut settings = overrides::over(&state.fresh.settings, &state.overrides);
+        for setting in &mut settings {
+            let place = &setting["place"];
+            if needs_restart.iter().any(|it| place == it) {
+                let start = state.start.settings.iter().find(|it| it["place"] == *place);
+                setting["running"] = start.map_or(Value::Null, |it| it["value"].clone());
+            }
+        }
         json!({
             "revision": state.fresh.revision,
             "since": humantime::format_rfc3339_millis(state.since).to_string(),
             "refused": self.refused_of(&state),
-            "needsRestart": changed(&state.running, &state.fresh.fixed),
-            "settings": overrides::over(&state.fresh.settings, &state.overrides),
+            "needsRestart": needs_restart,
+            "settings": settings,
             "overrides": overrides::shown(&state.overrides),
             "routes": overrides::effective(&plan),
         })

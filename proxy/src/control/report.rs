@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Query, State as Shared};
+use axum::extract::{Extension, State as Shared};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::access::Sight;
-use super::{About, Control, beside_traffic, named, not_found};
+use super::{About, Control, NotFound, Query, beside_traffic, named};
 use crate::mirror::between::Between;
 use crate::observe::Observe;
 use judge::report::Summary;
@@ -43,13 +43,13 @@ pub(super) async fn report(
     beside_traffic(move || {
         let summaries = match summaries(&control, &wanted, sight) {
             Ok(summaries) => summaries,
-            Err(reason) => return not_found(&reason),
+            Err(not_found) => return not_found.into_response(),
         };
         let mut response = if as_text {
             let text = report_text(&summaries, wanted.route.is_some());
             ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response()
         } else {
-            report_json(summaries)
+            report_json(summaries, control.lanes().entries.len() > 1)
         };
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         response
@@ -62,7 +62,7 @@ fn summaries(
     control: &Control,
     wanted: &Wanted,
     sight: Sight,
-) -> Result<Vec<(Arc<str>, Summary)>, String> {
+) -> Result<Vec<(Arc<str>, Summary)>, NotFound> {
     let observed = named(&control.lanes(), wanted.candidate.as_deref())?;
     let mut summaries = match &wanted.against {
         Some(against) => vec![summary_between(control, wanted, against)?],
@@ -76,7 +76,7 @@ fn summaries(
         summaries.iter_mut().for_each(|(_, it)| it.routes.retain(|it| it.route == *route));
         summaries.retain(|(_, it)| !it.routes.is_empty());
         if summaries.is_empty() {
-            return Err(format!("route={route:?}: had no pair yet, or there is none"));
+            return Err(NotFound(format!("route={route:?}: had no pair yet, or there is none")));
         }
     }
     Ok(summaries)
@@ -94,7 +94,7 @@ fn summary_between(
     control: &Control,
     wanted: &Wanted,
     against: &str,
-) -> Result<(Arc<str>, Summary), String> {
+) -> Result<(Arc<str>, Summary), NotFound> {
     let lanes = control.lanes();
     let asked = |it: &&Arc<Between>| {
         let [first, second] = &it.names;
@@ -106,32 +106,37 @@ fn summary_between(
             format!("candidate={second}&against={first}")
         });
         let known = known.collect::<Vec<_>>().join(", ");
-        return Err(format!(
+        return Err(NotFound(format!(
             "against={against:?}: is no such report; there are, with mirror.compare_candidates: \
              [{known}]"
-        ));
+        )));
     };
     let [_, second] = &between.names;
     Ok((Arc::clone(second), summarize(&between.report_snapshot(), &between.allowed())))
 }
 
-/// Of several candidates, the report of the first, and beside it all of them by name.
+/// Where there are several candidates, the report of the first that is asked for, with its name, and
+/// beside it all of them by name.
 #[derive(Serialize)]
 struct Reports {
     #[serde(flatten)]
     first: Summary,
     candidate: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     candidates: BTreeMap<String, Summary>,
 }
 
-fn report_json(mut summaries: Vec<(Arc<str>, Summary)>) -> Response {
-    if summaries.len() == 1 {
-        return Json(summaries.swap_remove(0).1).into_response();
+fn report_json(summaries: Vec<(Arc<str>, Summary)>, several: bool) -> Response {
+    let (name, first) = summaries[0].clone();
+    if !several {
+        return Json(first).into_response();
     }
-    let Some((name, first)) = summaries.first().cloned() else { return not_found("no candidate") };
-    let candidates = summaries.into_iter().map(|(name, summary)| (name.to_string(), summary));
-    let (candidate, candidates) = (name.to_string(), candidates.collect());
-    Json(Reports { first, candidate, candidates }).into_response()
+    let all = summaries.into_iter().map(|(name, summary)| (name.to_string(), summary));
+    let mut candidates: BTreeMap<_, _> = all.collect();
+    if candidates.len() == 1 {
+        candidates.clear();
+    }
+    Json(Reports { first, candidate: name.to_string(), candidates }).into_response()
 }
 
 fn report_text(summaries: &[(Arc<str>, Summary)], of_route: bool) -> String {
@@ -157,16 +162,19 @@ fn wants_text(headers: &HeaderMap) -> bool {
 pub(super) async fn reset(
     Shared(control): Shared<Control>,
     Query(about): Query<About>,
-) -> Response {
-    let observed = match about.observed(&control.lanes()) {
-        Ok(observed) => observed,
-        Err(reason) => return not_found(&reason),
+) -> Result<Response, NotFound> {
+    let lanes = control.lanes();
+    let observed = about.observed(&lanes)?;
+    let message = match &about.route {
+        Some(route) => {
+            observed.iter().for_each(|it| it.reset_report_of(route));
+            "report of the route reset"
+        }
+        None => {
+            observed.iter().for_each(|it| it.reset_report());
+            lanes.between.iter().for_each(|it| it.reset());
+            "report reset"
+        }
     };
-    if let Some(route) = about.route.as_deref() {
-        observed.iter().for_each(|it| it.reset_report_of(route));
-        return Json(json!({"message": "report of the route reset"})).into_response();
-    }
-    observed.iter().for_each(|it| it.reset_report());
-    control.lanes().between.iter().for_each(|it| it.reset());
-    Json(json!({"message": "report reset"})).into_response()
+    Ok(Json(json!({"message": message})).into_response())
 }

@@ -14,7 +14,7 @@ use crate::log_limit::LogLimit;
 use crate::metrics::CandidateMetrics;
 use judge::guardrail::{Transition, Trip};
 
-/// Events kept.
+/// Events kept: so many transitions, and so many others, which must not push those out.
 const EVENTS_MAX: usize = 100;
 
 /// Lines about transitions in [`LINES_EVERY`]: no line says what another does, and a hundred routes
@@ -36,10 +36,16 @@ pub struct Announcer {
 
 #[derive(Debug, Default)]
 struct Known {
-    events: VecDeque<Value>,
+    transitions: Kept,
+    others: Kept,
+    /// How many there were.
+    count: u64,
     /// Routes that are off alone, each with its candidate.
     stopped: BTreeSet<(Arc<str>, String)>,
 }
+
+/// The last events of a sort, each with its place among all.
+type Kept = VecDeque<(u64, Value)>;
 
 impl Announcer {
     /// With no events yet.
@@ -52,7 +58,9 @@ impl Announcer {
     /// The last events, the oldest first.
     pub fn events(&self) -> Vec<Value> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.events.iter().cloned().collect()
+        let mut events: Vec<_> = known.transitions.iter().chain(&known.others).collect();
+        events.sort_by_key(|(at, _)| *at);
+        events.into_iter().map(|(_, event)| event.clone()).collect()
     }
 
     /// Makes a transition of a candidate's guardrail known. Returns at once.
@@ -65,16 +73,21 @@ impl Announcer {
             }
             log(of.name(), transition);
         }
-        self.keep(&mut known, event(of.name(), transition, at));
+        let event = event(of.name(), transition, at);
+        self.post(&event);
+        known.count += 1;
+        keep(known.count, &mut known.transitions, event);
     }
 
     /// Makes something else known that is no transition: the same list, the same webhook.
     pub fn tell(&self, event: Value) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        self.keep(&mut known, event);
+        self.post(&event);
+        known.count += 1;
+        keep(known.count, &mut known.others, event);
     }
 
-    fn keep(&self, known: &mut Known, event: Value) {
+    fn post(&self, event: &Value) {
         if let Some(webhook) = &self.webhook
             && webhook.try_send(event.clone()).is_err()
             && let Some(before) = self.not_posted.admit(Instant::now())
@@ -82,11 +95,14 @@ impl Announcer {
             let why = "too many wait already";
             warn!(why, not_logged_before = before, "an event is not posted to the webhook");
         }
-        if known.events.len() == EVENTS_MAX {
-            known.events.pop_front();
-        }
-        known.events.push_back(event);
     }
+}
+
+fn keep(at: u64, events: &mut Kept, event: Value) {
+    if events.len() == EVENTS_MAX {
+        events.pop_front();
+    }
+    events.push_back((at, event));
 }
 
 type Stopped = BTreeSet<(Arc<str>, String)>;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::AbortHandle;
 use tracing::info;
 
 use super::{State, Steer};
-use crate::plan::{OTHERS, Override, Parts, Plan, Terms};
+use crate::plan::{OTHERS, Override, Parts, Plan, Says, Terms};
 use crate::policy::share::Share;
 
 /// Most that may hold at once: there are no more routes and candidates worth steering by hand.
@@ -30,7 +31,7 @@ pub struct Said {
 }
 
 impl Steer {
-    /// Holds from now on; one for the same route and candidate is replaced.
+    /// Holds from now on; what was said of the same for the same route and candidate is replaced.
     ///
     /// # Errors
     /// What is wrong with it; nothing has changed then.
@@ -38,23 +39,29 @@ impl Steer {
         let mut state = self.state();
         let (new, time) = meant(said, &state.fresh.parts)?;
         let mut overrides = state.overrides.clone();
-        overrides.retain(|it| !same_place(it, &new));
-        if overrides.len() == MOST {
+        overrides.retain(|it| !new.iter().any(|new| is_of_the_same(it, new)));
+        if overrides.len() + new.len() > MOST {
             return Err(format!("there are {MOST} overrides already; DELETE them first"));
         }
-        overrides.push(new.clone());
+        overrides.extend(new.iter().cloned());
         self.hold(&mut state, overrides)?;
-        self.tell("override", &new);
-        if let Some(time) = time {
-            let (steer, new) = (Arc::clone(self), new);
-            let ended = new.clone();
-            let timer = tokio::spawn(async move {
-                tokio::time::sleep(time).await;
-                steer.end(&ended);
-            });
-            state.timers.push((new, timer.abort_handle()));
+        for new in new {
+            self.tell("override", &new);
+            if let Some(time) = time {
+                let timer = self.end_after(time, new.clone());
+                state.timers.push((new, timer));
+            }
         }
         Ok(shown(&state.overrides))
+    }
+
+    fn end_after(self: &Arc<Self>, time: Duration, ended: Override) -> AbortHandle {
+        let steer = Arc::clone(self);
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            steer.end(&ended);
+        });
+        timer.abort_handle()
     }
 
     /// None holds any more.
@@ -114,8 +121,8 @@ impl State {
     }
 }
 
-/// What is said, if it makes sense here.
-fn meant(said: Said, parts: &Parts) -> Result<(Override, Option<Duration>), String> {
+/// What is said, if it makes sense here: an override for each setting.
+fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>), String> {
     let Said { route, candidate, share, enabled, time } = said;
     let known = |route: &str| parts.routes.iter().any(|it| *it.id == *route);
     if let Some(route) = route.as_deref().filter(|route| !known(route)) {
@@ -127,9 +134,19 @@ fn meant(said: Said, parts: &Parts) -> Result<(Override, Option<Duration>), Stri
         let names = parts.candidates.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", ");
         return Err(format!("candidate={name:?}: is none; allowed is {names}"));
     }
-    if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
-        return Err(format!("share={share}: is out of range; allowed is a number from 0 to 1"));
+    let all = parts.routes.iter().find(|it| Some(&*it.id) == route.as_deref());
+    if let (Some(of), Some(name)) = (all.and_then(|it| it.candidates.as_ref()), &candidate)
+        && !of.iter().any(|it| **it == **name)
+    {
+        let of = of.iter().map(|it| &**it).collect::<Vec<_>>().join(", ");
+        return Err(format!("candidate={name:?}: gets no copies on that route; allowed is {of}"));
     }
+    let share = share.map(|share| match share {
+        0.0..=1.0 => Share::parse(&share.to_string())
+            .map_err(|why| format!("share={share}: {why}; allowed are steps of a millionth")),
+        _ => Err(format!("share={share}: is out of range; allowed is a number from 0 to 1")),
+    });
+    let share = share.transpose()?;
     if share.is_none() && enabled.is_none() {
         return Err("says nothing; allowed is share, enabled, or both".to_owned());
     }
@@ -147,11 +164,19 @@ fn meant(said: Said, parts: &Parts) -> Result<(Override, Option<Duration>), Stri
     let time = time.transpose()?;
     let until = time.map(|time| SystemTime::now() + time);
     let (route, candidate) = (route.map(Arc::from), candidate.map(Arc::from));
-    Ok((Override { route, candidate, share: share.map(Share::of), enabled, until }, time))
+    let says = share.map(Says::Share).into_iter().chain(enabled.map(Says::Enabled));
+    let new = says.map(|says| Override {
+        route: Option::clone(&route),
+        candidate: Option::clone(&candidate),
+        says,
+        until,
+    });
+    Ok((new.collect(), time))
 }
 
-fn same_place(one: &Override, other: &Override) -> bool {
+fn is_of_the_same(one: &Override, other: &Override) -> bool {
     (&one.route, &one.candidate) == (&other.route, &other.candidate)
+        && std::mem::discriminant(&one.says) == std::mem::discriminant(&other.says)
 }
 
 /// Those that still have a route and a candidate to hold for.
@@ -173,19 +198,19 @@ pub fn shown(overrides: &[Override]) -> Value {
 pub(super) fn over(settings: &[Value], overrides: &[Override]) -> Vec<Value> {
     let mut shown = settings.to_vec();
     for it in overrides {
-        let share = it.share.map(|share| ("share", json!(share.fraction())));
-        let enabled = it.enabled.map(|enabled| ("enabled", json!(enabled)));
-        for (what, value) in share.into_iter().chain(enabled) {
-            let place = format!("{}.{what}", place_of(it));
-            shown.retain(|setting| setting["place"] != place.as_str());
-            shown.push(json!({
-                "place": place,
-                "env": null,
-                "value": value,
-                "origin": {"from": "override", "until": one(it)["until"]},
-                "restart": false,
-            }));
-        }
+        let (what, value) = match it.says {
+            Says::Share(share) => ("share", json!(share.fraction())),
+            Says::Enabled(enabled) => ("enabled", json!(enabled)),
+        };
+        let place = format!("{}.{what}", place_of(it));
+        shown.retain(|setting| setting["place"] != place.as_str());
+        shown.push(json!({
+            "place": place,
+            "env": null,
+            "value": value,
+            "origin": {"from": "override", "until": one(it)["until"]},
+            "restart": false,
+        }));
     }
     shown
 }
@@ -200,11 +225,15 @@ fn place_of(it: &Override) -> String {
 }
 
 fn one(it: &Override) -> Value {
+    let (share, enabled) = match it.says {
+        Says::Share(share) => (Some(share.fraction()), None),
+        Says::Enabled(enabled) => (None, Some(enabled)),
+    };
     json!({
         "route": it.route.as_deref(),
         "candidate": it.candidate.as_deref(),
-        "share": it.share.map(Share::fraction),
-        "enabled": it.enabled,
+        "share": share,
+        "enabled": enabled,
         "until": it.until.map(|until| humantime::format_rfc3339_millis(until).to_string()),
     })
 }
@@ -221,6 +250,9 @@ pub(super) fn effective(plan: &Plan) -> Value {
             "route": if *policy.id == *OTHERS { "(all others)" } else { &*policy.id },
             "place": &*policy.place,
             "minPairs": policy.min_pairs,
+            "sampleBy": policy.sample_by.as_ref().map(ToString::to_string),
+            "rate": policy.rate.map(|rate| rate.to_string()),
+            "unsafeMethods": policy.unsafe_methods.unwrap_or(true),
             "candidates": candidates.collect::<serde_json::Map<_, _>>(),
         })
     });

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::eventually;
 use crate::live::{Live, all, candidate, file, live, route};
-use crate::support::{fixed, json as answer, upstream};
+use crate::support::{fixed, json as answer, let_go};
 
 struct Told {
     live: Live,
@@ -106,15 +106,7 @@ async fn what_judges_nobody_otherwise_starts_nothing_anew() {
 #[tokio::test]
 async fn a_pair_of_before_says_nothing_of_a_route_that_is_judged_otherwise() {
     let go = Arc::new(Notify::new());
-    let waiting = Arc::clone(&go);
-    let v2 = upstream(move |_| {
-        let go = Arc::clone(&waiting);
-        async move {
-            go.notified().await;
-            answer("2")
-        }
-    })
-    .await;
+    let v2 = let_go(&go, || answer("2")).await;
     let addrs = [fixed("1").await.addr, v2.addr];
     let live = live(&text(addrs, &route("a", ""))).await;
     live.get("/a").await;

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use proxy::app::{self, Source};
 use proxy::config::Config;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::eventually;
 use crate::live::{Live, all, candidate, file, live, named, route};
-use crate::support::{PATIENCE, Proxy, client, fixed, hung, in_time, read_until, status, upstream};
+use crate::support::{PATIENCE, Proxy, client, fixed, hung, in_time, let_go, read_until, status};
 
 #[tokio::test]
 async fn a_candidate_that_is_off_by_hand_is_not_switched_off_again_when_its_url_changes() {
@@ -61,15 +61,7 @@ async fn a_route_that_is_off_by_hand_stays_so_when_url_or_thresholds_change() {
 #[tokio::test]
 async fn pairs_of_a_candidate_that_is_gone_do_not_stop_the_one_that_has_its_name() {
     let go = Arc::new(Notify::new());
-    let waiting = Arc::clone(&go);
-    let old = upstream(move |_| {
-        let go = Arc::clone(&waiting);
-        async move {
-            go.notified().await;
-            status(500)
-        }
-    })
-    .await;
+    let old = let_go(&go, || status(500)).await;
     let (baseline, new) = (fixed("{}").await.addr, fixed("{}").await);
     let text = |addr| {
         let touchy = "[candidate.guardrail]\nconsecutive = 1\ncooldown = \"1h\"";
@@ -290,4 +282,116 @@ async fn what_needs_a_restart_is_named_until_it_is_as_it_runs() {
         assert_eq!(config["needsRestart"], json!(["limits.headers"]));
     }
     assert_eq!(live.take(&text("")).await["needsRestart"], json!([]));
+}
+
+#[tokio::test]
+async fn what_is_said_by_hand_of_one_setting_leaves_the_other() {
+    let (baseline, two, three) = (fixed("{}").await.addr, fixed("{}").await, fixed("{}").await);
+    let text = all(&[
+        file(baseline, ""),
+        candidate("v2", two.addr, ""),
+        candidate("v3", three.addr, "enabled = false"),
+        route("a", "candidates = [\"v2\"]"),
+    ]);
+    let live = live(&text).await;
+    let a = |more: Value| {
+        let mut said = json!({"route": "a"});
+        said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        said
+    };
+    assert_eq!(live.say(&a(json!({"share": 0.5, "for": "1h"}))).await.0, 200);
+    let (code, told) = live.say(&a(json!({"enabled": false}))).await;
+    assert_eq!(code, 200);
+    let held: Vec<_> = told["overrides"].as_array().unwrap().iter().collect();
+    assert_eq!(held.len(), 2, "{told}");
+    assert_eq!((&held[0]["share"], &held[1]["enabled"]), (&json!(0.5), &json!(false)));
+    assert!(held[0]["until"].is_string() && held[1]["until"].is_null(), "{told}");
+    let (code, told) = live.say(&a(json!({"share": 1, "candidate": "v3"}))).await;
+    assert!(code == 400 && told["reason"].as_str().unwrap().contains("allowed is v2"), "{told}");
+    // What a query names would be taken for all.
+    let url = live.proxy.url("/control/policy?candidate=v3");
+    for request in [live.proxy.client.delete(&url), live.proxy.client.patch(&url).body("{}")] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 400);
+        assert!(answer.text().await.unwrap().contains("unknown field `candidate`"));
+    }
+    assert_eq!(live.json("/control/status").await["overrides"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_candidate_that_is_off_by_settings_or_override_says_so() {
+    let (baseline, two, three) = (fixed("{}").await.addr, fixed("{}").await, fixed("{}").await);
+    let parts = [
+        file(baseline, ""),
+        candidate("v2", two.addr, ""),
+        candidate("v3", three.addr, "enabled = false"),
+    ];
+    let live = live(&all(&parts)).await;
+    let status = async |name: &str| {
+        let status = live.json(&format!("/control/status?candidate={name}")).await;
+        (status["enabled"].clone(), status["offBy"].clone())
+    };
+    assert_eq!(status("v2").await, (json!(true), Value::Null));
+    assert_eq!(status("v3").await, (json!(false), json!("settings")));
+    let enable = async |query: &str| -> Value {
+        live.proxy.control(&format!("enable{query}")).await.json().await.unwrap()
+    };
+    let told = enable("?candidate=v3").await;
+    assert!(
+        told["stillOff"][0].as_str().unwrap().starts_with("v3: gets no copies by its settings")
+    );
+    assert_eq!(enable("?candidate=v2").await, json!({"message": "mirroring enabled"}));
+    assert_eq!(live.say(&json!({"enabled": false})).await.0, 200);
+    assert_eq!(status("v2").await, (json!(false), json!("override")));
+    assert_eq!(live.json("/control/status").await["enabled"], false);
+    assert_eq!(live.say(&json!({"enabled": true, "candidate": "v3"})).await.0, 200);
+    assert_eq!(status("v3").await, (json!(true), Value::Null));
+    assert_eq!(live.json("/control/status").await["enabled"], true);
+}
+
+#[tokio::test]
+async fn a_route_of_the_settings_can_be_switched_off_before_its_first_request() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await);
+    let text = all(&[file(baseline, ""), candidate("v2", two.addr, ""), route("pay", "")]);
+    let live = live(&text).await;
+    assert_eq!(live.proxy.control("disable?route=pay").await.status(), 200);
+    assert_eq!(live.proxy.get("/control/status?route=pay").await.status(), 200);
+    live.get("/pay").await;
+    eventually!(live.proxy.outcome("disabled").await == 1.0);
+    assert_eq!(live.proxy.control("enable?route=pay").await.status(), 200);
+    live.get("/pay").await;
+    eventually!(live.proxy.outcome("matched").await == 1.0);
+    assert_eq!(live.proxy.control("disable?route=nowhere").await.status(), 404);
+}
+
+#[tokio::test]
+async fn reloads_push_no_change_of_state_out_of_the_events() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let text = all(&[file(baseline, ""), candidate("v2", two, "")]);
+    let live = live(&text).await;
+    live.proxy.control("disable").await;
+    for _ in 0..101 {
+        live.take(&text).await;
+    }
+    live.proxy.control("enable").await;
+    let events = live.json("/control/events").await["events"].as_array().unwrap().clone();
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(
+        (names.len(), names[0], names[1], names[101]),
+        (102, "disabled", "reloaded", "enabled")
+    );
+}
+
+#[tokio::test]
+async fn of_what_needs_a_restart_the_value_that_runs_is_shown_too() {
+    let baseline = fixed("{}").await.addr;
+    let text = |more: &str| all(&[file(baseline, ""), candidate("v2", baseline, ""), more.into()]);
+    let live = live(&text("[limits]\nheaders = 9\n")).await;
+    live.take(&text("[limits]\nheaders = 7\n")).await;
+    let config = live.json("/control/config").await;
+    let settings = config["settings"].as_array().unwrap();
+    let of = |place: &str| settings.iter().find(|it| it["place"] == place).unwrap();
+    let headers = of("limits.headers");
+    assert_eq!((&headers["value"], &headers["running"]), (&json!(7), &json!(9)));
+    assert_eq!(of("limits.streams").get("running"), None);
 }

@@ -245,12 +245,12 @@ async fn settings_that_hang_at_a_sighup_keep_neither_the_status_nor_sigterm_wait
     const NONBLOCKING: i32 = 0o4000;
 
     let url = format!("http://{}", fixed("{}").await.addr);
-    let file = TempFile::new("[mirror]\nshare = 1\n");
+    let file = TempFile::new(&certificates().authority);
     let settings = [
         ("LISTEN_ADDR", "127.0.0.1:0"),
         ("BASELINE_URL", url.as_str()),
         ("LOG_FORMAT", "json"),
-        ("MIRROR_CONFIG", file.path()),
+        ("UPSTREAM_CA", file.path()),
     ];
     let mut process = started(&mut command(&settings)).await;
     std::fs::remove_file(file.path()).unwrap();

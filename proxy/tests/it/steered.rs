@@ -273,6 +273,7 @@ async fn what_makes_no_sense_by_hand_is_refused_with_what_is_allowed_and_changes
     let proxy = started(Path::new(path.path()), false).await;
     for (said, part) in [
         (json!({"share": 1.5}), "share=1.5: is out of range; allowed is a number from 0 to 1"),
+        (json!({"share": 0.000_000_01}), "share=0.00000001: is finer than one in a million"),
         (json!({"share": 1, "route": "x"}), "route=\"x\""),
         (json!({"share": 1, "candidate": "x"}), "candidate=\"x\": is none; allowed is v2"),
         (json!({"share": 1, "for": "0s"}), "for=\"0s\": is zero"),

@@ -21,6 +21,7 @@ use proxy::upstream::Target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -136,6 +137,19 @@ pub(crate) fn status(code: u16) -> Answer {
 /// An upstream that always answers the same.
 pub(crate) async fn fixed(body: &'static str) -> Upstream {
     upstream(move |_| async move { json(body) }).await
+}
+
+/// An upstream that answers each request once it is let go.
+pub(crate) async fn let_go(go: &Arc<Notify>, answer: fn() -> Answer) -> Upstream {
+    let go = Arc::clone(go);
+    upstream(move |_| {
+        let go = Arc::clone(&go);
+        async move {
+            go.notified().await;
+            answer()
+        }
+    })
+    .await
 }
 
 /// An upstream that takes connections and requests and never answers.
