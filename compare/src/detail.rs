@@ -2,6 +2,9 @@
 //! what the quick ones find different. What is still to compare is a list, not a recursion, and all
 //! memory is asked for before it is taken.
 
+mod arrays;
+mod objects;
+
 use super::annotate::{Document, Mark};
 use super::difference::{Difference, Kind};
 use super::json::{Kind as Node, make_room};
@@ -42,14 +45,14 @@ pub(super) fn differences(
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Sides<'w, 'a> {
-    pub(super) ours: &'w Document<'a>,
-    pub(super) theirs: &'w Document<'a>,
-    pub(super) rules: &'w Rules,
+struct Sides<'w, 'a> {
+    ours: &'w Document<'a>,
+    theirs: &'w Document<'a>,
+    rules: &'w Rules,
 }
 
 /// What a walk is for.
-pub(super) enum Find {
+enum Find {
     /// All differences.
     All(Found),
     /// Whether there is any.
@@ -67,7 +70,7 @@ struct Crumb {
 
 /// Where a value is in its container.
 #[derive(Clone, Copy)]
-pub(super) enum At {
+enum At {
     Root,
     Ours(u32),
     Theirs(u32),
@@ -94,21 +97,21 @@ struct Scratch {
     inner: Option<Box<Self>>,
 }
 
-pub(super) struct Walk<'w, 'a> {
-    pub(super) sides: Sides<'w, 'a>,
+struct Walk<'w, 'a> {
+    sides: Sides<'w, 'a>,
     find: Find,
     scratch: Scratch,
     /// Whether theirs of the two arrays that are being compared has no elements.
     emptied: bool,
     /// How many walks are tried around this one.
-    pub(super) depth: u8,
+    depth: u8,
     /// How many values may still be looked at to try how elements fit.
-    pub(super) work: &'w mut usize,
-    pub(super) grant: Grant<'w>,
+    work: &'w mut usize,
+    grant: Grant<'w>,
 }
 
 impl<'w, 'a> Walk<'w, 'a> {
-    pub(super) fn new(
+    fn new(
         sides: Sides<'w, 'a>,
         find: Find,
         depth: u8,
@@ -119,7 +122,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// Compares two values and all that is in them.
-    pub(super) fn run(&mut self, a: usize, b: usize) -> Result<(), Obstacle> {
+    fn run(&mut self, a: usize, b: usize) -> Result<(), Obstacle> {
         self.value(a, b, u32::MAX, At::Root)?;
         while !self.is_done() {
             let Some(Due { a, b, crumb }) = self.scratch.due.pop() else { return Ok(()) };
@@ -137,7 +140,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// Whether the two that it is run on are equal, found by a walk of its own.
-    pub(super) fn fits(&mut self, a: usize, b: usize) -> Result<bool, Obstacle> {
+    fn fits(&mut self, a: usize, b: usize) -> Result<bool, Obstacle> {
         let find = Find::Any(false);
         let depth = self.depth + 1;
         let mut walk = Walk::new(self.sides, find, depth, &mut *self.work, &mut *self.grant);
@@ -150,11 +153,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         Ok(fits)
     }
 
-    pub(super) fn is_trial(&self) -> bool {
+    fn is_trial(&self) -> bool {
         matches!(self.find, Find::Any(_))
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         match &self.find {
             Find::All(found) => found.more,
             Find::Any(any) => *any,
@@ -162,13 +165,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// Scalars are compared at once, containers later.
-    pub(super) fn value(
-        &mut self,
-        a: usize,
-        b: usize,
-        parent: u32,
-        at: At,
-    ) -> Result<(), Obstacle> {
+    fn value(&mut self, a: usize, b: usize, parent: u32, at: At) -> Result<(), Obstacle> {
         let Sides { ours, theirs, rules } = self.sides;
         let mark = ours.mark(a).with(theirs.mark(b));
         if self.is_trial() {
@@ -225,7 +222,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// Ours alone has it.
-    pub(super) fn missing(&mut self, a: usize, parent: u32, at: At, member: bool) {
+    fn missing(&mut self, a: usize, parent: u32, at: At, member: bool) {
         let Sides { ours, rules, .. } = self.sides;
         let null = ours.tape.kind(a) == Node::Null;
         if !(member && null && rules.null_equals_absent) {
@@ -234,7 +231,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// Theirs alone has it, in what is `container` in ours.
-    pub(super) fn added(&mut self, b: usize, container: usize, parent: u32, at: At, member: bool) {
+    fn added(&mut self, b: usize, container: usize, parent: u32, at: At, member: bool) {
         let Sides { ours, theirs, rules } = self.sides;
         let null = theirs.tape.kind(b) == Node::Null;
         if !(member && null && rules.null_equals_absent) {
@@ -244,7 +241,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// A difference at a value of ours.
-    pub(super) fn report(
+    fn report(
         &mut self,
         kind: Kind,
         parent: u32,
@@ -312,7 +309,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// Where a container that is being compared is itself.
-    pub(super) fn crumb(&self, crumb: u32) -> (u32, At) {
+    fn crumb(&self, crumb: u32) -> (u32, At) {
         let Crumb { parent, step, .. } = self.scratch.trail[crumb as usize];
         (parent, step)
     }
@@ -353,7 +350,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         })
     }
 
-    pub(super) fn lend(&mut self, bytes: usize) -> Result<(), Obstacle> {
+    fn lend(&mut self, bytes: usize) -> Result<(), Obstacle> {
         let more = bytes.saturating_sub(self.scratch.lent);
         if more > 0 && !(self.grant)(more) {
             return Err(Obstacle::NoBudget);
@@ -385,6 +382,6 @@ fn shown(
     ([one(ours, a), one(theirs, b)], None)
 }
 
-pub(super) fn index(at: usize) -> u32 {
+fn index(at: usize) -> u32 {
     u32::try_from(at).expect("a tape has less nodes than that")
 }

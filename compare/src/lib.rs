@@ -10,7 +10,6 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 mod alike;
 mod annotate;
-mod arrays;
 mod bodies;
 mod decode;
 mod detail;
@@ -23,7 +22,6 @@ mod lex;
 mod members;
 mod normalize;
 mod number;
-mod objects;
 pub mod path;
 mod policy;
 mod read;

@@ -32,6 +32,7 @@ pub mod window;
 
 use crate::pair::{Epoch, Pair};
 use detector::THRESHOLD;
+pub use evidence::Evidence;
 use evidence::Weighing;
 use gate::{Gate, Reading, Setter};
 use ledger::Example;
@@ -40,7 +41,7 @@ use probation::{Cooldown, Probation};
 use route::RouteState;
 use run::{Breach, Run};
 use signals::{Allowance, Measured};
-pub use snapshot::{Evidence, RouteSnapshot, Snapshot};
+pub use snapshot::{RouteSnapshot, Snapshot};
 pub use transition::{Rule, Transition, Trip};
 
 /// The thresholds.

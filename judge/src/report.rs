@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+mod allowed;
 pub mod blocks;
 pub mod confidence;
 pub mod fields;
@@ -23,13 +24,14 @@ pub mod text;
 pub mod verdict;
 
 use crate::pair::{Comparison, Pair};
+pub use allowed::Allowed;
 use compare::Differences;
 use fields::{Field, Fields, Occasion, Room};
 use headers::Headers;
 use latency::Latencies;
 use paired::{Paired, Places, Scores};
 pub use summary::Summary;
-pub use verdict::{Allowed, summarize, verdicts};
+pub use verdict::{summarize, verdicts};
 
 /// Routes kept; more than there are labels. What is more counts for [`REST`].
 const ROUTES_MAX: usize = 128;

@@ -122,7 +122,7 @@ fn run(mut options: Options) -> Result<bool, Box<dyn std::error::Error>> {
     runtime.block_on(measure_all(&mut results, &scenarios, &plan, options.rounds, &work));
     results.minutes = begin.elapsed().as_secs_f64() / 60.0;
     fs::write(work.join("rounds.tsv"), results.rounds_table())?;
-    let text = results.markdown(&scenarios);
+    let text = results.markdown(&scenarios) + &goals::table(&results, &scenarios);
     let whole = !options.quick && options.proxies.is_empty() && options.scenarios.is_empty();
     let default = whole.then(|| root.join("bench/RESULTS.md"));
     match options.output.or(default) {

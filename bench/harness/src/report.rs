@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::cell::{Plan, Round};
-use crate::goals;
 use crate::machine;
 use crate::proxies::Proxy;
 use crate::scenario::Scenario;
@@ -116,7 +115,7 @@ impl Results {
         })
     }
 
-    /// All of it as Markdown.
+    /// All of it as Markdown, but for the goals.
     pub(crate) fn markdown(&self, scenarios: &[&'static Scenario]) -> String {
         let mut text = String::from("# Results\n\nWritten by `just bench`; see README.md.\n\n");
         self.circumstances(&mut text);
@@ -127,7 +126,6 @@ impl Results {
             }
         }
         text.push_str(LEGEND);
-        text.push_str(&goals::table(self, scenarios));
         text
     }
 

@@ -15,6 +15,38 @@ use super::detector::{Detector, Sums, THRESHOLD};
 use super::moments::{Moments, Span};
 use super::signals::{Allowance, Latency, Scores};
 
+/// What there is against the candidate, on a route or over all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence {
+    /// Pairs since there was none.
+    pub pairs: u64,
+    /// The value; [`THRESHOLD`] trips.
+    pub value: f64,
+    /// The signal with the most; `None` without pairs.
+    pub signal: Option<Signal>,
+}
+
+/// Pairs under which nothing but a disaster would have shown.
+const ENOUGH_PAIRS: u64 = 450;
+
+impl Evidence {
+    pub(super) fn of(weighing: &Weighing) -> Self {
+        let (pairs, value) = (weighing.pairs(), weighing.value());
+        Self { pairs, value, signal: weighing.leading() }
+    }
+
+    /// In a word.
+    pub fn verdict(&self) -> &'static str {
+        // Twins get there once in about a thousand pairs.
+        let some = self.value >= 1e3;
+        match (some, self.pairs < ENOUGH_PAIRS) {
+            (true, _) => "some evidence",
+            (false, true) => "not enough data",
+            (false, false) => "no evidence",
+        }
+    }
+}
+
 /// All that is weighed.
 #[derive(Clone, Debug)]
 pub struct Weighing {

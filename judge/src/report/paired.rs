@@ -9,9 +9,10 @@
 //!
 //! Only earlier pairs choose the places, so that no pair chooses its own.
 
+use super::allowed::Allowed;
 use super::blocks::Blocks;
+use super::float;
 use super::latency::Latencies;
-use super::{Allowed, float};
 use crate::pair::Pair;
 
 /// The quantiles of the baseline that the candidate is held against.

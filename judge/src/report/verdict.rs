@@ -11,6 +11,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::allowed::Allowed;
 use super::confidence::{self, Alpha, Interval};
 use super::fields::Example;
 use super::headers::Header;
@@ -44,33 +45,6 @@ const METHOD: &str = "A verdict is wrong with a probability of at most alpha, ho
 /// Names of the places that latencies are held against.
 const PLACE_NAMES: [&str; PLACES] =
     ["latency p50", "latency p90", "latency p99", "latency p99.9", "latency far beyond p99"];
-
-/// What is allowed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Allowed {
-    /// Share of pairs with different answers, net of noise.
-    pub mismatch_rate: f64,
-    /// Share of pairs with a status of another class, net of noise; failures (5xx) aside.
-    pub status_rate: f64,
-    /// Excess of the candidate's share of failures over the baseline's; from 1 on, not judged.
-    pub error_delta: f64,
-    /// Ratio of the candidate's latency quantiles to the baseline's.
-    pub latency_ratio: f64,
-    /// A smaller excess over the baseline's quantile is allowed whatever the ratio.
-    pub latency_floor: Duration,
-}
-
-impl Default for Allowed {
-    fn default() -> Self {
-        Self {
-            mismatch_rate: 0.01,
-            status_rate: 0.0025,
-            error_delta: 0.005,
-            latency_ratio: 1.15,
-            latency_floor: Duration::from_millis(2),
-        }
-    }
-}
 
 /// The verdicts alone: over all, and of each route.
 pub fn verdicts(snapshot: &Snapshot, allowed: &Allowed) -> (Verdict, Vec<Verdict>) {

@@ -1,14 +1,19 @@
 //! Rules of the code base that no lint knows: which module may import which, what is pure, and what the
 //! manual must not get wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+mod circles;
+mod code;
 mod docs;
 
-/// A module imports only from levels below its own.
-const LEVELS: [&[&str]; 14] = [
+use circles::Modules;
+use code::{TESTS, code_of};
+
+/// A module imports only from levels below its own; the root may import from all.
+const LEVELS: [&[&str]; 13] = [
     &["exchange", "headers", "listen", "log_limit", "log_queue"],
     &["metrics"],
     &["body", "limits"],
@@ -22,7 +27,6 @@ const LEVELS: [&[&str]; 14] = [
     &["config"],
     &["app", "check", "logging", "healthcheck", "release"],
     &["arguments"],
-    &["lib", "main"],
 ];
 
 fn level(module: &str) -> usize {
@@ -35,18 +39,13 @@ fn sources() -> BTreeMap<String, String> {
     sources_of("proxy")
 }
 
-fn code_of(path: &Path) -> String {
-    let source = fs::read_to_string(path).unwrap();
-    source.split("#[cfg(test)]").next().unwrap().to_owned()
-}
-
 fn sources_of(package: &str) -> BTreeMap<String, String> {
     fn gather(dir: &Path, module: Option<&str>, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let module = module.unwrap_or(&name);
-            if ["tests", "properties"].contains(&name.as_str()) {
+            if TESTS.contains(&name.as_str()) {
                 continue;
             }
             if path.is_dir() {
@@ -64,112 +63,15 @@ fn sources_of(package: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn modules_import_only_from_lower_levels() {
-    for (module, source) in sources() {
-        if ["lib", "main"].contains(&module.as_str()) {
-            continue;
-        }
-        let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
-        for line in code {
-            for (at, _) in line.match_indices("crate::") {
-                let imported: Vec<String> = match line[at + 7..].strip_prefix('{') {
-                    Some(list) => list.split(',').map(first_word).collect(),
-                    None => vec![first_word(&line[at + 7..])],
-                };
-                for imported in
-                    imported.into_iter().filter(|name| !name.is_empty() && *name != module)
-                {
-                    assert!(
-                        level(&imported) < level(&module),
-                        "{module} imports {imported}, which is not below it: {line}"
-                    );
-                }
-            }
+    let modules = Modules::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let parts = modules.parts(&[]);
+    for (module, imported) in &parts {
+        let own = level(module);
+        for imported in imported {
+            assert!(level(imported) < own, "{module} imports {imported}, which is not below it");
         }
     }
-}
-
-#[test]
-fn no_files_of_one_folder_import_each_other_in_a_circle() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut looked_at = 0;
-    for package in ["compare", "judge", "proxy", "demo-service", "lab", "loadgen", "xtests"] {
-        let mut left = vec![(workspace.join(package).join("src"), String::new())];
-        while let Some((folder, module)) = left.pop() {
-            let parts = parts_of(&folder, &module);
-            let circle = circle(&parts);
-            assert!(circle.is_empty(), "{package}: {module}{circle:?} import each other");
-            looked_at += 1;
-            let inner = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-            let inner = inner.filter(|path| path.is_dir() && !TESTS.contains(&&*stem(path)));
-            left.extend(inner.map(|it| (it.clone(), format!("{module}{}::", stem(&it)))));
-        }
-    }
-    assert!(looked_at > 20, "only {looked_at} folders");
-}
-
-/// Modules of tests.
-const TESTS: [&str; 2] = ["tests", "properties"];
-
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap().to_str().unwrap().to_owned()
-}
-
-/// The parts that reach themselves.
-fn circle(parts: &BTreeMap<String, BTreeSet<String>>) -> Vec<&String> {
-    let is_in_circle = |part: &&String| {
-        let (mut reached, mut left) = (BTreeSet::new(), vec![*part]);
-        while let Some(part) = left.pop() {
-            left.extend(parts[part].iter().filter(|part| reached.insert(*part)));
-        }
-        reached.contains(part)
-    };
-    parts.keys().filter(is_in_circle).collect()
-}
-
-/// The parts of a folder, which is this module, each with those beside it that it names; what is in a
-/// folder of its own belongs to the part of that name.
-fn parts_of(folder: &Path, module: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files: Vec<_> = files.filter(|path| path.is_file()).collect();
-    let is_part = |name: &String| !["lib", "main"].contains(&&**name) && !TESTS.contains(&&**name);
-    let names: BTreeSet<_> = files.iter().map(|path| stem(path)).filter(is_part).collect();
-    let module = format!("crate::{module}");
-    let mut parts = BTreeMap::new();
-    for path in files.iter().filter(|path| names.contains(&stem(path))) {
-        let mut code = vec![("super::", code_of(path))];
-        let own = folder.join(stem(path));
-        if own.is_dir() {
-            let inner = fs::read_dir(own).unwrap().map(|entry| entry.unwrap().path());
-            let inner = inner.filter(|path| path.is_file() && !TESTS.contains(&&*stem(path)));
-            code.extend(inner.map(|path| ("super::super::", code_of(&path))));
-        }
-        let named = code.iter().flat_map(|(up, code)| {
-            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-            let statements = lines.collect::<Vec<_>>().join(" ");
-            let named = |statement: &str| {
-                [*up, &module].into_iter().flat_map(|up| named_behind(statement, up)).collect()
-            };
-            statements.split(';').flat_map::<Vec<_>, _>(named).collect::<Vec<_>>()
-        });
-        let named = named.filter(|it| names.contains(it) && *it != stem(path));
-        parts.insert(stem(path), named.collect());
-    }
-    parts
-}
-
-/// The modules that a statement names behind this.
-fn named_behind(statement: &str, up: &str) -> Vec<String> {
-    let after = statement.match_indices(up).map(|(at, _)| &statement[at + up.len()..]);
-    after
-        .flat_map(|rest| match rest.strip_prefix('{') {
-            Some(list) => list.split(',').map(first_word).collect(),
-            None => vec![first_word(rest)],
-        })
-        .collect()
-}
-
-fn first_word(text: &str) -> String {
-    text.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()
+    assert!(parts.values().flatten().count() > 40, "{parts:?}");
 }
 
 #[test]

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use super::Obstacle;
-use super::annotate::{Document, Mark};
-use super::detail::{At, Sides, Walk, index};
-use super::difference::Kind;
-use super::lenient;
-use super::rules::Pairing;
+use super::{At, Sides, Walk, index};
+use crate::Obstacle;
+use crate::annotate::{Document, Mark};
+use crate::difference::Kind;
+use crate::lenient;
+use crate::rules::Pairing;
 
 /// Walks within walks that try how elements fit.
 const TRIALS_DEEP: u8 = 3;

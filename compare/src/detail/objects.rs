@@ -1,10 +1,10 @@
 //! Which member of one object belongs to which of the other.
 
-use super::Obstacle;
-use super::annotate::Document;
-use super::detail::{At, Sides, Walk, index};
-use super::members::{Listed, Member, members, room, sorted};
-use super::policy::Rules;
+use super::{At, Sides, Walk, index};
+use crate::Obstacle;
+use crate::annotate::Document;
+use crate::members::{Listed, Member, members, room, sorted};
+use crate::policy::Rules;
 
 impl Walk<'_, '_> {
     /// Goes in step while both have the same keys in the same order, and sorts what is left. That
