@@ -10,7 +10,7 @@ mod code;
 mod docs;
 
 use circles::Modules;
-use code::{TESTS, code_of};
+use code::{TESTS, code_of, text_of};
 
 /// A module imports only from levels below its own; the root may import from all.
 const LEVELS: [&[&str]; 13] = [
@@ -51,7 +51,7 @@ fn sources_of(package: &str) -> BTreeMap<String, String> {
             if path.is_dir() {
                 gather(&path, Some(module), found);
             } else {
-                found.entry(module.to_owned()).or_default().push_str(&code_of(&path));
+                found.entry(module.to_owned()).or_default().push_str(&text_of(&code_of(&path)));
             }
         }
     }
@@ -98,7 +98,7 @@ fn pure_code_reads_no_clock_and_no_environment_and_spawns_nothing() {
         "route.rs",
         "route/shown.rs",
     ];
-    let single = single.map(|file| (file.to_owned(), code_of(&src.join(file))));
+    let single = single.map(|file| (file.to_owned(), text_of(&code_of(&src.join(file)))));
     let pure = ["compare", "judge"].into_iter().flat_map(sources_of).chain(single);
     for (module, code) in pure {
         for forbidden in FORBIDDEN {

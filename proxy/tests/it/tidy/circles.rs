@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::code::{TESTS, code_of, is_of_word, plain};
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+
+use super::code::{TESTS, code_of, without_tests};
 
 /// A path: from the root of a crate, or as it is written in a module.
 type Names = Vec<String>;
@@ -52,6 +55,7 @@ fn imports_are_known_from_the_root_of_the_crate() {
     let lists = "use super::{\n    d::{self, E as F},\n    g,\n};\n// super::h\n";
     assert_eq!(imports(lists), ["k::l::d", "k::l::d::E", "k::l::g"]);
     assert_eq!(imports("fn a() { super::super::b::c::<D>(\"super::e\") }"), ["k::b::c"]);
+    assert_eq!(imports("fn a() { b!(\"super::e\", c(super::d::E), f: g) }"), ["k::l::d::E"]);
     assert_eq!(imports("use std::a;\nuse b::c;\nfn d() { b::f::g() }"), [""; 0]);
     // What is in it, or known to it by another name.
     assert_eq!(imports("use n::A;\nuse self::n::B;"), ["k::l::m::n::A", "k::l::m::n::B"]);
@@ -148,23 +152,19 @@ impl Modules {
         let mut modules = Self::default();
         for (module, code) in files {
             let module: Vec<_> = module.split_terminator("::").map(str::to_owned).collect();
-            modules.add(&module, code);
+            modules.add(&module, &without_tests(code));
         }
         modules
     }
 
-    fn add(&mut self, module: &[String], code: &str) {
-        let code = plain(code);
-        let (uses, rest) = uses(&code);
-        let mut is_inner = rest.lines().filter(|line| line.ends_with('{'));
-        let is_inner = is_inner.any(|line| line.split_whitespace().any(|word| word == "mod"));
-        assert!(!is_inner, "in {} is a module that has no file", module.join("::"));
-        let mut imported = Vec::new();
-        uses.iter().for_each(|tree| gather(tree, &[], &mut imported));
+    fn add(&mut self, module: &[String], code: &syn::File) {
+        let mut names = Named::default();
+        names.visit_file(code);
+        assert!(!names.has_inner, "in {} is a module that has no file", module.join("::"));
         let named = self.named.entry(module.to_owned()).or_default();
-        named.extend(imported.iter().map(|(_, path)| path.clone()));
-        named.extend(paths(&rest));
-        self.known.entry(module.to_owned()).or_default().extend(imported);
+        named.extend(names.imported.iter().map(|(_, path)| path.clone()));
+        named.extend(names.paths);
+        self.known.entry(module.to_owned()).or_default().extend(names.imported);
     }
 
     /// The folders that modules are in, by the module that each belongs to.
@@ -240,69 +240,92 @@ impl Modules {
     }
 }
 
-/// The trees that code imports, and the code without them.
-fn uses(code: &str) -> (Vec<&str>, String) {
-    let (mut uses, mut rest, mut from) = (Vec::new(), String::new(), 0);
-    for (at, word) in code.match_indices("use ") {
-        if at < from || code[..at].ends_with(is_of_word) {
-            continue;
-        }
-        let start = at + word.len();
-        let end = code[start..].find(';').map_or(code.len(), |length| start + length);
-        uses.push(&code[start..end]);
-        rest.push_str(&code[from..at]);
-        from = end;
-    }
-    (uses, rest + &code[from..])
+/// What a file names.
+#[derive(Default)]
+struct Named {
+    /// By imports, each with the name that it is known by then.
+    imported: Vec<(String, Names)>,
+    /// By paths of more than one name.
+    paths: Vec<Names>,
+    /// Whether it has a module that has no file of its own.
+    has_inner: bool,
 }
 
-/// All paths that are written in code.
-fn paths(code: &str) -> impl Iterator<Item = Names> {
-    let words = code.split(|c| !is_of_word(c) && c != ':');
-    let paths = words.filter(|word| word.contains("::") && !word.starts_with(':'));
-    paths.map(|path| path.trim_end_matches(':').split("::").map(str::to_owned).collect())
+impl<'f> Visit<'f> for Named {
+    fn visit_item_use(&mut self, item: &'f syn::ItemUse) {
+        self.gather(&item.tree, &[]);
+    }
+
+    fn visit_path(&mut self, path: &'f syn::Path) {
+        let names: Names = path.segments.iter().map(|it| it.ident.to_string()).collect();
+        if names.len() > 1 && path.leading_colon.is_none() {
+            self.paths.push(names);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, called: &'f syn::Macro) {
+        visit::visit_macro(self, called);
+        self.gather_tokens(called.tokens.clone());
+    }
+
+    fn visit_item_mod(&mut self, item: &'f syn::ItemMod) {
+        self.has_inner |= item.content.is_some();
+    }
 }
 
-/// Gathers the paths of a tree of imports, each with the name that it is known by then.
-fn gather(tree: &str, prefix: &[String], found: &mut Vec<(String, Names)>) {
-    let tree = tree.trim();
-    if let Some(list) = tree.strip_prefix('{') {
-        branches(list).iter().for_each(|branch| gather(branch, prefix, found));
-        return;
+impl Named {
+    fn gather(&mut self, tree: &syn::UseTree, prefix: &[String]) {
+        let with = |name: &dyn ToString| [prefix, &[name.to_string()]].concat();
+        let itself = |name: &syn::Ident| {
+            if name == "self" && !prefix.is_empty() { prefix.to_owned() } else { with(name) }
+        };
+        match tree {
+            syn::UseTree::Path(path) => self.gather(&path.tree, &with(&path.ident)),
+            syn::UseTree::Name(name) => {
+                let path = itself(&name.ident);
+                self.imported.push((path.last().unwrap().clone(), path));
+            }
+            syn::UseTree::Rename(name) => {
+                self.imported.push((name.rename.to_string(), itself(&name.ident)));
+            }
+            syn::UseTree::Glob(_) => self.imported.push(("*".to_owned(), with(&"*"))),
+            syn::UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.gather(tree, prefix));
+            }
+        }
     }
-    let (name, rest) =
-        tree.split_at(tree.find(|c| !is_of_word(c) && c != '*').unwrap_or(tree.len()));
-    if name.is_empty() {
-        return;
-    }
-    let is_itself = name == "self" && !prefix.is_empty();
-    let path = if is_itself { prefix.to_owned() } else { [prefix, &[name.to_owned()]].concat() };
-    if let Some(rest) = rest.strip_prefix("::") {
-        gather(rest, &path, found);
-        return;
-    }
-    let other = rest.trim().strip_prefix("as ").map(str::trim);
-    found.push((other.unwrap_or(path.last().unwrap()).to_owned(), path));
-}
 
-/// What the commas of a list part, up to the brace that closes it.
-fn branches(list: &str) -> Vec<&str> {
-    let (mut branches, mut start, mut depth) = (Vec::new(), 0, 1);
-    for (at, c) in list.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
+    /// What a macro is called with need not be code: names between double colons are a path.
+    fn gather_tokens(&mut self, tokens: TokenStream) {
+        let (mut path, mut colons) = (Names::new(), 0);
+        for token in tokens {
+            match token {
+                TokenTree::Punct(colon) if colon.as_char() == ':' => colons += 1,
+                TokenTree::Ident(name) if colons == 2 && !path.is_empty() => {
+                    path.push(name.to_string());
+                    colons = 0;
+                }
+                other => {
+                    self.end_path(&mut path);
+                    colons = 0;
+                    match other {
+                        TokenTree::Ident(name) => path.push(name.to_string()),
+                        TokenTree::Group(group) => self.gather_tokens(group.stream()),
+                        _ => {}
+                    }
+                }
+            }
         }
-        if depth == 0 || (depth == 1 && c == ',') {
-            branches.push(&list[start..at]);
-            start = at + 1;
-        }
-        if depth == 0 {
-            break;
+        self.end_path(&mut path);
+    }
+
+    fn end_path(&mut self, path: &mut Names) {
+        let path = std::mem::take(path);
+        if path.len() > 1 {
+            self.paths.push(path);
         }
     }
-    branches
 }
 
 /// Those that reach each other.

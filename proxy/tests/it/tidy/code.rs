@@ -3,132 +3,74 @@
 use std::fs;
 use std::path::Path;
 
-const TEST: &str = "#[cfg(test)]";
+use proc_macro2::TokenTree;
+use quote::ToTokens;
+use syn::visit_mut::{self, VisitMut};
+
 /// Modules of tests that are in files of their own.
 pub(super) const TESTS: [&str; 2] = ["tests", "properties"];
 
 /// A file without what is there for tests alone.
-pub(super) fn code_of(path: &Path) -> String {
+pub(super) fn code_of(path: &Path) -> syn::File {
     let source = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     without_tests(&source)
 }
 
-/// Without the items that are there for tests alone: each of these, and nothing behind it.
-fn without_tests(source: &str) -> String {
-    let plain = plain(source);
-    let (mut kept, mut from) = (String::new(), 0);
-    while let Some(at) = plain[from..].find(TEST).map(|at| from + at) {
-        kept.push_str(&source[from..at]);
-        from = at + TEST.len() + item(&plain[at + TEST.len()..]);
+/// Code without comments, and with blanks between words alone.
+pub(super) fn text_of(code: &impl ToTokens) -> String {
+    let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut text = String::new();
+    for word in code.to_token_stream().to_string().split_whitespace() {
+        if text.ends_with(is_of_word) && word.starts_with(is_of_word) {
+            text.push(' ');
+        }
+        text.push_str(word);
     }
-    kept + &source[from..]
+    text
 }
 
-/// How long the item is that stands here.
-fn item(plain: &str) -> usize {
-    const TO_SEMICOLON: [&str; 5] = ["use", "const", "static", "type", "let"];
-    const TO_BRACE: [&str; 8] =
-        ["mod", "fn", "impl", "struct", "enum", "trait", "union", "macro_rules"];
-    let (mut depth, mut kind) = (0, None);
-    for (at, c) in plain.char_indices() {
-        let is_start = !plain[..at].ends_with(is_of_word) && is_of_word(c);
-        let is_of_function = plain[at..].starts_with("const fn ");
-        if depth == 0 && is_start && kind.is_none() && !is_of_function {
-            let word = plain[at..].split(|c| !is_of_word(c)).next().unwrap();
-            kind = [&TO_SEMICOLON[..], &TO_BRACE].into_iter().position(|it| it.contains(&word));
-        }
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            _ => {}
-        }
-        let ends = c == ';' || (c == '}' && kind == Some(1));
-        if depth == 0 && ends && kind.is_some() {
-            return at + 1;
-        }
-        let is_other = depth < 0 || (depth == 0 && kind.is_none() && ";,}".contains(c));
-        assert!(!is_other, "no item is behind {TEST}: {}", &plain[..=at]);
-    }
-    panic!("no end of what is behind {TEST}: {plain}");
+pub(super) fn without_tests(source: &str) -> syn::File {
+    let mut file = syn::parse_file(source).unwrap_or_else(|error| panic!("{error} in\n{source}"));
+    WithoutTests.visit_file_mut(&mut file);
+    file
 }
 
-/// A source with blanks for what is in comments and literals, at the same places.
-pub(super) fn plain(source: &str) -> String {
-    let (mut plain, mut at) = (String::new(), 0);
-    while let Some(c) = source[at..].chars().next() {
-        let behind_word = source[..at].ends_with(is_of_word);
-        let length = text(&source[at..], behind_word);
-        let blank = |c: u8| if c == b'\n' { '\n' } else { ' ' };
-        plain.extend(source[at..at + length].bytes().map(blank));
-        at += length;
-        if length == 0 {
-            plain.push(c);
-            at += c.len_utf8();
-        }
-    }
-    plain
-}
+struct WithoutTests;
 
-/// How long the comment or literal is that stands here; 0 where there is none.
-fn text(rest: &str, behind_word: bool) -> usize {
-    if rest.starts_with("//") {
-        return rest.find('\n').unwrap_or(rest.len());
+impl VisitMut for WithoutTests {
+    fn visit_file_mut(&mut self, file: &mut syn::File) {
+        file.items.retain(is_for_all);
+        visit_mut::visit_file_mut(self, file);
     }
-    if rest.starts_with("/*") {
-        return block(rest);
-    }
-    if rest.starts_with('"') {
-        return quoted(rest, '"');
-    }
-    if rest.starts_with('\'') {
-        // Where no quote follows a letter it is a lifetime.
-        let mut next = rest.chars().skip(1);
-        let is_char = next.next() == Some('\\') || next.next() == Some('\'');
-        return if is_char { quoted(rest, '\'') } else { 0 };
-    }
-    let raw = rest.trim_start_matches(['b', 'c']);
-    let Some(raw) = raw.strip_prefix('r').filter(|_| !behind_word && rest.len() < raw.len() + 2)
-    else {
-        return 0;
-    };
-    let hashes = raw.len() - raw.trim_start_matches('#').len();
-    let Some(inner) = raw[hashes..].strip_prefix('"') else { return 0 };
-    let end = format!("\"{}", &raw[..hashes]);
-    let length = inner.find(&end).unwrap_or_else(|| panic!("a text without an end: {rest}"));
-    rest.len() - inner.len() + length + end.len()
-}
 
-/// Comments like this may be in each other.
-fn block(rest: &str) -> usize {
-    let (mut depth, mut at) = (0, 0);
-    loop {
-        let step = match rest.get(at..at + 2) {
-            Some("/*") => 1,
-            Some("*/") => -1,
-            _ => 0,
-        };
-        depth += step;
-        at += if step == 0 { 1 } else { 2 };
-        if depth == 0 || at >= rest.len() {
-            return at.min(rest.len());
-        }
+    fn visit_item_impl_mut(&mut self, item: &mut syn::ItemImpl) {
+        item.items.retain(is_for_all);
+        visit_mut::visit_item_impl_mut(self, item);
+    }
+
+    fn visit_block_mut(&mut self, block: &mut syn::Block) {
+        block.stmts.retain(is_for_all);
+        visit_mut::visit_block_mut(self, block);
+    }
+
+    fn visit_attribute_mut(&mut self, attribute: &mut syn::Attribute) {
+        let is_for_tests = attribute.to_token_stream().to_string() == TEST;
+        assert!(!is_for_tests, "what this is on is not left out: {TEST}");
     }
 }
 
-fn quoted(rest: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        if c == quote && !escaped {
-            return at + 1;
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    panic!("a text without an end: {rest}");
-}
+const TEST: &str = "# [cfg (test)]";
 
-/// Whether words are made of it: keywords and names.
-pub(super) fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+fn is_for_all(item: &impl ToTokens) -> bool {
+    let mut tokens = item.to_token_stream().into_iter();
+    while let Some(TokenTree::Punct(hash)) = tokens.next()
+        && let Some(TokenTree::Group(attribute)) = tokens.next()
+    {
+        if format!("{hash} {attribute}") == TEST {
+            return false;
+        }
+    }
+    true
 }
 
 #[test]
@@ -146,22 +88,13 @@ fn what_is_for_tests_alone_is_left_out_and_what_follows_is_not() {
         "use super::{a::{b, c}, d};",
     ];
     for item in items {
-        let source = format!("before();\n{TEST}\n{item}\nbehind();\n{TEST}\n{item}\nlast();");
-        assert_eq!(without_tests(&source), "before();\n\nbehind();\n\nlast();", "{item}");
+        let source = format!(
+            "before!();\n/// A ] comment.\n#[cfg(test)]\n{item}\nbehind!();\n#[cfg(test)]\n{item}\n\
+             fn last() {{ #[cfg(test)] {item} x(); }}"
+        );
+        let kept = text_of(&without_tests(&source));
+        assert_eq!(kept, "before!();behind!();fn last(){x();}", "{item}");
     }
-}
-
-#[test]
-fn comments_and_literals_are_blank() {
-    let blank = |text: &str| plain(text).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(blank("a /* b /* c */ d */ e // f\ng /// h"), "a e g");
-    assert_eq!(blank(r#"a("b\"c\\", 'd', '\'', b"e", b'f')"#), "a( , , , b , b )");
-    assert_eq!(blank("a(r\"b\\\", c, r#\"d\"e\"#, br\"f\") r"), "a( , c, , ) r");
-    assert_eq!(
-        blank("fn a<'b>(b: &'b str) { for c in \"d\" {} }"),
-        "fn a<'b>(b: &'b str) { for c in {} }"
-    );
-    let text = "'ü' // ü\n\"ü\n\" 'static";
-    assert_eq!((plain(text).len(), plain(text).matches('\n').count()), (text.len(), 2));
-    assert_eq!(plain(text).trim(), "'static");
+    let method = "impl A { #[cfg(test)] fn b() {} fn c() {} }";
+    assert_eq!(text_of(&without_tests(method)), "impl A{fn c(){}}");
 }
