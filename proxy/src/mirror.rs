@@ -193,8 +193,9 @@ impl Mirror {
         let mut position = None;
         let meeting = (!lanes.between.is_empty()).then(|| Meeting::new(&lanes.between));
         let meeting = meeting.as_ref();
-        for (at, (entry, terms)) in lanes.entries.iter().zip(&treatment.terms).enumerate() {
-            let Some(terms) = terms else { continue };
+        let (count, first) = (lanes.entries.len(), who_comes_first(lanes, treatment));
+        for at in (0..count).map(|at| (first + at) % count) {
+            let (entry, Some(terms)) = (&lanes.entries[at], &treatment.terms[at]) else { continue };
             let one = contained(|| {
                 let tally = Tally::new(entry.lane.observe.series(&route.label));
                 let position =
@@ -226,6 +227,13 @@ impl Mirror {
     pub fn is_own_copy(&self, headers: &HeaderMap) -> bool {
         self.shared.is_own_copy(headers)
     }
+}
+
+/// Where candidates share a limit of copies a second, dice decide who is asked first: whoever always is
+/// would use it up.
+fn who_comes_first(lanes: &Lanes, treatment: &Treatment) -> usize {
+    let is_shared = treatment.rate.is_some() || lanes.plan.rate.is_some();
+    if is_shared { rand::random_range(0..lanes.entries.len()) } else { 0 }
 }
 
 /// Where a request stands among a million: by its key, so that whole sessions are mirrored or not, or

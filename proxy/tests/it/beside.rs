@@ -76,3 +76,23 @@ async fn each_candidate_has_a_share_of_its_own() {
     let half = live.outcome("v3", "matched").await;
     assert!((10.0..50.0).contains(&half), "{half}");
 }
+
+#[tokio::test]
+async fn candidates_that_share_a_rate_take_turns_at_it() {
+    let (baseline, two, three) = (fixed("{}").await, fixed("{}").await, fixed("{}").await);
+    let mut parts = vec![
+        file(baseline.addr, ""),
+        candidate("v2", two.addr, ""),
+        candidate("v3", three.addr, ""),
+    ];
+    let routes = 20..40;
+    parts.extend(routes.clone().map(|at| route(&format!("r{at}"), "rate = \"1/h\"")));
+    let live = live(&all(&parts)).await;
+    for at in routes {
+        live.get(&format!("/r{at}")).await;
+    }
+    let sent = async |name| live.outcome(name, "matched").await;
+    eventually!(sent("v2").await + sent("v3").await == 20.0);
+    let of_three = sent("v3").await;
+    assert!((1.0..20.0).contains(&of_three), "{of_three} of 20 for the second candidate");
+}
