@@ -15,6 +15,7 @@ mod env;
 mod file;
 mod files;
 mod matches;
+mod names;
 mod parts;
 mod plan;
 mod routes;

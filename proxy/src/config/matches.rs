@@ -222,6 +222,7 @@ fn range(node: &Node) -> Parsed<(f64, f64)> {
         [least, most] if least.is_finite() && most.is_finite() && least <= most => {
             Ok((least, most))
         }
+        [least, most] if least > most => Err("has the greatest first".to_owned()),
         _ => Err("has no number in it".to_owned()),
     }
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::candidates::name;
 use super::env::{Env, Scope};
-use super::file::{Node, Table, Value, likely};
+use super::file::{Node, Table, Value};
+use super::names::likely;
 use super::values;
 use crate::policy::matcher::{Condition, Matcher, Test};
 use crate::policy::rate::Rate;
@@ -112,7 +113,8 @@ impl<'a> Env<'a> {
     ) -> RoutePolicy {
         let place = self.file.map(|file| file.place(node.key.start)).unwrap_or_default();
         let scope = Scope::of(table, "route", id);
-        if ["name", "route", "match"].iter().all(|name| table.get(name).is_none()) {
+        if ["name", "route"].iter().all(|name| table.get(name).is_none()) && has_no_condition(table)
+        {
             let what = "route.route: is missing; allowed is a route, a [route.match], or a name for \
                         one that takes all that is left";
             self.tell(node.key.clone(), what, None);
@@ -178,10 +180,14 @@ impl<'a> Env<'a> {
     ) -> Option<Vec<Arc<str>>> {
         let slot = scope.slot("candidates");
         let node = slot.node?;
-        let known: Vec<Arc<str>> = match candidates {
+        let mut known: Vec<Arc<str>> = match candidates {
             [] => vec![CANDIDATE.into()],
             candidates => candidates.iter().map(|it| Arc::clone(&it.name)).collect(),
         };
+        // A name that is there twice is told where it stands.
+        let mut names = HashSet::new();
+        known.retain(|name| names.insert(Arc::clone(name)));
+        let are_known = self.candidates_are_known();
         let mut named = Vec::new();
         let items = match &node.value {
             Value::List(items) => items.iter().collect(),
@@ -192,6 +198,10 @@ impl<'a> Env<'a> {
             for name in values::items(text) {
                 if let Some(known) = known.iter().find(|known| ***known == *name) {
                     named.push(Arc::clone(known));
+                    continue;
+                }
+                // What follows from another error would mislead.
+                if !are_known {
                     continue;
                 }
                 let what = format!(
@@ -250,6 +260,15 @@ impl<'a> Env<'a> {
             }
         }
     }
+}
+
+/// Whether nothing is said in `[route.match]`; what was said and is wrong is told already.
+fn has_no_condition(table: &Table) -> bool {
+    let is_empty = |node: &Node| matches!(&node.value, Value::List(items) if items.is_empty());
+    !table.removed.contains(&"match")
+        && table.table("match").is_none_or(|conditions| {
+            conditions.removed.is_empty() && conditions.members.iter().all(|(_, it)| is_empty(it))
+        })
 }
 
 fn route_name(text: &str) -> values::Parsed<Arc<str>> {

@@ -18,25 +18,44 @@ pub(super) struct Line<'t> {
     pub(super) text: &'t str,
     /// Where it begins in the file.
     pub(super) start: usize,
-    /// What of the file is not shown. From where it begins nothing of the line is.
+    /// What of the file is not shown.
     pub(super) hidden: &'t [Range<usize>],
 }
 
 impl Line<'_> {
-    /// What is shown of it, and the mark under it.
+    /// What is shown of it, and the mark under it. What is hidden in front of the mark is left out;
+    /// where there is such, nothing is shown behind it.
     pub(super) fn marked(&self, at: &Range<usize>) -> (String, String) {
         let end = self.start + self.text.len();
-        let touching = |hidden: &&Range<usize>| hidden.start < end && hidden.end > self.start;
-        let first = self.hidden.iter().filter(touching).map(|hidden| hidden.start).min();
-        let visible = first.map_or(self.text.len(), |at| at.saturating_sub(self.start));
-        let place = self.boundary(at.start - self.start).min(visible);
-        let stop = self.boundary(at.end.min(end).saturating_sub(self.start)).clamp(place, visible);
-        let (mut text, mut mark) = self.before(place);
-        self.marks(place..stop, visible, &mut text, &mut mark);
+        let from = self.boundary(at.start.saturating_sub(self.start));
+        let before = self.hidden_in(0..from);
+        let stop = self.boundary(at.end.min(end).saturating_sub(self.start));
+        let last = if before.is_empty() { self.text.len() } else { stop.max(from) };
+        let behind = self.hidden_in(from..self.text.len());
+        let visible = behind.iter().map(|hidden| hidden.start).min().unwrap_or(last).min(last);
+        let is_inside = before.iter().any(|hidden| hidden.end > from);
+        let (place, visible) = match before.iter().map(|hidden| hidden.start).min() {
+            Some(first) if is_inside => (first, first),
+            _ => (self.boundary(from).min(visible), visible),
+        };
+        let before = if is_inside { &[][..] } else { &before[..] };
+        let (mut text, mut mark) = self.before(place, before);
+        self.marks(place..stop.clamp(place, visible), visible, &mut text, &mut mark);
         if visible < self.text.len() {
             text.push('…');
         }
         (text, mark)
+    }
+
+    /// What is hidden of the line and begins in this part of it, as places in the line.
+    fn hidden_in(&self, part: Range<usize>) -> Vec<Range<usize>> {
+        let end = self.start + self.text.len();
+        let touching = |it: &&Range<usize>| it.start < end && it.end > self.start;
+        let of_line = |it: &Range<usize>| {
+            it.start.saturating_sub(self.start)..it.end.saturating_sub(self.start)
+        };
+        let all = self.hidden.iter().filter(touching).map(of_line);
+        all.filter(|it| part.contains(&it.start)).collect()
     }
 
     fn boundary(&self, at: usize) -> usize {
@@ -44,15 +63,22 @@ impl Line<'_> {
     }
 
     /// What stands before the mark; tabs stay tabs, so that both lines are alike wherever they stop.
-    fn before(&self, place: usize) -> (String, String) {
+    fn before(&self, place: usize, hidden: &[Range<usize>]) -> (String, String) {
         let (mut text, mut mark) = (String::new(), String::new());
-        let all = &self.text[..place];
-        let skipped = all.chars().count().saturating_sub(BEFORE_MAX);
+        let all = self.text[..place].char_indices().filter_map(|(at, c)| {
+            match hidden.iter().find(|it| it.contains(&at)) {
+                Some(it) if it.start == at => Some('…'),
+                Some(_) => None,
+                None => Some(visible(c)),
+            }
+        });
+        let all: Vec<_> = all.collect();
+        let skipped = all.len().saturating_sub(BEFORE_MAX);
         if skipped > 0 {
             text.push('…');
             mark.push(' ');
         }
-        for c in all.chars().skip(skipped).map(visible) {
+        for c in all.into_iter().skip(skipped) {
             text.push(c);
             if c == '\t' {
                 mark.push(c);

@@ -94,7 +94,7 @@ fn what_is_wrong_with_a_condition_is_told_with_its_place() {
         ),
         (
             "query = { name = \"a\", range = [2, 1] }",
-            "route.match.query.range = [2, 1]: has no number",
+            "route.match.query.range = [2, 1]: has the greatest first",
         ),
         (
             "query = { name = \"a\", range = [1] }",

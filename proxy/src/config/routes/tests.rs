@@ -74,7 +74,13 @@ fn a_route_is_known_by_its_name_its_label_or_its_place() {
     assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), ["m.toml:1", "m.toml:1:42"]);
     let named = "[[route]]\nname = \"GET /a\"\nmatch = { method = \"GET\" }\n[[route]]\nroute = \"GET /a\"\n";
     assert_eq!(&*read(named).unwrap().routes[1].id, "m.toml:4");
-    refused("[[route]]\nshare = 0.5", &["m.toml:1:1: route.route: is missing"]);
+    for nothing in ["share = 0.5", "match = {}", "match = { header = [] }", "[route.match]"] {
+        let text = format!("[[route]]\n{nothing}\n");
+        refused(&text, &["m.toml:1:1: route.route: is missing"]);
+        assert!(read(&text.replace("[[route]]", "[[route]]\nname = \"a\"")).is_ok(), "{text}");
+    }
+    let wrong = read("[[route]]\nmatch = { pth = 1 }\n").unwrap_err().to_string();
+    assert!(!wrong.contains("is missing"), "{wrong}");
     refused(
         "[[route]]\nname = \"a\"\n[[route]]\nname = \"a\"",
         &["m.toml:4:8: route.name = \"a\": is there already, at m.toml:2"],
@@ -111,6 +117,27 @@ fn candidates_of_a_route_must_be_there() {
     assert_eq!((of("\"v2, v3\""), of("[]")), (2, 0));
     let alone = "[[route]]\nname = \"a\"\ncandidates = [\"candidate\"]\n";
     assert!(read(alone).unwrap().routes[0].candidates.is_some());
+}
+
+#[test]
+fn what_follows_from_candidates_that_could_not_be_read_is_not_told() {
+    let route = "[[route]]\nname = \"a\"\ncandidates = [\"v2\", \"v9\"]\n";
+    let of = |header: &str, rest: &str| format!("{header}\n{rest}url = \"http://a\"\n{route}");
+    let many: String =
+        (0..9).map(|it| format!("[[candidate]]\nname = \"v{it}\"\nurl = \"http://a\"\n")).collect();
+    for text in [
+        of("[[candidates]]", "name = \"v2\"\n"),
+        of("[candidate]", "name = \"v2\"\n"),
+        of("[[candidate]]", "nam = \"v2\"\n"),
+        of("[[candidate]]", ""),
+        format!("candidate = [\"v2\"]\n{route}"),
+        many + route,
+    ] {
+        let message = read(&text).expect_err(&text).to_string();
+        assert!(!message.contains("is no candidate"), "{message}");
+    }
+    let v2 = "[[candidate]]\nname = \"v2\"\nurl = \"http://a\"\n";
+    refused(&format!("{v2}{v2}{route}"), &["is no candidate; allowed is v2\n"]);
 }
 
 #[test]
