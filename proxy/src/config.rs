@@ -22,6 +22,7 @@ mod routes;
 mod rules;
 mod schema;
 pub mod settings;
+mod unknown;
 mod upstreams;
 mod values;
 
@@ -179,21 +180,17 @@ impl Config {
         })
     }
 
-    /// Variables of this process that look like settings and are none.
+    /// As [`Config::unknown`], of the variables of this process.
     #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
     pub fn unknown_in_process_env() -> Vec<String> {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         Self::unknown(names)
     }
 
-    /// Of these variables those that look like settings and are none.
+    /// Of these variables those that look like settings and are none, each with the likely one, where
+    /// there is one.
     pub fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
-        names
-            .filter(|name| {
-                ["MIRROR_", "ABORT_", "REPORT_"].iter().any(|start| name.starts_with(start))
-            })
-            .filter(|name| !NAMES.contains(&name.as_str()))
-            .collect()
+        names.filter_map(|name| unknown::told(&name)).collect()
     }
 
     /// The settings that `get` knows, over those of the file that it names; the others have their

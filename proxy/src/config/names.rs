@@ -34,7 +34,7 @@ pub(super) fn beside(name: &str, shape: &Shape) -> Option<&'static str> {
 }
 
 /// The setting that has nearly this name in the environment.
-fn of_env(name: &str) -> Option<&'static Setting> {
+pub(super) fn of_env(name: &str) -> Option<&'static Setting> {
     let name = name.to_ascii_uppercase();
     let known = nearest(&name, settings::NAMES.iter().copied(), ALIKE_IN_ENV, false)?;
     Some(settings::of(known))

@@ -43,7 +43,7 @@ fn what_is_allowed_and_probably_not_meant_is_a_warning() {
     let (code, _, errors) = run(&["check", file.path()], &[("MIRROR_FRACTON", "1")]);
     assert_eq!(code, 0);
     assert!(errors.contains("warning: ") && errors.contains("no request comes to the route \"b\""));
-    assert!(errors.contains("MIRROR_FRACTON"), "{errors}");
+    assert!(errors.contains("MIRROR_FRACTON (did you mean MIRROR_FRACTION?): is no"), "{errors}");
 }
 
 #[test]
