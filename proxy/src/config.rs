@@ -18,6 +18,7 @@ mod matches;
 mod names;
 mod parts;
 mod plan;
+mod reach;
 mod routes;
 mod rules;
 mod schema;
@@ -253,7 +254,7 @@ impl Config {
         config.file = file.as_ref().map(|file| file.name().to_owned());
         config.file_hash = hash;
         config.settings = env.settings;
-        config.warnings = env.warnings;
+        config.warnings = config.probably_not_meant();
         if env.errors.is_empty() && env.problems.is_empty() {
             return Ok(config);
         }

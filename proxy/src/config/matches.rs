@@ -7,8 +7,9 @@ use http::HeaderName;
 use super::env::Env;
 use super::file::{Node, Table, Value};
 use super::values::{self, Parsed};
-use crate::listen::proxy_protocol::Networks;
-use crate::policy::matcher::{Condition, PathTest, Test, ValueTest, path_regex, value_regex};
+use crate::policy::matcher::{
+    Clients, Condition, PathTest, Test, ValueTest, path_regex, value_regex,
+};
 use crate::route::Template;
 
 /// Most conditions of one route.
@@ -59,8 +60,8 @@ impl<'a> Env<'a> {
         }
         if let Some(node) = table.get("client") {
             self.one(node, "client", &["networks"], found, |it, _| {
-                let networks = Networks::parse(&it.node.text().unwrap_or_default())?;
-                Ok((Test::Client(networks), "client".to_owned()))
+                let clients = Clients::parse(&it.node.text().unwrap_or_default())?;
+                Ok((Test::Client(clients), "client".to_owned()))
             });
         }
         if let Some((at, _)) = found.get(CONDITIONS_MAX) {

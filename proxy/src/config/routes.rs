@@ -20,8 +20,6 @@ use compare::rules::{RuleBook, RuleSet};
 
 /// Each request may be held against all of them.
 const ROUTES_MAX: usize = 1000;
-/// Most warnings.
-const WARNINGS_MAX: usize = 50;
 /// Longest name.
 const NAME_MAX: usize = 100;
 /// Takes every request whose label finds no room.
@@ -51,7 +49,6 @@ impl<'a> Env<'a> {
         if routes.is_empty() {
             self.bounds(&book.all, &RuleSet::default(), 0..0);
         }
-        self.reached(&routes, candidates);
         (book, routes)
     }
 
@@ -220,45 +217,6 @@ impl<'a> Env<'a> {
         );
         self.note_as(id, node.key.start, names);
         Some(named)
-    }
-
-    /// Warns of routes and candidates that no request comes to.
-    fn reached(&mut self, routes: &[RoutePolicy], candidates: &[Candidate]) {
-        self.unreached(routes, candidates);
-        let more = self.warnings.len().saturating_sub(WARNINGS_MAX);
-        if more > 0 {
-            self.warnings.truncate(WARNINGS_MAX);
-            self.warnings.push(format!("and {more} more routes or candidates like these"));
-        }
-    }
-
-    fn unreached(&mut self, routes: &[RoutePolicy], candidates: &[Candidate]) {
-        let key = |it: &Condition| format!("{} {:?}", it.not, it.test);
-        let keys = |route: &RoutePolicy| route.matcher.conditions.iter().map(key).collect();
-        let all: Vec<HashSet<String>> = routes.iter().map(keys).collect();
-        for (later, route) in routes.iter().enumerate() {
-            let Some(earlier) = all[..later].iter().position(|it| it.is_subset(&all[later])) else {
-                continue;
-            };
-            let (place, id, taker) = (&route.place, &route.id, &routes[earlier]);
-            self.warnings.push(format!(
-                "{place}: no request comes to the route {id:?}: the route {:?} at {} takes them all",
-                taker.id, taker.place
-            ));
-        }
-        let Some(last) = all.iter().position(HashSet::is_empty) else { return };
-        for Candidate { name, .. } in candidates {
-            let gets = |route: &RoutePolicy| {
-                route.candidates.as_ref().is_none_or(|names| names.contains(name))
-            };
-            if !routes[..=last].iter().any(gets) {
-                let place = &routes[last].place;
-                self.warnings.push(format!(
-                    "no request comes to the candidate {name:?}: the route at {place} takes all that is \
-                     left, and no route before it names this candidate"
-                ));
-            }
-        }
     }
 }
 

@@ -43,6 +43,17 @@ fn what_is_allowed_and_probably_not_meant_is_a_warning() {
     let (code, _, errors) = run(&["check", file.path()], &[("MIRROR_FRACTON", "1")]);
     assert_eq!(code, 0);
     assert!(errors.contains("warning: ") && errors.contains("no request comes to the route \"b\""));
+    let text = "[[route]]\nname = \"a\"\nshare = 0\nmatch = { path = { prefix = \"/a\" } }\n\
+                [[route]]\nname = \"b\"\nmatch = { path = { exact = \"/a/b\" }, method = \"GET\" }\n";
+    let file = TempFile::new(text);
+    let (code, _, told) = run(&["check", file.path()], &[("MIRROR_FRACTION", "0")]);
+    assert_eq!(code, 0);
+    for part in [
+        "warning: nothing is mirrored",
+        ":5: no request comes to the route \"b\": the route \"a\" at",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     assert!(errors.contains("MIRROR_FRACTON (did you mean MIRROR_FRACTION?): is no"), "{errors}");
 }
 

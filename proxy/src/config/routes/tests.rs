@@ -155,28 +155,6 @@ fn a_share_of_a_route_is_from_0_to_1_and_no_finer_than_a_millionth() {
 }
 
 #[test]
-fn routes_and_candidates_that_no_request_comes_to_are_warned_of() {
-    let warnings = |text: &str| read(&(CANDIDATES.to_owned() + text)).unwrap().warnings;
-    let rest = "[[route]]\nname = \"rest\"\ncandidates = [\"v2\"]\n";
-    let get = "[[route]]\nname = \"get\"\nmatch = { method = \"GET\" }\n";
-    let narrower =
-        "[[route]]\nname = \"narrow\"\nmatch = { method = \"GET\", path = { exact = \"/a\" } }\n";
-    assert_eq!(warnings(get), Vec::<String>::new());
-    assert_eq!(warnings(&format!("{narrower}{get}")), Vec::<String>::new());
-    let taken = warnings(&format!("{get}{narrower}"));
-    assert!(
-        taken[0].contains("\"narrow\"") && taken[0].contains("m.toml:7 takes them all"),
-        "{taken:?}"
-    );
-    let nobody = warnings(rest);
-    assert!(nobody[0].contains("candidate \"v3\"") && nobody.len() == 1, "{nobody:?}");
-    assert_eq!(warnings(&format!("{get}{rest}")).len(), 0);
-    assert_eq!(warnings(&format!("{rest}{get}")).len(), 2);
-    let many: String = (0..60).map(|it| format!("[[route]]\nroute = \"GET /{it}\"\n")).collect();
-    assert_eq!(warnings(&format!("{rest}{many}")).len(), 51);
-}
-
-#[test]
 fn a_file_of_rules_makes_routes_by_label() {
     let config =
         read("[compare]\nignore = [\"a\"]\n[[route]]\nroute = \"GET /x\"\nmask = [\"b\"]").unwrap();
