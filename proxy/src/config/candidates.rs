@@ -11,7 +11,7 @@ use crate::policy::share::Share;
 use crate::policy::{Allowances, CANDIDATE, Candidate, Thresholds};
 
 /// Most candidates.
-const CANDIDATES_MAX: usize = 8;
+pub(super) const CANDIDATES_MAX: usize = 8;
 /// Longest name.
 const NAME_MAX: usize = 64;
 /// Labels that metrics have for others.

@@ -19,7 +19,7 @@ use crate::route::LABELS_MAX;
 use compare::rules::{RuleBook, RuleSet};
 
 /// Each request may be held against all of them.
-const ROUTES_MAX: usize = 1000;
+pub(super) const ROUTES_MAX: usize = 1000;
 /// Longest name.
 const NAME_MAX: usize = 100;
 /// Takes every request whose label finds no room.

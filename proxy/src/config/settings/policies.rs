@@ -135,7 +135,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "what decides in place of dice, so that whole sessions are mirrored or not").unset("dice"),
     of("route.rate", Text, COPIES, "copies in a time, besides the other limits").unset("any number"),
     of("route.min_pairs", Whole, LEAST_0,
-        "until so many pairs are known its share is 1").default("0"),
+        "until so many pairs are known its share is 1; a share of 0 stays 0").default("0"),
     own("route.unsafe_methods", Switch, BOOL, "whether methods that are not safe are mirrored"),
     own("route.mark", Text, MARK, "header line that marks a copy; empty turns it off"),
     own("route.max_body_bytes", Whole, BYTES, "a larger request body is not mirrored"),
