@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::env::Env;
 use super::file::{Node, Table, Value};
+use super::settings::is_on_secrets;
 use super::values::{self, Parsed};
 use crate::policy::matcher::{
     Clients, Condition, PathTest, Test, ValueTest, path_regex, value_regex,
@@ -18,8 +19,6 @@ const CONDITIONS_MAX: usize = 32;
 const REGEXES_MAX: usize = 256;
 /// Longest name of a cookie or a parameter.
 const NAME_MAX: usize = 256;
-/// Headers whose values are not shown.
-const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
 type Found = Vec<(Range<usize>, Condition)>;
 
@@ -139,22 +138,18 @@ impl<'a> Env<'a> {
         // `present = false` says as much as `not`.
         let absent = word == "present" && matches!(value.value, Value::Switch(false));
         let written = Written { word, node: value, not: is_true(table, "not") != absent };
+        let name = table.get("name").and_then(Node::text).unwrap_or_default();
+        let is_hidden = word != "present" && is_on_secrets(what, &name);
+        let shown = if is_hidden { super::MASKED.to_owned() } else { value.shown() };
         match read(&written, self) {
             Ok((test, subject)) => {
-                let hidden = SECRETS.iter().any(|name| subject == format!("header {name}"));
-                let hidden = hidden || what == "cookie";
-                let shown = if hidden && word != "present" {
-                    super::MASKED.to_owned()
-                } else {
-                    value.shown()
-                };
                 let text = text_of(written.not, &subject, word, &shown);
                 found.push((node.key.clone(), Condition { not: written.not, test, text }));
             }
             Err(why) => {
                 let setting = super::settings::of(&format!("{place}.{word}"));
                 let (place, allowed) = (format!("{place}.{word}"), setting.allowed);
-                self.bad_node(value, &place, &value.shown(), &why, allowed);
+                self.bad_node(value, &place, &shown, &why, allowed);
             }
         }
     }

@@ -26,22 +26,31 @@ impl Line<'_> {
     /// What is shown of it, and the mark under it. What is hidden in front of the mark is left out;
     /// where there is such, nothing is shown behind it.
     pub(super) fn marked(&self, at: &Range<usize>) -> (String, String) {
-        let end = self.start + self.text.len();
         let from = self.boundary(at.start.saturating_sub(self.start));
+        let to = self.boundary(at.end.saturating_sub(self.start)).max(from);
         let before = self.hidden_in(0..from);
-        let stop = self.boundary(at.end.min(end).saturating_sub(self.start));
-        let last = if before.is_empty() { self.text.len() } else { stop.max(from) };
+        if before.iter().any(|hidden| hidden.end > from) {
+            let first = before.iter().map(|hidden| hidden.start).min().unwrap_or(from);
+            return self.drawn(first..first, first, &[]);
+        }
         let behind = self.hidden_in(from..self.text.len());
-        let visible = behind.iter().map(|hidden| hidden.start).min().unwrap_or(last).min(last);
-        let is_inside = before.iter().any(|hidden| hidden.end > from);
-        let (place, visible) = match before.iter().map(|hidden| hidden.start).min() {
-            Some(first) if is_inside => (first, first),
-            _ => (self.boundary(from).min(visible), visible),
-        };
-        let before = if is_inside { &[][..] } else { &before[..] };
-        let (mut text, mut mark) = self.before(place, before);
-        self.marks(place..stop.clamp(place, visible), visible, &mut text, &mut mark);
-        if visible < self.text.len() {
+        let first = behind.iter().map(|hidden| hidden.start).min();
+        let rest = if before.is_empty() { self.without_comment(to) } else { to };
+        self.drawn(from..to, first.unwrap_or(rest).min(rest), &before)
+    }
+
+    /// Where a comment may begin behind this place: it may be a setting of another day, with a secret in
+    /// it.
+    fn without_comment(&self, from: usize) -> usize {
+        self.text[from..].find(['#', '@']).map_or(self.text.len(), |at| from + at)
+    }
+
+    /// The line up to an end with a mark at this part, and without what is hidden in front of it.
+    fn drawn(&self, part: Range<usize>, end: usize, hidden: &[Range<usize>]) -> (String, String) {
+        let place = part.start.min(end);
+        let (mut text, mut mark) = self.before(place, hidden);
+        self.marks(place..part.end.clamp(place, end), end, &mut text, &mut mark);
+        if end < self.text.len() {
             text.push('…');
         }
         (text, mark)

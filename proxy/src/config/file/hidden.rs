@@ -8,20 +8,36 @@ use crate::config::settings::{self, Kind, Shape};
 /// Tables for which a text may stand by mistake that is no secret.
 const NO_SECRETS: [&str; 3] = ["path", "host", "client"];
 
-/// Gathers what is not shown: values of secrets and of names that are not known, since they may be
-/// misspelt, and texts that may be URLs with a password in them.
+/// Words of conditions behind which values stand.
+const TESTS: [&str; 3] = ["exact", "prefix", "regex"];
+
+/// Gathers what is not shown: values of secrets, those that conditions on secret headers and on cookies
+/// look for, those of names that are not known, since they may be misspelt, and texts that may be URLs with a password in them.
 pub(super) fn hide(text: &str, table: &Table, shape: &Shape, hidden: &mut Vec<Range<usize>>) {
+    let is_on_secrets = is_on_secrets(table, shape);
     for (name, node) in &table.members {
         match shape.child(name) {
+            Some(_) if is_on_secrets && TESTS.contains(&name.as_str()) => {
+                hide_whole(node, hidden);
+            }
             Some(shape) => hide_in(text, node, shape, hidden),
             None => hide_values(text, node, hidden),
         }
     }
 }
 
+/// Whether it is a condition on values that are not shown, or one of which that is not known.
+fn is_on_secrets(table: &Table, shape: &Shape) -> bool {
+    let name = match table.get("name").map(|node| &node.value) {
+        Some(Value::Text(name)) => name,
+        _ => return ["header", "cookie"].contains(&shape.name),
+    };
+    settings::is_on_secrets(shape.name, name)
+}
+
 fn hide_in(text: &str, node: &Node, shape: &Shape, hidden: &mut Vec<Range<usize>>) {
     if shape.leaf.is_some_and(|setting| setting.secret) {
-        hidden.push(node.span.clone());
+        hide_whole(node, hidden);
         return;
     }
     match &node.value {
@@ -47,7 +63,17 @@ fn hide_values(text: &str, node: &Node, hidden: &mut Vec<Range<usize>>) {
         Value::List(items) if items.iter().all(|item| has_header(text, item)) => {
             items.iter().for_each(|item| hide_values(text, item, hidden));
         }
-        _ => hidden.push(node.span.clone()),
+        _ => hide_whole(node, hidden),
+    }
+}
+
+/// With all that is in it: a table of dotted names (`a.b = 1`) stands where its name does.
+fn hide_whole(node: &Node, hidden: &mut Vec<Range<usize>>) {
+    hidden.push(node.span.clone());
+    match &node.value {
+        Value::Table(table) => table.members.iter().for_each(|(_, it)| hide_whole(it, hidden)),
+        Value::List(items) => items.iter().for_each(|it| hide_whole(it, hidden)),
+        _ => {}
     }
 }
 
@@ -72,14 +98,22 @@ pub(super) fn hide_in_bad_text(document: &mut Document, at: usize) {
     let safe = |name: &str| {
         let last = name.rsplit('.').next().unwrap_or_default();
         let last = last.trim().trim_matches(['"', '\'']);
+        // The value may be one of a header, whose name is on another line.
+        if last.is_empty() || TESTS.contains(&last) {
+            return false;
+        }
         let named = || settings::all().filter(|setting| setting.name() == last);
         named().next().is_some() && named().all(|setting| !setting.secret)
     };
-    let is_safe = name(line).map_or(is_header(line), safe);
+    // What is said in a table on one line has names of its own.
+    let is_one = text(line).matches('=').count() == 1;
+    let is_safe = name(line).map_or(is_header(line), |name| is_one && safe(name));
     let whole = document.lines[line]..document.lines[line] + text(line).len();
     if !is_safe || text(line).contains('@') {
-        // The name itself may be seen where it is on this line.
-        let from = text(line).find('=').map_or(0, |at| at + 1);
+        // The name itself may be seen where it is on this line, and is one.
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-_. \t".contains(c);
+        let is_name = |name: &&str| name.chars().all(is_of_name);
+        let from = name(line).filter(is_name).map_or(0, |name| name.len() + 1);
         document.hidden.push(whole.start + from..whole.end.max(whole.start + from + 1));
     }
 }

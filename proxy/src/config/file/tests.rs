@@ -127,12 +127,20 @@ fn secrets_are_shown_neither_as_values_nor_with_their_lines() {
         "[admin]\ntoken = \"s3cret\"\ntoken = \"s3cret\"",
         "[admin]\ntoken = \"s3cret\"\n[admin] # me:s3cret@a",
         "CONTROL_TOKEN = \"s3cret\"",
+        "[admin]\ntoke. = \"s3cret\"",
+        "admin = { token.a = \"s3cret\", address = 3 }",
+        "admin = { tokn.a.b = \"s3cret\", address = 3 }",
+        "[mirror]\nshare = 3 # token = \"s3cret\"",
         "[admin]\nTOKEN = \"s3cret\"",
         "[[admin]]\ntoken = \"s3cret\"",
         "admin = [{ token = \"s3cret\", address = 3 }]",
         "admn = { tokens = [\"s3cret\"], s = { a = \"s3cret\" } }",
         "[admn.a]\nb = [[\"s3cret\"]]\n[admn.a.c]\ntoken = \"s3cret\"",
         "[[route]]\nname = \"a\"\nmatch = { header = \"s3cret\", pth = \"s3cret\" }",
+        "[[route]]\nname = \"a\"\nmatch = { header = [{ exact = \"s3cret\", name = \"Authorization\" }, { name = \"b\" }] }",
+        "[[route]]\nname = \"a\"\nmatch = { cookie = { name = \"a\", regex = \"s3cret(\" } }",
+        "[[route]]\nname = \"a\"\nmatch = { header = { exact = \"s3cret\", nam = \"authorization\" } }",
+        "[[route]]\nname = \"a\"\n[route.match.header]\nname = \"authorization\"\nexact = \"s3cret\" x",
     ] {
         let all = errors(text).join("\n");
         assert!(
@@ -341,4 +349,50 @@ fn errors_are_bounded_in_number_and_length() {
     assert_eq!(errors(&garbage.repeat(2)).len(), 1);
     let deep = format!("a = {}", "[".repeat(100_000));
     assert_eq!(errors(&deep).len(), 1);
+}
+
+const WITH_SECRETS: &str = r#"[admin]
+token = "s3cret"
+open = 3
+[mirror]
+sample_secret = "s3cret" # s3cret
+share = 7
+[guardrail]
+webhook = "http://a/s3cret"
+mode = 1
+[baseline]
+url = "http://me:s3cret@a"
+http = "x"
+[secondary]
+share = 3
+url = "http://me:s3cret@a"
+[[route]]
+name = "a"
+[route.match]
+path = { exact = "/", prefix = "/" }
+cookie = [{ name = "sid", exact = "s3cret" }, { name = "b" }]
+"#;
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+    /// Whatever single mistake is made around them.
+    #[test]
+    fn no_slip_of_a_finger_shows_a_secret(at in 0..WITH_SECRETS.len(), kind in 0..4, with in "[a-z\"'=\\[\\]{}#.,:\n @]") {
+        let (before, behind) = WITH_SECRETS.split_at(at);
+        let mut rest = behind.chars();
+        let first = rest.next().unwrap();
+        // Without it nothing tells a password from a port.
+        proptest::prop_assume!(first != '@');
+        let text = match kind {
+            0 => format!("{before}{}", rest.as_str()),
+            1 => format!("{before}{with}{behind}"),
+            2 => format!("{before}{with}{}", rest.as_str()),
+            _ => format!("{before}{first}{behind}"),
+        };
+        if let Err(found) = read(&text) {
+            let shown = found.0.join("\n");
+            let lines: Vec<_> = shown.lines().filter(|it| it.contains("s3cret")).collect();
+            proptest::prop_assert!(lines.is_empty(), "{lines:?} in {text}");
+        }
+    }
 }
