@@ -296,8 +296,17 @@ impl Document {
             if problems.has_room() {
                 hidden::hide_in_bad_text(self, at.start);
             }
-            problems.push(at.start, || self.error(&at, &what, None));
+            problems.push(at.start, || self.error(&at, &what, self.as_in_env(line)));
         }
+    }
+
+    /// The place of the setting that a line says as the environment does: `NAME=value`.
+    fn as_in_env(&self, line: usize) -> Option<&'static str> {
+        let (name, _) = self.text_of(line).split_once('=')?;
+        let name = name.trim();
+        let name = name.strip_prefix("export ").unwrap_or(name).trim();
+        let known = settings::NAMES.iter().find(|known| **known == name)?;
+        Some(settings::of(known).place).filter(|place| !place.is_empty())
     }
 
     /// As it was named.

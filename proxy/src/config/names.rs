@@ -22,6 +22,7 @@ pub(super) fn probable(name: &str, shape: &Shape, place: &str) -> Option<String>
     setting
         .and_then(|name| of_setting(settings::of(name)))
         .or_else(|| beside(name, shape).map(str::to_owned))
+        .or_else(|| as_in_env(name, shape, place))
         .or_else(|| of_setting(of_env(name)?))
         .or_else(|| elsewhere(name, shape, place))
 }
@@ -31,6 +32,16 @@ pub(super) fn beside(name: &str, shape: &Shape) -> Option<&'static str> {
     let names = || shape.children.iter().map(|child| child.name);
     let same = names().find(|known| known.eq_ignore_ascii_case(name));
     same.or_else(|| likely(name, names()))
+}
+
+/// The name in the same table of what ends so in the environment: `fraction` is `share`.
+fn as_in_env(name: &str, shape: &Shape, place: &str) -> Option<String> {
+    let end = format!("_{}", name.to_ascii_uppercase());
+    let known = settings::NAMES.iter().filter(|known| known.ends_with(&end));
+    let mut places = known.filter_map(|known| settings::of(known).place.rsplit_once('.'));
+    let own = places.clone().find(|(table, _)| *table == place);
+    let found = own.or_else(|| places.find(|(_, last)| shape.child(last).is_some()));
+    found.map(|(_, last)| last.to_owned())
 }
 
 /// The setting that has nearly this name in the environment.
@@ -43,30 +54,46 @@ pub(super) fn of_env(name: &str) -> Option<&'static Setting> {
 /// The places that have this name: below the table, or else anywhere, those of the fewest tables.
 fn elsewhere(name: &str, shape: &Shape, place: &str) -> Option<String> {
     let mut found = Vec::new();
-    places_of(name, shape, place, &mut found);
+    places_of(|known| known == name, shape, place, &mut found);
     if found.is_empty() {
-        places_of(name, &FILE, "", &mut found);
+        let is_like = |known: &str| likely(name, std::iter::once(known)).is_some();
+        if !place.is_empty() {
+            places_of(is_like, shape, place, &mut found);
+        }
+    }
+    let is_below = !found.is_empty();
+    if !is_below {
+        places_of(|known| known == name, &FILE, "", &mut found);
     }
     let depth = |place: &String| place.matches('.').count();
     let least = found.iter().map(depth).min()?;
     found.retain(|place| depth(place) == least);
     found.sort_by_key(|place| !place.starts_with("mirror."));
+    if found.len() > PLACES_MAX {
+        found.truncate(PLACES_MAX - 1);
+        found.push("others".to_owned());
+    }
     let last = found.pop()?;
     match found.len() {
         0 => Some(last),
-        PLACES_MAX.. => None,
+        _ if last == "others" && (place.is_empty() || !is_below) => None,
         _ => Some(format!("{} or {last}", found.join(", "))),
     }
 }
 
-fn places_of(name: &str, shape: &Shape, place: &str, found: &mut Vec<String>) {
+fn places_of(
+    is_it: impl Fn(&str) -> bool + Copy,
+    shape: &Shape,
+    place: &str,
+    found: &mut Vec<String>,
+) {
     for child in &shape.children {
         let here = join(place, child.name);
         // Names in lists in tables, such as `path` of a rule, are hardly ever meant.
         if place.is_empty() || child.times != Times::Many {
-            places_of(name, child, &here, found);
+            places_of(is_it, child, &here, found);
         }
-        if child.name == name {
+        if is_it(child.name) {
             found.push(here);
         }
     }
@@ -74,15 +101,20 @@ fn places_of(name: &str, shape: &Shape, place: &str, found: &mut Vec<String>) {
 
 /// A table as its line is written: `[[route]]`, `[route.match]`; `None` where the place is no table.
 pub(super) fn header(place: &str) -> Option<String> {
-    let mut shape = &*FILE;
-    for name in place.split('.') {
-        shape = shape.child(name)?;
-    }
-    match (shape.children.is_empty(), shape.times) {
-        (true, _) => None,
-        (false, Times::Many) => Some(format!("[[{place}]]")),
-        (false, _) => Some(format!("[{place}]")),
-    }
+    let shape = table(place)?;
+    let is_list = shape.times == Times::Many;
+    Some(if is_list { format!("[[{place}]]") } else { format!("[{place}]") })
+}
+
+/// Whether a list of tables may be where a table may.
+pub(super) fn may_be_list(place: &str) -> bool {
+    table(place).is_some_and(|shape| shape.times == Times::Any)
+}
+
+fn table(place: &str) -> Option<&'static Shape> {
+    let mut names = place.split('.');
+    let shape = names.try_fold(&*FILE, |shape: &'static Shape, name| shape.child(name))?;
+    (!shape.children.is_empty()).then_some(shape)
 }
 
 pub(super) fn join(place: &str, name: &str) -> String {

@@ -78,9 +78,8 @@ impl Pass<'_> {
     fn unknown(&mut self, name: &str, node: &Node, shape: &Shape, place: &str) {
         self.problems.push(node.key.start, || {
             let meant = probable(name, shape, place);
-            let table = || header(&join(place, beside(name, shape)?));
             let is_table = hidden::has_header(&self.document.text, node);
-            let meant = if is_table { table().or(meant) } else { meant };
+            let meant = if is_table { as_header(name, shape, place).or(meant) } else { meant };
             self.document.error(&node.key, &unknown(name, shape, place), meant.as_deref())
         });
     }
@@ -106,6 +105,12 @@ impl Pass<'_> {
     fn tell(&mut self, at: &Range<usize>, what: &str) {
         self.problems.push(at.start, || self.document.error(at, what, None));
     }
+}
+
+/// The line of the table that a table was probably meant to be.
+pub(super) fn as_header(name: &str, shape: &Shape, place: &str) -> Option<String> {
+    let here = beside(name, shape).map(|known| join(place, known));
+    header(&here.or_else(|| probable(name, shape, place))?)
 }
 
 /// That a name is not known, and which are.

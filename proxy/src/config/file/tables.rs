@@ -148,11 +148,18 @@ impl Headers {
         let place = header.place();
         let first = self.all[..index].iter().rfind(|it| it.place() == place);
         let first = first.map(|it| format!(", at {}", document.place(it.at().start)));
+        let as_list = if names::may_be_list(&place) {
+            format!(", or a list of tables, such as [[{place}]]")
+        } else {
+            String::new()
+        };
         let list = place.split_once('.').and_then(|(root, _)| names::header(root));
         let each = list.filter(|it| it.starts_with("[["));
         let each = each.map(|it| format!(" in each {it}")).unwrap_or_default();
         let first = first.unwrap_or_default();
-        Some(format!("{DUPLICATE}: [{place}] is there already{first}; allowed is one of it{each}"))
+        Some(format!(
+            "{DUPLICATE}: [{place}] is there already{first}; allowed is one of it{each}{as_list}"
+        ))
     }
 }
 

@@ -206,6 +206,12 @@ fn of_tables_that_are_there_twice_the_name_or_the_brackets_are_told() {
     );
     let twice = errors("[[route]]\nname = \"a\"\n[route.match]\n[route.match]\n");
     assert!(twice[0].contains("allowed is one of it in each [[route]]"), "{twice:?}");
+    let header = "[route.match.header]\nname = \"a\"\npresent = true\n";
+    let twice = errors(&format!("[[route]]\nname = \"a\"\n{header}{header}"));
+    assert!(twice[0].contains("or a list of tables, such as [[route.match.header]]"), "{twice:?}");
+    for said in ["CANDIDATE_URL=http://a", "export CANDIDATE_URL=\"http://a\""] {
+        assert_eq!(told(said)[0].1, "candidate.url", "{said}");
+    }
     // Nothing of a text of several lines is a table.
     tells(
         "[mirror]\nrate = \"\"\"\n[routes]\n\"\"\"\nshare = 1\nshare = 1\n",
@@ -238,6 +244,16 @@ fn names_of_the_environment_and_of_other_tables_are_told_by_their_places() {
         ("[limits]", "MIRROR_RATE", "mirror.rate"),
         ("[admin]", "TOKEN", "token"),
         ("[upstream]", "idle_timeuot", "idle_timeout"),
+        ("[mirror]", "fraction", "share"),
+        ("[guardrail]", "p99_ratio", "latency_ratio"),
+        ("[[route]]\nname = \"a\"", "fraction", "share"),
+        ("[[route]]\nname = \"a\"", "methods", "route.match.method"),
+        ("[[route]]\nname = \"a\"", "networks", "route.match.client.networks"),
+        (
+            "[[route]]\nname = \"a\"",
+            "prefix",
+            "route.match.path.prefix, route.match.host.prefix, route.match.header.prefix or others",
+        ),
         ("[[route]]\nname = \"a\"", "path", "route.match.path"),
         ("[[route]]\nname = \"a\"", "consecutive", "route.guardrail.consecutive"),
     ] {
@@ -256,6 +272,7 @@ fn a_table_that_is_not_known_is_shown_with_its_line() {
             "[route.match]",
             "  3 | [route.macth]\n    |        ^^^^^",
         ),
+        ("[match]\nhost = \"s3cret\"", "[route.match]", "  1 | [match]\n    |  ^^^^^"),
         ("miror = { token = \"s3cret\" }", "mirror", "  1 | miror = …\n    | ^^^^^"),
     ] {
         let all = errors(text);
