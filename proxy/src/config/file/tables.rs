@@ -1,6 +1,7 @@
 //! Lines such as `[route.match]` of a text that is no TOML since a table or a name is there twice: the
 //! mistake is then mostly the name of a table, or a table where a list of tables should be.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::{Document, Problems, hidden, structure};
@@ -16,11 +17,17 @@ struct Header {
     names: Vec<(String, Range<usize>)>,
     /// Whether it is of a list: `[[route]]`.
     is_list: bool,
+    line: usize,
+    /// Where the last one of the same names stands.
+    before: Option<usize>,
+    /// Whether it is told that it is there twice.
+    is_told: bool,
 }
 
 impl Header {
-    /// Reads a line that begins at this place of the file.
-    fn read(line: &str, start: usize) -> Option<Self> {
+    /// Reads the line of this number.
+    fn read(document: &Document, number: usize) -> Option<Self> {
+        let (line, start) = (document.text_of(number), document.lines[number]);
         let (begin, is_list) =
             if line.trim_start().starts_with("[[") { ("[[", true) } else { ("[", false) };
         let (close, open) = (if is_list { "]]" } else { "]" }, line.find('[')? + begin.len());
@@ -38,7 +45,9 @@ impl Header {
         }
         let is_name = |(name, _): &(String, _)| !name.is_empty() && name.chars().all(is_bare);
         let is_whole = behind.is_empty() || behind.starts_with('#');
-        (is_whole && names.iter().all(is_name)).then_some(Self { names, is_list })
+        let is_good = is_whole && names.iter().all(is_name);
+        let (line, before, is_told) = (number, None, false);
+        is_good.then_some(Self { names, is_list, line, before, is_told })
     }
 
     fn place(&self) -> String {
@@ -96,27 +105,28 @@ fn mistake(header: &Header) -> Option<Mistake> {
 pub(super) struct Headers {
     all: Vec<Header>,
     /// First names of tables that are told.
-    told: Vec<String>,
-    /// Where tables begin that are there twice, which is told already.
-    doubles: Vec<usize>,
+    told: HashSet<String>,
 }
 
 impl Headers {
     /// Tells of what is wrong with them, of each name once.
     pub(super) fn tell(document: &mut Document, problems: &mut Problems) -> Self {
         let all = headers(document);
-        let (mut told, mut known) = (Vec::new(), Vec::new());
-        for mistake in all.iter().filter_map(mistake) {
-            let Mistake { at, what, meant, roots } = mistake;
-            if known.contains(&what) {
+        let (mut told, mut known, mut seen) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let new = all.iter().filter(|header| seen.insert((header.place(), header.is_list)));
+        for Mistake { at, what, meant, roots } in new.filter_map(mistake) {
+            if !known.insert(what.clone()) {
                 continue;
             }
             told.extend(roots);
             hidden::hide_in_bad_text(document, at.start);
             problems.push(at.start, || document.error(&at, &what, meant.as_deref()));
-            known.push(what);
+            // Looking for what was meant takes its time.
+            if !problems.has_room() {
+                break;
+            }
         }
-        Self { all, told, doubles: Vec::new() }
+        Self { all, told }
     }
 
     /// What is said of an error; `None` where it is told already, or follows from what is.
@@ -126,52 +136,50 @@ impl Headers {
         at: usize,
         message: &str,
     ) -> Option<String> {
-        let line = document.line(at);
-        let toml =
-            |message: &str| format!("{message}; allowed is TOML as docs/settings.md tells it");
         if message != DUPLICATE {
-            return Some(toml(message));
+            return Some(format!("{message}; allowed is TOML as docs/settings.md tells it"));
         }
-        let line_of = |header: &Header| document.line(header.at().start);
-        let Some(index) = self.all.iter().rposition(|header| line_of(header) <= line) else {
-            return Some(format!("{DUPLICATE}; allowed is each name once in a table"));
-        };
-        let header = &self.all[index];
+        let line = document.line(at);
+        let end = self.all.partition_point(|header| header.line <= line);
+        let of_name = format!("{DUPLICATE}; allowed is each name once in a table");
+        let Some(header) = self.all[..end].last_mut() else { return Some(of_name) };
         let root = header.names.first().map(|(name, _)| name);
-        if root.is_some_and(|root| self.told.contains(root)) || self.doubles.contains(&index) {
+        if header.is_told || root.is_some_and(|root| self.told.contains(root)) {
             return None;
         }
-        if line_of(header) != line {
-            return Some(format!("{DUPLICATE}; allowed is each name once in a table"));
+        if header.line != line {
+            return Some(of_name);
         }
-        self.doubles.push(index);
-        let place = header.place();
-        let first = self.all[..index].iter().rfind(|it| it.place() == place);
-        let first = first.map(|it| format!(", at {}", document.place(it.at().start)));
-        let as_list = if names::may_be_list(&place) {
-            format!(", or a list of tables, such as [[{place}]]")
-        } else {
-            String::new()
-        };
-        let list = place.split_once('.').and_then(|(root, _)| names::header(root));
-        let each = list.filter(|it| it.starts_with("[["));
-        let each = each.map(|it| format!(" in each {it}")).unwrap_or_default();
-        let first = first.unwrap_or_default();
-        Some(format!(
-            "{DUPLICATE}: [{place}] is there already{first}; allowed is one of it{each}{as_list}"
-        ))
+        header.is_told = true;
+        Some(header.twice(document))
+    }
+}
+
+impl Header {
+    /// That it is there twice.
+    fn twice(&self, document: &Document) -> String {
+        let place = self.place();
+        let first = self.before.map(|at| format!(", at {}", document.place(at)));
+        let root = place.split_once('.').and_then(|(root, _)| names::header(root));
+        let each = root.filter(|it| it.starts_with("[[")).map(|it| format!(" in each {it}"));
+        let list = names::may_be_list(&place)
+            .then(|| format!(", or a list of tables, such as [[{place}]]"));
+        let [first, each, list] = [first, each, list].map(Option::unwrap_or_default);
+        format!("{DUPLICATE}: [{place}] is there already{first}; allowed is one of it{each}{list}")
     }
 }
 
 /// Those outside texts of several lines.
 fn headers(document: &Document) -> Vec<Header> {
     let mut found = Vec::new();
+    let mut last = HashMap::new();
     let mut in_text = false;
-    for (line, start) in document.lines.iter().enumerate() {
-        let text = document.text_of(line);
-        if !in_text && let Some(header) = Header::read(text, *start) {
+    for line in 0..document.lines.len() {
+        if !in_text && let Some(mut header) = Header::read(document, line) {
+            header.before = last.insert(header.place(), header.at().start);
             found.push(header);
         }
+        let text = document.text_of(line);
         let marks = text.matches("\"\"\"").count() + text.matches("'''").count();
         in_text ^= marks % 2 == 1;
     }

@@ -364,6 +364,14 @@ fn errors_are_bounded_in_number_and_length() {
     let garbage = "=\n".repeat(30_000);
     assert_eq!(errors(&garbage).last().unwrap(), "and 29950 more");
     assert_eq!(errors(&garbage.repeat(2)).len(), 1);
+    // Looking for what was meant takes no more time where there is more of it.
+    let since = std::time::Instant::now();
+    assert_eq!(errors(&"[a]\n".repeat(16_000)).len(), 1);
+    assert_eq!(errors(&"[log]\n".repeat(10_000)).len(), 51);
+    assert_eq!(errors(&format!("{}=", "[[a]]\n".repeat(100_000))).len(), 2);
+    let tables: String = (0..100_000).map(|it| format!("[a{it}]\n")).collect();
+    assert_eq!(errors(&format!("{tables}=")).len(), 51);
+    assert!(since.elapsed() < std::time::Duration::from_secs(20), "{:?}", since.elapsed());
     let deep = format!("a = {}", "[".repeat(100_000));
     assert_eq!(errors(&deep).len(), 1);
 }
