@@ -22,7 +22,10 @@ impl Pass<'_> {
         table.members.retain_mut(|(name, node)| {
             let Some(child) = shape.child(name) else {
                 self.unknown(name, node, shape, place);
-                removed.extend(beside(name, shape));
+                // What follows from the last of very many is not told anyhow.
+                if self.problems.has_room() {
+                    removed.extend(beside(name, shape));
+                }
                 return false;
             };
             let items = node.items();
