@@ -26,6 +26,19 @@ pub enum Command {
     Check(Option<Box<Explained>>),
 }
 
+/// What may stand in front.
+const ARGUMENTS: [&str; 7] =
+    ["--config", "--help", "--version", "--print-schema", "--healthcheck", "report", "check"];
+/// What may stand behind `check`.
+const OF_CHECK: [&str; 5] = ["--config", "--explain", "--client", "--header", "--help"];
+/// Two words that are this alike are probably meant to be one.
+const ALIKE: f64 = 0.6;
+
+/// What is told where arguments are wrong: why, and where all of them are told.
+pub fn refused(why: &str) -> String {
+    format!("{why}\nmirrorlab-proxy --help tells how it is used")
+}
+
 /// The command line.
 #[derive(Debug)]
 pub struct Arguments {
@@ -59,10 +72,25 @@ impl Arguments {
                     return Ok(Self { file: file.map(PathBuf::from), command });
                 }
                 "check" => return check(file, arguments),
-                _ => return Err(format!("unknown argument {argument:?}")),
+                _ => return Err(unknown(&argument, &ARGUMENTS)),
             }
         }
         Ok(Self { file: file.map(PathBuf::from), command })
+    }
+}
+
+/// That an argument is not known, and which was probably meant; of its value nothing is told.
+fn unknown(argument: &str, known: &[&str]) -> String {
+    let name = split(argument).0;
+    let bare = |text: &str| text.trim_start_matches('-').to_ascii_lowercase();
+    let score = |known: &&&str| strsim::normalized_damerau_levenshtein(&bare(name), &bare(known));
+    let meant = known.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
+    match meant.filter(|known| score(known) >= ALIKE) {
+        Some(known) => format!("unknown argument {name:?}; did you mean {known}?"),
+        None if name.ends_with(".toml") => {
+            format!("unknown argument {name:?}; did you mean --config {name} or check {name}?")
+        }
+        None => format!("unknown argument {name:?}"),
     }
 }
 
@@ -114,8 +142,11 @@ fn check(
                 headers.append(name, value);
             }
             "--help" | "-h" => return Ok(Arguments { file: None, command: Command::Help }),
-            _ if argument.starts_with('-') => return Err(format!("unknown argument {argument:?}")),
-            _ => once(&mut file, "the settings file", Some(argument), &mut rest)?,
+            _ if argument.starts_with('-') => return Err(unknown(&argument, &OF_CHECK)),
+            _ if file.is_some() => {
+                return Err(format!("{argument:?} is a second settings file; allowed is one"));
+            }
+            _ => file = Some(argument),
         }
     }
     let client = client
@@ -134,7 +165,15 @@ fn check(
 }
 
 fn request(text: &str) -> Result<(Method, Uri), String> {
-    let bad = || format!("--explain={text:?}: allowed is a request such as 'GET /path?query'");
+    let bad = || {
+        let meant = match text.trim() {
+            target if target.starts_with('/') && !target.contains(' ') => {
+                format!("; did you mean 'GET {target}'?")
+            }
+            _ => String::new(),
+        };
+        format!("--explain={text:?}: allowed is a request such as 'GET /path?query'{meant}")
+    };
     let (method, target) = text.trim().split_once(' ').ok_or_else(bad)?;
     let (method, target) = (method.parse().map_err(|_| bad())?, target.trim());
     let is_target = target.starts_with('/') || target == "*" || target.contains("://");

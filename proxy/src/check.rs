@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::config::{Config, Effective};
 use crate::policy::matcher::{Choice, Matcher, Seen, choose};
+use crate::policy::share::{Share, position};
 use crate::policy::{CANDIDATE, RoutePolicy};
 use crate::route::Labels;
 
@@ -175,6 +176,9 @@ fn copies(config: &Config, route: Option<&RoutePolicy>, request: &Explained, tex
             if let Some(Effective { value, origin, .. }) = said.next() {
                 line(text, format_args!("  {what} = {value} ({origin})"));
             }
+            if let Some(route) = route.filter(|_| what == "sample_by") {
+                sampled(config, route, name, request, text);
+            }
         }
     }
 }
@@ -223,6 +227,36 @@ fn why_not(
         let place = origin(config, &format!("candidate.{candidate}.enabled"));
         line(text, format_args!("  not mirrored at first: it is not enabled ({place})"));
     }
+}
+
+/// Whether the key that decides in place of dice is in the sample.
+fn sampled(
+    config: &Config,
+    route: &RoutePolicy,
+    candidate: &str,
+    request: &Explained,
+    text: &mut String,
+) {
+    let Some(by) = &route.sample_by else { return };
+    let Explained { method, uri, headers, client } = request;
+    let Some(key) = by.key(&Seen { method, uri, headers, client: *client }) else {
+        let why = format!("the request has no key ({by}), so that dice decide");
+        return line(text, format_args!("  in the sample: {why}"));
+    };
+    let of_candidate = config.candidates.iter().find(|it| *it.name == *candidate);
+    let share = route.share.or(of_candidate.and_then(|it| it.share));
+    let share = share.unwrap_or(Share::of(config.mirror.fraction));
+    let is_in = share.takes(position(&key, config.sample_secret));
+    let answer = if is_in { "yes" } else { "no" };
+    let mut told = format!("  in the sample: {answer}, by its key ({by}) and the share {share}");
+    if route.min_pairs > 0 && share > Share::NONE {
+        told.push_str(&format!(", once {} pairs are known; until then yes", route.min_pairs));
+    }
+    let is_told = |it: &Effective| it.value != Value::Null;
+    if !config.settings.get("mirror.sample_secret").is_some_and(is_told) {
+        told.push_str("; with a mirror.sample_secret it may be otherwise");
+    }
+    line(text, format_args!("{told}"));
 }
 
 fn origin(config: &Config, place: &str) -> String {

@@ -15,12 +15,15 @@ mod env;
 mod file;
 mod files;
 mod matches;
+mod names;
 mod parts;
 mod plan;
+mod reach;
 mod routes;
 mod rules;
 mod schema;
 pub mod settings;
+mod unknown;
 mod upstreams;
 mod values;
 
@@ -178,21 +181,17 @@ impl Config {
         })
     }
 
-    /// Variables of this process that look like settings and are none.
+    /// As [`Config::unknown`], of the variables of this process.
     #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
     pub fn unknown_in_process_env() -> Vec<String> {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         Self::unknown(names)
     }
 
-    /// Of these variables those that look like settings and are none.
+    /// Of these variables those that look like settings and are none, each with the likely one, where
+    /// there is one.
     pub fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
-        names
-            .filter(|name| {
-                ["MIRROR_", "ABORT_", "REPORT_"].iter().any(|start| name.starts_with(start))
-            })
-            .filter(|name| !NAMES.contains(&name.as_str()))
-            .collect()
+        names.filter_map(|name| unknown::told(&name)).collect()
     }
 
     /// The settings that `get` knows, over those of the file that it names; the others have their
@@ -255,7 +254,7 @@ impl Config {
         config.file = file.as_ref().map(|file| file.name().to_owned());
         config.file_hash = hash;
         config.settings = env.settings;
-        config.warnings = env.warnings;
+        config.warnings = config.probably_not_meant();
         if env.errors.is_empty() && env.problems.is_empty() {
             return Ok(config);
         }

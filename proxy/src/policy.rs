@@ -149,7 +149,7 @@ pub struct RoutePolicy {
     pub sample_by: Option<SampleBy>,
     /// Copies a second, besides the limits of candidates and for all.
     pub rate: Option<Rate>,
-    /// Until so many pairs are known its share is 1.
+    /// Until so many pairs are known its share is 1; a share of 0 stays 0.
     pub min_pairs: u64,
     /// Whether methods that are not safe (RFC 9110, section 9.2.1) are mirrored.
     pub unsafe_methods: Option<bool>,

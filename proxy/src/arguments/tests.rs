@@ -15,10 +15,15 @@ fn a_file_may_be_named_in_front_of_everything() {
     for (arguments, why) in [
         (&["--config"][..], "--config has no value"),
         (&["--config=a", "--config=b"], "--config is there twice"),
-        (&["--conf=a"], "unknown argument \"--conf=a\""),
-        (&["a.toml"], "unknown argument \"a.toml\""),
-        (&["check", "a", "b"], "the settings file is there twice"),
+        (&["--conf=a"], "unknown argument \"--conf\"; did you mean --config?"),
+        (&["--chek"], "unknown argument \"--chek\"; did you mean check?"),
+        (&["--Version"], "unknown argument \"--Version\"; did you mean --version?"),
+        (&["-x"], "unknown argument \"-x\""),
+        (&["a.toml"], "unknown argument \"a.toml\"; did you mean --config a.toml or check a.toml?"),
+        (&["check", "a", "b"], "\"b\" is a second settings file; allowed is one"),
+        (&["--config", "a", "check", "b"], "\"b\" is a second settings file; allowed is one"),
         (&["check", "-x"], "unknown argument \"-x\""),
+        (&["check", "--explian=GET /"], "unknown argument \"--explian\"; did you mean --explain?"),
     ] {
         assert_eq!(parse(arguments).unwrap_err(), why);
     }
@@ -36,7 +41,10 @@ fn a_request_to_explain_has_a_method_a_target_headers_and_a_client() {
     assert_eq!(explained.client.to_string(), "::1");
     assert!(matches!(parse(&["check"]).unwrap().command, Command::Check(None)));
     for (arguments, why) in [
-        (&["check", "--explain", "/x"][..], "allowed is a request such as"),
+        (
+            &["check", "--explain", "/x"][..],
+            "allowed is a request such as 'GET /path?query'; did you mean 'GET /x'?",
+        ),
         (&["check", "--explain", "GET x"], "allowed is a request such as"),
         (&["check", "--explain", "GET /", "--client", "me"], "--client=\"me\" is no address"),
         (&["check", "-H", "a: b"], "are for a request of --explain"),
@@ -45,4 +53,11 @@ fn a_request_to_explain_has_a_method_a_target_headers_and_a_client() {
     }
     let secret = parse(&["check", "--explain", "GET /", "-H", "a b: s3cret"]).unwrap_err();
     assert!(secret.contains("allowed is a header") && !secret.contains("s3cret"), "{secret}");
+}
+
+#[test]
+fn the_reason_stands_where_it_is_seen() {
+    let told = refused(&parse(&["--chek"]).unwrap_err());
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(told.ends_with("--help tells how it is used"), "{told}");
 }

@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 
 use super::*;
+use crate::policy::share;
 
 const FILE: &str = r#"[mirror]
 share = 0.1
@@ -119,4 +120,38 @@ fn the_environment_alone_is_explained_too() {
 fn a_path_that_may_be_read_in_two_ways_is_told() {
     let text = explained(&config(FILE, &[]), "GET", "/api%2Fx/..%2F..%2Fcart", Some("alice"));
     assert!(text.contains("in doubt: its path may be read in two ways, as "), "{text}");
+}
+
+#[test]
+fn whether_a_key_is_in_the_sample_is_told_at_the_share_that_holds() {
+    const SAMPLED: &str = "[mirror]\nshare = 1\n[[candidate]]\nname = \"v2\"\nurl = \"http://a\"\nshare = 0.5\n\
+                           [[candidate]]\nname = \"v3\"\nurl = \"http://b\"\n[[route]]\nname = \"a\"\n\
+                           sample_by = \"header:x-user\"\n";
+    let secret = ("MIRROR_SAMPLE_SECRET", "s3cret");
+    let told = |text: &str, settings: &[(&str, &str)], user: Option<&str>| {
+        let text = explained(&config(text, settings), "GET", "/", user);
+        assert!(!text.contains("s3cret") && !text.contains("alice"), "{text}");
+        let of_sample = text.lines().filter(|it| it.contains("in the sample"));
+        of_sample.map(|it| it.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let by = |user: &str| share::position(user.as_bytes(), share::Secret::of("s3cret"));
+    let users: Vec<_> = (0..99).map(|it| format!("alice{it}")).collect();
+    let half = share::WHOLE / 2;
+    let inside = users.iter().find(|it| by(it) < half).unwrap();
+    let outside = users.iter().find(|it| by(it) >= half).unwrap();
+    let yes = |share: &str| {
+        format!("in the sample: yes, by its key (header:x-user) and the share {share}")
+    };
+    let no = yes("0.5").replace("yes", "no");
+    assert_eq!(told(SAMPLED, &[secret], Some(inside)), [yes("0.5"), yes("1")]);
+    assert_eq!(told(SAMPLED, &[secret], Some(outside)), [no, yes("1")]);
+    let none = "in the sample: the request has no key (header:x-user), so that dice decide";
+    assert_eq!(told(SAMPLED, &[secret], None), [none, none]);
+    let known = told(SAMPLED, &[], Some(inside));
+    assert!(known[0].ends_with("; with a mirror.sample_secret it may be otherwise"), "{known:?}");
+    let soon = told(&format!("{SAMPLED}min_pairs = 10\n"), &[secret], Some(inside));
+    assert!(soon[0].ends_with("0.5, once 10 pairs are known; until then yes"), "{soon:?}");
+    let never = told(&format!("{SAMPLED}min_pairs = 10\nshare = 0\n"), &[secret], Some(inside));
+    assert!(never[0].ends_with("the share 0"), "{never:?}");
+    assert!(told(FILE, &[], Some(inside)).is_empty());
 }

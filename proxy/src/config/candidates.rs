@@ -11,7 +11,7 @@ use crate::policy::share::Share;
 use crate::policy::{Allowances, CANDIDATE, Candidate, Thresholds};
 
 /// Most candidates.
-const CANDIDATES_MAX: usize = 8;
+pub(super) const CANDIDATES_MAX: usize = 8;
 /// Longest name.
 const NAME_MAX: usize = 64;
 /// Labels that metrics have for others.
@@ -63,6 +63,14 @@ impl<'a> Env<'a> {
         }
     }
 
+    /// Whether it is known which candidates the file has: each could be read, and has a name.
+    pub(super) fn candidates_are_known(&self) -> bool {
+        let Some(file) = self.file else { return true };
+        let tables = file.root.tables("candidate");
+        let is_told = file.root.removed.contains(&"candidate") || tables.len() > CANDIDATES_MAX;
+        !is_told && tables.iter().all(|(_, table)| name(table).is_some())
+    }
+
     /// Of several candidates the one that the environment speaks of, where it speaks of one.
     fn candidate_of_env(&mut self, names: &[Option<&str>]) -> Option<usize> {
         let said = FROM_ENV.iter().find(|name| self.is_in_env(name))?;
@@ -76,9 +84,11 @@ impl<'a> Env<'a> {
                 if let Some(given) = self.given(&slot) {
                     let why =
                         format!("is for one candidate, and the file has {}", known.join(", "));
-                    let allowed = "one [[candidate]] in the file, or one with the name \"candidate\", \
-                                   which it is then for";
-                    self.bad_for(&slot, &given, &why, allowed);
+                    let allowed = format!(
+                        "to take {said} out of the environment, one [[candidate]] in the file, or one \
+                         with the name \"candidate\", which it is then for"
+                    );
+                    self.bad_for(&slot, &given, &why, &allowed);
                 }
                 None
             }

@@ -19,8 +19,6 @@ pub(super) struct Env<'a> {
     pub(super) errors: Vec<String>,
     /// Of the file.
     pub(super) problems: Problems,
-    /// What is not wrong and should be known.
-    pub(super) warnings: Vec<String>,
     /// Regular expressions so far.
     pub(super) regexes: usize,
     pub(super) settings: Settings,
@@ -102,7 +100,6 @@ impl<'a> Env<'a> {
             file: None,
             errors: Vec::new(),
             problems: Problems::default(),
-            warnings: Vec::new(),
             regexes: 0,
             settings: Settings::default(),
         }

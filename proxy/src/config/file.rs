@@ -12,16 +12,16 @@ use toml::de::{DeTable, DeValue};
 use super::settings;
 
 mod excerpt;
+mod hidden;
 mod structure;
-
-pub(super) use structure::likely;
+mod tables;
 
 /// Largest file.
 const BYTES_MAX: u64 = 1 << 20;
 /// In a larger one that is no TOML only the first error is told: each costs some hundred bytes.
 const ALL_ERRORS_MAX: usize = 1 << 16;
 /// What a file may be, for messages.
-pub(super) const ALLOWED: &str = "the path of a TOML file of at most 1 MiB";
+pub(super) const ALLOWED: &str = "the path of a TOML file in UTF-8, of at most 1 MiB";
 
 /// A file that was read.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub(super) enum Value {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     pub(super) members: Vec<(String, Node)>,
-    /// Names whose values were taken out, which is told already.
+    /// Names whose values, or some of whose items, were taken out, which is told already.
     pub(super) removed: Vec<&'static str>,
 }
 
@@ -141,6 +141,14 @@ impl Node {
         }
     }
 
+    /// How many items it has as a list.
+    fn items(&self) -> usize {
+        match &self.value {
+            Value::List(items) => items.len(),
+            _ => 0,
+        }
+    }
+
     /// As messages show it.
     pub(super) fn shown(&self) -> String {
         match &self.value {
@@ -170,11 +178,30 @@ impl Node {
 
 /// Reads the text of a file.
 pub(super) fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let opened = File::open(path).map_err(|error| format!("cannot be read ({error})"))?;
-    let read = opened.take(BYTES_MAX + 1).read_to_string(&mut text);
+    let read = opened.take(BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read ({error})"))?;
-    if text.len() as u64 > BYTES_MAX { Err("is larger".to_owned()) } else { Ok(text) }
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err("is larger".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        no_utf_8(error.as_bytes(), good)
+    })
+}
+
+/// Where a file is no UTF-8, and what it may be instead.
+fn no_utf_8(bytes: &[u8], good: usize) -> String {
+    let before = String::from_utf8_lossy(&bytes[..good]);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let is_utf_16 = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+    let seems = if is_utf_16 { "UTF-16" } else { "another encoding, such as Latin-1" };
+    let byte = bytes.get(good).copied().unwrap_or_default();
+    format!(
+        "is not UTF-8 at line {line}, column {column} (byte 0x{byte:02x}; it seems to be {seems})"
+    )
 }
 
 /// What is wrong with a file: the first so many, and how many more.
@@ -220,6 +247,11 @@ impl Problems {
 impl Document {
     /// Reads the text of a file of this name; what is wrong with its structure goes to `problems`.
     pub(super) fn parse(name: &str, text: String, problems: &mut Problems) -> Self {
+        // A mark of the encoding is no part of the first line.
+        let text = match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        };
         let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(starts.map(|(at, _)| at + 1)).collect();
         let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
@@ -237,7 +269,7 @@ impl Document {
         let errors: Vec<_> =
             errors.into_iter().map(|error| (error.span(), error.message().to_owned())).collect();
         if errors.is_empty() {
-            structure::hide(&root, &settings::FILE, &mut document.hidden);
+            hidden::hide(&document.text, &root, &settings::FILE, &mut document.hidden);
             structure::clean(&document, &mut root, problems);
             document.root = root;
         } else {
@@ -250,22 +282,31 @@ impl Document {
     /// is read, since what belongs where is not known.
     fn no_toml(&mut self, errors: Vec<(Option<Range<usize>>, String)>, problems: &mut Problems) {
         let end = self.text.len();
+        let mut headers = tables::Headers::tell(self, problems);
         let mut last = None;
         for (at, message) in errors {
             let at = at.unwrap_or(end..end);
             let line = self.line(at.start);
-            if last.replace(line) == Some(line) {
+            if last == Some(line) {
                 continue;
             }
+            let message = excerpt::cut(&excerpt::printable(&message));
+            let Some(what) = headers.of_error(self, at.start, &message) else { continue };
+            last = Some(line);
             if problems.has_room() {
-                structure::hide_in_bad_text(self, at.start);
+                hidden::hide_in_bad_text(self, at.start);
             }
-            problems.push(at.start, || {
-                let message = excerpt::cut(&excerpt::printable(&message));
-                let what = format!("{message}; allowed is TOML as docs/settings.md tells it");
-                self.error(&at, &what, None)
-            });
+            problems.push(at.start, || self.error(&at, &what, self.as_in_env(line)));
         }
+    }
+
+    /// The place of the setting that a line says as the environment does: `NAME=value`.
+    fn as_in_env(&self, line: usize) -> Option<&'static str> {
+        let (name, _) = self.text_of(line).split_once('=')?;
+        let name = name.trim();
+        let name = name.strip_prefix("export ").unwrap_or(name).trim();
+        let known = settings::NAMES.iter().find(|known| **known == name)?;
+        Some(settings::of(known).place).filter(|place| !place.is_empty())
     }
 
     /// As it was named.

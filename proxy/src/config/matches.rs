@@ -6,9 +6,11 @@ use http::HeaderName;
 
 use super::env::Env;
 use super::file::{Node, Table, Value};
+use super::settings::is_on_secrets;
 use super::values::{self, Parsed};
-use crate::listen::proxy_protocol::Networks;
-use crate::policy::matcher::{Condition, PathTest, Test, ValueTest, path_regex, value_regex};
+use crate::policy::matcher::{
+    Clients, Condition, PathTest, Test, ValueTest, path_regex, value_regex,
+};
 use crate::route::Template;
 
 /// Most conditions of one route.
@@ -17,8 +19,6 @@ const CONDITIONS_MAX: usize = 32;
 const REGEXES_MAX: usize = 256;
 /// Longest name of a cookie or a parameter.
 const NAME_MAX: usize = 256;
-/// Headers whose values are not shown.
-const SECRETS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
 type Found = Vec<(Range<usize>, Condition)>;
 
@@ -59,8 +59,8 @@ impl<'a> Env<'a> {
         }
         if let Some(node) = table.get("client") {
             self.one(node, "client", &["networks"], found, |it, _| {
-                let networks = Networks::parse(&it.node.text().unwrap_or_default())?;
-                Ok((Test::Client(networks), "client".to_owned()))
+                let clients = Clients::parse(&it.node.text().unwrap_or_default())?;
+                Ok((Test::Client(clients), "client".to_owned()))
             });
         }
         if let Some((at, _)) = found.get(CONDITIONS_MAX) {
@@ -138,22 +138,18 @@ impl<'a> Env<'a> {
         // `present = false` says as much as `not`.
         let absent = word == "present" && matches!(value.value, Value::Switch(false));
         let written = Written { word, node: value, not: is_true(table, "not") != absent };
+        let name = table.get("name").and_then(Node::text).unwrap_or_default();
+        let is_hidden = word != "present" && is_on_secrets(what, &name);
+        let shown = if is_hidden { super::MASKED.to_owned() } else { value.shown() };
         match read(&written, self) {
             Ok((test, subject)) => {
-                let hidden = SECRETS.iter().any(|name| subject == format!("header {name}"));
-                let hidden = hidden || what == "cookie";
-                let shown = if hidden && word != "present" {
-                    super::MASKED.to_owned()
-                } else {
-                    value.shown()
-                };
                 let text = text_of(written.not, &subject, word, &shown);
                 found.push((node.key.clone(), Condition { not: written.not, test, text }));
             }
             Err(why) => {
                 let setting = super::settings::of(&format!("{place}.{word}"));
                 let (place, allowed) = (format!("{place}.{word}"), setting.allowed);
-                self.bad_node(value, &place, &value.shown(), &why, allowed);
+                self.bad_node(value, &place, &shown, &why, allowed);
             }
         }
     }
@@ -222,6 +218,7 @@ fn range(node: &Node) -> Parsed<(f64, f64)> {
         [least, most] if least.is_finite() && most.is_finite() && least <= most => {
             Ok((least, most))
         }
+        [least, most] if least > most => Err("has the greatest first".to_owned()),
         _ => Err("has no number in it".to_owned()),
     }
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::candidates::name;
 use super::env::{Env, Scope};
-use super::file::{Node, Table, Value, likely};
+use super::file::{Node, Table, Value};
+use super::names::likely;
 use super::values;
 use crate::policy::matcher::{Condition, Matcher, Test};
 use crate::policy::rate::Rate;
@@ -18,9 +19,7 @@ use crate::route::LABELS_MAX;
 use compare::rules::{RuleBook, RuleSet};
 
 /// Each request may be held against all of them.
-const ROUTES_MAX: usize = 1000;
-/// Most warnings.
-const WARNINGS_MAX: usize = 50;
+pub(super) const ROUTES_MAX: usize = 1000;
 /// Longest name.
 const NAME_MAX: usize = 100;
 /// Takes every request whose label finds no room.
@@ -50,7 +49,6 @@ impl<'a> Env<'a> {
         if routes.is_empty() {
             self.bounds(&book.all, &RuleSet::default(), 0..0);
         }
-        self.reached(&routes, candidates);
         (book, routes)
     }
 
@@ -112,7 +110,8 @@ impl<'a> Env<'a> {
     ) -> RoutePolicy {
         let place = self.file.map(|file| file.place(node.key.start)).unwrap_or_default();
         let scope = Scope::of(table, "route", id);
-        if ["name", "route", "match"].iter().all(|name| table.get(name).is_none()) {
+        if ["name", "route"].iter().all(|name| table.get(name).is_none()) && has_no_condition(table)
+        {
             let what = "route.route: is missing; allowed is a route, a [route.match], or a name for \
                         one that takes all that is left";
             self.tell(node.key.clone(), what, None);
@@ -178,10 +177,14 @@ impl<'a> Env<'a> {
     ) -> Option<Vec<Arc<str>>> {
         let slot = scope.slot("candidates");
         let node = slot.node?;
-        let known: Vec<Arc<str>> = match candidates {
+        let mut known: Vec<Arc<str>> = match candidates {
             [] => vec![CANDIDATE.into()],
             candidates => candidates.iter().map(|it| Arc::clone(&it.name)).collect(),
         };
+        // A name that is there twice is told where it stands.
+        let mut names = HashSet::new();
+        known.retain(|name| names.insert(Arc::clone(name)));
+        let are_known = self.candidates_are_known();
         let mut named = Vec::new();
         let items = match &node.value {
             Value::List(items) => items.iter().collect(),
@@ -192,6 +195,10 @@ impl<'a> Env<'a> {
             for name in values::items(text) {
                 if let Some(known) = known.iter().find(|known| ***known == *name) {
                     named.push(Arc::clone(known));
+                    continue;
+                }
+                // What follows from another error would mislead.
+                if !are_known {
                     continue;
                 }
                 let what = format!(
@@ -211,45 +218,15 @@ impl<'a> Env<'a> {
         self.note_as(id, node.key.start, names);
         Some(named)
     }
+}
 
-    /// Warns of routes and candidates that no request comes to.
-    fn reached(&mut self, routes: &[RoutePolicy], candidates: &[Candidate]) {
-        self.unreached(routes, candidates);
-        let more = self.warnings.len().saturating_sub(WARNINGS_MAX);
-        if more > 0 {
-            self.warnings.truncate(WARNINGS_MAX);
-            self.warnings.push(format!("and {more} more routes or candidates like these"));
-        }
-    }
-
-    fn unreached(&mut self, routes: &[RoutePolicy], candidates: &[Candidate]) {
-        let key = |it: &Condition| format!("{} {:?}", it.not, it.test);
-        let keys = |route: &RoutePolicy| route.matcher.conditions.iter().map(key).collect();
-        let all: Vec<HashSet<String>> = routes.iter().map(keys).collect();
-        for (later, route) in routes.iter().enumerate() {
-            let Some(earlier) = all[..later].iter().position(|it| it.is_subset(&all[later])) else {
-                continue;
-            };
-            let (place, id, taker) = (&route.place, &route.id, &routes[earlier]);
-            self.warnings.push(format!(
-                "{place}: no request comes to the route {id:?}: the route {:?} at {} takes them all",
-                taker.id, taker.place
-            ));
-        }
-        let Some(last) = all.iter().position(HashSet::is_empty) else { return };
-        for Candidate { name, .. } in candidates {
-            let gets = |route: &RoutePolicy| {
-                route.candidates.as_ref().is_none_or(|names| names.contains(name))
-            };
-            if !routes[..=last].iter().any(gets) {
-                let place = &routes[last].place;
-                self.warnings.push(format!(
-                    "no request comes to the candidate {name:?}: the route at {place} takes all that is \
-                     left, and no route before it names this candidate"
-                ));
-            }
-        }
-    }
+/// Whether nothing is said in `[route.match]`; what was said and is wrong is told already.
+fn has_no_condition(table: &Table) -> bool {
+    let is_empty = |node: &Node| matches!(&node.value, Value::List(items) if items.is_empty());
+    !table.removed.contains(&"match")
+        && table.table("match").is_none_or(|conditions| {
+            conditions.removed.is_empty() && conditions.members.iter().all(|(_, it)| is_empty(it))
+        })
 }
 
 fn route_name(text: &str) -> values::Parsed<Arc<str>> {

@@ -3,11 +3,30 @@
 
 use serde_json::{Map, Value, json};
 
+use super::candidates::CANDIDATES_MAX;
 use super::effective;
+use super::routes::ROUTES_MAX;
 use super::settings::{FILE, Kind, Setting, Shape, Times};
 
 /// Longest time, in seconds.
 const DAY: u64 = 24 * 3600;
+/// A time as a text; of how long it is, what a pattern can tell is told by the next one.
+const TIME: &str = concat!(
+    r"^\s*(\+?[0-9]+|([0-9][0-9\s]*(\.[0-9\s]+)?(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?",
+    r"|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\s*)+)$",
+);
+/// More than 24 hours.
+const TOO_LONG: &str = concat!(
+    r"^\s*0*((2[5-9]|[3-9][0-9]|[1-9][0-9]{2,})\s*(hours?|hrs?|h)|([2-9]|[1-9][0-9]+)\s*(days?|d))",
+    r"\s*$",
+);
+/// What the environment may say for one candidate alone; that a file leaves it out is hardly meant.
+const EXPECTED: &str = "candidate.url";
+/// Tables of `[route.match]` that must have one of the others of their names.
+const NOT_TESTS: [&str; 2] = ["name", "not"];
+
+/// Lists of tables, and how many there may be.
+const MOST: [(&str, usize); 2] = [("candidate", CANDIDATES_MAX), ("route", ROUTES_MAX)];
 
 /// The schema as text.
 pub fn schema() -> String {
@@ -19,7 +38,13 @@ pub fn schema() -> String {
 
 fn of(shape: &Shape) -> Value {
     let one = || table(shape);
-    let many = |items: Value| json!({ "type": "array", "items": items });
+    let many = |items: Value| {
+        let mut list = json!({ "type": "array", "items": items });
+        if let Some((_, most)) = MOST.iter().find(|(name, _)| *name == shape.name) {
+            list["maxItems"] = json!(most);
+        }
+        list
+    };
     let mut schema = match (shape.leaf, shape.children.is_empty()) {
         (Some(setting), true) => return leaf(setting),
         (Some(setting), false) => json!({ "anyOf": [leaf(setting), one()] }),
@@ -38,14 +63,29 @@ fn of(shape: &Shape) -> Value {
 fn table(shape: &Shape) -> Value {
     let properties: Map<_, _> =
         shape.children.iter().map(|child| (child.name.to_owned(), of(child))).collect();
-    let required = shape.children.iter().filter(|it| it.leaf.is_some_and(|it| it.required));
+    let is_required = |it: &Setting| it.required || it.place == EXPECTED;
+    let required = shape.children.iter().filter(|it| it.leaf.is_some_and(is_required));
     let required: Vec<_> = required.map(|child| child.name).collect();
     let mut schema =
         json!({ "type": "object", "additionalProperties": false, "properties": properties });
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
+    match shape.name {
+        "route" => schema["anyOf"] = one_of(&["name", "route", "match"]),
+        "path" | "host" | "header" | "query" | "cookie" => {
+            let names = shape.children.iter().map(|child| child.name);
+            let tests: Vec<_> = names.filter(|name| !NOT_TESTS.contains(name)).collect();
+            schema["oneOf"] = one_of(&tests);
+        }
+        _ => {}
+    }
     schema
+}
+
+/// Tables that have one of these names.
+fn one_of(names: &[&str]) -> Value {
+    names.iter().map(|name| json!({ "required": [name] })).collect()
 }
 
 fn leaf(setting: &Setting) -> Value {
@@ -76,9 +116,12 @@ fn kind(setting: &Setting) -> Value {
         Kind::NumberOrOff => json!({ "anyOf": [bounded("number", setting), { "const": "off" }] }),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Time => {
-            let least = u64::from(!setting.allowed.starts_with("0, or"));
+            let least = u64::from(setting.allowed.contains("above 0"));
             let whole = json!({ "type": "integer", "minimum": least, "maximum": DAY });
-            json!({ "anyOf": [whole, { "type": "string", "minLength": 1 }] })
+            let text = json!({ "type": "string", "pattern": TIME, "not": { "pattern": TOO_LONG } });
+            let off = setting.allowed.starts_with("off").then(|| json!({ "const": "off" }));
+            let forms: Vec<_> = [whole, text].into_iter().chain(off).collect();
+            json!({ "anyOf": forms })
         }
         Kind::List => json!({ "anyOf": [{ "type": "string", "minLength": 1 }, texts()] }),
         Kind::Texts => texts(),

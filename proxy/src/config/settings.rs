@@ -223,6 +223,15 @@ pub(super) fn of(key: &str) -> &'static Setting {
     found.expect("the table has every setting that is read")
 }
 
+/// Headers whose values are not shown.
+const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
+
+/// Whether a condition on this, such as `header`, with this name is on values that are not shown.
+pub(super) fn is_on_secrets(what: &str, name: &str) -> bool {
+    let is_secret = || SECRET_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name));
+    what == "cookie" || (what == "header" && is_secret())
+}
+
 /// The names of all settings that the environment may have.
 pub const NAMES: &[&str] = &NAMES_THERE;
 

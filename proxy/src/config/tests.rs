@@ -464,11 +464,44 @@ fn a_value_that_is_not_utf_8_is_a_bad_setting() {
 }
 
 #[test]
-fn names_that_look_like_settings_and_are_none_are_found() {
-    let names = ["MIRROR_FRACTON", "MIRROR_FRACTION", "PATH", "ABORT_COOLDOWN"].map(str::to_owned);
-    assert_eq!(Config::unknown(names.into_iter()), ["MIRROR_FRACTON"]);
-    let names = ["REPORT_MISMATCH_RATES".to_owned(), "REPORT_MISMATCH_RATE".to_owned()];
-    assert_eq!(Config::unknown(names.into_iter()), ["REPORT_MISMATCH_RATES"]);
+fn names_that_look_like_settings_and_are_none_are_found_with_the_likely_one() {
+    for (name, told) in [
+        ("MIRROR_FRACTON", "MIRROR_FRACTON (did you mean MIRROR_FRACTION?)"),
+        ("BASELIN_URL", "BASELIN_URL (did you mean BASELINE_URL?)"),
+        ("mirror_fraction", "mirror_fraction (did you mean MIRROR_FRACTION?)"),
+        ("REPORT_MISMATCH_RATES", "REPORT_MISMATCH_RATES (did you mean REPORT_MISMATCH_RATE?)"),
+        ("UPSTREAM_IDEL_TIMOUT", "UPSTREAM_IDEL_TIMOUT (did you mean UPSTREAM_IDLE_TIMEOUT?)"),
+        ("MIRROR_SHARE", "MIRROR_SHARE (did you mean MIRROR_FRACTION?)"),
+        ("ADMIN_TOKEN", "ADMIN_TOKEN (did you mean CONTROL_TOKEN?)"),
+        (
+            "CANDIDATE_TIMEOUT",
+            "CANDIDATE_TIMEOUT (did you mean candidate.timeout in a settings file?)",
+        ),
+        ("CANDIDATE_NAME", "CANDIDATE_NAME (did you mean candidate.name in a settings file?)"),
+        ("ABORT_X", "ABORT_X"),
+    ] {
+        assert_eq!(Config::unknown([name.to_owned()].into_iter()), [told], "{name}");
+    }
+    let others = [
+        "PATH",
+        "HOME",
+        "CANDIDATE_VERSION",
+        "CANDIDATE_PORT",
+        "BASELINE_PORT",
+        "ROUTE_NAME",
+        "LOG",
+        "RUST_LOG",
+        "HTTP_PROXY",
+        "TLS_CA",
+        "HOST",
+        "PORT",
+        "TIMEOUT",
+        "URL",
+        "CI_TIMEOUT",
+        "GUARD",
+    ];
+    let others = others.iter().chain(NAMES).map(|name| (*name).to_owned());
+    assert_eq!(Config::unknown(others), Vec::<String>::new());
 }
 
 #[test]

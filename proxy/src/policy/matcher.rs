@@ -17,11 +17,18 @@ use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::headers::target;
-use crate::listen::proxy_protocol::Networks;
 use crate::route::Template;
 
+mod clients;
+mod implied;
 mod path;
 
+pub use clients::Clients;
+pub use implied::Taken;
+
+/// What stands around a regular expression that fits the whole of a text.
+const WHOLE_BEGINS: &str = r"(?s)\A(?:";
+const WHOLE_ENDS: &str = r")\z";
 /// Longest regular expression, in bytes.
 const REGEX_LENGTH_MAX: usize = 1024;
 /// Memory of a compiled one, in bytes.
@@ -224,7 +231,7 @@ pub enum Test {
     /// A cookie, by one of its values.
     Cookie(String, ValueTest),
     /// The client's network; an IPv4 address is one however it is written.
-    Client(Networks),
+    Client(Clients),
 }
 
 /// A test of a path, in letter case and encoding as it was sent; `/a` and `/a/` are two paths.
@@ -287,7 +294,7 @@ fn whole(text: &str) -> Result<String, String> {
     }
     // By itself first, so that it cannot close the group: `a)|(b`.
     bytes_regex(text)?;
-    Ok(format!(r"(?s)\A(?:{text})\z"))
+    Ok(format!("{WHOLE_BEGINS}{text}{WHOLE_ENDS}"))
 }
 
 impl Test {
@@ -300,7 +307,7 @@ impl Test {
             Self::Header(name, test) => request.headers(name).any(|value| test.holds(value)),
             Self::Query(name, test) => request.any_query(name, |value| test.holds(value)),
             Self::Cookie(name, test) => request.cookies(name).any(|value| test.holds(value)),
-            Self::Client(networks) => networks.contains(request.client),
+            Self::Client(clients) => clients.contains(request.client),
         }
     }
 }

@@ -43,7 +43,35 @@ fn what_is_allowed_and_probably_not_meant_is_a_warning() {
     let (code, _, errors) = run(&["check", file.path()], &[("MIRROR_FRACTON", "1")]);
     assert_eq!(code, 0);
     assert!(errors.contains("warning: ") && errors.contains("no request comes to the route \"b\""));
-    assert!(errors.contains("MIRROR_FRACTON"), "{errors}");
+    let text = "[[route]]\nname = \"a\"\nshare = 0\nmatch = { path = { prefix = \"/a\" } }\n\
+                [[route]]\nname = \"b\"\nmatch = { path = { exact = \"/a/b\" }, method = \"GET\" }\n";
+    let file = TempFile::new(text);
+    let (code, _, told) = run(&["check", file.path()], &[("MIRROR_FRACTION", "0")]);
+    assert_eq!(code, 0);
+    for part in [
+        "warning: nothing is mirrored",
+        ":5: no request comes to the route \"b\": the route \"a\" at",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(errors.contains("MIRROR_FRACTON (did you mean MIRROR_FRACTION?): is no"), "{errors}");
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_told_with_the_place() {
+    let of = |name: &str, bytes: &[u8]| {
+        let path = std::env::temp_dir().join(format!("mirrorlab-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        let (code, _, errors) = run(&["check", path.to_str().unwrap()], &[]);
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(code, 2);
+        errors
+    };
+    let latin = of("latin-1", b"# caf\xc3\xa9\n# \xc3\xa9 caf\xe9 s3cret\n");
+    assert!(latin.contains(": is not UTF-8 at line 2, column 8 (byte 0xe9;"), "{latin}");
+    assert!(latin.contains("allowed is the path of a TOML file in UTF-8"), "{latin}");
+    let wide = of("utf-16", b"\xff\xfe[\0m\0");
+    assert!(wide.contains("at line 1, column 1 (byte 0xff; it seems to be UTF-16)"), "{wide}");
 }
 
 #[test]

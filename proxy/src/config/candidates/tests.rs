@@ -81,6 +81,10 @@ fn what_the_environment_says_of_the_candidate_goes_over_the_only_one_or_the_one_
         message.contains("CANDIDATE_URL=\"http://env:9\": ") && message.contains("v2, v3"),
         "{message}"
     );
+    assert!(
+        message.contains("allowed is to take CANDIDATE_URL out of the environment"),
+        "{message}"
+    );
     assert!(with(&both, &[]).is_ok());
     // The environment's may stand for the file's.
     assert!(with("[[candidate]]\nname = \"v2\"\n", &url).is_ok());

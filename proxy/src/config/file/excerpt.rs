@@ -18,25 +18,53 @@ pub(super) struct Line<'t> {
     pub(super) text: &'t str,
     /// Where it begins in the file.
     pub(super) start: usize,
-    /// What of the file is not shown. From where it begins nothing of the line is.
+    /// What of the file is not shown.
     pub(super) hidden: &'t [Range<usize>],
 }
 
 impl Line<'_> {
-    /// What is shown of it, and the mark under it.
+    /// What is shown of it, and the mark under it. What is hidden in front of the mark is left out;
+    /// where there is such, nothing is shown behind it.
     pub(super) fn marked(&self, at: &Range<usize>) -> (String, String) {
-        let end = self.start + self.text.len();
-        let touching = |hidden: &&Range<usize>| hidden.start < end && hidden.end > self.start;
-        let first = self.hidden.iter().filter(touching).map(|hidden| hidden.start).min();
-        let visible = first.map_or(self.text.len(), |at| at.saturating_sub(self.start));
-        let place = self.boundary(at.start - self.start).min(visible);
-        let stop = self.boundary(at.end.min(end).saturating_sub(self.start)).clamp(place, visible);
-        let (mut text, mut mark) = self.before(place);
-        self.marks(place..stop, visible, &mut text, &mut mark);
-        if visible < self.text.len() {
+        let from = self.boundary(at.start.saturating_sub(self.start));
+        let to = self.boundary(at.end.saturating_sub(self.start)).max(from);
+        let before = self.hidden_in(0..from);
+        if before.iter().any(|hidden| hidden.end > from) {
+            let first = before.iter().map(|hidden| hidden.start).min().unwrap_or(from);
+            return self.drawn(first..first, first, &[]);
+        }
+        let behind = self.hidden_in(from..self.text.len());
+        let first = behind.iter().map(|hidden| hidden.start).min();
+        let rest = if before.is_empty() { self.without_comment(to) } else { to };
+        self.drawn(from..to, first.unwrap_or(rest).min(rest), &before)
+    }
+
+    /// Where a comment may begin behind this place: it may be a setting of another day, with a secret in
+    /// it.
+    fn without_comment(&self, from: usize) -> usize {
+        self.text[from..].find(['#', '@']).map_or(self.text.len(), |at| from + at)
+    }
+
+    /// The line up to an end with a mark at this part, and without what is hidden in front of it.
+    fn drawn(&self, part: Range<usize>, end: usize, hidden: &[Range<usize>]) -> (String, String) {
+        let place = part.start.min(end);
+        let (mut text, mut mark) = self.before(place, hidden);
+        self.marks(place..part.end.clamp(place, end), end, &mut text, &mut mark);
+        if end < self.text.len() {
             text.push('…');
         }
         (text, mark)
+    }
+
+    /// What is hidden of the line and begins in this part of it, as places in the line.
+    fn hidden_in(&self, part: Range<usize>) -> Vec<Range<usize>> {
+        let end = self.start + self.text.len();
+        let touching = |it: &&Range<usize>| it.start < end && it.end > self.start;
+        let of_line = |it: &Range<usize>| {
+            it.start.saturating_sub(self.start)..it.end.saturating_sub(self.start)
+        };
+        let all = self.hidden.iter().filter(touching).map(of_line);
+        all.filter(|it| part.contains(&it.start)).collect()
     }
 
     fn boundary(&self, at: usize) -> usize {
@@ -44,15 +72,22 @@ impl Line<'_> {
     }
 
     /// What stands before the mark; tabs stay tabs, so that both lines are alike wherever they stop.
-    fn before(&self, place: usize) -> (String, String) {
+    fn before(&self, place: usize, hidden: &[Range<usize>]) -> (String, String) {
         let (mut text, mut mark) = (String::new(), String::new());
-        let all = &self.text[..place];
-        let skipped = all.chars().count().saturating_sub(BEFORE_MAX);
+        let all = self.text[..place].char_indices().filter_map(|(at, c)| {
+            match hidden.iter().find(|it| it.contains(&at)) {
+                Some(it) if it.start == at => Some('…'),
+                Some(_) => None,
+                None => Some(visible(c)),
+            }
+        });
+        let all: Vec<_> = all.collect();
+        let skipped = all.len().saturating_sub(BEFORE_MAX);
         if skipped > 0 {
             text.push('…');
             mark.push(' ');
         }
-        for c in all.chars().skip(skipped).map(visible) {
+        for c in all.into_iter().skip(skipped) {
             text.push(c);
             if c == '\t' {
                 mark.push(c);

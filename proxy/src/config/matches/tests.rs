@@ -94,7 +94,7 @@ fn what_is_wrong_with_a_condition_is_told_with_its_place() {
         ),
         (
             "query = { name = \"a\", range = [2, 1] }",
-            "route.match.query.range = [2, 1]: has no number",
+            "route.match.query.range = [2, 1]: has the greatest first",
         ),
         (
             "query = { name = \"a\", range = [1] }",
@@ -135,7 +135,7 @@ fn conditions_and_regular_expressions_are_bounded() {
 #[test]
 fn conditions_are_told_as_they_were_written_but_for_what_is_secret() {
     let conditions = "method = { any_of = [\"GET\", \"PUT\"], not = true }\npath = { prefix = \"/a\" }\n\
-         header = [{ name = \"authorization\", exact = \"s3cret\" }, { name = \"b\", present = false }]\n\
+         header = [{ name = \"Authorization\", exact = \"s3cret\" }, { name = \"b\", present = false }]\n\
          cookie = { name = \"sid\", exact = \"s3cret\" }";
     let config = read(conditions).unwrap();
     let texts: Vec<_> = config.routes[0]
@@ -149,7 +149,7 @@ fn conditions_are_told_as_they_were_written_but_for_what_is_secret() {
         [
             "not method = GET, PUT",
             "path prefix \"/a\"",
-            "header authorization exact (not shown)",
+            "header Authorization exact (not shown)",
             "not header b present",
             "cookie sid exact (not shown)",
         ]

@@ -74,7 +74,13 @@ fn a_route_is_known_by_its_name_its_label_or_its_place() {
     assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), ["m.toml:1", "m.toml:1:42"]);
     let named = "[[route]]\nname = \"GET /a\"\nmatch = { method = \"GET\" }\n[[route]]\nroute = \"GET /a\"\n";
     assert_eq!(&*read(named).unwrap().routes[1].id, "m.toml:4");
-    refused("[[route]]\nshare = 0.5", &["m.toml:1:1: route.route: is missing"]);
+    for nothing in ["share = 0.5", "match = {}", "match = { header = [] }", "[route.match]"] {
+        let text = format!("[[route]]\n{nothing}\n");
+        refused(&text, &["m.toml:1:1: route.route: is missing"]);
+        assert!(read(&text.replace("[[route]]", "[[route]]\nname = \"a\"")).is_ok(), "{text}");
+    }
+    let wrong = read("[[route]]\nmatch = { pth = 1 }\n").unwrap_err().to_string();
+    assert!(!wrong.contains("is missing"), "{wrong}");
     refused(
         "[[route]]\nname = \"a\"\n[[route]]\nname = \"a\"",
         &["m.toml:4:8: route.name = \"a\": is there already, at m.toml:2"],
@@ -114,6 +120,27 @@ fn candidates_of_a_route_must_be_there() {
 }
 
 #[test]
+fn what_follows_from_candidates_that_could_not_be_read_is_not_told() {
+    let route = "[[route]]\nname = \"a\"\ncandidates = [\"v2\", \"v9\"]\n";
+    let of = |header: &str, rest: &str| format!("{header}\n{rest}url = \"http://a\"\n{route}");
+    let many: String =
+        (0..9).map(|it| format!("[[candidate]]\nname = \"v{it}\"\nurl = \"http://a\"\n")).collect();
+    for text in [
+        of("[[candidates]]", "name = \"v2\"\n"),
+        of("[candidate]", "name = \"v2\"\n"),
+        of("[[candidate]]", "nam = \"v2\"\n"),
+        of("[[candidate]]", ""),
+        format!("candidate = [\"v2\"]\n{route}"),
+        many + route,
+    ] {
+        let message = read(&text).expect_err(&text).to_string();
+        assert!(!message.contains("is no candidate"), "{message}");
+    }
+    let v2 = "[[candidate]]\nname = \"v2\"\nurl = \"http://a\"\n";
+    refused(&format!("{v2}{v2}{route}"), &["is no candidate; allowed is v2\n"]);
+}
+
+#[test]
 fn a_share_of_a_route_is_from_0_to_1_and_no_finer_than_a_millionth() {
     let route = |share: &str| format!("[[route]]\nname = \"a\"\nshare = {share}\n");
     for share in ["0", "0.0", "1", "1.0", "0.000001", "1e-6"] {
@@ -125,28 +152,6 @@ fn a_share_of_a_route_is_from_0_to_1_and_no_finer_than_a_millionth() {
     for key in ["", "header:", "header:a b", "cookies:x", "client:x"] {
         refused(&format!("[[route]]\nname = \"a\"\nsample_by = {key:?}"), &["route.sample_by = "]);
     }
-}
-
-#[test]
-fn routes_and_candidates_that_no_request_comes_to_are_warned_of() {
-    let warnings = |text: &str| read(&(CANDIDATES.to_owned() + text)).unwrap().warnings;
-    let rest = "[[route]]\nname = \"rest\"\ncandidates = [\"v2\"]\n";
-    let get = "[[route]]\nname = \"get\"\nmatch = { method = \"GET\" }\n";
-    let narrower =
-        "[[route]]\nname = \"narrow\"\nmatch = { method = \"GET\", path = { exact = \"/a\" } }\n";
-    assert_eq!(warnings(get), Vec::<String>::new());
-    assert_eq!(warnings(&format!("{narrower}{get}")), Vec::<String>::new());
-    let taken = warnings(&format!("{get}{narrower}"));
-    assert!(
-        taken[0].contains("\"narrow\"") && taken[0].contains("m.toml:7 takes them all"),
-        "{taken:?}"
-    );
-    let nobody = warnings(rest);
-    assert!(nobody[0].contains("candidate \"v3\"") && nobody.len() == 1, "{nobody:?}");
-    assert_eq!(warnings(&format!("{get}{rest}")).len(), 0);
-    assert_eq!(warnings(&format!("{rest}{get}")).len(), 2);
-    let many: String = (0..60).map(|it| format!("[[route]]\nroute = \"GET /{it}\"\n")).collect();
-    assert_eq!(warnings(&format!("{rest}{many}")).len(), 51);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 use jsonschema::Validator;
+use proptest::prelude::{prop_assert, proptest};
 use serde_json::Value;
 
-use super::schema;
-use crate::config::Config;
+use super::{TIME, TOO_LONG, schema};
+use crate::config::{Config, values};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../mirrorlab.example.toml");
 
@@ -69,7 +70,19 @@ fn the_example_shows_every_setting_with_its_default() {
 #[test]
 fn what_the_parser_refuses_the_schema_refuses() {
     let validator = validator();
+    let candidates: String =
+        (0..9).map(|it| format!("[[candidate]]\nname = \"v{it}\"\nurl = \"http://a\"\n")).collect();
     for text in [
+        &*candidates,
+        "[[candidate]]\nname = \"v2\"",
+        "[mirror]\ntimeout = \"48h\"",
+        "[mirror]\ntimeout = \"2 days\"",
+        "[mirror]\ntimeout = \"5 sceonds\"",
+        "[mirror]\ntimeout = \"soon\"",
+        "[[route]]\nshare = 1",
+        "[[route]]\nname = \"a\"\nmatch = { path = { exact = \"/\", prefix = \"/\" } }",
+        "[[route]]\nname = \"a\"\nmatch = { path = { not = true } }",
+        "[[route]]\nname = \"a\"\nmatch = { header = { name = \"a\" } }",
         "mirorr = 3",
         "[mirror]\nshar = 0.5",
         "[mirror]\nshare = \"0.5\"",
@@ -96,11 +109,26 @@ fn what_the_parser_refuses_the_schema_refuses() {
         "",
         "[mirror]\nshare = 1\nmark = \"\"\nmethods = \"GET,PUT\"",
         "[baseline]\nhttp = 2",
+        "[mirror]\ntimeout = \"1h 30min\"",
+        "[compare]\ntimes = [{ path = \"$\", within = 0 }]",
         "[guardrail]\nmismatch_rate = \"off\"\ncooldown = 10\nramp = \"2m\"",
         "[[route]]\nname = \"a\"\nmatch = { method = \"GET\", header = [{ name = \"a\", range = [1, 2.5] }] }",
         "[[route]]\nroute = \"GET /\"\nmatch = { method = { any_of = [\"GET\"], not = true } }\nnumbers = [{ path = \"$\", absolute = 1 }]",
     ] {
         assert!(parses(text), "refused: {text}");
         assert!(validator.is_valid(&as_json(text)), "invalid: {text}");
+    }
+}
+
+proptest! {
+    /// The schema refuses no time that the parser takes.
+    #[test]
+    fn every_time_is_one_by_the_schema(
+        text in "( |\\+)?([0-9]{1,5}|0|24|1)( |\\.[0-9])?(ms|msec|us|s|sec|seconds|m|min|h|hr|hours|d|day|w|)( ?[0-9]{1,3}(s|ns|min))?",
+    ) {
+        let fits = |pattern: &str| regex::Regex::new(pattern).unwrap().is_match(&text);
+        if values::duration(&text).is_ok() {
+            prop_assert!(fits(TIME) && !fits(TOO_LONG), "{text}");
+        }
     }
 }

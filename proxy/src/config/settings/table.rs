@@ -105,7 +105,7 @@ const fn table(place: &'static str, times: Times, about: &'static str) -> TableO
 
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
-    of("MIRROR_CONFIG", "", Path, "the path of a TOML file of at most 1 MiB",
+    of("MIRROR_CONFIG", "", Path, "the path of a TOML file in UTF-8, of at most 1 MiB",
         "the settings file, unless --config names one").restart(),
 
     of("LISTEN_ADDR", "listen.address", Text, ADDRESS,
