@@ -219,6 +219,7 @@ fn fresh(config: &Config) -> Fresh {
         trust: config.trust.clone(),
         settings: config.settings.iter().map(shown).collect(),
         fixed: fixed(config),
+        warnings: config.warnings.clone(),
         revision: revision(config),
     }
 }

@@ -499,10 +499,11 @@ async fn reload(Shared(control): Shared<Control>, Query(Nothing {}): Query<Nothi
     let steer = Arc::clone(&control.steer);
     // Reading files takes as long as the disk does.
     match tokio::task::spawn_blocking(move || steer.reload()).await {
-        Ok(Ok(Taken { anew, needs_restart })) => Json(json!({
+        Ok(Ok(Taken { anew, needs_restart, warnings })) => Json(json!({
             "message": "settings reloaded",
             "startedAnew": anew,
             "needsRestart": needs_restart,
+            "warnings": warnings,
         }))
         .into_response(),
         Ok(Err(reason)) => {

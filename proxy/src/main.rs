@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use proxy::arguments::{Arguments, Command};
+use proxy::arguments::{self, Arguments, Command};
 use proxy::check::{self, Explained};
 use proxy::config::{self, Config};
 use proxy::control::{self, access::Access};
@@ -59,7 +59,7 @@ BASELINE_URL and CANDIDATE_URL are the first to set; docs/settings.md has them a
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
-        Err(why) => return fail(2, &format!("{why}\n\n{USAGE}")),
+        Err(why) => return fail(2, &arguments::refused(&why)),
     };
     let file = arguments.file.as_deref();
     match arguments.command {
@@ -125,7 +125,7 @@ fn check(file: Option<&Path>, request: Option<&Explained>) -> ExitCode {
 fn report(file: Option<&Path>, arguments: Vec<String>) -> ExitCode {
     let request = match release::Request::parse(arguments.into_iter()) {
         Ok(request) => request,
-        Err(why) => return fail(2, &format!("{why}\n\n{USAGE}")),
+        Err(why) => return fail(2, &arguments::refused(&why)),
     };
     let config = match Config::from_process(file) {
         Ok(config) => config,

@@ -35,6 +35,8 @@ pub struct Fresh {
     pub settings: Vec<Value>,
     /// The settings that cannot change while the proxy runs, by name.
     pub fixed: Vec<(String, String)>,
+    /// What is good and was probably not meant, such as a route that no request comes to.
+    pub warnings: Vec<String>,
     /// A hash of all that the settings say.
     pub revision: String,
 }
@@ -95,6 +97,8 @@ pub struct Taken {
     pub anew: Vec<String>,
     /// Settings that have changed and only hold after a restart.
     pub needs_restart: Vec<String>,
+    /// See [`Fresh::warnings`].
+    pub warnings: Vec<String>,
 }
 
 impl Steer {
@@ -171,14 +175,15 @@ impl Steer {
             shown.show(identity);
         }
         let needs_restart = changed(&state.start.fixed, &fresh.fixed);
+        let warnings = fresh.warnings.clone();
         state.fresh = fresh;
         // Their route or candidate is no more.
         state.say(overrides).iter().for_each(|it| self.tell("override_ended", it));
-        Ok(Taken { anew, needs_restart })
+        Ok(Taken { anew, needs_restart, warnings })
     }
 
     fn tell_taken(&self, state: &mut State, taken: &Taken) {
-        let Taken { anew, needs_restart } = taken;
+        let Taken { anew, needs_restart, warnings } = taken;
         (state.since, state.refused) = (SystemTime::now(), None);
         let revision = &state.fresh.revision;
         self.parties.metrics.show_revision(revision, state.since);
@@ -190,6 +195,9 @@ impl Steer {
         if !needs_restart.is_empty() {
             let settings = needs_restart.join(", ");
             warn!(settings, "these settings have changed and only hold after a restart");
+        }
+        for warning in warnings {
+            warn!(warning, "probably not what is meant");
         }
         self.parties.announcer.tell(json!({
             "time": humantime::format_rfc3339_millis(state.since).to_string(),

@@ -8,9 +8,8 @@ use super::env::Env;
 use super::file::{Node, Table, Value};
 use super::settings::is_on_secrets;
 use super::values::{self, Parsed};
-use crate::policy::matcher::{
-    Clients, Condition, PathTest, Test, ValueTest, path_regex, value_regex,
-};
+use crate::listen::proxy_protocol::Networks;
+use crate::policy::matcher::{Condition, PathTest, Test, ValueTest, path_regex, value_regex};
 use crate::route::Template;
 
 /// Most conditions of one route.
@@ -59,7 +58,7 @@ impl<'a> Env<'a> {
         }
         if let Some(node) = table.get("client") {
             self.one(node, "client", &["networks"], found, |it, _| {
-                let clients = Clients::parse(&it.node.text().unwrap_or_default())?;
+                let clients = Networks::parse(&it.node.text().unwrap_or_default())?;
                 Ok((Test::Client(clients), "client".to_owned()))
             });
         }

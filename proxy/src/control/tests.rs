@@ -57,6 +57,7 @@ fn of(config: &crate::config::Config) -> Fixture {
         trust: Trust::default(),
         settings: Vec::new(),
         fixed: Vec::new(),
+        warnings: Vec::new(),
         revision: "r1".to_owned(),
     };
     let plan = Plan::new(fresh.parts.clone(), None, Instant::now());

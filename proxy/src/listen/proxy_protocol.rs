@@ -47,6 +47,11 @@ impl Networks {
         let ip = ip.to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
+
+    /// Whether each of the others is within one of them.
+    pub fn covers(&self, others: &Self) -> bool {
+        others.0.iter().all(|other| self.0.iter().any(|network| network.contains(other)))
+    }
 }
 
 /// IPv4 where it is that in the form of IPv6 (RFC 4291, section 2.5.5.2), as addresses are made before

@@ -17,13 +17,12 @@ use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::headers::target;
+use crate::listen::proxy_protocol::Networks;
 use crate::route::Template;
 
-mod clients;
 mod implied;
 mod path;
 
-pub use clients::Clients;
 pub use implied::Taken;
 
 /// What stands around a regular expression that fits the whole of a text.
@@ -231,7 +230,7 @@ pub enum Test {
     /// A cookie, by one of its values.
     Cookie(String, ValueTest),
     /// The client's network; an IPv4 address is one however it is written.
-    Client(Clients),
+    Client(Networks),
 }
 
 /// A test of a path, in letter case and encoding as it was sent; `/a` and `/a/` are two paths.

@@ -395,3 +395,15 @@ async fn of_what_needs_a_restart_the_value_that_runs_is_shown_too() {
     assert_eq!((&headers["value"], &headers["running"]), (&json!(7), &json!(9)));
     assert_eq!(of("limits.streams").get("running"), None);
 }
+
+#[tokio::test]
+async fn a_reload_warns_of_a_route_that_no_request_comes_to() {
+    let baseline = fixed("{}").await.addr;
+    let parts = [file(baseline, ""), candidate("v2", baseline, ""), route("a", "")];
+    let live = live(&all(&parts)).await;
+    let nested = route("b", "").replace("prefix = \"/b\"", "exact = \"/a/b\"");
+    let told = live.take(&all(&[all(&parts), nested])).await;
+    let warnings = told["warnings"].as_array().unwrap();
+    assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().contains("\"b\""), "{told}");
+    assert_eq!(live.take(&all(&parts)).await["warnings"], json!([]));
+}

@@ -92,7 +92,6 @@ fn pure_code_reads_no_clock_and_no_environment_and_spawns_nothing() {
         "control/access.rs",
         "policy.rs",
         "policy/matcher.rs",
-        "policy/matcher/clients.rs",
         "policy/matcher/implied.rs",
         "policy/matcher/path.rs",
         "policy/rate.rs",

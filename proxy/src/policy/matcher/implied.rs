@@ -78,7 +78,7 @@ impl Test {
             | (Self::Cookie(name, one), Self::Cookie(named, other)) => {
                 name == named && one.implies(other)
             }
-            (Self::Client(one), Self::Client(other)) => other.have(one),
+            (Self::Client(one), Self::Client(other)) => other.covers(one),
             _ => false,
         }
     }

@@ -1,3 +1,4 @@
+use crate::listen::proxy_protocol::Networks;
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
@@ -359,7 +360,7 @@ fn a_client_is_of_a_network_however_its_address_is_written() {
         ("2001:db8::/32,192.0.2.7", "2001:db8::1", true),
         ("::/0", "10.1.2.3", false),
     ] {
-        let test = Test::Client(Clients::parse(networks).unwrap());
+        let test = Test::Client(Networks::parse(networks).unwrap());
         assert_eq!(get("/").from(client).passes(test), holds, "{networks}, {client}");
     }
 }

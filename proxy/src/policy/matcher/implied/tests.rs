@@ -1,3 +1,4 @@
+use crate::listen::proxy_protocol::Networks;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -5,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use proptest::prelude::{Strategy, any, prop_assert, prop_oneof, proptest};
 use proptest::sample::{select, subsequence};
 
-use super::super::{Choice, Clients, Seen, choose, path_regex, value_regex};
+use super::super::{Choice, Seen, choose, path_regex, value_regex};
 use super::*;
 
 fn when(tests: Vec<Test>) -> Matcher {
@@ -37,7 +38,7 @@ fn methods(names: &[&str]) -> Test {
 }
 
 fn client(networks: &str) -> Test {
-    Test::Client(Clients::parse(networks).unwrap())
+    Test::Client(Networks::parse(networks).unwrap())
 }
 
 #[track_caller]
