@@ -3,7 +3,7 @@
 //!
 //! Two moments, since a slow comparison must never delay a stop.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime};
@@ -55,7 +55,7 @@ pub struct Series {
     gate: OnceLock<Gate>,
     pairs: AtomicU64,
     /// What they were held against.
-    bases: Mutex<HashSet<u64>>,
+    bases: Mutex<BTreeSet<u64>>,
 }
 
 impl Series {
@@ -80,7 +80,7 @@ impl Series {
         self.bases().extend(old.bases().iter());
     }
 
-    fn bases(&self) -> MutexGuard<'_, HashSet<u64>> {
+    fn bases(&self) -> MutexGuard<'_, BTreeSet<u64>> {
         self.bases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +106,7 @@ pub struct Observe {
     series: RwLock<HashMap<Arc<str>, Arc<Series>>>,
     announcer: Arc<Announcer>,
     /// What pairs are held against now; until it is said, anything.
-    bases: RwLock<Option<HashSet<u64>>>,
+    bases: RwLock<Option<BTreeSet<u64>>>,
     /// It is gone, or another has its name; what it decides is nobody's business any more.
     is_past: AtomicBool,
 }
@@ -369,7 +369,7 @@ impl Observe {
 
     /// What pairs are held against from now on; those that were held against something else say nothing
     /// any more. `anew`: routes of which it is known that something else holds.
-    pub fn hold_against(&self, bases: &HashSet<u64>, anew: &HashSet<Arc<str>>) -> Forgotten {
+    pub fn hold_against(&self, bases: &BTreeSet<u64>, anew: &HashSet<Arc<str>>) -> Forgotten {
         let (mut forgotten, mut kept) = (Vec::new(), false);
         *self.bases.write().unwrap_or_else(PoisonError::into_inner) = Some(bases.clone());
         self.each_series(|series| {
@@ -396,7 +396,7 @@ impl Observe {
     }
 
     /// Whether what a pair was held against still holds: it does for as long as this is kept.
-    fn holds(&self, terms: &Terms) -> Option<RwLockReadGuard<'_, Option<HashSet<u64>>>> {
+    fn holds(&self, terms: &Terms) -> Option<RwLockReadGuard<'_, Option<BTreeSet<u64>>>> {
         let bases = self.bases.read().unwrap_or_else(PoisonError::into_inner);
         bases.as_ref().is_none_or(|bases| bases.contains(&terms.basis)).then_some(bases)
     }

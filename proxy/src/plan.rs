@@ -2,7 +2,7 @@
 //! never changes; another one takes its place. A request, and its pairs to their end, keep the plan
 //! they began with.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -349,13 +349,13 @@ impl Plan {
     }
 
     /// What pairs with a candidate are held against, on whatever route.
-    pub fn bases(&self, candidate: &str) -> HashSet<u64> {
+    pub fn bases(&self, candidate: &str) -> BTreeSet<u64> {
         self.with_terms(candidate).map(|(_, terms)| terms.basis).collect()
     }
 
     /// The routes whose pairs with a candidate are held against something that nothing was before. Those
     /// of a name or a label have it for their id.
-    pub fn judged_anew(&self, before: &HashSet<u64>, candidate: &str) -> HashSet<Arc<str>> {
+    pub fn judged_anew(&self, before: &BTreeSet<u64>, candidate: &str) -> HashSet<Arc<str>> {
         let anew = self.with_terms(candidate).filter(|(_, terms)| !before.contains(&terms.basis));
         anew.map(|(id, _)| Arc::clone(id)).collect()
     }
