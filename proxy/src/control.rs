@@ -202,7 +202,12 @@ fn endpoints(control: Control) -> Router {
         let serves = (endpoint.serves)().route_layer(from_fn_with_state(guard, admit));
         router.route(endpoint.path, serves)
     });
-    router.with_state(control)
+    router.method_not_allowed_fallback(wrong_method).with_state(control)
+}
+
+async fn wrong_method() -> Response {
+    let told = json!({"error": "method not allowed", "reason": "the header Allow says which are"});
+    (StatusCode::METHOD_NOT_ALLOWED, Json(told)).into_response()
 }
 
 #[derive(Clone)]

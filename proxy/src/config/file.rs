@@ -176,15 +176,21 @@ impl Node {
     }
 }
 
-/// Reads the text of a file.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+/// What is at a path, if it is no more than so many bytes.
+pub(super) fn bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let opened = File::open(path).map_err(|error| format!("cannot be read ({error})"))?;
-    let read = opened.take(BYTES_MAX + 1).read_to_end(&mut bytes);
+    let read = opened.take(most + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read ({error})"))?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err("is larger".to_owned());
+    if bytes.len() as u64 > most {
+        return Err(format!("is over {} MiB", most >> 20));
     }
+    Ok(bytes)
+}
+
+/// Reads the text of a file.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    let bytes = bytes(path, BYTES_MAX)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         no_utf_8(error.as_bytes(), good)

@@ -1,10 +1,9 @@
 //! Settings that name a file: certificates and keys.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use super::env::{Env, Given, Slot};
+use super::file;
 use crate::listen::tls::{Fault, Identity, certificates};
 use crate::upstream::{ClientIdentity, Trust};
 
@@ -87,11 +86,11 @@ impl<'a> Env<'a> {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let opened = File::open(path).map_err(|error| format!("cannot be read ({error})"))?;
-    let read = opened.take(BYTES_MAX + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("cannot be read ({error})"))?;
-    if bytes.len() as u64 > BYTES_MAX { Err("is over 4 MiB".to_owned()) } else { Ok(bytes) }
+    // A pipe could be waited for without end, and gives what it has once: a reload would find nothing.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err("is no plain file".to_owned());
+    }
+    file::bytes(path, BYTES_MAX)
 }
 
 enum Said<'a> {

@@ -257,6 +257,13 @@ fn certificates_come_from_files_and_the_two_of_the_listener_together() {
     }
 }
 
+// Nothing says when a pipe has something to give.
+#[test]
+fn what_is_no_plain_file_is_not_read_as_a_certificate() {
+    let message = with(&[("UPSTREAM_CA", "/dev/zero")]).unwrap_err().to_string();
+    assert!(message.contains(r#"UPSTREAM_CA="/dev/zero": is no plain file"#), "{message}");
+}
+
 #[test]
 fn balancers_are_a_list_of_networks() {
     assert_eq!(Config::default().proxy_protocol_from, Networks::default());

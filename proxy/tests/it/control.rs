@@ -79,6 +79,8 @@ async fn a_wrong_method_is_405_with_allow() {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 405, "{method} {path}");
         assert!(response.headers()["allow"].to_str().unwrap().contains(allowed), "{method} {path}");
+        let told: serde_json::Value = response.json().await.unwrap();
+        assert_eq!(told["error"], "method not allowed", "{method} {path}");
     }
 }
 
