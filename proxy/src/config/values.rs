@@ -12,16 +12,8 @@ use crate::listen::Listen;
 /// Of a parser: the value, or why not; what is allowed is said elsewhere.
 pub(super) type Parsed<T> = Result<T, String>;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
 /// Whole seconds, or a number with a unit.
-pub(super) fn duration(text: &str) -> Parsed<Duration> {
-    let parsed = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
-    };
-    if parsed > DAY { Err("over 24 hours".to_owned()) } else { Ok(parsed) }
-}
+pub(super) use crate::policy::time::parse as duration;
 
 pub(super) fn duration_above_zero(text: &str) -> Parsed<Duration> {
     match duration(text)? {
