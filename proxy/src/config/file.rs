@@ -96,6 +96,14 @@ impl Table {
         }
     }
 
+    /// Whether there is a value in it, or in a table in it.
+    pub(super) fn says_anything(&self) -> bool {
+        self.members.iter().any(|(_, node)| match &node.value {
+            Value::Table(table) => table.says_anything(),
+            _ => true,
+        })
+    }
+
     fn read(table: DeTable<'_>) -> Self {
         let member = |(key, value): (toml::Spanned<_>, _)| {
             let span = key.span();

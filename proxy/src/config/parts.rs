@@ -73,6 +73,7 @@ impl Env<'_> {
             log: self.log(),
             settings: super::Settings::default(),
             file: None,
+            says_nothing: false,
             file_hash: 0,
             warnings: Vec::new(),
         };

@@ -415,3 +415,22 @@ async fn a_file_that_is_empty_gone_or_a_pipe_is_refused_and_the_old_settings_go_
     eventually!(proxy.outcome("matched").await == 1.0);
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+// Whoever writes a file in place begins with an empty one, and may begin with a comment.
+#[tokio::test]
+async fn a_file_without_a_setting_is_refused_at_a_reload_and_the_old_settings_go_on() {
+    let (baseline, v2) = (fixed("1").await, fixed("1").await);
+    let path = TempFile::new(&file(baseline.addr, &candidate("v2", v2.addr)));
+    let proxy = started(Path::new(path.path()), false).await;
+    for text in [" \n\t\n", "# soon\n", "\u{feff}\n", "[mirror]\n[route.match]\n# soon\n"] {
+        std::fs::write(path.path(), text).unwrap();
+        let (code, told) = reload(&proxy).await;
+        assert_eq!(code, 422, "{text:?}: {told}");
+        let reason = told["reason"].as_str().unwrap();
+        let is_told =
+            reason.contains("has no settings in it; allowed is") || text.contains("route");
+        assert!(is_told, "{text:?}: {reason}");
+    }
+    proxy.get("/").await;
+    eventually!(v2.count() == 1);
+}
