@@ -183,6 +183,7 @@ impl Env<'_> {
         let slot = self.slot("MIRROR_MARK_HEADER");
         let name = slot.env.unwrap_or_default();
         if (self.get)(name).is_some_and(|value| value.is_empty()) {
+            self.check_overruled(&slot, values::mark);
             let given = super::env::Given { text: String::new(), node: None };
             self.note(&slot, Some(&given));
             return None;

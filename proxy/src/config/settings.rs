@@ -68,6 +68,8 @@ pub struct Setting {
     pub secret: bool,
     /// Whether the table it is in must have it.
     pub required: bool,
+    /// Whether an empty text is a value in the file.
+    pub may_be_empty: bool,
 }
 
 impl Setting {
@@ -88,6 +90,7 @@ impl Setting {
             changes: Changes::Running,
             secret: false,
             required: false,
+            may_be_empty: false,
         }
     }
 
@@ -109,6 +112,10 @@ impl Setting {
 
     const fn secret(self) -> Self {
         Self { secret: true, ..self }
+    }
+
+    const fn or_empty(self) -> Self {
+        Self { may_be_empty: true, ..self }
     }
 
     const fn required(self) -> Self {

@@ -682,3 +682,81 @@ fn settings_that_belong_together_are_called_as_they_are_said() {
     let message = both(text, &[]).unwrap_err().to_string();
     assert!(message.contains("baseline.url (BASELINE_URL) is no https URL"), "{message}");
 }
+
+#[test]
+fn what_the_file_says_is_checked_where_the_environment_goes_over_it_too() {
+    let text = "[mirror]\nshare = 7\nmethods = []\nmark = \"x\"\n[guardrail]\nconsecutive = 0\n\
+                [[candidate]]\nname = \"v2\"\nurl = \"garbage\"\n";
+    let over = [
+        ("MIRROR_FRACTION", "0.5"),
+        ("MIRROR_METHODS", "GET"),
+        ("MIRROR_MARK_HEADER", ""),
+        ("ABORT_CONSECUTIVE", "3"),
+        ("CANDIDATE_URL", "http://a"),
+    ];
+    let message = both(text, &over).unwrap_err().to_string();
+    for part in [
+        "m.toml:2:9: mirror.share = 7: out of range; allowed is",
+        "m.toml:3:11: mirror.methods = []: is empty; allowed is",
+        "m.toml:4:8: mirror.mark = \"x\": no colon; allowed is",
+        "m.toml:6:15: guardrail.consecutive = 0: too small; allowed is",
+        "m.toml:9:7: candidate.url = \"garbage\": ",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!(message.matches("m.toml:").count(), 5, "{message}");
+    for (text, place) in [
+        ("[[candidate]]\nname = \"v2\"\nurl = \"http://a\"\n", None),
+        ("[[candidate]]\nname = \"candidate\"\nurl = \"http://a\"\nhttp = \"2\"\n", None),
+        ("[[candidate]]\nname = \"candidate\"\nurl = \"a\"\n", Some("m.toml:3:7: candidate.url")),
+        ("[[candidate]]\nname = \"v2\"\nhost = \"a b\"\n", Some("m.toml:3:8: candidate.host")),
+    ] {
+        let rest = "[[candidate]]\nname = \"v3\"\nurl = \"http://c\"\n";
+        let rest = if text.contains("\"candidate\"") { rest } else { "" };
+        let over = [("CANDIDATE_URL", "http://b"), ("CANDIDATE_HOST", "b")];
+        match (both(&format!("{text}{rest}"), &over), place) {
+            (Ok(config), None) => assert_eq!(config.candidates[0].target.host, "b"),
+            (Err(errors), Some(place)) => assert!(errors.to_string().contains(place), "{errors}"),
+            (read, _) => panic!("{text}: {read:?}"),
+        }
+    }
+}
+
+#[test]
+fn of_no_setting_a_value_of_the_file_is_good_since_the_environment_covers_it() {
+    use settings::Kind;
+    for setting in settings::all().filter(|it| it.default.is_some()) {
+        let bad = match setting.kind {
+            Kind::Whole | Kind::Number | Kind::NumberOrOff => "-1",
+            Kind::Time | Kind::Word(_) => "\"soon\"",
+            _ => continue,
+        };
+        let (Some(name), Some((table, of))) = (setting.env, setting.place.split_once('.')) else {
+            continue;
+        };
+        let text = match table {
+            "candidate" => {
+                format!("[[candidate]]\nname = \"v2\"\nurl = \"http://a\"\n{of} = {bad}\n")
+            }
+            _ => format!("[{table}]\n{of} = {bad}\n"),
+        };
+        let read = both(&text, &[(name, setting.default.unwrap())]);
+        let message = read.expect_err(setting.place).to_string();
+        assert!(message.contains(&format!(": {} = ", setting.place)), "{message}");
+    }
+}
+
+// It may be there on another machine alone.
+#[test]
+fn what_a_path_leads_to_is_looked_at_only_where_the_path_holds() {
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let path = std::env::temp_dir().join(format!("config-{}-over", std::process::id()));
+    std::fs::write(&path, pair.cert.pem()).unwrap();
+    let text = "[upstream]\nca = \"nowhere.pem\"\n";
+    let over = [("UPSTREAM_CA", path.to_str().unwrap())];
+    assert!(matches!(both(text, &over).unwrap().trust, Trust::System(more) if more.len() == 1));
+    assert!(both(text, &[]).is_err());
+    let message = both("[upstream]\nca = \"\"\n", &over).unwrap_err().to_string();
+    assert!(message.contains("m.toml:2:6: upstream.ca = \"\": is empty"), "{message}");
+    std::fs::remove_file(path).unwrap();
+}

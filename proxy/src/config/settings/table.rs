@@ -237,7 +237,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("MIRROR_BODY", "mirror.body", Switch, BOOL,
         "false: copies carry no body, and none is too large").default("true"),
     of("MIRROR_MARK_HEADER", "mirror.mark", Text, MARK,
-        "header line that marks a copy; empty turns it off").default("X-Mirror: 1"),
+        "header line that marks a copy; empty turns it off").default("X-Mirror: 1").or_empty(),
     of("MIRROR_TRUST_MARK", "mirror.trust_mark", Switch, BOOL,
         "true: another mirror stands before, and marks that come in are passed on").default("false"),
 
