@@ -36,7 +36,7 @@ const POLICY: [(&str, [&str; 3]); 25] = [
     ("rate of the candidate", ["", "rate", ""]),
     ("rate for all", ["", "", "mirror.rate"]),
     ("methods", ["", "", "mirror.methods"]),
-    ("unsafe_methods", ["unsafe_methods", "", ""]),
+    ("unsafe_methods", ["unsafe_methods", "", "mirror.unsafe_methods"]),
     ("mark", ["mark", "", "mirror.mark"]),
     ("body", ["body", "", "mirror.body"]),
     ("max_body_bytes", ["max_body_bytes", "", "mirror.max_body_bytes"]),
@@ -217,10 +217,11 @@ fn why_not(
         let place = origin(config, "mirror.methods");
         line(text, format_args!("  not mirrored: {method} is none of the methods ({place})"));
     }
-    if let Some(route) = route.filter(|it| it.unsafe_methods == Some(false))
-        && !method.is_safe()
-    {
-        let place = origin(config, &format!("route.{}.unsafe_methods", route.id));
+    let own = route.filter(|it| it.unsafe_methods.is_some());
+    let mirrors_unsafe = own.and_then(|it| it.unsafe_methods);
+    if !mirrors_unsafe.unwrap_or(config.mirror.unsafe_methods) && !method.is_safe() {
+        let table = own.map_or_else(|| "mirror".to_owned(), |it| format!("route.{}", it.id));
+        let place = origin(config, &format!("{table}.unsafe_methods"));
         line(text, format_args!("  not mirrored: {method} is not safe ({place})"));
     }
     if config.candidates.iter().any(|it| *it.name == *candidate && !it.enabled) {

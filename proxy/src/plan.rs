@@ -28,6 +28,8 @@ pub struct Defaults {
     pub share: Share,
     /// Methods that may be mirrored; `None` for all.
     pub methods: Option<Vec<Method>>,
+    /// Whether those that are not safe are mirrored (RFC 9110, section 9.2.1).
+    pub unsafe_methods: bool,
     /// The header line that marks a copy; `None` when copies are not marked.
     pub mark: Option<(HeaderName, HeaderValue)>,
     /// One deadline for a copy, from its request body being complete.
@@ -127,13 +129,15 @@ pub struct Treatment {
     pub terms: Vec<Option<Arc<Terms>>>,
     /// Copies a second.
     pub rate: Option<Arc<Bucket>>,
+    /// Whether methods that are not safe are mirrored, of those in `methods`.
+    pub unsafe_methods: bool,
     methods: Option<Vec<Method>>,
 }
 
 impl Treatment {
     /// Whether requests with this method are mirrored.
     pub fn takes_method(&self, method: &Method) -> bool {
-        let excluded = self.policy.unsafe_methods == Some(false) && !method.is_safe();
+        let excluded = !self.unsafe_methods && !method.is_safe();
         let listed = || self.methods.as_ref().is_none_or(|methods| methods.contains(method));
         !excluded && listed()
     }
@@ -145,8 +149,9 @@ impl Treatment {
             (one, other) => one.is_none() && other.is_none(),
         };
         let (one, two) = (&self.policy, &other.policy);
-        (one.unsafe_methods, &one.sample_by, one.rate, one.min_pairs)
-            == (two.unsafe_methods, &two.sample_by, two.rate, two.min_pairs)
+        self.unsafe_methods == other.unsafe_methods
+            && (&one.sample_by, one.rate, one.min_pairs)
+                == (&two.sample_by, two.rate, two.min_pairs)
             && self.terms.iter().zip(&other.terms).all(|(one, other)| alike(one, other))
     }
 
@@ -244,6 +249,7 @@ impl Plan {
                             .map(|terms| Arc::new(overridden(terms, it, &overrides)))
                     })
                     .collect(),
+                unsafe_methods: policy.unsafe_methods.unwrap_or(defaults.unsafe_methods),
                 methods: defaults.methods.clone(),
                 policy,
             })

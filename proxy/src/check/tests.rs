@@ -155,3 +155,21 @@ fn whether_a_key_is_in_the_sample_is_told_at_the_share_that_holds() {
     assert!(never[0].ends_with("the share 0"), "{never:?}");
     assert!(told(FILE, &[], Some(inside)).is_empty());
 }
+
+#[test]
+fn whether_unsafe_methods_are_mirrored_is_told_of_the_route_or_of_all() {
+    let text = "[mirror]\nunsafe_methods = false\n[[route]]\nname = \"a\"\nunsafe_methods = true\n\
+                [route.match]\npath = { exact = \"/a\" }\n";
+    let config = config(text, &[]);
+    let of_route = explained(&config, "POST", "/a", None);
+    has(&of_route, &["  unsafe_methods = true (m.toml:5)"]);
+    assert!(!of_route.contains("not mirrored"), "{of_route}");
+    let of_all = explained(&config, "POST", "/b", None);
+    has(&of_all, &["  unsafe_methods = false (m.toml:2)"]);
+    has(&of_all, &["  not mirrored: POST is not safe (m.toml:2)"]);
+    let by_env = self::config("", &[("MIRROR_UNSAFE_METHODS", "false")]);
+    let by_env = explained(&by_env, "PUT", "/", None);
+    has(&by_env, &["  not mirrored: PUT is not safe (MIRROR_UNSAFE_METHODS)"]);
+    let by_default = explained(&Config::default(), "PUT", "/", None);
+    has(&by_default, &["  unsafe_methods = true (default)"]);
+}

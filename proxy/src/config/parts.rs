@@ -163,6 +163,7 @@ impl Env<'_> {
         mirror::Config {
             fraction: self.share("MIRROR_FRACTION"),
             methods: self.read_optional("MIRROR_METHODS", values::methods),
+            unsafe_methods: self.read("MIRROR_UNSAFE_METHODS", values::boolean),
             mark: self.mark(),
             timeout: self.time("MIRROR_TIMEOUT"),
             max_body_bytes: self.read("MIRROR_MAX_BODY_BYTES", |text| values::whole(text, 0)),

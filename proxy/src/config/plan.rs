@@ -54,6 +54,7 @@ impl Config {
         Defaults {
             share: Share::of(mirror.fraction),
             methods: mirror.methods.clone(),
+            unsafe_methods: mirror.unsafe_methods,
             mark: mirror.mark.clone(),
             timeout: mirror.timeout,
             max_body_bytes: mirror.max_body_bytes,

@@ -222,7 +222,7 @@ pub(super) fn effective(plan: &Plan) -> Value {
             "minPairs": policy.min_pairs,
             "sampleBy": policy.sample_by.as_ref().map(ToString::to_string),
             "rate": policy.rate.map(|rate| rate.to_string()),
-            "unsafeMethods": policy.unsafe_methods.unwrap_or(true),
+            "unsafeMethods": treatment.unsafe_methods,
             "candidates": candidates.collect::<serde_json::Map<_, _>>(),
         })
     });

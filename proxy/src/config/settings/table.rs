@@ -220,6 +220,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "decides with `sample_by` whose requests are mirrored; the same on every replica").secret(),
     of("MIRROR_METHODS", "mirror.methods", List, "a comma-separated list of methods such as GET,HEAD",
         "methods that may be mirrored").unset("all"),
+    of("MIRROR_UNSAFE_METHODS", "mirror.unsafe_methods", Switch, BOOL,
+        "whether methods that are not safe (POST, PUT, …) are mirrored, of those in methods")
+        .default("true"),
     of("MIRROR_TIMEOUT", "mirror.timeout", Time, TIME,
         "one deadline for a copy, from its request body being complete, waiting included")
         .default("10s"),
