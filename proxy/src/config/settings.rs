@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use http::HeaderName;
+
 mod policies;
 mod table;
 
@@ -233,10 +235,11 @@ pub(super) fn of(key: &str) -> &'static Setting {
 /// Headers whose values are not shown.
 const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
-/// Whether a condition on this, such as `header`, with this name is on values that are not shown.
+/// Whether a condition on this, such as `header`, with this name is on values that are not shown. What is
+/// no name of a header may be a misspelt one.
 pub(super) fn is_on_secrets(what: &str, name: &str) -> bool {
     let is_secret = || SECRET_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name));
-    what == "cookie" || (what == "header" && is_secret())
+    what == "cookie" || (what == "header" && (is_secret() || name.parse::<HeaderName>().is_err()))
 }
 
 /// The names of all settings that the environment may have.

@@ -280,7 +280,10 @@ async fn what_makes_no_sense_by_hand_is_refused_with_what_is_allowed_and_changes
         (json!({"share": 1, "for": "25h"}), "over 24 hours"),
         (json!({"share": 1, "for": 0}), "for=0: is zero; allowed is whole seconds, or"),
         (json!({"share": 1, "for": 90_000}), "for=90000: over 24 hours"),
-        (json!({"share": 1, "for": 1.5}), "for=1.5: is no whole number of 0 or more; allowed is whole seconds"),
+        (
+            json!({"share": 1, "for": 1.5}),
+            "for=1.5: is no whole number of 0 or more; allowed is whole seconds",
+        ),
         (
             json!({"share": "0.5"}),
             "share=\"0.5\": is a text; allowed is a number from 0 to 1, no finer",

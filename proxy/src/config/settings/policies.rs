@@ -3,8 +3,8 @@
 use super::Kind::{List, Number, NumberOrOff, Range, Switch, Text, Texts, Time, Whole, Word};
 use super::Setting;
 use super::table::{
-    ABOVE_0, AT_LEAST_0, BELOW_1, BOOL, BYTES, COPIES, LEAST_0, LEAST_1, MARK, OFF_OR_RATE, RATE,
-    SHARE_PARTS, TIME, TIME_OR_0,
+    ABOVE_0, ABSOLUTE, AT_LEAST_0, BOOL, BYTES, COPIES, COUNT, LEAST_0, MARK, OFF_OR_RATE, PERMITS,
+    RATE, RELATIVE, SHARE_PARTS, TIME, TIME_OR_0,
 };
 
 const NAME: &str =
@@ -18,6 +18,7 @@ const PATH: &str = "a JSON path";
 const KEYS: &str = "keys, or paths to a part of the document";
 const HEADERS: &str = "names of headers";
 const VALUE: &str = "a text";
+const METHODS: &str = "methods such as GET; for all leave method out";
 
 const fn of(
     place: &'static str,
@@ -45,12 +46,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     own("candidate.share", Number, SHARE_PARTS, "share of requests that it gets copies of"),
     of("candidate.rate", Text, COPIES, "copies in a time, besides the limit for all").unset("any number"),
     own("candidate.timeout", Time, TIME, "one deadline for a copy"),
-    own("candidate.queue_size", Whole, LEAST_1, "copies that may wait"),
-    own("candidate.concurrency", Whole, LEAST_1, "copies in flight at once"),
+    own("candidate.queue_size", Whole, PERMITS, "copies that may wait"),
+    own("candidate.concurrency", Whole, PERMITS, "copies in flight at once"),
     own("candidate.guardrail.latency_ratio", Number, ABOVE_0, "see guardrail.latency_ratio"),
     own("candidate.guardrail.latency_floor", Time, TIME_OR_0, "see guardrail.latency_floor"),
     own("candidate.guardrail.error_delta", Number, AT_LEAST_0, "see guardrail.error_delta"),
-    own("candidate.guardrail.consecutive", Whole, LEAST_1, "see guardrail.consecutive"),
+    own("candidate.guardrail.consecutive", Whole, COUNT, "see guardrail.consecutive"),
     own("candidate.guardrail.cooldown", Time, TIME, "see guardrail.cooldown"),
     own("candidate.guardrail.mismatch_rate", NumberOrOff, OFF_OR_RATE, "see guardrail.mismatch_rate"),
     own("candidate.guardrail.mode", Word(&["on", "observe"]), "on or observe", "see guardrail.mode"),
@@ -74,8 +75,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("compare.arrays.key", Text, "the name of a key, of 1 to 256 bytes",
         "elements are paired by the value of this member"),
     of("compare.numbers.path", Text, PATH, "which numbers").required(),
-    of("compare.numbers.absolute", Number, AT_LEAST_0, "how far they may be apart"),
-    of("compare.numbers.relative", Number, BELOW_1,
+    of("compare.numbers.absolute", Number, ABSOLUTE, "how far they may be apart"),
+    of("compare.numbers.relative", Number, RELATIVE,
         "the same, times the larger number"),
     of("compare.times.path", Text, PATH, "which times").required(),
     of("compare.times.within", Time,
@@ -88,8 +89,8 @@ pub(super) const SETTINGS: &[Setting] = &[
 
     of("route.name", Text, ROUTE_NAME, "its metric label").unset("that of each request"),
     of("route.route", Text, LABEL, "requests with this label").unset("any"),
-    of("route.match.method", List, "methods such as GET", "one of these methods"),
-    of("route.match.method.any_of", List, "methods such as GET", "one of these methods").required(),
+    of("route.match.method", List, METHODS, "one of these methods"),
+    of("route.match.method.any_of", List, METHODS, "one of these methods").required(),
     of("route.match.method.not", Switch, BOOL, "true: it must not hold").default("false"),
     of("route.match.path.exact", Text, "a path such as /cart", "this path"),
     of("route.match.path.prefix", Text, "a path such as /api", "this path, and what is below it"),
@@ -97,8 +98,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "paths that fit it"),
     of("route.match.path.regex", Text, PATTERN, "paths that fit it"),
     of("route.match.path.not", Switch, BOOL, "true: it must not hold").default("false"),
-    of("route.match.host.exact", Text, VALUE, "this host"),
-    of("route.match.host.prefix", Text, VALUE, "hosts that begin so"),
+    of("route.match.host.exact", Text, "a host without a port; regex is for patterns", "this host"),
+    of("route.match.host.prefix", Text, "the beginning of a host without a port; regex is for patterns",
+        "hosts that begin so"),
     of("route.match.host.regex", Text, PATTERN, "hosts that fit it"),
     of("route.match.host.not", Switch, BOOL, "true: it must not hold").default("false"),
     of("route.match.header.name", Text, "the name of a header", "which header").required(),
@@ -144,7 +146,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     own("route.guardrail.latency_ratio", Number, ABOVE_0, "see guardrail.latency_ratio"),
     own("route.guardrail.latency_floor", Time, TIME_OR_0, "see guardrail.latency_floor"),
     own("route.guardrail.error_delta", Number, AT_LEAST_0, "see guardrail.error_delta"),
-    own("route.guardrail.consecutive", Whole, LEAST_1, "see guardrail.consecutive"),
+    own("route.guardrail.consecutive", Whole, COUNT, "see guardrail.consecutive"),
     own("route.guardrail.cooldown", Time, TIME, "see guardrail.cooldown"),
     own("route.guardrail.mismatch_rate", NumberOrOff, OFF_OR_RATE, "see guardrail.mismatch_rate"),
     own("route.report.mismatch_rate", Number, RATE, "see report.mismatch_rate"),
