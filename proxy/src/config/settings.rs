@@ -132,6 +132,11 @@ impl Setting {
         }
     }
 
+    /// Whether it is a share of requests.
+    pub(super) fn is_share(&self) -> bool {
+        [table::SHARE_OF_ALL, table::SHARE_PARTS].contains(&self.allowed)
+    }
+
     /// What a number may be, as a JSON Schema says it.
     pub(super) fn bounds(&self) -> serde_json::Value {
         let found = table::BOUNDS.iter().find(|(allowed, _)| *allowed == self.allowed);
