@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
 use crate::config::{Config, Effective};
+use crate::headers::target;
 use crate::policy::matcher::{Choice, Matcher, Seen, choose};
 use crate::policy::share::{Share, position};
 use crate::policy::{CANDIDATE, RoutePolicy};
@@ -80,9 +81,12 @@ pub fn explain(config: &Config, request: &Explained) -> String {
     let Explained { method, uri, headers, client } = request;
     let seen = Seen { method, uri, headers, client: *client };
     let by_default = label(config, method, &seen.path());
-    let mut text = format!("{method} {uri}, from {client}; its label by default: {by_default}\n");
+    let target = uri.to_string();
+    let target = target::shown(&target);
+    let mut text = format!("{method} {target}, from {client}; its label by default: {by_default}\n");
     let matchers = config.routes.iter().map(|route| &route.matcher);
-    let choice = choose(&matchers, &seen, &mut |path| label(config, method, path));
+    let is_read_otherwise = matchers.clone().any(Matcher::is_read_otherwise);
+    let choice = choose(&matchers, is_read_otherwise, &seen, &mut |path| label(config, method, path));
     let found = match choice {
         Choice::First(index) => Some(index),
         Choice::None => None,
