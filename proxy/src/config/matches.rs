@@ -178,7 +178,9 @@ fn path_test(word: &str, text: &str, env: &mut Env<'_>) -> Parsed<PathTest> {
         return Err("does not begin with a slash".to_owned());
     }
     if word != "regex" && text.contains(['?', '#']) {
-        return Err("has a query, which no path has; a query parameter is another condition".to_owned());
+        return Err(
+            "has a query, which no path has; a query parameter is another condition".to_owned()
+        );
     }
     Ok(match word {
         "exact" => PathTest::exact(text),

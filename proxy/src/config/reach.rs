@@ -7,6 +7,7 @@ use super::Config;
 use crate::policy::matcher::{Matcher, Taken};
 use crate::policy::share::Share;
 use crate::policy::{Candidate, RoutePolicy};
+use crate::route::Labels;
 
 /// Most warnings.
 const WARNINGS_MAX: usize = 50;
@@ -16,6 +17,7 @@ impl Config {
     /// not so.
     pub fn probably_not_meant(&self) -> Vec<String> {
         let mut warnings: Vec<_> = self.mirrors_nothing().into_iter().collect();
+        warnings.extend(self.routes_of_no_label());
         warnings.extend(self.unreached_routes());
         warnings.extend(self.unreached_candidates());
         let more = warnings.len().saturating_sub(WARNINGS_MAX);
@@ -24,6 +26,22 @@ impl Config {
             warnings.push(format!("and {more} more routes or candidates like these"));
         }
         warnings
+    }
+
+    /// Routes by a label that no request has.
+    fn routes_of_no_label(&self) -> impl Iterator<Item = String> {
+        let labels = Labels { templates: &self.templates, templates_alone: self.templates_alone };
+        self.routes.iter().filter_map(move |route| {
+            let mut conditions = route.matcher.conditions.iter();
+            let label = conditions.find_map(|it| it.test.as_label())?;
+            let (method, target) = label.split_once(' ')?;
+            let path = target.split(['?', '#']).next()?;
+            let given = labels.of(&method.parse().ok()?, path);
+            (given != label).then(|| {
+                let RoutePolicy { place, .. } = route;
+                format!("{place}: no request has the label {label:?}; {target} has {given:?}")
+            })
+        })
     }
 
     /// Routes whose requests are all an earlier one's.

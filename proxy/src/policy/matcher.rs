@@ -388,6 +388,11 @@ impl Test {
         Self::Label(Spelled { sent: with_method(sent), read: read.map(with_method) })
     }
 
+    /// The label that it asks for, if it does.
+    pub fn as_label(&self) -> Option<&str> {
+        if let Self::Label(label) = self { Some(&label.sent) } else { None }
+    }
+
     fn holds(&self, request: &Seen<'_>, reading: &Reading<'_>, label: Label<'_>) -> bool {
         match self {
             Self::Label(expected) => **expected.of(reading) == *label(&reading.path),

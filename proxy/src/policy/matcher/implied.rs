@@ -87,11 +87,10 @@ impl Test {
     fn excludes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Method(one), Self::Method(other)) => !one.iter().any(|it| other.contains(it)),
-            (Self::Path(PathTest::Exact(path)), Self::Path(other)) => {
-                path.readings().iter().all(|(path, is_as_sent)| {
-                    !other.holds(&reading(path, *is_as_sent))
-                })
-            }
+            (Self::Path(PathTest::Exact(path)), Self::Path(other)) => path
+                .readings()
+                .iter()
+                .all(|(path, is_as_sent)| !other.holds(&reading(path, *is_as_sent))),
             _ => false,
         }
     }
