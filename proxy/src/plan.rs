@@ -175,6 +175,8 @@ pub struct Plan {
     /// Copies a second of each candidate.
     pub rates: Vec<Option<Arc<Bucket>>>,
     routes: Vec<Arc<Treatment>>,
+    /// Whether what a route says of paths may be read in another way.
+    is_read_otherwise: bool,
     others: Arc<Treatment>,
     comparisons: Vec<Arc<Policy>>,
     overrides: Vec<Override>,
@@ -266,6 +268,7 @@ impl Plan {
             generation: before.map_or(1, |plan| plan.generation + 1),
             rate: kept(defaults.rate, before.and_then(|plan| plan.rate.as_ref())),
             rates: rates.collect(),
+            is_read_otherwise: routes.iter().any(|route| route.matcher.is_read_otherwise()),
             routes: routes.into_iter().map(&treat).collect(),
             others: treat(RoutePolicy::new(OTHERS, "", Default::default())),
             comparisons,
@@ -284,7 +287,7 @@ impl Plan {
             return Found { treatment: at(None), in_doubt: false };
         }
         let matchers = self.routes.iter().map(|route| &route.policy.matcher);
-        match matcher::choose(&matchers, request, label) {
+        match matcher::choose(&matchers, self.is_read_otherwise, request, label) {
             Choice::First(index) => Found { treatment: at(Some(index)), in_doubt: false },
             Choice::None => Found { treatment: at(None), in_doubt: false },
             Choice::InDoubt { sent, read } => {

@@ -74,6 +74,23 @@ fn the_route_is_told_with_the_lines_that_decided_and_why_others_were_passed_over
 }
 
 #[test]
+fn what_of_its_head_keeps_a_request_from_being_copied_is_told() {
+    let explained = |lines: &[(&'static str, &'static str)]| {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        };
+        let headers = lines.iter().map(header).collect();
+        let (uri, client) = ("/".parse().unwrap(), "10.0.0.1".parse().unwrap());
+        explain(&config(FILE, &[]), &Explained { method: Method::GET, uri, headers, client })
+    };
+    let marked = explained(&[("x-mirror", "0")]);
+    has(&marked, &["not mirrored: it is marked as a copy already (x-mirror)"]);
+    let upgrade = explained(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+    has(&upgrade, &["not mirrored: it asks for another protocol (upgrade)"]);
+    assert!(!explained(&[("upgrade", "websocket")]).contains("not mirrored: it asks"));
+}
+
+#[test]
 fn each_value_is_told_with_who_said_it() {
     let text = explained(&config(FILE, &[("MIRROR_TIMEOUT", "9s")]), "GET", "/api/x", None);
     let (_, candidates) = text.split_once("candidate \"v2\"\n").unwrap();

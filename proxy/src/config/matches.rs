@@ -10,7 +10,6 @@ use super::settings::{self, is_on_secrets};
 use super::values::{self, Parsed};
 use crate::listen::proxy_protocol::Networks;
 use crate::policy::matcher::{Condition, PathTest, Test, ValueTest, path_regex, value_regex};
-use crate::route::Template;
 
 /// Most conditions of one route.
 const CONDITIONS_MAX: usize = 32;
@@ -178,15 +177,19 @@ impl Written<'_> {
 }
 
 fn path_test(word: &str, text: &str, env: &mut Env<'_>) -> Parsed<PathTest> {
-    let path = || match text.starts_with('/') {
-        true => Ok(text.to_owned()),
-        false => Err("does not begin with a slash".to_owned()),
-    };
+    let is_whole = word == "regex" || (word == "exact" && text == "*");
+    if !is_whole && !text.starts_with('/') {
+        return Err("does not begin with a slash".to_owned());
+    }
+    if word != "regex" && text.contains(['?', '#']) {
+        return Err(
+            "has a query, which no path has; a query parameter is another condition".to_owned()
+        );
+    }
     Ok(match word {
-        "exact" if text == "*" => PathTest::Exact(text.to_owned()),
-        "exact" => PathTest::Exact(path()?),
-        "prefix" => PathTest::Prefix(path()?),
-        "template" => PathTest::Template(Template::parse(text)?),
+        "exact" => PathTest::exact(text),
+        "prefix" => PathTest::prefix(text),
+        "template" => PathTest::template(text)?,
         _ => PathTest::Regex(env.regex(text, path_regex)?),
     })
 }

@@ -9,7 +9,7 @@ use super::Config;
 use crate::policy::matcher::{Condition, Matcher, Taken, Test};
 use crate::policy::share::Share;
 use crate::policy::{Candidate, RoutePolicy};
-use crate::route;
+use crate::route::{self, Labels};
 
 /// Most warnings.
 const WARNINGS_MAX: usize = 50;
@@ -20,6 +20,7 @@ impl Config {
     pub fn probably_not_meant(&self) -> Vec<String> {
         let mut warnings: Vec<_> = self.mirrors_nothing().into_iter().collect();
         warnings.extend(self.routes.iter().filter_map(|route| self.has_no_unsafe_method(route)));
+        warnings.extend(self.routes_of_no_label());
         warnings.extend(self.routes.iter().filter_map(contradicts_itself));
         warnings.extend(self.unreached_routes());
         warnings.extend(self.unreached_candidates());
@@ -29,6 +30,22 @@ impl Config {
             warnings.push(format!("and {more} more routes or candidates like these"));
         }
         warnings
+    }
+
+    /// Routes by a label that no request has.
+    fn routes_of_no_label(&self) -> impl Iterator<Item = String> {
+        let labels = Labels { templates: &self.templates, templates_alone: self.templates_alone };
+        self.routes.iter().filter_map(move |route| {
+            let mut conditions = route.matcher.conditions.iter();
+            let label = conditions.find_map(|it| it.test.as_label())?;
+            let (method, target) = label.split_once(' ')?;
+            let path = target.split(['?', '#']).next()?;
+            let given = labels.of(&method.parse().ok()?, path);
+            (given != label).then(|| {
+                let RoutePolicy { place, .. } = route;
+                format!("{place}: no request has the label {label:?}; {target} has {given:?}")
+            })
+        })
     }
 
     /// Routes whose requests are all an earlier one's.
@@ -160,10 +177,8 @@ fn contradicts_itself(route: &RoutePolicy) -> Option<String> {
 
 /// Whether a label is never that of a request with these methods.
 fn never_both(label: &Condition, other: &Condition) -> bool {
-    let (Test::Label(label), Test::Method(methods)) = (&label.test, &other.test) else {
-        return false;
-    };
-    let Some((named, _)) = label.split_once(' ') else { return false };
+    let named = label.test.as_label().and_then(|label| label.split_once(' '));
+    let (Some((named, _)), Test::Method(methods)) = (named, &other.test) else { return false };
     let is_named = |method: &Method| route::method_name(method) == named;
     // Of methods without a name in labels there are always others.
     let is_one = methods.iter().any(|it| it.as_str() == named);

@@ -32,6 +32,24 @@ fn routes_and_candidates_that_no_request_comes_to_are_warned_of() {
 }
 
 #[test]
+fn a_route_by_a_label_that_no_request_has_is_warned_of() {
+    let with = |label: &str| warnings(&format!("[[route]]\nroute = \"{label}\"\nshare = 1\n"));
+    for (label, given) in [
+        ("GET /x/42", "/x/42 has \"GET /x/{id}\""),
+        ("GET /x?y", "/x?y has \"GET /x\""),
+        ("PROPFIND /x", "/x has \"OTHER /x\""),
+    ] {
+        let told = format!("m.toml:1: no request has the label {label:?}; {given}");
+        assert_eq!(with(label), [told]);
+    }
+    for label in ["GET /x/{id}", "POST /", "OTHER /x", "other", "GET /a-b/c"] {
+        assert_eq!(with(label), Vec::<String>::new(), "{label}");
+    }
+    let template = "[labels]\ntemplates = [\"/x/{name}\"]\n[[route]]\nroute = \"GET /x/{name}\"\n";
+    assert_eq!(warnings(template), Vec::<String>::new());
+}
+
+#[test]
 fn a_route_behind_a_wider_one_is_warned_of() {
     let two = |earlier: &str, later: &str| {
         let route = |name, said| format!("[[route]]\nname = \"{name}\"\nmatch = {{ {said} }}\n");
