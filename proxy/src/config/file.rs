@@ -20,6 +20,9 @@ mod tables;
 const BYTES_MAX: u64 = 1 << 20;
 /// In a larger one that is no TOML only the first error is told: each costs some hundred bytes.
 const ALL_ERRORS_MAX: usize = 1 << 16;
+/// What the parser says of a name of very many parts.
+const RECURSION: &str = "recursion limit";
+const TOO_DEEP: &str = "a name has 80 parts or more";
 /// What a file may be, for messages.
 pub(super) const ALLOWED: &str = "the path of a TOML file in UTF-8, of at most 1 MiB";
 
@@ -313,7 +316,8 @@ impl Document {
             if last == Some(line) {
                 continue;
             }
-            let message = excerpt::cut(&excerpt::printable(&message));
+            let message = if message == RECURSION { TOO_DEEP } else { &message };
+            let message = excerpt::cut(&excerpt::printable(message));
             let Some(what) = headers.of_error(self, at.start, &message) else { continue };
             last = Some(line);
             if problems.has_room() {

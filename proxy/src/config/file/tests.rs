@@ -446,5 +446,7 @@ fn no_error_is_told_on_a_line_that_is_not_there() {
             &first[..first.len().min(300)]
         );
         assert!(all.iter().all(|error| error.len() < 1000), "{}", all[0].len());
+        let is_name = text.contains(&long);
+        assert_eq!(first.contains(": a name has 80 parts or more; allowed is"), is_name);
     }
 }
