@@ -34,6 +34,7 @@ pub use pair::Head;
 pub use tap::{BaselineTap, RequestTap};
 
 use crate::exchange::{Outcome, RequestSnapshot};
+use crate::headers::reads_as;
 use crate::log_limit::LogLimit;
 use crate::observe::Series;
 use crate::plan::{Plan, Treatment};
@@ -210,16 +211,20 @@ impl Mirror {
         (admitted, made)
     }
 
-    /// Whether a request is a copy already, from this proxy or another.
+    /// Whether a request is a copy already, from this proxy or another, or is one to a server that reads
+    /// names less strictly.
     pub fn is_marked(plan: &Plan, headers: &HeaderMap) -> bool {
-        plan.marks().iter().any(|name| headers.contains_key(name))
+        headers.keys().any(|name| is_mark(plan, name))
     }
 
     /// Takes the mark off a request that is not a copy of a mirror before this one: it is an order
     /// to skip side effects, which clients may not give.
     pub fn strip_mark(plan: &Plan, headers: &mut HeaderMap) {
-        if !plan.defaults.trust_mark {
-            plan.marks().iter().for_each(|name| drop(headers.remove(name)));
+        if plan.defaults.trust_mark {
+            return;
+        }
+        while let Some(name) = headers.keys().find(|name| is_mark(plan, name)).cloned() {
+            headers.remove(name);
         }
     }
 
@@ -227,6 +232,10 @@ impl Mirror {
     pub fn is_own_copy(&self, headers: &HeaderMap) -> bool {
         self.shared.is_own_copy(headers)
     }
+}
+
+fn is_mark(plan: &Plan, name: &HeaderName) -> bool {
+    plan.marks().iter().any(|mark| reads_as(name, mark))
 }
 
 /// Where candidates share a limit of copies a second, dice decide who is asked first: whoever always is

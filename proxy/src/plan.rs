@@ -253,9 +253,11 @@ impl Plan {
             kept(candidate.rate, at.and_then(|at| before?.rates[at].as_ref()))
         });
         let own = routes.iter().filter_map(|route| route.mark.as_ref()?.as_ref());
-        let marks = defaults.mark.iter().chain(own).map(|(name, _)| name.clone()).collect();
+        // Each once, since all names of a request are held against them.
+        let marks = defaults.mark.iter().chain(own).map(|(name, _)| name.clone());
+        let marks: HashSet<_> = marks.collect();
         Self {
-            marks,
+            marks: marks.into_iter().collect(),
             names: routes.iter().filter_map(|route| route.name.clone()).collect(),
             generation: before.map_or(1, |plan| plan.generation + 1),
             rate: kept(defaults.rate, before.and_then(|plan| plan.rate.as_ref())),
