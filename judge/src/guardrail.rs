@@ -501,6 +501,21 @@ impl Guardrail {
         self.route(route).hold().then(|| Transition::RouteHeld { route: route.to_owned() })
     }
 
+    /// The routes that are off by hand.
+    pub fn held_routes(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().filter(|(_, state)| state.is_held()).map(|(route, _)| route.as_str())
+    }
+
+    /// Whether mirroring is on.
+    pub fn is_on(&self) -> bool {
+        self.state.is_on()
+    }
+
+    /// Whether a route is on, as far as mirroring is on at all.
+    pub fn is_route_on(&self, route: &str) -> bool {
+        self.routes.get(route).is_none_or(RouteState::is_on)
+    }
+
     /// By hand: a route on with the full share, as far as mirroring is on at all.
     pub fn enable_route(&mut self, route: &str) -> Option<Transition> {
         let state = self.route(route);

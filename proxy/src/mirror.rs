@@ -198,7 +198,8 @@ impl Mirror {
         for at in (0..count).map(|at| (first + at) % count) {
             let (entry, Some(terms)) = (&lanes.entries[at], &treatment.terms[at]) else { continue };
             let one = contained(|| {
-                let tally = Tally::new(entry.lane.observe.series(&route.label));
+                let series = entry.lane.observe.series(&lanes.books[at], &route.label);
+                let tally = Tally::new(series);
                 let position =
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;

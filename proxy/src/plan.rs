@@ -93,6 +93,11 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// The id of the route.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The mark as well: without the one that a service knows its copies have side effects. And what is
     /// hidden: by the rules of another route values would be shown.
     fn allows(&self) -> (bool, Share, bool, usize, Option<&(HeaderName, HeaderValue)>, u64) {

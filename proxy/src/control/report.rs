@@ -166,6 +166,11 @@ pub(super) async fn reset(
     let lanes = control.lanes();
     let observed = about.observed(&lanes)?;
     let message = match &about.route {
+        Some(route) if !observed.iter().any(|it| it.has_seen(route)) => {
+            return Err(NotFound(format!(
+                "route={route:?}: has no report: its requests have another label, or there were none"
+            )));
+        }
         Some(route) => {
             observed.iter().for_each(|it| it.reset_report_of(route));
             "report of the route reset"

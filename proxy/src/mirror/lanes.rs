@@ -10,7 +10,7 @@ use super::secondary::Secondary;
 use crate::body::Budget;
 use crate::metrics::{BetweenMetrics, CandidateMetrics, Metrics};
 use crate::observe::announce::Announcer;
-use crate::observe::{Forgotten, Observe, OffByHand};
+use crate::observe::{Book, Forgotten, Observe, OffByHand};
 use crate::plan::Plan;
 use crate::policy::Candidate;
 use crate::upstream::{Target, Trust, Upstream};
@@ -65,6 +65,8 @@ pub struct Lanes {
     pub plan: Arc<Plan>,
     /// One for each candidate.
     pub entries: Vec<Arc<Entry>>,
+    /// Where the requests of this plan are counted, for each of them.
+    pub(super) books: Vec<Arc<Book>>,
     /// Each two of them, where they are compared with each other.
     pub between: Arc<Vec<Arc<Between>>>,
 }
@@ -149,7 +151,8 @@ impl Prepared {
         });
         let entries: Vec<_> = entries.collect();
         let between = Arc::new(between(&plan, &entries, before, means));
-        let lanes = Arc::new(Lanes { entries, between, plan: Arc::clone(&plan) });
+        let books = entries.iter().map(|entry| entry.lane.observe.book()).collect();
+        let lanes = Arc::new(Lanes { entries, books, between, plan: Arc::clone(&plan) });
         let Some(before) = before else { return (lanes, Vec::new()) };
         retire_who_is_gone(before, &lanes);
         let anew = forget_what_is_judged_otherwise(before, &lanes);
@@ -244,11 +247,15 @@ fn silence_who_is_gone(before: &Lanes, candidates: &[Next]) {
     }
 }
 
-/// Those of another candidate, be it of the same name, take over the series of the one that is gone.
+/// Those of another candidate of the same name take over the series of the one that is gone, where they
+/// have the same labels.
 fn retire_who_is_gone(before: &Lanes, lanes: &Lanes) {
-    let gone = before.entries.iter().zip(&before.plan.candidates);
-    for (entry, _) in gone.filter(|(_, candidate)| lanes.of(&candidate.name).is_none()) {
-        entry.lane.observe.retire();
+    let told_apart = |entry: &Arc<Entry>| entry.lane.observe.metrics().told_apart();
+    for (entry, candidate) in before.entries.iter().zip(&before.plan.candidates) {
+        let next = lanes.of(&candidate.name);
+        if next.is_none_or(|next| told_apart(next) != told_apart(entry)) {
+            entry.lane.observe.retire();
+        }
     }
 }
 
