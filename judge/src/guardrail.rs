@@ -68,6 +68,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// What pairs are held against. Neither what follows a trip, nor whether one does, changes what they
+    /// said.
+    pub fn judges(&self) -> (Allowance, u32) {
+        (self.allowance(), self.consecutive)
+    }
+
     fn allowance(&self) -> Allowance {
         Allowance {
             latency_ratio: self.latency_ratio,
@@ -525,16 +531,15 @@ impl Guardrail {
         (!was_on).then(|| Transition::RouteEnabled { route: route.to_owned() })
     }
 
-    /// Other thresholds from now on. What was gathered by the old ones is forgotten; what is off
-    /// stays off.
+    /// Other thresholds from now on. What was gathered is forgotten where it was held against others; what
+    /// is off stays off, until the time that was set.
     pub fn configure(&mut self, config: Config) {
-        if config == self.config {
-            return;
+        if config.judges() != self.config.judges() {
+            let allowed = config.allowance();
+            self.run.reset();
+            self.overall = Weighing::new(&allowed);
+            self.routes.values_mut().for_each(|route| route.weigh_anew(&allowed));
         }
-        let allowed = config.allowance();
-        self.run.reset();
-        self.overall = Weighing::new(&allowed);
-        self.routes.values_mut().for_each(|route| route.weigh_anew(&allowed));
         self.config = config;
     }
 

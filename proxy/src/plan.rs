@@ -430,7 +430,7 @@ fn basis(
     let conditions = route.matcher.conditions.iter();
     conditions.for_each(|condition| (condition.not, &condition.text).hash(&mut hasher));
     // As text, since most of it is floats.
-    format!("{:?}", (thresholds, allowed)).hash(&mut hasher);
+    format!("{:?}", (thresholds.map(guardrail::Config::judges), allowed)).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -67,14 +67,36 @@ pub struct Lanes {
     pub entries: Vec<Arc<Entry>>,
     /// Where the requests of this plan are counted, for each of them.
     pub(super) books: Vec<Arc<Book>>,
+    gone: Vec<Gone>,
     /// Each two of them, where they are compared with each other.
     pub between: Arc<Vec<Arc<Between>>>,
 }
+
+/// A candidate that was taken out, of which this was off by hand: it is so when it comes back.
+type Gone = (Arc<str>, OffByHand);
+
+/// Most that are kept of those; what was taken out first is forgotten first.
+const GONE_MAX: usize = 100;
 
 impl Lanes {
     /// The lane of a candidate.
     pub fn of(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.get(self.plan.position(name)?)
+    }
+
+    fn off_when_gone(&self, name: &str) -> Option<OffByHand> {
+        let (_, off) = self.gone.iter().find(|(gone, _)| **gone == *name)?;
+        Some(off.clone())
+    }
+
+    /// Who is gone with this plan, of those that were there and those that were gone already.
+    fn gone_with(&self, plan: &Plan) -> Vec<Gone> {
+        let here = self.plan.candidates.iter().zip(&self.entries);
+        let here = here.map(|(it, entry)| (Arc::clone(&it.name), entry.lane.observe.off_by_hand()));
+        let all = self.gone.iter().cloned().chain(here);
+        let gone = all.filter(|(name, off)| plan.position(name).is_none() && !off.is_nothing());
+        let gone: Vec<_> = gone.collect();
+        gone[gone.len().saturating_sub(GONE_MAX)..].to_vec()
     }
 
     /// Sets up what may fail, and changes nothing.
@@ -96,8 +118,9 @@ impl Lanes {
             }
             let fault = |error| Fault { candidate: Arc::clone(&candidate.name), error };
             let upstream = (means.connect)(&candidate.target, trust).map_err(fault)?;
-            let off = old.map(|old| old.lane.observe.off_by_hand()).unwrap_or_default();
-            Ok(Next::New { upstream, off })
+            let off = old.map(|old| old.lane.observe.off_by_hand());
+            let off = off.or_else(|| before?.off_when_gone(&candidate.name));
+            Ok(Next::New { upstream, off: off.unwrap_or_default() })
         });
         let candidates = candidates.collect::<Result<_, _>>()?;
         Ok(Prepared { plan: Arc::new(plan), candidates })
@@ -152,7 +175,8 @@ impl Prepared {
         let entries: Vec<_> = entries.collect();
         let between = Arc::new(between(&plan, &entries, before, means));
         let books = entries.iter().map(|entry| entry.lane.observe.book()).collect();
-        let lanes = Arc::new(Lanes { entries, books, between, plan: Arc::clone(&plan) });
+        let gone = before.map(|before| before.gone_with(&plan)).unwrap_or_default();
+        let lanes = Arc::new(Lanes { entries, books, gone, between, plan: Arc::clone(&plan) });
         let Some(before) = before else { return (lanes, Vec::new()) };
         retire_who_is_gone(before, &lanes);
         let anew = forget_what_is_judged_otherwise(before, &lanes);
@@ -291,6 +315,6 @@ fn is_judged_alike(before: &Lanes, lanes: &Lanes, entry: &Entry, candidate: &Can
     };
     let was = &before.plan.candidates[at];
     Arc::ptr_eq(&old.lane.observe, &entry.lane.observe)
-        && before.plan.thresholds(was) == lanes.plan.thresholds(candidate)
+        && before.plan.thresholds(was).judges() == lanes.plan.thresholds(candidate).judges()
         && before.plan.allowed(was) == lanes.plan.allowed(candidate)
 }

@@ -13,6 +13,13 @@ pub struct OffByHand {
     pub routes: Vec<String>,
 }
 
+impl OffByHand {
+    /// Whether nothing is.
+    pub fn is_nothing(&self) -> bool {
+        !self.whole && self.routes.is_empty()
+    }
+}
+
 /// The routes that are off by hand. A gate is kept for a label, and requests of a route of the settings may
 /// have another than what it is called: `other` where a hundred were seen, or each its own. So they ask
 /// here, too, which costs a look at one flag as long as there are none.

@@ -411,6 +411,31 @@ async fn a_reload_warns_of_a_route_that_no_request_comes_to() {
 }
 
 #[tokio::test]
+async fn what_was_off_by_hand_is_so_when_a_candidate_comes_back() {
+    let (baseline, two, three) = (fixed("{}").await.addr, fixed("{}").await, fixed("{}").await);
+    let one = all(&[file(baseline, ""), candidate("v2", two.addr, "")]);
+    let both = all(&[one.clone(), candidate("v3", three.addr, "")]);
+    let live = live(&both).await;
+    live.get("/a").await;
+    eventually!(live.outcome("v3", "matched").await == 1.0);
+    live.proxy.control("disable?candidate=v3").await;
+    live.proxy.control("disable?candidate=v3&route=GET%20/a").await;
+    live.take(&one).await;
+    live.take(&one).await;
+    live.take(&both).await;
+    let status = live.json("/control/status?candidate=v3").await;
+    assert_eq!((&status["state"], &status["routes"][0]["state"]), (&json!("held"), &json!("held")));
+    let v3 = named("candidate", "v3");
+    assert_eq!(live.proxy.metric("mirror_enabled", &[&v3]).await, 0.0);
+    live.get("/b").await;
+    eventually!(live.outcome("v3", "disabled").await == 1.0);
+    live.proxy.control("enable?candidate=v3").await;
+    live.take(&one).await;
+    live.take(&both).await;
+    assert_eq!(live.json("/control/status?candidate=v3").await["state"], "enabled");
+}
+
+#[tokio::test]
 async fn requests_under_way_are_counted_in_the_series_that_they_began_with() {
     let go = Arc::new(Notify::new());
     let (baseline, two) = (let_go(&go, || answer("{}")).await, fixed("{}").await.addr);
