@@ -310,6 +310,11 @@ impl Observe {
         self.is_past.store(true, Ordering::Relaxed);
     }
 
+    /// The labels that were seen, of requests that were meant for it.
+    pub fn labels(&self) -> Vec<Arc<str>> {
+        self.book().labels()
+    }
+
     /// Whether a label was seen.
     pub fn has_seen(&self, label: &str) -> bool {
         self.book().get(label).is_some()

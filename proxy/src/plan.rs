@@ -316,6 +316,14 @@ impl Plan {
         self.routes.iter().any(|it| *it.policy.id == *id)
     }
 
+    /// The labels of the settings' routes whose requests are meant for a candidate.
+    pub fn labels_for(&self, candidate: &str) -> impl Iterator<Item = &Arc<str>> {
+        let at = self.position(candidate);
+        let is_meant = move |it: &&Arc<Treatment>| at.is_some_and(|at| it.terms[at].is_some());
+        let meant = self.routes.iter().filter(is_meant).map(|it| &it.policy);
+        meant.filter(|policy| policy.is_labelled()).map(|policy| &policy.id)
+    }
+
     /// Whether settings and overrides let a candidate get copies, of whatever route.
     pub fn sends_to(&self, candidate: &str) -> bool {
         self.with_terms(candidate).any(|(_, terms)| terms.enabled)
