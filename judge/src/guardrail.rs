@@ -540,7 +540,19 @@ impl Guardrail {
             self.overall = Weighing::new(&allowed);
             self.routes.values_mut().for_each(|route| route.weigh_anew(&allowed));
         }
+        if config.ramp.is_none() {
+            self.end_probations();
+        }
         self.config = config;
+    }
+
+    /// Without a ramp no pair would ever raise the share.
+    fn end_probations(&mut self) {
+        self.routes.values_mut().for_each(RouteState::end_probation);
+        if self.probation.take().is_some() {
+            self.state = State::Enabled;
+            self.gate.set(Reading::Open { epoch: self.epoch });
+        }
     }
 
     /// Forgets what speaks against the candidate on a route: it is judged by something else now.

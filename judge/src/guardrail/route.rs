@@ -178,6 +178,12 @@ impl RouteState {
         }
     }
 
+    pub(super) fn end_probation(&mut self) {
+        if self.probation.take().is_some() {
+            self.show();
+        }
+    }
+
     fn open(&mut self, probation: Option<Probation>) {
         (self.stopped, self.held) = (None, false);
         self.probation = probation;
