@@ -169,6 +169,10 @@ impl Observe {
     /// Both sides have answered, or will not. `baseline_p99` is that of the route now.
     pub fn answered(&self, copy: &Mirrored<'_>, pair: &Pair<'_>, baseline_p99: Duration) {
         let Some(_holds) = self.holds(copy.terms) else { return };
+        // Of a label that is off the guardrail says so itself.
+        if self.held.has(copy.terms.id()) {
+            return;
+        }
         let own = copy.terms.thresholds.as_ref();
         self.decide(|guardrail, now| guardrail.observe_by(pair, baseline_p99, own, now));
     }
@@ -184,7 +188,8 @@ impl Observe {
     ) {
         let Some(_holds) = self.holds(copy.terms) else { return };
         // Before it is taken in: a value is held against those that came before.
-        let judged = comparison.differences.filter(|_| copy.terms.judges_mismatches);
+        let is_judged = copy.terms.judges_mismatches && !self.held.has(copy.terms.id());
+        let judged = comparison.differences.filter(|_| is_judged);
         let net = judged.and_then(|found| self.net_fields(&copy.series.label, found, asks));
         self.record(copy, pair, comparison);
         let Some(differs) = net else { return };

@@ -2,12 +2,14 @@
 //! said of them holds all the same.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::eventually;
 use crate::live::{Live, all, candidate, file, live, named, route};
-use crate::support::{Upstream, fixed};
+use crate::support::{Upstream, fixed, hung, json, status, upstream};
 
 /// Labels besides `other`.
 const LABELS: usize = 100;
@@ -164,7 +166,7 @@ async fn a_route_that_counts_as_other_stays_off_by_hand_when_url_or_candidates_c
 async fn a_copy_that_waits_is_not_sent_once_its_route_is_off_though_it_counts_as_other() {
     let baseline = fixed("{}").await.addr;
     let v2 = fixed("{}").await;
-    let stuck = crate::support::hung().await;
+    let stuck = hung().await;
     let routes = by_label(LABELS + 2, "");
     let text = |addr, more: &str| {
         let head = file(baseline, "concurrency = 1");
@@ -182,6 +184,34 @@ async fn a_copy_that_waits_is_not_sent_once_its_route_is_off_though_it_counts_as
     switch(&live, false, &format!("GET {its}")).await;
     eventually!(of_other(&live, "disabled").await == 1.0);
     assert_eq!(stuck.count(), 1);
+}
+
+#[tokio::test]
+async fn pairs_of_a_route_that_is_off_stop_no_other_that_counts_as_other() {
+    let baseline = fixed("{}").await.addr;
+    let its = path(LABELS + 1);
+    let (go, bad) = (Arc::new(Notify::new()), its.clone());
+    let (waits, at) = (Arc::clone(&go), bad.clone());
+    let v2 = upstream(move |seen| {
+        let (go, is_bad) = (Arc::clone(&waits), seen.target == at);
+        async move {
+            if is_bad {
+                go.notified().await;
+            }
+            if is_bad { status(500) } else { json("{}") }
+        }
+    })
+    .await;
+    let touchy = candidate("v2", v2.addr, "[candidate.guardrail]\nconsecutive = 1\n");
+    let live = live(&all(&[file(baseline, ""), touchy, by_label(LABELS + 2, "")])).await;
+    full(&live).await;
+    live.get(&bad).await;
+    eventually!(v2.count() == LABELS + 1);
+    switch(&live, false, &format!("GET {bad}")).await;
+    go.notify_one();
+    eventually!(of_other(&live, "mismatched").await == 1.0);
+    assert_eq!(live.proxy.status().await["state"], "enabled");
+    assert_eq!(state_of(&live, "other").await, "enabled");
 }
 
 #[tokio::test]
