@@ -68,6 +68,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// What pairs are held against. Neither what follows a trip, nor whether one does, changes what they
+    /// said.
+    pub fn judges(&self) -> (Allowance, u32) {
+        (self.allowance(), self.consecutive)
+    }
+
     fn allowance(&self) -> Allowance {
         Allowance {
             latency_ratio: self.latency_ratio,
@@ -501,6 +507,21 @@ impl Guardrail {
         self.route(route).hold().then(|| Transition::RouteHeld { route: route.to_owned() })
     }
 
+    /// The routes that are off by hand.
+    pub fn held_routes(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().filter(|(_, state)| state.is_held()).map(|(route, _)| route.as_str())
+    }
+
+    /// Whether mirroring is on.
+    pub fn is_on(&self) -> bool {
+        self.state.is_on()
+    }
+
+    /// Whether a route is on, as far as mirroring is on at all.
+    pub fn is_route_on(&self, route: &str) -> bool {
+        self.routes.get(route).is_none_or(RouteState::is_on)
+    }
+
     /// By hand: a route on with the full share, as far as mirroring is on at all.
     pub fn enable_route(&mut self, route: &str) -> Option<Transition> {
         let state = self.route(route);
@@ -510,17 +531,28 @@ impl Guardrail {
         (!was_on).then(|| Transition::RouteEnabled { route: route.to_owned() })
     }
 
-    /// Other thresholds from now on. What was gathered by the old ones is forgotten; what is off
-    /// stays off.
+    /// Other thresholds from now on. What was gathered is forgotten where it was held against others; what
+    /// is off stays off, until the time that was set.
     pub fn configure(&mut self, config: Config) {
-        if config == self.config {
-            return;
+        if config.judges() != self.config.judges() {
+            let allowed = config.allowance();
+            self.run.reset();
+            self.overall = Weighing::new(&allowed);
+            self.routes.values_mut().for_each(|route| route.weigh_anew(&allowed));
         }
-        let allowed = config.allowance();
-        self.run.reset();
-        self.overall = Weighing::new(&allowed);
-        self.routes.values_mut().for_each(|route| route.weigh_anew(&allowed));
+        if config.ramp.is_none() {
+            self.end_probations();
+        }
         self.config = config;
+    }
+
+    /// Without a ramp no pair would ever raise the share.
+    fn end_probations(&mut self) {
+        self.routes.values_mut().for_each(RouteState::end_probation);
+        if self.probation.take().is_some() {
+            self.state = State::Enabled;
+            self.gate.set(Reading::Open { epoch: self.epoch });
+        }
     }
 
     /// Forgets what speaks against the candidate on a route: it is judged by something else now.

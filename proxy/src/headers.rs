@@ -41,6 +41,16 @@ pub fn strip_connection_level(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether servers may take one name for the other: those that make variables of them (CGI, WSGI) have one
+/// sign for all that is neither letter nor digit.
+pub fn reads_as(name: &HeaderName, other: &HeaderName) -> bool {
+    let (name, other) = (name.as_str().as_bytes(), other.as_str().as_bytes());
+    let is_sign = |byte: &u8| !byte.is_ascii_alphanumeric();
+    let alike = |(a, b): (&u8, &u8)| a == b || (is_sign(a) && is_sign(b));
+    // Most differ in length, which costs nothing to see.
+    name.len() == other.len() && name.iter().zip(other).all(alike)
+}
+
 fn is_connection_level(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -182,6 +192,22 @@ mod tests {
         assert_eq!(upgrade(&map(&[("connection", "upgrade")])), None);
         let h2c = [("connection", "upgrade, http2-settings"), ("upgrade", "h2c")];
         assert_eq!(upgrade(&map(&h2c)), None);
+    }
+
+    #[test]
+    fn names_that_differ_in_signs_alone_may_be_read_as_one() {
+        let name = |text: &str| HeaderName::from_bytes(text.as_bytes()).unwrap();
+        for (other, expected) in [
+            ("X-Mirror", true),
+            ("x_mirror", true),
+            ("x.mirror", true),
+            ("xxmirror", false),
+            ("x-mirrors", false),
+            ("-x-mirror", false),
+        ] {
+            assert_eq!(reads_as(&name(other), &name("x-mirror")), expected, "{other}");
+            assert_eq!(reads_as(&name("x-mirror"), &name(other)), expected, "{other}");
+        }
     }
 
     #[test]

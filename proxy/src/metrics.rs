@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn all_series_of_a_route_exist_with_value_0_before_the_first_event() {
         let (metrics, of) = one();
-        let _route = (metrics.route("other"), of.route("other"));
+        let _route = (metrics.route("other"), of.route("other", Some(true)));
         of.set_enabled(true);
         let text = metrics.render(Gauges::default());
         for outcome in Outcome::ALL {
@@ -397,7 +397,7 @@ mod tests {
         for name in ["v2", "v3"] {
             let of = CandidateMetrics::new(Arc::clone(&metrics), name.into(), true);
             of.set_enabled(name == "v2");
-            of.route("GET /").count(Outcome::Mismatched);
+            of.route("GET /", Some(true)).count(Outcome::Mismatched);
             of.set_copies(CopyGauges { queue_length: 3, ..CopyGauges::default() });
         }
         let text = metrics.render(Gauges::default());
@@ -420,7 +420,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new().unwrap());
         let of = CandidateMetrics::new(Arc::clone(&metrics), "v2".into(), true);
         of.set_enabled(true);
-        of.route("GET /").count(Outcome::Matched);
+        of.route("GET /", Some(true)).count(Outcome::Matched);
         of.retire(["GET /"].into_iter());
         let text = metrics.render(Gauges::default());
         let series = |name: &str| text.contains(&format!("\n{name}{{candidate=\"v2\""));
@@ -467,7 +467,7 @@ mod tests {
     fn every_metric_has_a_help_text() {
         let (metrics, of) = one();
         let route = metrics.route("GET /");
-        let _pairs = of.route("GET /");
+        let _pairs = of.route("GET /", Some(true));
         route.baseline.latency.record(0.01);
         let text = metrics.render(Gauges::default());
         for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
@@ -488,7 +488,7 @@ mod tests {
     #[test]
     fn each_listed_difference_counts_by_its_kind_and_risk() {
         let (metrics, of) = one();
-        let route = of.route("GET /");
+        let route = of.route("GET /", Some(true));
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, at);
             let (place, field) = ("$".to_owned(), "$".to_owned());
@@ -522,7 +522,7 @@ mod tests {
     #[test]
     fn a_mismatch_counts_as_outcome_and_as_mismatch() {
         let (metrics, of) = one();
-        let route = of.route("GET /");
+        let route = of.route("GET /", Some(true));
         route.count(Outcome::Mismatched);
         route.count(Outcome::Matched);
         let text = metrics.render(Gauges::default());

@@ -34,6 +34,7 @@ pub use pair::Head;
 pub use tap::{BaselineTap, RequestTap};
 
 use crate::exchange::{Outcome, RequestSnapshot};
+use crate::headers::reads_as;
 use crate::log_limit::LogLimit;
 use crate::observe::Series;
 use crate::plan::{Plan, Treatment};
@@ -199,7 +200,8 @@ impl Mirror {
         for at in (0..count).map(|at| (first + at) % count) {
             let (entry, Some(terms)) = (&lanes.entries[at], &treatment.terms[at]) else { continue };
             let one = contained(|| {
-                let tally = Tally::new(entry.lane.observe.series(&route.label));
+                let series = entry.lane.observe.series(&lanes.books[at], &route.label);
+                let tally = Tally::new(series);
                 let position =
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;
@@ -212,16 +214,20 @@ impl Mirror {
         (admitted, made)
     }
 
-    /// Whether a request is a copy already, from this proxy or another.
+    /// Whether a request is a copy already, from this proxy or another, or is one to a server that reads
+    /// names less strictly.
     pub fn is_marked(plan: &Plan, headers: &HeaderMap) -> bool {
-        plan.marks().iter().any(|name| headers.contains_key(name))
+        headers.keys().any(|name| is_mark(plan, name))
     }
 
     /// Takes the mark off a request that is not a copy of a mirror before this one: it is an order
     /// to skip side effects, which clients may not give.
     pub fn strip_mark(plan: &Plan, headers: &mut HeaderMap) {
-        if !plan.defaults.trust_mark {
-            plan.marks().iter().for_each(|name| drop(headers.remove(name)));
+        if plan.defaults.trust_mark {
+            return;
+        }
+        while let Some(name) = headers.keys().find(|name| is_mark(plan, name)).cloned() {
+            headers.remove(name);
         }
     }
 
@@ -229,6 +235,10 @@ impl Mirror {
     pub fn is_own_copy(&self, headers: &HeaderMap) -> bool {
         self.shared.is_own_copy(headers)
     }
+}
+
+fn is_mark(plan: &Plan, name: &HeaderName) -> bool {
+    plan.marks().iter().any(|mark| reads_as(name, mark))
 }
 
 /// Where candidates share a limit of copies a second, dice decide who is asked first: whoever always is

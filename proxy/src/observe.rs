@@ -4,17 +4,23 @@
 //! Two moments, since a slow comparison must never delay a stop.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 pub mod announce;
+mod by_hand;
 pub mod event;
+mod series;
 pub mod webhook;
 
-use crate::metrics::{CandidateMetrics, PairMetrics};
+pub use by_hand::OffByHand;
+pub use series::{Book, Series};
+
+use crate::metrics::CandidateMetrics;
 use crate::plan::Terms;
 use announce::Announcer;
+use by_hand::Held;
 use compare::Differences;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::gate::{self, Gate, Reading};
@@ -22,6 +28,7 @@ use judge::guardrail::{self, Guardrail, Moment, State, Transition};
 use judge::report::{self, Report, verdicts};
 use judge::verdict::Verdict;
 use judge::{Call, Comparison, Epoch, Pair};
+use series::Pairs;
 
 /// A copy that was admitted, and what holds for it.
 #[derive(Clone, Copy, Debug)]
@@ -44,47 +51,6 @@ impl<'a> Mirrored<'a> {
     }
 }
 
-/// What is kept of one candidate for one route.
-#[derive(Debug)]
-pub struct Series {
-    /// The route's label.
-    pub label: Arc<str>,
-    /// Its metrics.
-    pub metrics: PairMetrics,
-    /// From the first request on, not before: a route that had none is not shown.
-    gate: OnceLock<Gate>,
-    pairs: AtomicU64,
-    /// What they were held against.
-    bases: Mutex<BTreeSet<u64>>,
-}
-
-impl Series {
-    /// Pairs taken in since the start, or since the report was reset.
-    pub fn pairs(&self) -> u64 {
-        self.pairs.load(Ordering::Relaxed)
-    }
-
-    fn take_in(&self, basis: u64) {
-        self.pairs.fetch_add(1, Ordering::Relaxed);
-        self.bases().insert(basis);
-    }
-
-    fn forget(&self) {
-        self.pairs.store(0, Ordering::Relaxed);
-        self.bases().clear();
-    }
-
-    /// It goes on where this one ends.
-    fn go_on_from(&self, old: &Self) {
-        self.pairs.fetch_add(old.pairs(), Ordering::Relaxed);
-        self.bases().extend(old.bases().iter());
-    }
-
-    fn bases(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.bases.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What the gates let through.
 #[derive(Clone, Copy, Debug)]
 pub struct Open {
@@ -102,22 +68,16 @@ pub struct Observe {
     guardrail: Mutex<Guardrail>,
     report: Mutex<Report>,
     gate: Gate,
-    metrics: RwLock<CandidateMetrics>,
-    series: RwLock<HashMap<Arc<str>, Arc<Series>>>,
+    /// Where requests that begin now are counted.
+    book: RwLock<Arc<Book>>,
+    /// By label, whichever book they were counted in.
+    pairs: RwLock<HashMap<Arc<str>, Arc<Pairs>>>,
+    held: Held,
     announcer: Arc<Announcer>,
     /// What pairs are held against now; until it is said, anything.
     bases: RwLock<Option<BTreeSet<u64>>>,
     /// It is gone, or another has its name; what it decides is nobody's business any more.
     is_past: AtomicBool,
-}
-
-/// What is off by hand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OffByHand {
-    /// All of it.
-    pub whole: bool,
-    /// The labels of routes that are off by themselves.
-    pub routes: Vec<String>,
 }
 
 /// What of that which was known does not count any more.
@@ -147,53 +107,59 @@ impl Observe {
             guardrail: Mutex::new(Guardrail::new(thresholds, setter)),
             report: Mutex::new(Report::new(allowed)),
             gate,
-            metrics: RwLock::new(metrics),
-            series: RwLock::default(),
+            book: RwLock::new(Book::new(metrics)),
+            pairs: RwLock::default(),
+            held: Held::default(),
             announcer,
             bases: RwLock::default(),
             is_past: AtomicBool::new(false),
         });
-        observe.series(&Arc::from(OTHER));
+        observe.series(&observe.book(), &Arc::from(OTHER));
         observe
     }
 
     /// The candidate's name.
     pub fn name(&self) -> Arc<str> {
-        Arc::clone(self.metrics().name())
+        Arc::clone(self.book().metrics.name())
     }
 
-    /// What is kept for a route; from its first request on.
-    pub fn series(&self, label: &Arc<str>) -> Arc<Series> {
-        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.get(label) {
-            return Arc::clone(series);
+    /// Where requests that begin now are counted.
+    pub fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is kept for a route, from its first request on, in the book that the request began with.
+    pub fn series(&self, book: &Book, label: &Arc<str>) -> Arc<Series> {
+        if let Some(series) = book.get(label) {
+            return series;
         }
-        drop(known);
-        let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let (label, metrics) = (Arc::clone(label), self.metrics().route(label));
-            let (gate, pairs, bases) = Default::default();
-            Arc::new(Series { label, metrics, gate, pairs, bases })
+        // Held until it is there: it shows what holds now, and whatever is switched then finds it.
+        let guardrail = self.guardrail();
+        let pairs = {
+            let mut pairs = self.pairs.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(pairs.entry(Arc::clone(label)).or_default())
         };
-        Arc::clone(known.entry(Arc::clone(label)).or_insert_with(new))
+        book.begin(label, pairs, guardrail.is_route_on(label))
     }
 
-    /// What is open when mirroring is allowed; the first request after a cooldown switches it on.
-    pub fn open_now(&self, series: &Series) -> Option<Open> {
+    /// What is open when mirroring is allowed; the first request after a cooldown switches it on. `route`:
+    /// what the settings call the route that it is of.
+    pub fn open_now(&self, series: &Series, route: &str) -> Option<Open> {
         if self.is_due(&self.gate) {
             self.decide(|guardrail, now| guardrail.resume_if_due(now));
         }
         if self.is_due(self.gate_of(series)) {
             self.decide(|guardrail, now| guardrail.resume_route_if_due(&series.label, now));
         }
-        self.open(series)
+        self.open(series, route)
     }
 
     /// The same, without switching on.
-    pub fn open(&self, series: &Series) -> Option<Open> {
+    pub fn open(&self, series: &Series, route: &str) -> Option<Open> {
         let (whole, part) = passing(&self.gate)?;
-        let (route, part_of_route) = passing(self.gate_of(series))?;
-        Some(Open { epoch: Epoch { whole, route }, part: part * part_of_route })
+        let (label, part_of_label) = passing(self.gate_of(series))?;
+        let open = Open { epoch: Epoch { whole, route: label }, part: part * part_of_label };
+        (!self.held.has(route)).then_some(open)
     }
 
     fn gate_of<'a>(&self, series: &'a Series) -> &'a Gate {
@@ -203,6 +169,10 @@ impl Observe {
     /// Both sides have answered, or will not. `baseline_p99` is that of the route now.
     pub fn answered(&self, copy: &Mirrored<'_>, pair: &Pair<'_>, baseline_p99: Duration) {
         let Some(_holds) = self.holds(copy.terms) else { return };
+        // Of a label that is off the guardrail says so itself.
+        if self.held.has(copy.terms.id()) {
+            return;
+        }
         let own = copy.terms.thresholds.as_ref();
         self.decide(|guardrail, now| guardrail.observe_by(pair, baseline_p99, own, now));
     }
@@ -218,7 +188,8 @@ impl Observe {
     ) {
         let Some(_holds) = self.holds(copy.terms) else { return };
         // Before it is taken in: a value is held against those that came before.
-        let judged = comparison.differences.filter(|_| copy.terms.judges_mismatches);
+        let is_judged = copy.terms.judges_mismatches && !self.held.has(copy.terms.id());
+        let judged = comparison.differences.filter(|_| is_judged);
         let net = judged.and_then(|found| self.net_fields(&copy.series.label, found, asks));
         self.record(copy, pair, comparison);
         let Some(differs) = net else { return };
@@ -230,7 +201,7 @@ impl Observe {
         if self.guardrail().warms_up(self.now()) {
             return;
         }
-        copy.series.take_in(copy.terms.basis);
+        copy.series.pairs.take_in(copy.terms.basis);
         let own = copy.terms.allowed.as_ref();
         self.report().record_by(pair, comparison, own, SystemTime::now());
     }
@@ -294,7 +265,7 @@ impl Observe {
         let before = std::mem::replace(&mut *report, fresh);
         drop(report);
         self.guardrail().warm_up();
-        self.each_series(Series::forget);
+        self.forget_pairs();
         drop(before);
     }
 
@@ -305,20 +276,23 @@ impl Observe {
 
     /// Switches mirroring, of a route or of all, by hand.
     pub fn switch(&self, on: bool, route: Option<&str>) {
-        self.decide(|guardrail, now| match (on, route) {
-            (true, None) => guardrail.enable(),
-            (false, None) => guardrail.disable(now),
-            (true, Some(route)) => guardrail.enable_route(route),
-            (false, Some(route)) => guardrail.disable_route(route),
+        self.decide(|guardrail, now| {
+            let transition = match (on, route) {
+                (true, None) => guardrail.enable(),
+                (false, None) => guardrail.disable(now),
+                (true, Some(route)) => guardrail.enable_route(route),
+                (false, Some(route)) => guardrail.disable_route(route),
+            };
+            self.held.set(guardrail.held_routes());
+            transition
         });
     }
 
     /// What was switched off by hand.
     pub fn off_by_hand(&self) -> OffByHand {
-        let known = self.guardrail().snapshot();
-        let off = known.routes.into_iter().filter(|route| route.state == State::Held);
-        let routes = off.map(|route| route.route).collect();
-        OffByHand { whole: known.state == State::Held, routes }
+        let guardrail = self.guardrail();
+        let routes = guardrail.held_routes().map(str::to_owned).collect();
+        OffByHand { whole: guardrail.snapshot().state == State::Held, routes }
     }
 
     /// What was off by hand before is so from the start; nobody switches it off a second time.
@@ -331,11 +305,7 @@ impl Observe {
         for route in &off.routes {
             guardrail.disable_route(route);
         }
-        drop(guardrail);
-        for route in &off.routes {
-            self.series(&Arc::from(route.as_str()));
-            self.metrics().set_route_enabled(route, false);
-        }
+        self.held.set(guardrail.held_routes());
     }
 
     /// Says nothing more; pairs that are under way are still counted.
@@ -345,9 +315,19 @@ impl Observe {
         self.is_past.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a route was seen.
+    /// The labels that were seen, of requests that were meant for it.
+    pub fn labels(&self) -> Vec<Arc<str>> {
+        self.book().labels()
+    }
+
+    /// Whether a label was seen.
+    pub fn has_seen(&self, label: &str) -> bool {
+        self.book().get(label).is_some()
+    }
+
+    /// Whether something is known of a route: its label was seen, or it is off by hand.
     pub fn knows(&self, route: &str) -> bool {
-        self.series.read().unwrap_or_else(PoisonError::into_inner).contains_key(route)
+        self.has_seen(route) || self.held.has(route)
     }
 
     /// Other thresholds from now on; what was gathered by the old ones is forgotten. Whether there
@@ -362,7 +342,7 @@ impl Observe {
         report.allow(allowed);
         drop(report);
         if starts_anew {
-            self.each_series(Series::forget);
+            self.forget_pairs();
         }
         changed || starts_anew
     }
@@ -372,16 +352,13 @@ impl Observe {
     pub fn hold_against(&self, bases: &BTreeSet<u64>, anew: &HashSet<Arc<str>>) -> Forgotten {
         let (mut forgotten, mut kept) = (Vec::new(), false);
         *self.bases.write().unwrap_or_else(PoisonError::into_inner) = Some(bases.clone());
-        self.each_series(|series| {
-            let held = series.bases();
-            if held.is_empty() {
-                return;
+        for (label, pairs) in self.pairs.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            match pairs.rest_on(bases) {
+                None => {}
+                Some(true) if !anew.contains(label) => kept = true,
+                Some(_) => forgotten.push(Arc::clone(label)),
             }
-            match held.is_subset(bases) && !anew.contains(&series.label) {
-                true => kept = true,
-                false => forgotten.push(Arc::clone(&series.label)),
-            }
-        });
+        }
         forgotten.sort();
         for label in &forgotten {
             self.guardrail().forget_route(label);
@@ -404,54 +381,50 @@ impl Observe {
     /// Forgets what the pairs of a route told so far.
     pub fn reset_report_of(&self, route: &str) {
         self.report().forget(route);
-        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.get(route) {
-            series.forget();
+        let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pairs) = pairs.get(route) {
+            pairs.forget();
         }
     }
 
     /// Nothing is known from now on; see [`CandidateMetrics::retire`].
     pub fn retire(&self) {
-        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        self.metrics().retire(known.keys().map(|label| &**label));
+        self.book().close();
     }
 
-    /// Other labels from now on: there are several candidates, or no more than one.
+    /// Other labels for requests from now on: there are several candidates, or no more than one.
     pub fn relabel(&self, metrics: CandidateMetrics) {
-        self.retire();
-        let shown = {
-            let guardrail = self.guardrail().snapshot();
-            metrics.set_enabled(guardrail.state.is_on());
-            guardrail.routes
-        };
-        *self.metrics.write().unwrap_or_else(PoisonError::into_inner) = metrics;
-        let before =
-            std::mem::take(&mut *self.series.write().unwrap_or_else(PoisonError::into_inner));
-        for (label, old) in before {
-            self.series(&label).go_on_from(&old);
+        let (old, new) = (self.book(), Book::new(metrics));
+        for label in old.labels() {
+            self.series(&new, &label);
         }
-        for route in shown {
-            self.series(&Arc::from(route.route.as_str()));
-            self.metrics().set_route_enabled(&route.route, route.state.is_on());
+        // Under the lock, so that no change of state is shown by the old one alone.
+        let guardrail = self.guardrail();
+        new.metrics.set_enabled(guardrail.is_on());
+        for label in new.labels() {
+            new.metrics.set_route_enabled(&label, guardrail.is_route_on(&label));
         }
-        self.series(&Arc::from(OTHER));
+        old.close();
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
-    /// Its series.
+    /// The series that are of no route.
     pub fn metrics(&self) -> CandidateMetrics {
-        self.metrics.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.book().metrics.clone()
     }
 
     /// Shows what is known, of every route that had a request: what the report has forgotten is not known.
     pub fn show(&self) {
-        let (snapshot, metrics) = (self.report_snapshot(), self.metrics());
+        let (snapshot, book) = (self.report_snapshot(), self.book());
+        let metrics = &book.metrics;
         let (overall, verdicts) = verdicts(&snapshot, &self.allowed());
         let labels = snapshot.routes.iter().map(|route| &*route.route);
         let known: HashMap<_, _> = labels.zip(verdicts).collect();
         metrics.set_verdict(None, overall);
         let guardrail = self.snapshot();
         metrics.set_evidence(None, guardrail.evidence.value / THRESHOLD);
-        for route in &guardrail.routes {
+        // One that is off by hand may have had none yet, or another label.
+        for route in guardrail.routes.iter().filter(|it| book.get(&it.route).is_some()) {
             let label = route.route.as_str();
             let verdict = known.get(label).copied().unwrap_or(Verdict::NotEnoughData);
             metrics.set_verdict(Some(label), verdict);
@@ -466,7 +439,13 @@ impl Observe {
         if let Some(transition) = ask(&mut guardrail, now)
             && !self.is_past.load(Ordering::Relaxed)
         {
-            self.announcer.announce(&self.metrics(), &transition, now.wall);
+            let book = self.book();
+            self.announcer.announce(&book.metrics, &transition, now.wall);
+            for label in book.labels() {
+                if transition.is_of(&label) {
+                    book.metrics.set_route_enabled(&label, guardrail.is_route_on(&label));
+                }
+            }
         }
     }
 
@@ -485,9 +464,9 @@ impl Observe {
         matches!(gate.read(), Reading::Tripped { until } if until <= self.since_origin())
     }
 
-    fn each_series(&self, mut tell: impl FnMut(&Series)) {
-        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        known.values().for_each(|series| tell(series));
+    fn forget_pairs(&self) {
+        let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
+        pairs.values().for_each(|pairs| pairs.forget());
     }
 
     // A panic elsewhere must not take the switch out of the operator's hand.

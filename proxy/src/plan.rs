@@ -95,6 +95,11 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// The id of the route.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The mark as well: without the one that a service knows its copies have side effects. And what is
     /// hidden: by the rules of another route values would be shown.
     fn allows(&self) -> (bool, Share, bool, usize, Option<&(HeaderName, HeaderValue)>, u64) {
@@ -261,9 +266,11 @@ impl Plan {
             kept(candidate.rate, at.and_then(|at| before?.rates[at].as_ref()))
         });
         let own = routes.iter().filter_map(|route| route.mark.as_ref()?.as_ref());
-        let marks = defaults.mark.iter().chain(own).map(|(name, _)| name.clone()).collect();
+        // Each once, since all names of a request are held against them.
+        let marks = defaults.mark.iter().chain(own).map(|(name, _)| name.clone());
+        let marks: HashSet<_> = marks.collect();
         Self {
-            marks,
+            marks: marks.into_iter().collect(),
             names: routes.iter().filter_map(|route| route.name.clone()).collect(),
             generation: before.map_or(1, |plan| plan.generation + 1),
             rate: kept(defaults.rate, before.and_then(|plan| plan.rate.as_ref())),
@@ -316,6 +323,14 @@ impl Plan {
     /// Whether a route of the settings has this name or label.
     pub fn has_route(&self, id: &str) -> bool {
         self.routes.iter().any(|it| *it.policy.id == *id)
+    }
+
+    /// The labels of the settings' routes whose requests are meant for a candidate.
+    pub fn labels_for(&self, candidate: &str) -> impl Iterator<Item = &Arc<str>> {
+        let at = self.position(candidate);
+        let is_meant = move |it: &&Arc<Treatment>| at.is_some_and(|at| it.terms[at].is_some());
+        let meant = self.routes.iter().filter(is_meant).map(|it| &it.policy);
+        meant.filter(|policy| policy.is_labelled()).map(|policy| &policy.id)
     }
 
     /// Whether settings and overrides let a candidate get copies, of whatever route.
@@ -432,7 +447,7 @@ fn basis(
     let conditions = route.matcher.conditions.iter();
     conditions.for_each(|condition| (condition.not, &condition.text).hash(&mut hasher));
     // As text, since most of it is floats.
-    format!("{:?}", (thresholds, allowed)).hash(&mut hasher);
+    format!("{:?}", (thresholds.map(guardrail::Config::judges), allowed)).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -171,6 +171,11 @@ pub struct RoutePolicy {
 }
 
 impl RoutePolicy {
+    /// Whether its requests have its id for their label, rather than each its own.
+    pub fn is_labelled(&self) -> bool {
+        self.name.is_some() || !self.id.starts_with(&*self.place)
+    }
+
     /// One that changes nothing for requests that `matcher` fits.
     pub fn new(id: &str, place: &str, matcher: Matcher) -> Self {
         Self {

@@ -174,12 +174,15 @@ async fn body(response: Response<UpstreamBody>) -> Result<Vec<u8>, BoxError> {
     Ok(body.to_bytes().to_vec())
 }
 
-/// Those of all candidates: what is required must hold for each, and the exit code is that of the one
-/// that is furthest from it.
+/// Those of all candidates, or of all that have the route that is asked for: what is required must hold for
+/// each, and the exit code is that of the one that is furthest from it.
 fn answer_of_all(request: &Request, candidates: &BTreeMap<String, Summary>) -> Answer {
     const WORST_FIRST: [u8; 4] = [NO_REPORT, 1, 3, 0];
-    let answers = candidates.iter().map(|(name, summary)| (name, answer(request, summary)));
-    let answers: Vec<_> = answers.collect();
+    let has_it = |it: &Summary| request.route.as_ref().is_none_or(|route| it.has_route(route));
+    // Where none has it, each says which there are.
+    let none = !candidates.values().any(has_it);
+    let asked = candidates.iter().filter(|(_, summary)| none || has_it(summary));
+    let answers: Vec<_> = asked.map(|(name, summary)| (name, answer(request, summary))).collect();
     let one = |(name, answer): &(&String, Answer)| match request.json {
         // A name is letters, digits, dots and dashes.
         true => format!("\"{name}\": {}", answer.text.trim_end()),
@@ -204,8 +207,8 @@ fn answer(request: &Request, summary: &Summary) -> Answer {
     let text =
         if request.json { in_json(summary, route) } else { Text { summary, route }.to_string() };
     let (code, reason) = match (&request.route, route) {
-        // Nobody has asked for anything yet: it may still come.
-        (Some(name), None) if summary.routes.is_empty() => {
+        // It may still come, and so may whatever is asked for where nobody has asked for anything yet.
+        (Some(name), None) if summary.routes.is_empty() || summary.has_route(name) => {
             judge(request, None, &format!("route {name}"))
         }
         (Some(name), None) => (NO_REPORT, Some(no_such_route(name, summary))),

@@ -80,7 +80,12 @@ impl RouteState {
         self.stopped.is_none() && !self.held
     }
 
-    /// The same, with the full share.
+    /// Whether it is off by hand.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Whether it is on with the full share.
     pub(super) fn is_enabled(&self) -> bool {
         self.is_on() && self.probation.is_none()
     }
@@ -170,6 +175,12 @@ impl RouteState {
         self.cooldown = Cooldown::default();
         if !self.is_enabled() {
             self.open(None);
+        }
+    }
+
+    pub(super) fn end_probation(&mut self) {
+        if self.probation.take().is_some() {
+            self.show();
         }
     }
 

@@ -466,3 +466,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_cooldown_forgets_no_breach_and_moves_no_trip() {
+    let (mut guardrail, _, now) = guardrail(config());
+    guardrail.observe(&failed(), P99, now);
+    let slow = Config { cooldown: Duration::from_secs(99), ..config() };
+    guardrail.configure(slow.clone());
+    assert_eq!(guardrail.snapshot().breach_streak, 1);
+    let until = State::Tripped { until: now.at + slow.cooldown };
+    for _ in 0..2 {
+        guardrail.observe(&failed(), P99, now);
+    }
+    guardrail.configure(config());
+    assert_eq!(guardrail.snapshot().state, until);
+    guardrail.configure(Config { latency_ratio: 2.0, ..config() });
+    let known = guardrail.snapshot();
+    assert_eq!((known.state, known.breach_streak), (until, 0), "off stays off");
+}
+
+#[test]
+fn where_the_ramp_is_taken_away_a_probation_ends_with_the_full_share() {
+    let ramped = Config { ramp: Some(Duration::from_secs(60)), ..config() };
+    let (mut guardrail, gate, now) = guardrail(ramped.clone());
+    let route = guardrail.route_gate("GET /b");
+    let on_b = Pair { route: "GET /b", ..failed() };
+    let healthy = healthy();
+    for pair in [&on_b, &healthy, &on_b, &healthy, &on_b] {
+        guardrail.observe(pair, P99, now);
+    }
+    let now = later(now, ramped.cooldown);
+    assert!(guardrail.resume_route_if_due("GET /b", now).is_some());
+    for _ in 0..3 {
+        guardrail.observe(&failed(), P99, now);
+    }
+    let now = later(now, ramped.cooldown);
+    assert!(guardrail.resume_if_due(now).is_some());
+    assert!(matches!(gate.read(), Reading::Probation { .. }));
+    assert!(matches!(route.read(), Reading::Probation { .. }));
+    guardrail.configure(config());
+    assert!(matches!(gate.read(), Reading::Open { .. }), "{:?}", gate.read());
+    assert!(matches!(route.read(), Reading::Open { .. }), "{:?}", route.read());
+    assert_eq!(guardrail.snapshot().state, State::Enabled);
+}

@@ -115,6 +115,26 @@ impl Trip {
     }
 }
 
+impl Transition {
+    /// Whether it may have switched this route, alone or with others.
+    pub fn is_of(&self, label: &str) -> bool {
+        match self {
+            Self::Enabled => true,
+            Self::RouteTripped { trip } => trip.route == label,
+            Self::RouteResumed { route }
+            | Self::RouteEnabled { route }
+            | Self::RouteHeld { route }
+            | Self::Probation { route: Some(route) } => route == label,
+            Self::Tripped { .. }
+            | Self::WouldTrip { .. }
+            | Self::Resumed
+            | Self::Probation { route: None }
+            | Self::Passed { .. }
+            | Self::Held { .. } => false,
+        }
+    }
+}
+
 /// A change of state, for those who make it known.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transition {

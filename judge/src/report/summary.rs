@@ -29,6 +29,9 @@ pub struct Summary {
     /// Rules of the comparison that never applied.
     #[serde(default)]
     pub unused_rules: Vec<UnusedRule>,
+    /// Routes that the candidate is to get copies of, and of which there is no pair yet.
+    #[serde(default)]
+    pub awaited_routes: Vec<String>,
 }
 
 /// A rule that never selected anything, which is likely a typing error.
@@ -56,6 +59,12 @@ impl From<&Unused> for UnusedRule {
 pub const WITHHELD: &str = "withheld: needs the token";
 
 impl Summary {
+    /// Whether the candidate has this route, be it without a pair so far.
+    pub fn has_route(&self, label: &str) -> bool {
+        self.routes.iter().any(|it| it.route == label)
+            || self.awaited_routes.iter().any(|it| it == label)
+    }
+
     /// The same without the values of examples, which are parts of answers to somebody.
     #[must_use]
     pub fn without_values(mut self) -> Self {

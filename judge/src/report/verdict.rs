@@ -64,6 +64,7 @@ pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
         method: METHOD.to_owned(),
         allowed: thresholds(allowed),
         unused_rules: Vec::new(),
+        awaited_routes: Vec::new(),
         worst_fields: worst(&routes),
         routes,
         left_out: LeftOut {

@@ -12,6 +12,8 @@ use http::header::{AUTHORIZATION, FORWARDED, HOST, ORIGIN, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use subtle::ConstantTimeEq;
 
+use crate::headers::reads_as;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -185,9 +187,9 @@ impl Access {
     }
 
     fn is_near_enough(&self, asked: Asked<'_>) -> Result<(), Denied> {
-        let forwarded = || {
-            [X_FORWARDED_FOR, FORWARDED, VIA].iter().any(|name| asked.headers.contains_key(name))
-        };
+        let forwarding = [X_FORWARDED_FOR, FORWARDED, VIA];
+        let forwards = |name| forwarding.iter().any(|it| reads_as(name, it));
+        let forwarded = || asked.headers.keys().any(forwards);
         let near = || asked.peer.is_some_and(is_near) && !forwarded();
         if self.own_listener || self.open || near() { Ok(()) } else { Err(Denied::Peer) }
     }

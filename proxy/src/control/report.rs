@@ -1,6 +1,6 @@
 //! The report: of one candidate or of all, of one route or of all, as JSON or for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,9 +15,10 @@ use super::access::Sight;
 use super::{About, Control, NotFound, Query, beside_traffic, named};
 use crate::mirror::between::Between;
 use crate::observe::Observe;
+use crate::plan::Plan;
 use judge::report::Summary;
 use judge::report::summarize;
-use judge::report::summary::UnusedRule;
+use judge::report::summary::{RouteSummary, UnusedRule};
 use judge::report::text::Text;
 
 /// The format of the report for people.
@@ -73,7 +74,10 @@ fn summaries(
         summaries = hidden.collect();
     }
     if let Some(route) = &wanted.route {
-        summaries.iter_mut().for_each(|(_, it)| it.routes.retain(|it| it.route == *route));
+        for (_, it) in &mut summaries {
+            it.routes.retain(|it| it.route == *route);
+            it.awaited_routes.retain(|it| it == route);
+        }
         summaries.retain(|(_, it)| !it.routes.is_empty());
         if summaries.is_empty() {
             return Err(NotFound(format!("route={route:?}: had no pair yet, or there is none")));
@@ -84,9 +88,18 @@ fn summaries(
 
 fn summary(control: &Control, of: &Observe) -> (Arc<str>, Summary) {
     let mut summary = summarize(&of.report_snapshot(), &of.allowed());
-    let unused = control.lanes().plan.unused_rules();
-    summary.unused_rules = unused.iter().map(UnusedRule::from).collect();
+    let plan = &control.lanes().plan;
+    summary.unused_rules = plan.unused_rules().iter().map(UnusedRule::from).collect();
+    summary.awaited_routes = awaited(plan, of, &summary.routes);
     (of.name(), summary)
+}
+
+/// Routes of the settings that are meant for a candidate, and others of which a request was, without a pair.
+fn awaited(plan: &Plan, of: &Observe, known: &[RouteSummary]) -> Vec<String> {
+    let known: BTreeSet<_> = known.iter().map(|it| it.route.as_str()).collect();
+    let (name, seen) = (of.name(), of.labels());
+    let all: BTreeSet<_> = plan.labels_for(&name).chain(&seen).map(|it| &**it).collect();
+    all.difference(&known).map(|it| (*it).to_owned()).collect()
 }
 
 /// The report of two candidates, one of which stands where the baseline does.
@@ -166,6 +179,11 @@ pub(super) async fn reset(
     let lanes = control.lanes();
     let observed = about.observed(&lanes)?;
     let message = match &about.route {
+        Some(route) if !observed.iter().any(|it| it.has_seen(route)) => {
+            return Err(NotFound(format!(
+                "route={route:?}: has no report: its requests have another label, or there were none"
+            )));
+        }
         Some(route) => {
             observed.iter().for_each(|it| it.reset_report_of(route));
             "report of the route reset"

@@ -149,7 +149,7 @@ impl Fixture {
         let lanes = self.control.lanes();
         let terms = lanes.plan.treatments().last().unwrap().terms[0].as_ref().unwrap();
         let observe = self.observe();
-        let series = observe.series(&Arc::from("GET /a"));
+        let series = observe.series(&observe.book(), &Arc::from("GET /a"));
         let epoch = Epoch::default();
         tell(&observe, &Mirrored { series: &series, terms, epoch, request });
     }

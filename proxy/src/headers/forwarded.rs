@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
+use super::reads_as;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -110,12 +112,22 @@ impl Forwarding {
     }
 
     fn x_forwarded(self, headers: &mut HeaderMap, peer: &Peer) {
+        remove_other_spellings(headers);
         self.x_forwarded.tell(headers, X_FORWARDED_FOR, peer.text.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme));
         match headers.get(HOST).cloned() {
             Some(host) => headers.insert(X_FORWARDED_HOST, host),
             None => headers.remove(X_FORWARDED_HOST),
         };
+    }
+}
+
+/// A server that takes them for what is written here would believe the client.
+fn remove_other_spellings(headers: &mut HeaderMap) {
+    let known = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
+    let is_other = |name: &&HeaderName| known.iter().any(|it| reads_as(name, it) && *it != **name);
+    while let Some(name) = headers.keys().find(is_other).cloned() {
+        headers.remove(name);
     }
 }
 
@@ -201,6 +213,22 @@ mod tests {
         assert!(!headers.contains_key(X_FORWARDED_HOST));
         assert_eq!(headers["forwarded"], "for=192.0.2.7;proto=http");
         assert_eq!(headers["via"], "1.0 mirrorlab");
+    }
+
+    #[test]
+    fn what_servers_read_as_x_forwarded_does_not_pass_in_another_spelling() {
+        let came = [("x_forwarded_for", "10.0.0.1"), ("x-forwarded_proto", "https")];
+        let came = [came[0], came[1], ("x_forwarded_host", "forged"), ("x_forwarded", "1")];
+        for chain in [Chain::Extend, Chain::Replace] {
+            let mut headers = map(&came);
+            ALL(chain).tell(&mut headers, &peer("192.0.2.7"), Version::HTTP_11);
+            assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+            let left: Vec<_> = headers.keys().filter(|it| it.as_str().contains('_')).collect();
+            assert_eq!(left, ["x_forwarded"], "{chain:?}");
+        }
+        let mut headers = map(&came);
+        ALL(Chain::Off).tell(&mut headers, &peer("192.0.2.7"), Version::HTTP_11);
+        assert_eq!(headers, map(&came));
     }
 
     #[test]

@@ -52,8 +52,9 @@ impl CandidateMetrics {
         self.told_apart
     }
 
-    /// Registers all series of a route, each with its value 0, so that rates see the first event.
-    pub fn route(&self, route: &str) -> PairMetrics {
+    /// Registers all series of a route, each with its value 0, so that rates see the first event. `enabled`:
+    /// whether it is mirrored now; `None` where counters alone are meant, since gauges are retired.
+    pub fn route(&self, route: &str, enabled: Option<bool>) -> PairMetrics {
         let of = || self.labels().and("route", route);
         with_local_recorder(&self.metrics.recorder, || {
             let outcome =
@@ -75,9 +76,11 @@ impl CandidateMetrics {
             let counters = differences.iter().chain(outcomes).chain(noise);
             counters.chain([mismatches]).for_each(touch);
             touch(&counter!(ROUTE_ABORTS, of().0));
-            self.set_route_enabled(route, true);
-            self.set_verdict(Some(route), Verdict::NotEnoughData);
-            self.set_evidence(Some(route), 0.0);
+            if let Some(enabled) = enabled {
+                self.set_route_enabled(route, enabled);
+                self.set_verdict(Some(route), Verdict::NotEnoughData);
+                self.set_evidence(Some(route), 0.0);
+            }
             metrics
         })
     }

@@ -47,7 +47,7 @@ impl Entry {
     ) -> Option<Admitted> {
         let lane = &self.lane;
         lane.probe(Stage::Admit);
-        let open = lane.observe.open_now(&tally.series).filter(|_| terms.enabled);
+        let open = lane.observe.open_now(&tally.series, terms.id()).filter(|_| terms.enabled);
         let facts = sample::Facts {
             marked: arrived.marked,
             upgrade: arrived.upgrade,
@@ -123,11 +123,10 @@ impl Entry {
 /// probation, which comes first.
 fn share_now(series: &Series, treatment: &Treatment, terms: &Terms, open: Option<Open>) -> Share {
     let part = open.map_or(1.0, |open| open.part);
-    let share = if series.pairs() < treatment.policy.min_pairs && terms.share > Share::NONE {
-        Share::ALL
-    } else {
-        terms.share
-    };
+    let wanted = treatment.policy.min_pairs;
+    let lacks_pairs =
+        wanted > 0 && terms.share > Share::NONE && series.pairs_of(terms.basis) < wanted;
+    let share = if lacks_pairs { Share::ALL } else { terms.share };
     share.times(part)
 }
 

@@ -10,7 +10,7 @@ use super::secondary::Secondary;
 use crate::body::Budget;
 use crate::metrics::{BetweenMetrics, CandidateMetrics, Metrics};
 use crate::observe::announce::Announcer;
-use crate::observe::{Forgotten, Observe, OffByHand};
+use crate::observe::{Book, Forgotten, Observe, OffByHand};
 use crate::plan::Plan;
 use crate::policy::Candidate;
 use crate::upstream::{Target, Trust, Upstream};
@@ -65,14 +65,38 @@ pub struct Lanes {
     pub plan: Arc<Plan>,
     /// One for each candidate.
     pub entries: Vec<Arc<Entry>>,
+    /// Where the requests of this plan are counted, for each of them.
+    pub(super) books: Vec<Arc<Book>>,
+    gone: Vec<Gone>,
     /// Each two of them, where they are compared with each other.
     pub between: Arc<Vec<Arc<Between>>>,
 }
+
+/// A candidate that was taken out, of which this was off by hand: it is so when it comes back.
+type Gone = (Arc<str>, OffByHand);
+
+/// Most that are kept of those; what was taken out first is forgotten first.
+const GONE_MAX: usize = 100;
 
 impl Lanes {
     /// The lane of a candidate.
     pub fn of(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.get(self.plan.position(name)?)
+    }
+
+    fn off_when_gone(&self, name: &str) -> Option<OffByHand> {
+        let (_, off) = self.gone.iter().find(|(gone, _)| **gone == *name)?;
+        Some(off.clone())
+    }
+
+    /// Who is gone with this plan, of those that were there and those that were gone already.
+    fn gone_with(&self, plan: &Plan) -> Vec<Gone> {
+        let here = self.plan.candidates.iter().zip(&self.entries);
+        let here = here.map(|(it, entry)| (Arc::clone(&it.name), entry.lane.observe.off_by_hand()));
+        let all = self.gone.iter().cloned().chain(here);
+        let gone = all.filter(|(name, off)| plan.position(name).is_none() && !off.is_nothing());
+        let gone: Vec<_> = gone.collect();
+        gone[gone.len().saturating_sub(GONE_MAX)..].to_vec()
     }
 
     /// Sets up what may fail, and changes nothing.
@@ -94,8 +118,9 @@ impl Lanes {
             }
             let fault = |error| Fault { candidate: Arc::clone(&candidate.name), error };
             let upstream = (means.connect)(&candidate.target, trust).map_err(fault)?;
-            let off = old.map(|old| old.lane.observe.off_by_hand()).unwrap_or_default();
-            Ok(Next::New { upstream, off })
+            let off = old.map(|old| old.lane.observe.off_by_hand());
+            let off = off.or_else(|| before?.off_when_gone(&candidate.name));
+            Ok(Next::New { upstream, off: off.unwrap_or_default() })
         });
         let candidates = candidates.collect::<Result<_, _>>()?;
         Ok(Prepared { plan: Arc::new(plan), candidates })
@@ -149,7 +174,9 @@ impl Prepared {
         });
         let entries: Vec<_> = entries.collect();
         let between = Arc::new(between(&plan, &entries, before, means));
-        let lanes = Arc::new(Lanes { entries, between, plan: Arc::clone(&plan) });
+        let books = entries.iter().map(|entry| entry.lane.observe.book()).collect();
+        let gone = before.map(|before| before.gone_with(&plan)).unwrap_or_default();
+        let lanes = Arc::new(Lanes { entries, books, gone, between, plan: Arc::clone(&plan) });
         let Some(before) = before else { return (lanes, Vec::new()) };
         retire_who_is_gone(before, &lanes);
         let anew = forget_what_is_judged_otherwise(before, &lanes);
@@ -244,11 +271,15 @@ fn silence_who_is_gone(before: &Lanes, candidates: &[Next]) {
     }
 }
 
-/// Those of another candidate, be it of the same name, take over the series of the one that is gone.
+/// Those of another candidate of the same name take over the series of the one that is gone, where they
+/// have the same labels.
 fn retire_who_is_gone(before: &Lanes, lanes: &Lanes) {
-    let gone = before.entries.iter().zip(&before.plan.candidates);
-    for (entry, _) in gone.filter(|(_, candidate)| lanes.of(&candidate.name).is_none()) {
-        entry.lane.observe.retire();
+    let told_apart = |entry: &Arc<Entry>| entry.lane.observe.metrics().told_apart();
+    for (entry, candidate) in before.entries.iter().zip(&before.plan.candidates) {
+        let next = lanes.of(&candidate.name);
+        if next.is_none_or(|next| told_apart(next) != told_apart(entry)) {
+            entry.lane.observe.retire();
+        }
     }
 }
 
@@ -284,6 +315,6 @@ fn is_judged_alike(before: &Lanes, lanes: &Lanes, entry: &Entry, candidate: &Can
     };
     let was = &before.plan.candidates[at];
     Arc::ptr_eq(&old.lane.observe, &entry.lane.observe)
-        && before.plan.thresholds(was) == lanes.plan.thresholds(candidate)
+        && before.plan.thresholds(was).judges() == lanes.plan.thresholds(candidate).judges()
         && before.plan.allowed(was) == lanes.plan.allowed(candidate)
 }

@@ -104,7 +104,8 @@ struct About<'a> {
 
 /// Why a copy is not sent any more.
 fn unsent(lane: &Lane, job: &Job) -> Option<Outcome> {
-    if lane.observe.open(&job.tally.series).is_none_or(|open| open.epoch != job.epoch) {
+    let open = lane.observe.open(&job.tally.series, job.terms.id());
+    if open.is_none_or(|open| open.epoch != job.epoch) {
         Some(Outcome::Disabled)
     } else if job.complete_since.elapsed() > job.terms.timeout / 2 {
         Some(Outcome::ExpiredInQueue)

@@ -1,8 +1,8 @@
 //! Makes known what the guardrail decided: metrics, log lines that a person understands, a bounded
 //! list of events, the webhook.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
@@ -40,8 +40,6 @@ struct Known {
     others: Kept,
     /// How many there were.
     count: u64,
-    /// Routes that are off alone, each with its candidate.
-    stopped: BTreeSet<(Arc<str>, String)>,
 }
 
 /// The last events of a sort, each with its place among all.
@@ -66,7 +64,7 @@ impl Announcer {
     /// Makes a transition of a candidate's guardrail known. Returns at once.
     pub fn announce(&self, of: &CandidateMetrics, transition: &Transition, at: SystemTime) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        count(of, transition, &mut known.stopped);
+        count(of, transition);
         if let Some(before) = self.lines.admit(Instant::now()) {
             if before > 0 {
                 warn!(not_logged_before = before, "changes of the guardrail's state not logged");
@@ -105,51 +103,28 @@ fn keep(at: u64, events: &mut Kept, event: Value) {
     events.push_back((at, event));
 }
 
-type Stopped = BTreeSet<(Arc<str>, String)>;
-
-fn count(of: &CandidateMetrics, transition: &Transition, stopped: &mut Stopped) {
-    let known = |route: &String| (Arc::clone(of.name()), route.clone());
+fn count(of: &CandidateMetrics, transition: &Transition) {
     match transition {
         Transition::Tripped { .. } => {
             of.set_enabled(false);
             of.count_abort();
         }
-        Transition::RouteTripped { trip } => {
-            of.set_route_enabled(&trip.route, false);
-            of.count_route_abort(&trip.route);
-            stopped.insert(known(&trip.route));
-        }
-        Transition::Resumed | Transition::Probation { route: None } => {
+        Transition::RouteTripped { trip } => of.count_route_abort(&trip.route),
+        Transition::Resumed | Transition::Probation { route: None } | Transition::Enabled => {
             of.set_enabled(true);
-        }
-        Transition::RouteResumed { route }
-        | Transition::RouteEnabled { route }
-        | Transition::Probation { route: Some(route) } => {
-            of.set_route_enabled(route, true);
-            stopped.remove(&known(route));
-        }
-        Transition::RouteHeld { route } => {
-            of.set_route_enabled(route, false);
-            stopped.insert(known(route));
         }
         Transition::WouldTrip { .. } => of.count_would_abort(),
-        Transition::Passed { .. } => {}
-        Transition::Enabled => {
-            of.set_enabled(true);
-            stopped.retain(|(candidate, route)| {
-                let own = candidate == of.name();
-                if own {
-                    of.set_route_enabled(route, true);
-                }
-                !own
-            });
-        }
         Transition::Held { counted } => {
             of.set_enabled(false);
             if *counted {
                 of.count_abort();
             }
         }
+        Transition::Passed { .. }
+        | Transition::RouteResumed { .. }
+        | Transition::RouteEnabled { .. }
+        | Transition::RouteHeld { .. }
+        | Transition::Probation { route: Some(_) } => {}
     }
 }
 

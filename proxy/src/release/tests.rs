@@ -145,6 +145,38 @@ fn of_several_candidates_each_must_be_as_required_and_the_worst_gives_the_exit_c
 }
 
 #[test]
+fn of_several_candidates_those_that_have_the_route_must_be_as_required() {
+    const PICK: &str = "GET /a\u{9b}";
+    let other = |awaited: &[&str]| {
+        let mut other = summary(10, 0);
+        other.routes[0].route = "GET /b".to_owned();
+        other.awaited_routes = awaited.iter().map(|it| (*it).to_owned()).collect();
+        other
+    };
+    let (pass, fail) = (summary(5000, 0), summary(300, 300));
+    let required = request(&["--require", "pass", "--route", PICK]);
+    for (good, code) in [(&pass, 0), (&fail, 1)] {
+        let all = [("good", good.clone()), ("off", good.clone()), ("err", other(&[]))];
+        let all = all.map(|(name, it)| (name.to_owned(), it)).into();
+        let answer = answer_of_all(&required, &all);
+        assert_eq!(answer.code, code, "{:?}", answer.reason);
+        assert!(
+            !answer.text.contains("=== err") && answer.text.contains("=== off"),
+            "{}",
+            answer.text
+        );
+    }
+    // One that has it, and no pair yet, is not passed over.
+    let all = [("good", pass), ("new", other(&[PICK]))];
+    let answer = answer_of_all(&required, &all.map(|(name, it)| (name.to_owned(), it)).into());
+    let reason = answer.reason.unwrap();
+    assert!(answer.code == 3 && reason.starts_with("candidate new: not enough data"), "{reason}");
+    let none = [("one", other(&[])), ("two", other(&[]))];
+    let answer = answer_of_all(&required, &none.map(|(name, it)| (name.to_owned(), it)).into());
+    assert_eq!(answer.code, NO_REPORT, "{:?}", answer.reason);
+}
+
+#[test]
 fn a_report_of_one_candidate_is_read_as_one_and_of_several_as_several() {
     let summary = serde_json::to_value(summary(10, 0)).unwrap();
     let one: Reports = serde_json::from_value(summary.clone()).unwrap();

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::eventually;
 use crate::live::{Live, all, candidate, file, live, route};
-use crate::support::{fixed, json as answer, let_go};
+use crate::support::{fixed, json as answer, let_go, status, upstream};
 
 struct Told {
     live: Live,
@@ -118,4 +118,27 @@ async fn a_pair_of_before_says_nothing_of_a_route_that_is_judged_otherwise() {
     go.notify_one();
     live.get("/a").await;
     eventually!(pairs(&live, ["a"]).await == [1]);
+}
+
+#[tokio::test]
+async fn another_cooldown_starts_nothing_anew_and_a_trip_keeps_its_time() {
+    let addrs = [fixed("1").await.addr, upstream(|_| async { status(500) }).await.addr];
+    let strict = |cooldown: &str, own: &str| {
+        let own = route("a", &format!("[route.guardrail]\nerror_delta = 0.1\n{own}"));
+        let touchy = format!("[candidate.guardrail]\nconsecutive = 2\ncooldown = \"{cooldown}\"\n");
+        all(&[file(addrs[0], ""), candidate("v2", addrs[1], &touchy), own])
+    };
+    let live = live(&strict("1h", "")).await;
+    let streak = async || live.proxy.status().await["breachStreak"].as_u64().unwrap();
+    live.get("/a").await;
+    eventually!(streak().await == 1);
+    assert_eq!(live.take(&strict("2h", "cooldown = \"3h\"")).await["startedAnew"], json!([]));
+    assert_eq!((streak().await, pairs(&live, ["a"]).await), (1, [1]));
+    assert_eq!(live.proxy.status().await["cooldownSeconds"], 7200);
+    live.get("/b").await;
+    eventually!(live.proxy.status().await["state"] == "tripped");
+    assert_eq!(live.take(&strict("1s", "")).await["startedAnew"], json!([]));
+    let status = live.proxy.status().await;
+    assert_eq!((&status["state"], &status["cooldownSeconds"]), (&json!("tripped"), &json!(1)));
+    assert!(status["cooldownRemainingSeconds"].as_f64().unwrap() > 7000.0, "{status}");
 }

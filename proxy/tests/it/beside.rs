@@ -96,3 +96,29 @@ async fn candidates_that_share_a_rate_take_turns_at_it() {
     let of_three = sent("v3").await;
     assert!((1.0..20.0).contains(&of_three), "{of_three} of 20 for the second candidate");
 }
+
+#[tokio::test]
+async fn a_report_names_the_routes_that_a_candidate_is_to_get_and_has_no_pair_of() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let parts = [
+        file(baseline, ""),
+        candidate("good", two, ""),
+        candidate("err", two, ""),
+        route("pick", "candidates = [\"good\"]"),
+        route("rest", ""),
+        "[[route]]\nmatch = { path = { prefix = \"/own\" } }\ncandidates = [\"good\"]\nshare = 0\n"
+            .into(),
+    ];
+    let live = live(&all(&parts)).await;
+    let awaited = async |candidate: &str| {
+        let report = live.json(&format!("/control/report?candidate={candidate}")).await;
+        serde_json::from_value::<Vec<String>>(report["awaitedRoutes"].clone()).unwrap()
+    };
+    assert_eq!(awaited("good").await, ["other", "pick", "rest"]);
+    assert_eq!(awaited("err").await, ["other", "rest"]);
+    for path in ["/pick", "/own/x"] {
+        live.get(path).await;
+    }
+    eventually!(awaited("good").await == ["GET /own/x", "other", "rest"]);
+    assert_eq!(awaited("err").await, ["other", "rest"]);
+}

@@ -78,6 +78,20 @@ async fn a_clients_own_mark_reaches_nobody_and_is_not_mirrored() {
 }
 
 #[tokio::test]
+async fn a_clients_mark_in_a_spelling_that_servers_read_as_the_mark_reaches_nobody_either() {
+    for name in ["X_Mirror", "x.mirror"] {
+        let (baseline, candidate) = (fixed("{}").await, fixed("{}").await);
+        let proxy = proxy(baseline.addr, candidate.addr, |_| {}).await;
+        let request = proxy.client.get(proxy.url("/")).header(name, "1").header("x_mirrors", "2");
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        assert_eq!(proxy.outcomes().await, [("already_marked".to_owned(), 1.0)], "{name}");
+        let seen = &baseline.seen()[0].headers;
+        assert!(!seen.contains_key(name) && seen.contains_key("x_mirrors"), "{seen:?}");
+        assert_eq!(candidate.count(), 0);
+    }
+}
+
+#[tokio::test]
 async fn the_mark_of_a_trusted_mirror_is_passed_on_and_not_mirrored() {
     let (baseline, candidate) = (fixed("{}").await, fixed("{}").await);
     let proxy =

@@ -13,7 +13,9 @@ use tokio::sync::Notify;
 
 use crate::eventually;
 use crate::live::{Live, all, candidate, file, live, named, route};
-use crate::support::{PATIENCE, Proxy, client, fixed, hung, in_time, let_go, read_until, status};
+use crate::support::{
+    PATIENCE, Proxy, client, fixed, hung, in_time, json as answer, let_go, read_until, status,
+};
 
 #[tokio::test]
 async fn a_candidate_that_is_off_by_hand_is_not_switched_off_again_when_its_url_changes() {
@@ -406,4 +408,95 @@ async fn a_reload_warns_of_a_route_that_no_request_comes_to() {
     let warnings = told["warnings"].as_array().unwrap();
     assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().contains("\"b\""), "{told}");
     assert_eq!(live.take(&all(&parts)).await["warnings"], json!([]));
+}
+
+#[tokio::test]
+async fn what_was_off_by_hand_is_so_when_a_candidate_comes_back() {
+    let (baseline, two, three) = (fixed("{}").await.addr, fixed("{}").await, fixed("{}").await);
+    let one = all(&[file(baseline, ""), candidate("v2", two.addr, "")]);
+    let both = all(&[one.clone(), candidate("v3", three.addr, "")]);
+    let live = live(&both).await;
+    live.get("/a").await;
+    eventually!(live.outcome("v3", "matched").await == 1.0);
+    live.proxy.control("disable?candidate=v3").await;
+    live.proxy.control("disable?candidate=v3&route=GET%20/a").await;
+    live.take(&one).await;
+    live.take(&one).await;
+    live.take(&both).await;
+    let status = live.json("/control/status?candidate=v3").await;
+    assert_eq!((&status["state"], &status["routes"][0]["state"]), (&json!("held"), &json!("held")));
+    let v3 = named("candidate", "v3");
+    assert_eq!(live.proxy.metric("mirror_enabled", &[&v3]).await, 0.0);
+    live.get("/b").await;
+    eventually!(live.outcome("v3", "disabled").await == 1.0);
+    live.proxy.control("enable?candidate=v3").await;
+    live.take(&one).await;
+    live.take(&both).await;
+    assert_eq!(live.json("/control/status?candidate=v3").await["state"], "enabled");
+}
+
+#[tokio::test]
+async fn requests_under_way_are_counted_in_the_series_that_they_began_with() {
+    let go = Arc::new(Notify::new());
+    let (baseline, two) = (let_go(&go, || answer("{}")).await, fixed("{}").await.addr);
+    let one = all(&[file(baseline.addr, ""), candidate("v2", two, "")]);
+    let both = all(&[one.clone(), candidate("v3", two, "")]);
+    let live = live(&one).await;
+    for (n, after) in [(1, &both), (2, &one)] {
+        let request = live.proxy.client.get(live.proxy.url("/")).send();
+        let request = tokio::spawn(request);
+        eventually!(baseline.count() == n);
+        live.take(after).await;
+        go.notify_one();
+        request.await.unwrap().unwrap().bytes().await.unwrap();
+        eventually!(live.proxy.metric("mirror_copies_in_flight", &[]).await == 0.0);
+    }
+    eventually!(live.proxy.outcome("matched").await == 3.0);
+    assert_eq!(live.outcome("v2", "matched").await, 1.0);
+    assert_eq!(live.outcome("v3", "matched").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_come_during_a_reload_count_for_all_candidates_alike() {
+    let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
+    let head = file(baseline, "").replace("share = 1", "share = 0");
+    let one = all(&[head, candidate("v2", two, "")]);
+    let both = all(&[one.clone(), candidate("v3", two, "")]);
+    let live = live(&one).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (done, client, url) = (Arc::clone(&done), client(), live.proxy.url("/"));
+            tokio::spawn(async move {
+                while !done.load(Ordering::Relaxed) {
+                    client.get(&url).send().await.unwrap().bytes().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for _ in 0..100 {
+        live.take(&both).await;
+        live.take(&one).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    // Where there are two each is told apart, and a request is meant for both.
+    assert!(live.all_outcomes("v3").await > 0.0);
+    assert_eq!(live.all_outcomes("v2").await, live.all_outcomes("v3").await);
+}
+
+#[tokio::test]
+async fn gauges_go_with_their_labels_where_a_candidate_moves_as_another_goes() {
+    let (baseline, old, new) =
+        (fixed("{}").await.addr, fixed("{}").await.addr, fixed("{}").await.addr);
+    let one = |addr| all(&[file(baseline, ""), candidate("v2", addr, "")]);
+    let live = live(&all(&[one(old), candidate("v3", old, "")])).await;
+    live.take(&one(new)).await;
+    let metrics = live.proxy.metrics().await;
+    assert!(
+        !metrics.contains("mirror_enabled{") && metrics.contains("mirror_enabled 1"),
+        "{metrics}"
+    );
 }

@@ -26,6 +26,7 @@ mod handover;
 mod hosts;
 mod http2;
 mod isolation;
+mod labels;
 mod limits;
 mod masks;
 mod mirror;

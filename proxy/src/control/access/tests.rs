@@ -104,7 +104,7 @@ fn other_peers_see_counts_alone_and_switch_nothing() {
 
 #[test]
 fn whoever_speaks_for_another_is_not_near() {
-    for name in ["x-forwarded-for", "forwarded", "via"] {
+    for name in ["x-forwarded-for", "X_Forwarded_For", "x-forwarded_for", "forwarded", "via"] {
         for value in ["127.0.0.1", "1.1 x", ""] {
             let lines = [("host", "localhost"), (name, value)];
             let access = Access::default();
