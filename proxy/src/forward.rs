@@ -3,6 +3,7 @@
 //! The functions stand in the order of a request's life. Bodies stream in both directions; what
 //! the mirror keeps of them, it keeps beside.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -41,7 +42,7 @@ use crate::limits::timed::Activity;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::mirror::{Admitted, Arrived, BaselineTap, Chosen, Lanes, Mirror, RequestTap};
-use crate::plan::Found;
+use crate::plan::{Found, Plan};
 use crate::policy::matcher::Seen;
 use crate::route::table::{Route, Routes};
 use crate::upstream::{
@@ -122,8 +123,10 @@ impl Forward {
         };
         let lanes = self.mirror.lanes();
         let (found, route) = self.choose(&request, peer, &lanes);
-        let Found { treatment, in_doubt } = found;
-        let chosen = Chosen { lanes: &lanes, treatment, in_doubt, route: &route };
+        let Found { treatment, in_doubt, otherwise } = found;
+        let label = label_otherwise(&seen(&request, peer), &lanes.plan, found);
+        let otherwise = label.as_deref().map(|label| (label, &*otherwise.policy.id));
+        let chosen = Chosen { lanes: &lanes, treatment, in_doubt, otherwise, route: &route };
         let upgrade = Upgrade::asked_for(&mut request);
         // hyper's server can send a 100 over HTTP/1.1 only, and HTTP/1.0 has none.
         let may_wait = request.version() == Version::HTTP_11;
@@ -193,14 +196,9 @@ impl Forward {
         let labels = plan.labels();
         let mut label = |path: &str| labels.of(request.method(), path).into();
         let found = plan.of(&seen(request, peer), &mut label);
-        let route = match &found.treatment.policy.name {
-            Some(name) => self.routes.named(name, plan.reserved()),
-            None => {
-                let path = headers::target::shown(request.uri().path());
-                self.routes.named(&labels.of(request.method(), &path), plan.reserved())
-            }
-        };
-        (found, route)
+        let path = headers::target::shown(request.uri().path());
+        let label = plan.label_of(found.treatment, request.method(), &path);
+        (found, self.routes.named(&label, plan.reserved()))
     }
 
     /// Makes the request what the baseline gets, and asks the mirror.
@@ -397,6 +395,16 @@ impl Taps {
         let (request, baseline) = admitted.into_iter().map(|it| (it.request, it.baseline)).unzip();
         Self { request: Some(request), baseline: Some(baseline), snapshot }
     }
+}
+
+/// The label that a request would have if its path were read in another way; `None` where nobody would.
+fn label_otherwise<'f>(seen: &Seen<'_>, plan: &Plan, found: Found<'f>) -> Option<Cow<'f, str>> {
+    let path = seen.path_read_otherwise().map(Cow::Owned);
+    if path.is_none() && Arc::ptr_eq(found.treatment, found.otherwise) {
+        return None;
+    }
+    let path = path.unwrap_or_else(|| seen.path());
+    Some(plan.label_of(found.otherwise, seen.method, &path))
 }
 
 /// What conditions see of a request.

@@ -135,6 +135,8 @@ pub struct Chosen<'a> {
     pub treatment: &'a Treatment,
     /// Whether another would hold if its path were read in another way.
     pub in_doubt: bool,
+    /// The label and the id of the route that it would be of then, where that is another.
+    pub otherwise: Option<(&'a str, &'a str)>,
     /// Its route label.
     pub route: &'a Arc<Route>,
 }
@@ -189,7 +191,7 @@ impl Mirror {
         seen: &Seen<'_>,
         snapshot: impl Fn() -> RequestSnapshot,
     ) -> (Vec<Admitted>, Option<Arc<RequestSnapshot>>) {
-        let Chosen { lanes, treatment, in_doubt, route } = chosen;
+        let Chosen { lanes, treatment, in_doubt, otherwise, route } = chosen;
         let mut made = None;
         let mut snapshot = || Arc::clone(made.get_or_insert_with(|| Arc::new(snapshot())));
         let mut admitted = Vec::new();
@@ -206,6 +208,9 @@ impl Mirror {
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;
                 let rates = [treatment.rate.as_ref(), plan.rates[at].as_ref(), plan.rate.as_ref()];
+                // What is off for a route must not be had by another spelling of its path.
+                let is_off = |(label, id)| !entry.lane.observe.is_route_on(label, id);
+                let in_doubt = in_doubt || otherwise.is_some_and(is_off);
                 let sampling = Sampling { meeting, treatment, in_doubt, position, rates };
                 entry.admit(tally, (route, terms), arrived, sampling, &mut snapshot)
             });

@@ -162,6 +162,12 @@ impl Observe {
         (!self.held.has(route)).then_some(open)
     }
 
+    /// Whether a route is on, as far as mirroring is on at all; its requests have this label. One that had
+    /// no request is nothing new to anybody.
+    pub fn is_route_on(&self, label: &str, route: &str) -> bool {
+        !self.held.has(route) && self.guardrail().is_route_on(label)
+    }
+
     fn gate_of<'a>(&self, series: &'a Series) -> &'a Gate {
         series.gate.get_or_init(|| self.guardrail().route_gate(&series.label))
     }

@@ -2,6 +2,7 @@
 //! never changes; another one takes its place. A request, and its pairs to their end, keep the plan
 //! they began with.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -218,6 +219,8 @@ pub struct Found<'p> {
     pub treatment: &'p Arc<Treatment>,
     /// Whether something else would be allowed if its path were read in another way.
     pub in_doubt: bool,
+    /// What would hold if its path were read in another way.
+    pub otherwise: &'p Arc<Treatment>,
 }
 
 /// What a plan is made of.
@@ -290,16 +293,17 @@ impl Plan {
     /// fit if its path were read in another way.
     pub fn of(&self, request: &Seen<'_>, label: &mut dyn FnMut(&str) -> Arc<str>) -> Found<'_> {
         let at = |index: Option<usize>| index.map_or(&self.others, |index| &self.routes[index]);
+        let found = |index| Found { treatment: at(index), in_doubt: false, otherwise: at(index) };
         if self.routes.is_empty() {
-            return Found { treatment: at(None), in_doubt: false };
+            return found(None);
         }
         let matchers = self.routes.iter().map(|route| &route.policy.matcher);
         match matcher::choose(&matchers, self.is_read_otherwise, request, label) {
-            Choice::First(index) => Found { treatment: at(Some(index)), in_doubt: false },
-            Choice::None => Found { treatment: at(None), in_doubt: false },
+            Choice::First(index) => found(Some(index)),
+            Choice::None => found(None),
             Choice::InDoubt { sent, read } => {
-                let treatment = at(sent);
-                Found { treatment, in_doubt: !treatment.allows_what(at(read)) }
+                let (treatment, otherwise) = (at(sent), at(read));
+                Found { treatment, in_doubt: !treatment.allows_what(otherwise), otherwise }
             }
         }
     }
@@ -313,6 +317,19 @@ impl Plan {
     pub fn labels(&self) -> Labels<'_> {
         let Defaults { templates, templates_alone, .. } = &self.defaults;
         Labels { templates, templates_alone: *templates_alone }
+    }
+
+    /// The label of a request with this path, of which this holds.
+    pub fn label_of<'t>(
+        &self,
+        treatment: &'t Treatment,
+        method: &Method,
+        path: &str,
+    ) -> Cow<'t, str> {
+        match &treatment.policy.name {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(self.labels().of(method, path)),
+        }
     }
 
     /// The routes, in order, and last what holds where none fits.

@@ -54,6 +54,11 @@ impl<'r> Seen<'r> {
         as_path(self.uri.path())
     }
 
+    /// What the path may be read as; `None` where nobody reads it otherwise.
+    pub fn path_read_otherwise(&self) -> Option<String> {
+        self.read_otherwise().map(|reading| reading.path.into_owned())
+    }
+
     /// Path and query as they were sent.
     fn sent(&self) -> Reading<'r> {
         Reading { path: self.path(), query: self.uri.query(), is_as_sent: true }

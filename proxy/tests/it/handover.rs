@@ -197,6 +197,31 @@ async fn whatever_a_route_allows_otherwise_a_path_in_doubt_gets_no_copy() {
 }
 
 #[tokio::test]
+async fn a_route_that_is_off_by_hand_is_not_passed_by_with_another_spelling_of_its_path() {
+    for (routes, off) in [
+        (String::new(), "GET /a"),
+        (route("a", ""), "a"),
+        ("[[route]]\nname = \"all\"\n".to_owned(), "all"),
+        ("[[route]]\nmatch = { method = \"GET\" }\n".to_owned(), "GET /a"),
+    ] {
+        let (baseline, two) = (fixed("{}").await, fixed("{}").await);
+        let text = all(&[file(baseline.addr, ""), candidate("v2", two.addr, ""), routes]);
+        let live = live(&text).await;
+        live.get("/a").await;
+        eventually!(live.proxy.outcome("matched").await == 1.0);
+        let url = live.proxy.url(&format!("/control/disable?route={off}"));
+        assert_eq!(live.proxy.client.post(url).send().await.unwrap().status(), 200);
+        for target in ["//a", "/%61", "/a#b", "/a;v=1"] {
+            assert!(get_raw(&live, target).await.starts_with("HTTP/1.1 200"), "{target}");
+        }
+        let kept = live.proxy.outcome("path_in_doubt").await + live.proxy.outcome("disabled").await;
+        assert_eq!((kept, two.count()), (4.0, 1), "{off}");
+        get_raw(&live, "//b").await;
+        eventually!(two.count() == if off == "all" { 1 } else { 2 });
+    }
+}
+
+#[tokio::test]
 async fn a_copy_that_is_not_sent_for_another_reason_uses_up_no_rate() {
     let (baseline, two) = (fixed("{}").await.addr, fixed("{}").await.addr);
     let parts = [file(baseline, "rate = \"1/h\"\nmax_body_bytes = 1"), candidate("v2", two, "")];
