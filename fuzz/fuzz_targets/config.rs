@@ -279,7 +279,8 @@ fn limits(limits: &Limits) {
 }
 
 fn mirror_side(mirror: &mirror::Config) {
-    assert!((0.0..=1.0).contains(&mirror.fraction), "{mirror:?}");
+    let share = mirror.fraction;
+    assert!(share == 0.0 || (Share::LEAST.fraction()..=1.0).contains(&share), "{mirror:?}");
     assert!((0.0..=1.0).contains(&mirror.noise_fraction), "{mirror:?}");
     assert!((1..=PERMITS).contains(&mirror.queue_size), "{mirror:?}");
     assert!((1..=PERMITS).contains(&mirror.concurrency), "{mirror:?}");
