@@ -5,6 +5,7 @@ mod unused;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -253,7 +254,11 @@ fn reader(source: &Source) -> steer::Read {
         if let Some(reason) = watched.as_ref().and_then(|it| steer::watch::unfit(&it.path)) {
             return Err(reason);
         }
-        read().map(|config| fresh(&config)).map_err(|errors| errors.to_string())
+        let config = read().map_err(|errors| errors.to_string())?;
+        match (&config.file, config.says_nothing) {
+            (Some(file), true) => Err(steer::watch::without_settings(Path::new(file))),
+            _ => Ok(fresh(&config)),
+        }
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::check::Explained;
+use crate::headers::target;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -177,7 +178,15 @@ fn request(text: &str) -> Result<(Method, Uri), String> {
     let (method, target) = text.trim().split_once(' ').ok_or_else(bad)?;
     let (method, target) = (method.parse().map_err(|_| bad())?, target.trim());
     let is_target = target.starts_with('/') || target == "*" || target.contains("://");
-    if is_target { Ok((method, target.parse().map_err(|_| bad())?)) } else { Err(bad()) }
+    if !is_target || target.contains(char::is_whitespace) {
+        return Err(bad());
+    }
+    // As the listener reads it, which takes what the library would refuse, or leave out.
+    let uri = match target::substitute(target.as_bytes()) {
+        Some(_) => target::named(target.as_bytes()).parse(),
+        None => target.parse(),
+    };
+    Ok((method, uri.map_err(|_| bad())?))
 }
 
 fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {

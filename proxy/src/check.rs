@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
 use crate::config::{Config, Effective};
+use crate::headers::{self, target};
 use crate::policy::matcher::{Choice, Matcher, Seen, choose};
 use crate::policy::share::{Share, position};
 use crate::policy::{CANDIDATE, RoutePolicy};
@@ -36,7 +37,7 @@ const POLICY: [(&str, [&str; 3]); 25] = [
     ("rate of the candidate", ["", "rate", ""]),
     ("rate for all", ["", "", "mirror.rate"]),
     ("methods", ["", "", "mirror.methods"]),
-    ("unsafe_methods", ["unsafe_methods", "", ""]),
+    ("unsafe_methods", ["unsafe_methods", "", "mirror.unsafe_methods"]),
     ("mark", ["mark", "", "mirror.mark"]),
     ("body", ["body", "", "mirror.body"]),
     ("max_body_bytes", ["max_body_bytes", "", "mirror.max_body_bytes"]),
@@ -80,9 +81,14 @@ pub fn explain(config: &Config, request: &Explained) -> String {
     let Explained { method, uri, headers, client } = request;
     let seen = Seen { method, uri, headers, client: *client };
     let by_default = label(config, method, &seen.path());
-    let mut text = format!("{method} {uri}, from {client}; its label by default: {by_default}\n");
+    let target = uri.to_string();
+    let target = target::shown(&target);
+    let mut text =
+        format!("{method} {target}, from {client}; its label by default: {by_default}\n");
     let matchers = config.routes.iter().map(|route| &route.matcher);
-    let choice = choose(&matchers, &seen, &mut |path| label(config, method, path));
+    let is_read_otherwise = matchers.clone().any(Matcher::is_read_otherwise);
+    let choice =
+        choose(&matchers, is_read_otherwise, &seen, &mut |path| label(config, method, path));
     let found = match choice {
         Choice::First(index) => Some(index),
         Choice::None => None,
@@ -105,6 +111,7 @@ pub fn explain(config: &Config, request: &Explained) -> String {
             sent
         }
     };
+    kept_from_all(config, headers, &mut text);
     for route in &config.routes[..found.unwrap_or(config.routes.len())] {
         passed_over(config, route, &seen, &mut text);
     }
@@ -116,6 +123,18 @@ pub fn explain(config: &Config, request: &Explained) -> String {
     }
     copies(config, found, request, &mut text);
     text
+}
+
+/// Says what of the head keeps the request from being copied to anybody.
+fn kept_from_all(config: &Config, headers: &HeaderMap, text: &mut String) {
+    let own = config.routes.iter().filter_map(|route| route.mark.as_ref()?.as_ref());
+    let marks = config.mirror.mark.iter().chain(own);
+    if let Some((name, _)) = marks.into_iter().find(|(name, _)| headers.contains_key(name)) {
+        line(text, format_args!("not mirrored: it is marked as a copy already ({name})"));
+    }
+    if headers::upgrade(headers).is_some() {
+        line(text, format_args!("not mirrored: it asks for another protocol (upgrade)"));
+    }
 }
 
 fn label(config: &Config, method: &Method, path: &str) -> Arc<str> {
@@ -217,10 +236,11 @@ fn why_not(
         let place = origin(config, "mirror.methods");
         line(text, format_args!("  not mirrored: {method} is none of the methods ({place})"));
     }
-    if let Some(route) = route.filter(|it| it.unsafe_methods == Some(false))
-        && !method.is_safe()
-    {
-        let place = origin(config, &format!("route.{}.unsafe_methods", route.id));
+    let own = route.filter(|it| it.unsafe_methods.is_some());
+    let mirrors_unsafe = own.and_then(|it| it.unsafe_methods);
+    if !mirrors_unsafe.unwrap_or(config.mirror.unsafe_methods) && !method.is_safe() {
+        let table = own.map_or_else(|| "mirror".to_owned(), |it| format!("route.{}", it.id));
+        let place = origin(config, &format!("{table}.unsafe_methods"));
         line(text, format_args!("  not mirrored: {method} is not safe ({place})"));
     }
     if config.candidates.iter().any(|it| *it.name == *candidate && !it.enabled) {

@@ -113,6 +113,8 @@ pub struct Config {
     pub settings: Settings,
     /// The settings file, if there is one.
     pub file: Option<String>,
+    /// Whether there is a settings file without any setting in it.
+    pub says_nothing: bool,
     /// A hash of what was in it (XXH3).
     pub file_hash: u64,
     /// What is allowed and probably not meant.
@@ -252,6 +254,7 @@ impl Config {
         let mut env = Env { file: file.as_ref(), errors, problems, ..Env::new(get) };
         let mut config = env.config();
         config.file = file.as_ref().map(|file| file.name().to_owned());
+        config.says_nothing = file.as_ref().is_some_and(|file| !file.root.says_anything());
         config.file_hash = hash;
         config.settings = env.settings;
         config.warnings = config.probably_not_meant();

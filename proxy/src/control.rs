@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Extension, FromRequestParts, Request, State as Shared};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Extension, FromRequestParts, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
@@ -27,7 +28,7 @@ use crate::headers::Peer;
 use crate::mirror::Lanes;
 use crate::observe::{Observe, event};
 use crate::plan::Plan;
-use crate::steer::overrides;
+use crate::steer::overrides::{self, Said};
 use crate::steer::{Steer, Taken};
 use crate::upstream::Upstream;
 use access::{Access, Asked, Class, Denied, Sight};
@@ -38,6 +39,9 @@ use judge::report::summary::UnusedRule;
 
 /// The format of `/metrics`.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Longest body of `PATCH /control/policy`: a few short members.
+const POLICY_MAX: usize = 1 << 16;
 
 /// An endpoint. There is no other way to add one, so that each says who may use it.
 struct Endpoint {
@@ -63,7 +67,10 @@ const ENDPOINTS: [Endpoint; 13] = [
     Endpoint {
         path: "/control/policy",
         class: Class::Switches,
-        serves: || patch(override_policy).delete(forget_overrides),
+        serves: || {
+            let limit = DefaultBodyLimit::max(POLICY_MAX);
+            patch(override_policy).layer(limit).delete(forget_overrides)
+        },
     },
     Endpoint { path: "/control/reload", class: Class::Switches, serves: || post(reload) },
     Endpoint { path: "/control/enable", class: Class::Switches, serves: || post(enable) },
@@ -412,7 +419,11 @@ fn warmup(now: &guardrail::Snapshot, since_origin: Duration) -> Option<Number> {
     (!left.is_zero()).then(|| seconds(left))
 }
 
-async fn events(Shared(control): Shared<Control>, Extension(sight): Extension<Sight>) -> Response {
+async fn events(
+    Shared(control): Shared<Control>,
+    Extension(sight): Extension<Sight>,
+    Query(Nothing {}): Query<Nothing>,
+) -> Response {
     let events = control.steer.events().into_iter().map(|event| shown(event, sight));
     Json(json!({"events": events.collect::<Vec<_>>()})).into_response()
 }
@@ -466,6 +477,7 @@ fn switched(control: &Control, about: &About, on: bool) -> Result<Response, NotF
 async fn settings(
     Shared(control): Shared<Control>,
     Extension(sight): Extension<Sight>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Response {
     match sight {
         Sight::Values => Json(control.steer.settings()).into_response(),
@@ -477,17 +489,24 @@ async fn settings(
 async fn override_policy(
     Shared(control): Shared<Control>,
     Query(Nothing {}): Query<Nothing>,
-    said: Bytes,
+    said: Result<Bytes, BytesRejection>,
 ) -> Response {
-    // Whatever it calls itself: no page of another origin comes this far.
-    let said = match serde_json::from_slice(&said) {
+    let said = match said {
         Ok(said) => said,
-        Err(why) => return bad(&format!("no policy in JSON: {why}")),
+        Err(why) if why.status() == StatusCode::PAYLOAD_TOO_LARGE => return too_large(),
+        Err(why) => return bad(&why.body_text()),
     };
-    match control.steer.say(said) {
+    // Whatever it calls itself: no page of another origin comes this far.
+    match Said::parse(&said).and_then(|said| control.steer.say(said)) {
         Ok(overrides) => Json(json!({"overrides": overrides})).into_response(),
         Err(why) => bad(&why),
     }
+}
+
+fn too_large() -> Response {
+    let reason = format!("the body is longer; allowed is a policy of at most {POLICY_MAX} bytes");
+    let told = Json(json!({"error": "content too large", "reason": reason}));
+    (StatusCode::PAYLOAD_TOO_LARGE, told).into_response()
 }
 
 async fn forget_overrides(
@@ -523,6 +542,7 @@ async fn reload(Shared(control): Shared<Control>, Query(Nothing {}): Query<Nothi
 async fn upstreams(
     Shared(control): Shared<Control>,
     Extension(sight): Extension<Sight>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Response {
     if let Sight::Counts(denied) = sight {
         return refusal(denied);

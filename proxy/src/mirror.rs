@@ -66,6 +66,8 @@ pub struct Config {
     pub concurrency: usize,
     /// Bytes that the mirror side may hold at once.
     pub buffer_bytes: usize,
+    /// Whether methods that are not safe are mirrored, where a route does not say otherwise.
+    pub unsafe_methods: bool,
     /// Whether marks that come in are passed on: another mirror stands before.
     pub trust_mark: bool,
     /// Whether copies carry a body.

@@ -28,6 +28,8 @@ pub struct Defaults {
     pub share: Share,
     /// Methods that may be mirrored; `None` for all.
     pub methods: Option<Vec<Method>>,
+    /// Whether those that are not safe are mirrored (RFC 9110, section 9.2.1).
+    pub unsafe_methods: bool,
     /// The header line that marks a copy; `None` when copies are not marked.
     pub mark: Option<(HeaderName, HeaderValue)>,
     /// One deadline for a copy, from its request body being complete.
@@ -132,13 +134,15 @@ pub struct Treatment {
     pub terms: Vec<Option<Arc<Terms>>>,
     /// Copies a second.
     pub rate: Option<Arc<Bucket>>,
+    /// Whether methods that are not safe are mirrored, of those in `methods`.
+    pub unsafe_methods: bool,
     methods: Option<Vec<Method>>,
 }
 
 impl Treatment {
     /// Whether requests with this method are mirrored.
     pub fn takes_method(&self, method: &Method) -> bool {
-        let excluded = self.policy.unsafe_methods == Some(false) && !method.is_safe();
+        let excluded = !self.unsafe_methods && !method.is_safe();
         let listed = || self.methods.as_ref().is_none_or(|methods| methods.contains(method));
         !excluded && listed()
     }
@@ -150,8 +154,9 @@ impl Treatment {
             (one, other) => one.is_none() && other.is_none(),
         };
         let (one, two) = (&self.policy, &other.policy);
-        (one.unsafe_methods, &one.sample_by, one.rate, one.min_pairs)
-            == (two.unsafe_methods, &two.sample_by, two.rate, two.min_pairs)
+        self.unsafe_methods == other.unsafe_methods
+            && (&one.sample_by, one.rate, one.min_pairs)
+                == (&two.sample_by, two.rate, two.min_pairs)
             && self.terms.iter().zip(&other.terms).all(|(one, other)| alike(one, other))
     }
 
@@ -175,6 +180,8 @@ pub struct Plan {
     /// Copies a second of each candidate.
     pub rates: Vec<Option<Arc<Bucket>>>,
     routes: Vec<Arc<Treatment>>,
+    /// Whether what a route says of paths may be read in another way.
+    is_read_otherwise: bool,
     others: Arc<Treatment>,
     comparisons: Vec<Arc<Policy>>,
     overrides: Vec<Override>,
@@ -249,6 +256,7 @@ impl Plan {
                             .map(|terms| Arc::new(overridden(terms, it, &overrides)))
                     })
                     .collect(),
+                unsafe_methods: policy.unsafe_methods.unwrap_or(defaults.unsafe_methods),
                 methods: defaults.methods.clone(),
                 policy,
             })
@@ -267,6 +275,7 @@ impl Plan {
             generation: before.map_or(1, |plan| plan.generation + 1),
             rate: kept(defaults.rate, before.and_then(|plan| plan.rate.as_ref())),
             rates: rates.collect(),
+            is_read_otherwise: routes.iter().any(|route| route.matcher.is_read_otherwise()),
             routes: routes.into_iter().map(&treat).collect(),
             others: treat(RoutePolicy::new(OTHERS, "", Default::default())),
             comparisons,
@@ -285,7 +294,7 @@ impl Plan {
             return Found { treatment: at(None), in_doubt: false };
         }
         let matchers = self.routes.iter().map(|route| &route.policy.matcher);
-        match matcher::choose(&matchers, request, label) {
+        match matcher::choose(&matchers, self.is_read_otherwise, request, label) {
             Choice::First(index) => Found { treatment: at(Some(index)), in_doubt: false },
             Choice::None => Found { treatment: at(None), in_doubt: false },
             Choice::InDoubt { sent, read } => {

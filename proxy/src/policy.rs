@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 pub mod matcher;
 pub mod rate;
 pub mod share;
+pub mod time;
 
 use crate::upstream::Target;
 use compare::rules::RuleSet;

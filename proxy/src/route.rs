@@ -92,13 +92,18 @@ impl Labels<'_> {
     }
 }
 
-/// The label of a request: `METHOD /template`.
-pub fn label(method: &Method, path: &str, templates: &[Template]) -> String {
-    let method = match method.as_str() {
+/// What labels call a method: those that clients made up have no names of their own.
+pub fn method_name(method: &Method) -> &str {
+    match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE"
         | "PATCH") => known,
         _ => "OTHER",
-    };
+    }
+}
+
+/// The label of a request: `METHOD /template`.
+pub fn label(method: &Method, path: &str, templates: &[Template]) -> String {
+    let method = method_name(method);
     if let Some(template) = fitting(path, templates) {
         return format!("{method} {}", template.text);
     }

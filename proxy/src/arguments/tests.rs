@@ -38,6 +38,11 @@ fn a_request_to_explain_has_a_method_a_target_headers_and_a_client() {
     let Command::Check(Some(explained)) = command else { panic!("{command:?}") };
     assert_eq!((explained.method, explained.uri.query()), (Method::GET, Some("a=b")));
     assert_eq!(explained.headers["cookie"], "sid=7");
+    let Command::Check(Some(sent)) = parse(&["check", "--explain", "GET /a#b"]).unwrap().command
+    else {
+        panic!("is a request to explain")
+    };
+    assert_eq!(target::shown(&sent.uri.to_string()), "/a%23b", "as it comes from the network");
     assert_eq!(explained.client.to_string(), "::1");
     assert!(matches!(parse(&["check"]).unwrap().command, Command::Check(None)));
     for (arguments, why) in [
@@ -46,6 +51,7 @@ fn a_request_to_explain_has_a_method_a_target_headers_and_a_client() {
             "allowed is a request such as 'GET /path?query'; did you mean 'GET /x'?",
         ),
         (&["check", "--explain", "GET x"], "allowed is a request such as"),
+        (&["check", "--explain", "GET /a b"], "allowed is a request such as"),
         (&["check", "--explain", "GET /", "--client", "me"], "--client=\"me\" is no address"),
         (&["check", "-H", "a: b"], "are for a request of --explain"),
     ] {

@@ -74,6 +74,23 @@ fn the_route_is_told_with_the_lines_that_decided_and_why_others_were_passed_over
 }
 
 #[test]
+fn what_of_its_head_keeps_a_request_from_being_copied_is_told() {
+    let explained = |lines: &[(&'static str, &'static str)]| {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        };
+        let headers = lines.iter().map(header).collect();
+        let (uri, client) = ("/".parse().unwrap(), "10.0.0.1".parse().unwrap());
+        explain(&config(FILE, &[]), &Explained { method: Method::GET, uri, headers, client })
+    };
+    let marked = explained(&[("x-mirror", "0")]);
+    has(&marked, &["not mirrored: it is marked as a copy already (x-mirror)"]);
+    let upgrade = explained(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+    has(&upgrade, &["not mirrored: it asks for another protocol (upgrade)"]);
+    assert!(!explained(&[("upgrade", "websocket")]).contains("not mirrored: it asks"));
+}
+
+#[test]
 fn each_value_is_told_with_who_said_it() {
     let text = explained(&config(FILE, &[("MIRROR_TIMEOUT", "9s")]), "GET", "/api/x", None);
     let (_, candidates) = text.split_once("candidate \"v2\"\n").unwrap();
@@ -154,4 +171,22 @@ fn whether_a_key_is_in_the_sample_is_told_at_the_share_that_holds() {
     let never = told(&format!("{SAMPLED}min_pairs = 10\nshare = 0\n"), &[secret], Some(inside));
     assert!(never[0].ends_with("the share 0"), "{never:?}");
     assert!(told(FILE, &[], Some(inside)).is_empty());
+}
+
+#[test]
+fn whether_unsafe_methods_are_mirrored_is_told_of_the_route_or_of_all() {
+    let text = "[mirror]\nunsafe_methods = false\n[[route]]\nname = \"a\"\nunsafe_methods = true\n\
+                [route.match]\npath = { exact = \"/a\" }\n";
+    let config = config(text, &[]);
+    let of_route = explained(&config, "POST", "/a", None);
+    has(&of_route, &["  unsafe_methods = true (m.toml:5)"]);
+    assert!(!of_route.contains("not mirrored"), "{of_route}");
+    let of_all = explained(&config, "POST", "/b", None);
+    has(&of_all, &["  unsafe_methods = false (m.toml:2)"]);
+    has(&of_all, &["  not mirrored: POST is not safe (m.toml:2)"]);
+    let by_env = self::config("", &[("MIRROR_UNSAFE_METHODS", "false")]);
+    let by_env = explained(&by_env, "PUT", "/", None);
+    has(&by_env, &["  not mirrored: PUT is not safe (MIRROR_UNSAFE_METHODS)"]);
+    let by_default = explained(&Config::default(), "PUT", "/", None);
+    has(&by_default, &["  unsafe_methods = true (default)"]);
 }

@@ -127,37 +127,57 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// The text of a setting; in the environment an empty one is an unset one.
+    /// The text of a setting that holds: that of the environment, or else that of the file.
     pub(super) fn given(&mut self, slot: &Slot<'a>) -> Option<Given<'a>> {
-        if let Some(name) = slot.env
-            && let Some(value) = (self.get)(name).filter(|value| !value.is_empty())
-        {
-            return match value.into_string() {
-                Ok(text) => Some(Given { text, node: None }),
-                Err(value) => {
-                    let shown = if slot.setting.secret { MASKED.into() } else { value };
-                    let why = "is not UTF-8; allowed is plain text";
-                    self.errors.push(format!("{name}={shown:?}: {why}"));
-                    None
-                }
-            };
+        if self.is_overruled(slot) { self.in_env(slot) } else { self.in_file(slot) }
+    }
+
+    /// Whether the environment says it; an empty variable is an unset one.
+    pub(super) fn is_overruled(&self, slot: &Slot<'a>) -> bool {
+        slot.env.is_some_and(|name| self.is_in_env(name))
+    }
+
+    fn in_env(&mut self, slot: &Slot<'a>) -> Option<Given<'a>> {
+        let name = slot.env?;
+        match (self.get)(name)?.into_string() {
+            Ok(text) => Some(Given { text, node: None }),
+            Err(value) => {
+                let shown = if slot.setting.secret { MASKED.into() } else { value };
+                let why = "is not UTF-8; allowed is plain text";
+                self.errors.push(format!("{name}={shown:?}: {why}"));
+                None
+            }
         }
+    }
+
+    fn in_file(&mut self, slot: &Slot<'a>) -> Option<Given<'a>> {
         let node = slot.node?;
-        // An empty mark is a value; the list of a route's candidates has no other reader.
-        let text = node.text().filter(|text| !text.is_empty() || slot.setting.name() == "mark");
-        if text.is_none() {
-            self.bad_node(node, &slot.place, &node.shown(), "is empty", slot.setting.allowed);
-        } else if has_commas(node) && slot.setting.kind == Kind::List {
-            let why = "has an item with a comma";
-            self.bad_node(node, &slot.place, &node.shown(), why, slot.setting.allowed);
-            return None;
+        match written(node, slot.setting) {
+            Ok(text) => Some(Given { text, node: Some(node) }),
+            Err(why) => {
+                self.bad_node(node, &slot.place, &node.shown(), &why, slot.setting.allowed);
+                None
+            }
         }
-        text.map(|text| Given { text, node: Some(node) })
+    }
+
+    /// Tells what is wrong with the file's value where the environment goes over it: it would hold as soon
+    /// as the variable is taken out.
+    pub(super) fn check_overruled<T>(
+        &mut self,
+        slot: &Slot<'a>,
+        parse: impl FnOnce(&str) -> Parsed<T>,
+    ) {
+        if let Some(written) = self.in_file(slot)
+            && let Err(why) = parse(&written.text)
+        {
+            self.bad(slot, &written, &why);
+        }
     }
 
     /// Whether it is said anywhere.
     pub(super) fn is_set(&self, slot: &Slot<'a>) -> bool {
-        slot.node.is_some() || slot.env.is_some_and(|name| self.is_in_env(name))
+        slot.node.is_some() || self.is_overruled(slot)
     }
 
     pub(super) fn is_in_env(&self, name: &str) -> bool {
@@ -230,6 +250,9 @@ impl<'a> Env<'a> {
         slot: &Slot<'a>,
         parse: impl Fn(&str) -> Parsed<T>,
     ) -> Option<T> {
+        if self.is_overruled(slot) {
+            self.check_overruled(slot, &parse);
+        }
         let given = self.given(slot);
         self.note(slot, given.as_ref());
         let given = given?;
@@ -291,6 +314,17 @@ impl<'a> Env<'a> {
             (Some(name), Some(_)) => format!("{} ({name})", slot.place),
             (None, _) => slot.place.clone(),
         }
+    }
+}
+
+/// What the file says of a setting, as the environment would say it.
+pub(super) fn written(node: &Node, setting: &Setting) -> Parsed<String> {
+    match node.text() {
+        Some(_) if setting.kind == Kind::List && has_commas(node) => {
+            Err("has an item with a comma".to_owned())
+        }
+        Some(text) if setting.may_be_empty || !text.is_empty() => Ok(text),
+        _ => Err("is empty".to_owned()),
     }
 }
 

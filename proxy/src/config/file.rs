@@ -20,6 +20,9 @@ mod tables;
 const BYTES_MAX: u64 = 1 << 20;
 /// In a larger one that is no TOML only the first error is told: each costs some hundred bytes.
 const ALL_ERRORS_MAX: usize = 1 << 16;
+/// What the parser says of a name of very many parts.
+const RECURSION: &str = "recursion limit";
+const TOO_DEEP: &str = "a name has 80 parts or more";
 /// What a file may be, for messages.
 pub(super) const ALLOWED: &str = "the path of a TOML file in UTF-8, of at most 1 MiB";
 
@@ -94,6 +97,14 @@ impl Table {
             Some(node) => of(node).into_iter().collect(),
             None => Vec::new(),
         }
+    }
+
+    /// Whether there is a value in it, or in a table in it.
+    pub(super) fn says_anything(&self) -> bool {
+        self.members.iter().any(|(_, node)| match &node.value {
+            Value::Table(table) => table.says_anything(),
+            _ => true,
+        })
     }
 
     fn read(table: DeTable<'_>) -> Self {
@@ -250,6 +261,17 @@ impl Problems {
     }
 }
 
+/// A text as TOML, or what is wrong with it.
+fn parsed(text: &str) -> (toml::Spanned<DeTable<'_>>, Vec<toml::de::Error>) {
+    if text.len() <= ALL_ERRORS_MAX {
+        return DeTable::parse_recoverable(text);
+    }
+    match DeTable::parse(text) {
+        Ok(table) => (table, Vec::new()),
+        Err(error) => (toml::Spanned::new(0..0, DeTable::new()), vec![error]),
+    }
+}
+
 impl Document {
     /// Reads the text of a file of this name; what is wrong with its structure goes to `problems`.
     pub(super) fn parse(name: &str, text: String, problems: &mut Problems) -> Self {
@@ -263,14 +285,7 @@ impl Document {
         let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
         let (name, hidden, root) = (name.to_owned(), Vec::new(), Table::default());
         let mut document = Self { name, folder, text, lines, hidden, root };
-        let (table, errors) = if document.text.len() > ALL_ERRORS_MAX {
-            match DeTable::parse(&document.text) {
-                Ok(table) => (table, Vec::new()),
-                Err(error) => (toml::Spanned::new(0..0, DeTable::new()), vec![error]),
-            }
-        } else {
-            DeTable::parse_recoverable(&document.text)
-        };
+        let (table, errors) = parsed(&document.text);
         let mut root = Table::read(table.into_inner());
         let errors: Vec<_> =
             errors.into_iter().map(|error| (error.span(), error.message().to_owned())).collect();
@@ -287,16 +302,22 @@ impl Document {
     /// Tells of the first error on each line; further ones mostly follow from it. Of such a file nothing
     /// is read, since what belongs where is not known.
     fn no_toml(&mut self, errors: Vec<(Option<Range<usize>>, String)>, problems: &mut Problems) {
-        let end = self.text.len();
         let mut headers = tables::Headers::tell(self, problems);
-        let mut last = None;
+        let (mut last, mut placeless) = (None, None);
         for (at, message) in errors {
-            let at = at.unwrap_or(end..end);
+            let at = match at {
+                Some(at) => at,
+                // Looking for the first takes its time.
+                None if placeless.is_some() => continue,
+                None => placeless.insert(self.placeless()).clone(),
+            };
+            let at = self.on_a_line(at.start)..self.on_a_line(at.end);
             let line = self.line(at.start);
             if last == Some(line) {
                 continue;
             }
-            let message = excerpt::cut(&excerpt::printable(&message));
+            let message = if message == RECURSION { TOO_DEEP } else { &message };
+            let message = excerpt::cut(&excerpt::printable(message));
             let Some(what) = headers.of_error(self, at.start, &message) else { continue };
             last = Some(line);
             if problems.has_room() {
@@ -304,6 +325,28 @@ impl Document {
             }
             problems.push(at.start, || self.error(&at, &what, self.as_in_env(line)));
         }
+    }
+
+    /// Where the first error is that does not say where: on the first line with which it is there.
+    fn placeless(&self) -> Range<usize> {
+        let is_there = |line: usize| {
+            let end = self.lines.get(line + 1).copied().unwrap_or(self.text.len());
+            parsed(&self.text[..end]).1.iter().any(|error| error.span().is_none())
+        };
+        let (mut least, mut most) = (0, self.lines.len() - 1);
+        while least < most {
+            let middle = least.midpoint(most);
+            if is_there(middle) { most = middle } else { least = middle + 1 }
+        }
+        let (start, text) = (self.lines[least], self.text_of(least));
+        let names = text.len() - text.trim_start().len();
+        start + names..start + text.len()
+    }
+
+    /// The same place, or for the end behind the last line the end of that line.
+    fn on_a_line(&self, at: usize) -> usize {
+        let is_behind = at > 0 && at == self.text.len() && self.text.ends_with('\n');
+        if is_behind { at - 1 } else { at }
     }
 
     /// The place of the setting that a line says as the environment does: `NAME=value`.

@@ -68,6 +68,10 @@ impl<'a> Env<'a> {
     }
 
     fn file(&mut self, slot: &Slot<'a>) -> Said<'a> {
+        // What the path in the settings file leads to may be there alone where that path holds.
+        if self.is_overruled(slot) {
+            self.check_overruled(slot, |_| Ok(()));
+        }
         let given = self.given(slot);
         self.note(slot, given.as_ref());
         let Some(given) = given else { return Said::Nothing };

@@ -4,13 +4,12 @@ use std::ops::Range;
 
 use http::HeaderName;
 
-use super::env::Env;
+use super::env::{Env, written};
 use super::file::{Node, Table, Value};
-use super::settings::is_on_secrets;
+use super::settings::{self, is_on_secrets};
 use super::values::{self, Parsed};
 use crate::listen::proxy_protocol::Networks;
 use crate::policy::matcher::{Condition, PathTest, Test, ValueTest, path_regex, value_regex};
-use crate::route::Template;
 
 /// Most conditions of one route.
 const CONDITIONS_MAX: usize = 32;
@@ -58,7 +57,8 @@ impl<'a> Env<'a> {
         }
         if let Some(node) = table.get("client") {
             self.one(node, "client", &["networks"], found, |it, _| {
-                let clients = Networks::parse(&it.node.text().unwrap_or_default())?;
+                let networks = written(it.node, settings::of("route.match.client.networks"))?;
+                let clients = values::whole_list(&networks, Networks::parse)?;
                 Ok((Test::Client(clients), "client".to_owned()))
             });
         }
@@ -70,12 +70,15 @@ impl<'a> Env<'a> {
     }
 
     fn methods(&mut self, node: &'a Node, found: &mut Found) {
-        let (list, not) = match &node.value {
-            Value::Table(table) => (table.get("any_of"), is_true(table, "not")),
-            _ => (Some(node), false),
+        let (list, not, place) = match &node.value {
+            Value::Table(table) => {
+                (table.get("any_of"), is_true(table, "not"), "route.match.method.any_of")
+            }
+            _ => (Some(node), false, "route.match.method"),
         };
         let Some(list) = list else { return };
-        match values::methods(&list.text().unwrap_or_default()) {
+        let setting = settings::of(place);
+        match written(list, setting).and_then(|text| values::methods(&text)) {
             Ok(methods) => {
                 let names: Vec<_> = methods.iter().map(http::Method::as_str).collect();
                 let text = text_of(not, "method", "any_of", &names.join(", "));
@@ -83,23 +86,23 @@ impl<'a> Env<'a> {
                     .push((node.key.clone(), Condition { not, test: Test::Method(methods), text }));
             }
             Err(why) => {
-                let allowed = "methods such as GET";
-                self.bad_node(list, "route.match.method", &list.shown(), &why, allowed);
+                self.bad_node(list, place, &list.shown(), &why, setting.allowed);
             }
         }
     }
 
     fn value(&mut self, node: &'a Node, table: &'a Table, what: &'static str, found: &mut Found) {
-        let Some(name_node) = table.get("name") else { return };
-        let name = name_node.text().unwrap_or_default();
+        let name = table.get("name").and_then(Node::text).unwrap_or_default();
         let header = name.parse::<HeaderName>();
         let bad = if what == "header" { header.is_err() } else { is_no_name(&name, what) };
-        if bad {
+        if let Some(name_node) = table.get("name").filter(|_| bad) {
             let place = format!("route.match.{what}.name");
             let allowed = format!("the name of a {what}, of 1 to {NAME_MAX} bytes");
             self.bad_node(name_node, &place, &name_node.shown(), "is no name", &allowed);
-            return;
         }
+        // Of one without a good name the test is looked at all the same.
+        let mut nameless = Vec::new();
+        let found = if bad { &mut nameless } else { found };
         let words = ["present", "exact", "prefix", "regex", "range"];
         self.one(node, what, &words, found, |it, env| {
             let test = value_test(it, env)?;
@@ -146,7 +149,7 @@ impl<'a> Env<'a> {
                 found.push((node.key.clone(), Condition { not: written.not, test, text }));
             }
             Err(why) => {
-                let setting = super::settings::of(&format!("{place}.{word}"));
+                let setting = settings::of(&format!("{place}.{word}"));
                 let (place, allowed) = (format!("{place}.{word}"), setting.allowed);
                 self.bad_node(value, &place, &shown, &why, allowed);
             }
@@ -174,15 +177,19 @@ impl Written<'_> {
 }
 
 fn path_test(word: &str, text: &str, env: &mut Env<'_>) -> Parsed<PathTest> {
-    let path = || match text.starts_with('/') {
-        true => Ok(text.to_owned()),
-        false => Err("does not begin with a slash".to_owned()),
-    };
+    let is_whole = word == "regex" || (word == "exact" && text == "*");
+    if !is_whole && !text.starts_with('/') {
+        return Err("does not begin with a slash".to_owned());
+    }
+    if word != "regex" && text.contains(['?', '#']) {
+        return Err(
+            "has a query, which no path has; a query parameter is another condition".to_owned()
+        );
+    }
     Ok(match word {
-        "exact" if text == "*" => PathTest::Exact(text.to_owned()),
-        "exact" => PathTest::Exact(path()?),
-        "prefix" => PathTest::Prefix(path()?),
-        "template" => PathTest::Template(Template::parse(text)?),
+        "exact" => PathTest::exact(text),
+        "prefix" => PathTest::prefix(text),
+        "template" => PathTest::template(text)?,
         _ => PathTest::Regex(env.regex(text, path_regex)?),
     })
 }
@@ -225,6 +232,10 @@ fn range(node: &Node) -> Parsed<(f64, f64)> {
 /// As requests have it: in lower case, without a port and a dot at the end.
 fn host(text: &str) -> Parsed<String> {
     let is_address = text.starts_with('[');
+    if text.contains('*') {
+        let pattern = regex::escape(text).replace("\\*", ".*");
+        return Err(format!("has a *, which no host has (as a pattern: regex = '{pattern}')"));
+    }
     if text.contains(['/', '@', ' ']) || (text.contains(':') && !is_address) {
         return Err("is more than a host".to_owned());
     }

@@ -40,7 +40,10 @@ fn as_in_env(name: &str, shape: &Shape, place: &str) -> Option<String> {
     let known = settings::NAMES.iter().filter(|known| known.ends_with(&end));
     let mut places = known.filter_map(|known| settings::of(known).place.rsplit_once('.'));
     let own = places.clone().find(|(table, _)| *table == place);
-    let found = own.or_else(|| places.find(|(_, last)| shape.child(last).is_some()));
+    // What files call so, too, is meant as that.
+    let is_of_files = places.clone().any(|(_, last)| last == name);
+    let there = || places.find(|(_, last)| !is_of_files && shape.child(last).is_some());
+    let found = own.or_else(there);
     found.map(|(_, last)| last.to_owned())
 }
 

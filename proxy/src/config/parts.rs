@@ -37,7 +37,9 @@ impl Env<'_> {
                 .read_optional("ADMIN_PREFIX", values::path_prefix)
                 .unwrap_or_default(),
             proxy_protocol_from: self
-                .read_optional("PROXY_PROTOCOL_FROM", Networks::parse)
+                .read_optional("PROXY_PROTOCOL_FROM", |text| {
+                    values::whole_list(text, Networks::parse)
+                })
                 .unwrap_or_default(),
             tls: self.identity(),
             baseline: self.upstream("baseline"),
@@ -69,10 +71,11 @@ impl Env<'_> {
             drain_timeout: self.time("DRAIN_TIMEOUT"),
             control_token: self.read_optional("CONTROL_TOKEN", token),
             admin_open: self.read("ADMIN_OPEN", values::boolean),
-            admin_hosts: self.read_optional("ADMIN_HOSTS", Hosts::parse).unwrap_or_default(),
+            admin_hosts: self.admin_hosts(),
             log: self.log(),
             settings: super::Settings::default(),
             file: None,
+            says_nothing: false,
             file_hash: 0,
             warnings: Vec::new(),
         };
@@ -100,8 +103,19 @@ impl Env<'_> {
         })
     }
 
-    fn share(&mut self, key: &str) -> f64 {
-        self.read(key, |text| values::number(text, |number| (0.0..=1.0).contains(&number)))
+    /// Of all requests. Where it was rounded, what holds is shown.
+    fn share(&mut self) -> f64 {
+        let share = self.read("MIRROR_FRACTION", values::share);
+        let said = self.settings.get("mirror.share").and_then(|it| it.value.as_f64());
+        if said != Some(share) {
+            self.settings.follows("mirror.share", json!(share));
+        }
+        share
+    }
+
+    fn admin_hosts(&mut self) -> Hosts {
+        let read = |text: &str| values::whole_list(text, Hosts::parse);
+        self.read_optional("ADMIN_HOSTS", read).unwrap_or_default()
     }
 
     fn sample_secret(&mut self) -> Secret {
@@ -160,8 +174,9 @@ impl Env<'_> {
     /// All but the rules.
     fn mirror(&mut self, consecutive: u32) -> mirror::Config {
         mirror::Config {
-            fraction: self.share("MIRROR_FRACTION"),
+            fraction: self.share(),
             methods: self.read_optional("MIRROR_METHODS", values::methods),
+            unsafe_methods: self.read("MIRROR_UNSAFE_METHODS", values::boolean),
             mark: self.mark(),
             timeout: self.time("MIRROR_TIMEOUT"),
             max_body_bytes: self.read("MIRROR_MAX_BODY_BYTES", |text| values::whole(text, 0)),
@@ -172,7 +187,9 @@ impl Env<'_> {
             trust_mark: self.read("MIRROR_TRUST_MARK", values::boolean),
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
-            noise_fraction: self.share("NOISE_FRACTION"),
+            noise_fraction: self.read("NOISE_FRACTION", |text| {
+                values::number(text, |number| (0.0..=1.0).contains(&number))
+            }),
             rules: compare::rules::RuleBook::default(),
         }
     }
@@ -182,6 +199,7 @@ impl Env<'_> {
         let slot = self.slot("MIRROR_MARK_HEADER");
         let name = slot.env.unwrap_or_default();
         if (self.get)(name).is_some_and(|value| value.is_empty()) {
+            self.check_overruled(&slot, values::mark);
             let given = super::env::Given { text: String::new(), node: None };
             self.note(&slot, Some(&given));
             return None;
@@ -220,8 +238,9 @@ impl Env<'_> {
 
     fn templates(&mut self) -> Vec<Template> {
         let parse = |text: &str| {
-            let parse = |item| Template::parse(item).map_err(|why| format!("{item:?} {why}"));
-            values::items(text).map(parse).collect()
+            values::list(text, |item| {
+                Template::parse(item).map_err(|why| format!("{item:?} {why}"))
+            })
         };
         self.read_optional("ROUTE_TEMPLATES", parse).unwrap_or_default()
     }

@@ -54,6 +54,7 @@ impl Config {
         Defaults {
             share: Share::of(mirror.fraction),
             methods: mirror.methods.clone(),
+            unsafe_methods: mirror.unsafe_methods,
             mark: mirror.mark.clone(),
             timeout: mirror.timeout,
             max_body_bytes: mirror.max_body_bytes,
@@ -77,7 +78,7 @@ impl Config {
 /// Routes that say by which rules answers with a label are compared, and nothing else.
 fn by_label(book: &RuleBook) -> Vec<policy::RoutePolicy> {
     let route = |(label, rules): &(String, RuleSet)| {
-        let (text, test) = (format!("route = {label:?}"), Test::Label(label.as_str().into()));
+        let (text, test) = (format!("route = {label:?}"), Test::label(label));
         let matcher = Matcher { conditions: vec![Condition { not: false, test, text }] };
         let rules = rules.clone();
         policy::RoutePolicy { rules, ..policy::RoutePolicy::new(label, label, matcher) }

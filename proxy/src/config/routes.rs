@@ -156,7 +156,7 @@ impl<'a> Env<'a> {
             && let Some(node) = slot.node
         {
             let text = format!("route = {label:?}");
-            let test = Test::Label(label.into());
+            let test = Test::label(&label);
             found.push((node.key.clone(), Condition { not: false, test, text }));
         }
         if let Some(table) = scope.table.and_then(|table| table.table("match")) {

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::env::Env;
 use super::file::{Node, Table, Value};
-use super::values;
+use super::{settings, values};
 use compare::path::{self, Path};
 use compare::rules::{
     Class, LENIENT_MAX, MaskAs, Pairing, RULES_MAX, Rule, RuleBook, RuleSet, Select, Tolerance,
@@ -277,19 +277,18 @@ impl Reader<'_, '_> {
     }
 
     fn tolerance(&mut self, written: &NumberAsWritten, field: &str) -> Option<Tolerance> {
-        let mut number = |it: &Option<Spanned<f64>>, name: &str, below: f64, allowed: &str| {
+        let mut number = |it: &Option<Spanned<f64>>, name: &str, below: f64| {
             let Some(it) = it else { return Some(0.0) };
             let number = *it.get_ref();
             let good = (0.0..below).contains(&number);
             if !good {
+                let allowed = settings::of(&format!("compare.numbers.{name}")).allowed;
                 self.bad(it, &format!("{field}.{name}"), "is out of range", allowed);
             }
             good.then_some(number)
         };
-        let absolute =
-            number(&written.absolute, "absolute", f64::INFINITY, "a number of 0 or more");
-        let relative =
-            number(&written.relative, "relative", 1.0, "a number of 0 or more and below 1");
+        let absolute = number(&written.absolute, "absolute", f64::INFINITY);
+        let relative = number(&written.relative, "relative", 1.0);
         let (absolute, relative) = absolute.zip(relative)?;
         if absolute == 0.0 && relative == 0.0 {
             let allowed = "`absolute` or `relative` above 0 beside a path";

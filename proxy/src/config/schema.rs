@@ -7,6 +7,7 @@ use super::candidates::CANDIDATES_MAX;
 use super::effective;
 use super::routes::ROUTES_MAX;
 use super::settings::{FILE, Kind, Setting, Shape, Times};
+use crate::policy::share::Share;
 
 /// Longest time, in seconds.
 const DAY: u64 = 24 * 3600;
@@ -20,6 +21,8 @@ const TOO_LONG: &str = concat!(
     r"^\s*0*((2[5-9]|[3-9][0-9]|[1-9][0-9]{2,})\s*(hours?|hrs?|h)|([2-9]|[1-9][0-9]+)\s*(days?|d))",
     r"\s*$",
 );
+/// No time at all, in whatever unit.
+const ZERO: &str = "^[^1-9]*$";
 /// What the environment may say for one candidate alone; that a file leaves it out is hardly meant.
 const EXPECTED: &str = "candidate.url";
 /// Tables of `[route.match]` that must have one of the others of their names.
@@ -78,9 +81,22 @@ fn table(shape: &Shape) -> Value {
             let tests: Vec<_> = names.filter(|name| !NOT_TESTS.contains(name)).collect();
             schema["oneOf"] = one_of(&tests);
         }
+        "numbers" => schema["anyOf"] = [above_0("absolute"), above_0("relative")].into(),
+        "arrays" => {
+            let by = |is_unordered: bool| json!({ "unordered": { "const": is_unordered } });
+            schema["oneOf"] = json!([
+                { "required": ["unordered"], "properties": by(true), "not": { "required": ["key"] } },
+                { "required": ["key"], "properties": by(false) },
+            ]);
+        }
         _ => {}
     }
     schema
+}
+
+/// Tables that have a number of this name that is no 0.
+fn above_0(name: &str) -> Value {
+    json!({ "required": [name], "properties": { name: { "exclusiveMinimum": 0 } } })
 }
 
 /// Tables that have one of these names.
@@ -100,12 +116,11 @@ fn leaf(setting: &Setting) -> Value {
 }
 
 fn kind(setting: &Setting) -> Value {
-    let texts = || json!({ "type": "array", "items": { "type": "string" } });
+    let text = || json!({ "type": "string", "minLength": 1 });
+    let texts = || json!({ "type": "array", "items": text() });
     match setting.kind {
-        Kind::Text | Kind::Url | Kind::Path if setting.name() == "mark" => {
-            json!({ "type": "string" })
-        }
-        Kind::Text | Kind::Url | Kind::Path => json!({ "type": "string", "minLength": 1 }),
+        Kind::Text | Kind::Url | Kind::Path if setting.may_be_empty => json!({ "type": "string" }),
+        Kind::Text | Kind::Url | Kind::Path => text(),
         Kind::Word(words) => {
             let numbers = words.iter().filter_map(|word| word.parse::<u64>().ok());
             let words: Vec<_> = words.iter().map(|word| json!(word)).collect();
@@ -116,14 +131,22 @@ fn kind(setting: &Setting) -> Value {
         Kind::NumberOrOff => json!({ "anyOf": [bounded("number", setting), { "const": "off" }] }),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Time => {
-            let least = u64::from(setting.allowed.contains("above 0"));
+            let is_above_0 = setting.allowed.contains("above 0");
+            let least = u64::from(is_above_0);
             let whole = json!({ "type": "integer", "minimum": least, "maximum": DAY });
-            let text = json!({ "type": "string", "pattern": TIME, "not": { "pattern": TOO_LONG } });
+            let refused = [Some(TOO_LONG), Some(ZERO).filter(|_| is_above_0)];
+            let refused = refused.into_iter().flatten().map(|it| json!({ "pattern": it }));
+            let refused: Vec<_> = refused.collect();
+            let text = json!({ "type": "string", "pattern": TIME, "not": { "anyOf": refused } });
             let off = setting.allowed.starts_with("off").then(|| json!({ "const": "off" }));
             let forms: Vec<_> = [whole, text].into_iter().chain(off).collect();
             json!({ "anyOf": forms })
         }
-        Kind::List => json!({ "anyOf": [{ "type": "string", "minLength": 1 }, texts()] }),
+        Kind::List => {
+            let mut list = texts();
+            list["minItems"] = json!(usize::from(!setting.may_be_empty));
+            json!({ "anyOf": [text(), list] })
+        }
         Kind::Texts => texts(),
         Kind::Range => {
             json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 })
@@ -134,6 +157,10 @@ fn kind(setting: &Setting) -> Value {
 fn bounded(name: &str, setting: &Setting) -> Value {
     let mut schema = setting.bounds();
     schema["type"] = json!(name);
+    if setting.is_share() {
+        // How fine it is no schema can say: a millionth is no number that validators divide by.
+        schema["anyOf"] = json!([{ "const": 0 }, { "minimum": Share::LEAST.fraction() }]);
+    }
     schema
 }
 

@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use http::HeaderName;
+
 mod policies;
 mod table;
 
@@ -68,6 +70,8 @@ pub struct Setting {
     pub secret: bool,
     /// Whether the table it is in must have it.
     pub required: bool,
+    /// Whether an empty text is a value in the file.
+    pub may_be_empty: bool,
 }
 
 impl Setting {
@@ -88,6 +92,7 @@ impl Setting {
             changes: Changes::Running,
             secret: false,
             required: false,
+            may_be_empty: false,
         }
     }
 
@@ -111,6 +116,10 @@ impl Setting {
         Self { secret: true, ..self }
     }
 
+    const fn or_empty(self) -> Self {
+        Self { may_be_empty: true, ..self }
+    }
+
     const fn required(self) -> Self {
         Self { required: true, unset: "must be said", ..self }
     }
@@ -121,6 +130,11 @@ impl Setting {
             Kind::Word(words) => words,
             _ => &[],
         }
+    }
+
+    /// Whether it is a share of requests.
+    pub(super) fn is_share(&self) -> bool {
+        [table::SHARE_OF_ALL, table::SHARE_PARTS].contains(&self.allowed)
     }
 
     /// What a number may be, as a JSON Schema says it.
@@ -226,10 +240,11 @@ pub(super) fn of(key: &str) -> &'static Setting {
 /// Headers whose values are not shown.
 const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
-/// Whether a condition on this, such as `header`, with this name is on values that are not shown.
+/// Whether a condition on this, such as `header`, with this name is on values that are not shown. What is
+/// no name of a header may be a misspelt one.
 pub(super) fn is_on_secrets(what: &str, name: &str) -> bool {
     let is_secret = || SECRET_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name));
-    what == "cookie" || (what == "header" && is_secret())
+    what == "cookie" || (what == "header" && (is_secret() || name.parse::<HeaderName>().is_err()))
 }
 
 /// The names of all settings that the environment may have.

@@ -8,20 +8,18 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGR
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::listen::Listen;
+use crate::policy::share::Share;
 
 /// Of a parser: the value, or why not; what is allowed is said elsewhere.
 pub(super) type Parsed<T> = Result<T, String>;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+/// What stands elsewhere for every method.
+const ALL_METHODS: [&str; 3] = ["*", "ALL", "ANY"];
+/// Of a list with very many wrong items the first are told.
+const WRONG_MAX: usize = 8;
 
 /// Whole seconds, or a number with a unit.
-pub(super) fn duration(text: &str) -> Parsed<Duration> {
-    let parsed = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
-    };
-    if parsed > DAY { Err("over 24 hours".to_owned()) } else { Ok(parsed) }
-}
+pub(super) use crate::policy::time::parse as duration;
 
 pub(super) fn duration_above_zero(text: &str) -> Parsed<Duration> {
     match duration(text)? {
@@ -56,19 +54,32 @@ pub(super) fn rate_or_off(text: &str) -> Parsed<Option<f64>> {
     unless_off(text, rate)
 }
 
-/// A whole number of at least `least`.
-pub(super) fn whole<T>(text: &str, least: T) -> Parsed<T>
+/// A whole number of at least `least`, and no larger than TOML can say.
+pub(super) fn whole<T>(text: &str, least: u64) -> Parsed<T>
 where
-    T: FromStr<Err: std::fmt::Display> + PartialOrd + Copy,
+    T: TryFrom<u64>,
 {
-    let number = text.parse::<T>().map_err(|error| error.to_string())?;
-    if number < least { Err("too small".to_owned()) } else { Ok(number) }
+    let number = text.parse::<u64>().map_err(|error| error.to_string())?;
+    if number < least {
+        return Err("too small".to_owned());
+    }
+    let known = i64::try_from(number).ok().and(T::try_from(number).ok());
+    known.ok_or_else(|| "too large".to_owned())
 }
 
 /// A whole number in a range.
 pub(super) fn within(text: &str, range: std::ops::RangeInclusive<usize>) -> Parsed<usize> {
     let number = text.parse::<usize>().map_err(|error| error.to_string())?;
     if range.contains(&number) { Ok(number) } else { Err("out of range".to_owned()) }
+}
+
+/// A share of requests, to the nearest millionth: what is smaller would be another share or none.
+pub(super) fn share(text: &str) -> Parsed<f64> {
+    let share = number(text, |number| (0.0..=1.0).contains(&number))?;
+    if share > 0.0 && share < Share::LEAST.fraction() {
+        return Err("is below a millionth".to_owned());
+    }
+    Ok(Share::of(share).fraction())
 }
 
 /// A path of plain segments.
@@ -106,20 +117,47 @@ pub(super) fn listen(text: &str) -> Parsed<Listen> {
 }
 
 pub(super) fn methods(text: &str) -> Parsed<Vec<Method>> {
-    items(text)
-        .map(|name| {
-            let method = Method::from_bytes(name.as_bytes())
-                .map_err(|_| format!("{name:?} is no method name"))?;
-            let upper = name.to_ascii_uppercase();
-            // Methods are case-sensitive; "get" is no method that anybody sends.
-            if upper == name { Ok(method) } else { Err(format!("did {name:?} mean {upper:?}?")) }
-        })
-        .collect()
+    list(text, method)
+}
+
+fn method(name: &str) -> Parsed<Method> {
+    let method =
+        Method::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no method name"))?;
+    let upper = name.to_ascii_uppercase();
+    // Methods are case-sensitive; "get" is no method that anybody sends.
+    if upper != name {
+        return Err(format!("did {name:?} mean {upper:?}?"));
+    }
+    // As names they would be taken for methods that nobody sends.
+    if ALL_METHODS.contains(&name) { Err(format!("{name:?} is no method")) } else { Ok(method) }
 }
 
 /// The items of a comma-separated list.
 pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim)
+}
+
+/// What `parse` reads of each item, or what is wrong with all of them.
+pub(super) fn list<T>(text: &str, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<Vec<T>> {
+    let (mut good, mut wrong) = (Vec::new(), Vec::new());
+    for item in items(text).map(parse) {
+        match item {
+            Ok(item) => good.push(item),
+            Err(why) => wrong.push(why),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(good);
+    }
+    let more = wrong.len().saturating_sub(WRONG_MAX);
+    wrong.truncate(WRONG_MAX);
+    wrong.extend((more > 0).then(|| format!("and {more} more")));
+    Err(wrong.join(", "))
+}
+
+/// The same, where the list is made at once.
+pub(super) fn whole_list<T>(text: &str, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<T> {
+    list(text, &parse).and_then(|_| parse(text))
 }
 
 /// `Name: value`, of a header that a copy may carry.
@@ -144,7 +182,7 @@ pub(super) fn mark(text: &str) -> Parsed<Option<(HeaderName, HeaderValue)>> {
 
 /// A whole number of at least 1, and no more than a semaphore can count.
 pub(super) fn permits(text: &str) -> Parsed<usize> {
-    let number = whole(text, 1)?;
+    let number: usize = whole(text, 1)?;
     if number > tokio::sync::Semaphore::MAX_PERMITS {
         return Err("too large".to_owned());
     }

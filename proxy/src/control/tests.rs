@@ -510,3 +510,59 @@ async fn the_status_of_a_trip_is_shown_to_nobody_without_the_requests_of_its_exa
     let withheld = example(fixture.send_from_nobody(status()).await);
     assert_eq!(withheld, "withheld: needs CONTROL_TOKEN, ADMIN_ADDR or ADMIN_OPEN");
 }
+
+impl Fixture {
+    async fn patch(&self, body: impl Into<Body>) -> Answer {
+        self.send(Request::patch("/control/policy").body(body.into()).unwrap()).await
+    }
+}
+
+#[tokio::test]
+async fn a_time_by_hand_is_whole_seconds_or_a_text() {
+    let fixture = fixture();
+    for time in ["10", "\"10\"", "\"10s\"", "86400", "null"] {
+        let answer = fixture.patch(format!("{{\"share\": 0.5, \"for\": {time}}}")).await;
+        assert_eq!(answer.code, 200, "{time}: {}", answer.text);
+        let until = answer.json()["overrides"][0]["until"].is_string();
+        assert_eq!(until, time != "null", "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_is_no_json_names_something_twice_or_is_too_long_is_refused_in_json() {
+    let fixture = fixture();
+    for (body, part) in [
+        ("", "is no JSON (EOF while parsing"),
+        ("{\"share\": 0.5} x", "is no JSON (trailing characters"),
+        ("{\"share\": 0.5, \"share\": 0.7}", "share: is there twice; allowed is each name once"),
+    ] {
+        let answer = fixture.patch(body).await;
+        assert_eq!(answer.code, 400, "{body}");
+        let reason = answer.json()["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains(part) && reason.contains("; allowed is"), "{reason}");
+    }
+    let answer = fixture.patch("x".repeat(3 << 20)).await;
+    assert_eq!(answer.code, 413);
+    let expected = json!({
+        "error": "content too large",
+        "reason": "the body is longer; allowed is a policy of at most 65536 bytes",
+    });
+    assert_eq!(answer.json(), expected);
+    assert_eq!(fixture.status().await["overrides"], json!([]));
+}
+
+#[tokio::test]
+async fn a_query_that_nothing_looks_at_is_refused_below_control() {
+    let fixture = fixture();
+    for Endpoint { path, class, .. } in ENDPOINTS {
+        let answer = fixture.ask(method_of(path, class), &format!("{path}?since=1")).await;
+        let is_refused = path.starts_with("/control/");
+        assert_eq!(answer.code == 400, is_refused, "{path}: {}", answer.text);
+        if is_refused {
+            assert!(answer.json()["reason"].as_str().unwrap().contains("since"), "{}", answer.text);
+        }
+    }
+    for path in ["/control/config?candidate=x", "/control/events?since=1", "/control/upstreams?a"] {
+        assert_eq!(fixture.ask("GET", path).await.code, 400, "{path}");
+    }
+}

@@ -104,6 +104,29 @@ pub fn shown(target: &str) -> Cow<'_, str> {
     shown.map_or(Cow::Borrowed(target), |it| String::from_utf8_lossy(&it).into_owned().into())
 }
 
+/// What is in front of a `#` that was sent as it is, which no target may have: what is behind it would be a
+/// fragment (RFC 3986, section 3.5), and there are servers that drop it. `None` without one.
+pub fn before_fragment(target: &str) -> Option<&str> {
+    if !was_seen() {
+        return None;
+    }
+    let sign = format!("{}{:02x}", *WORD_OF_THIS_PROCESS, b'#');
+    target.find(&sign).map(|at| &target[..at])
+}
+
+/// Text with what no target may have percent-encoded (RFC 3986, section 2.1): as clients send it that
+/// keep to the rules.
+pub fn encoded(text: &str) -> Cow<'_, str> {
+    let may_not = |byte: u8| byte <= b' ' || is_refused(byte);
+    if !text.bytes().any(may_not) {
+        return Cow::Borrowed(text);
+    }
+    let one = |byte: u8| {
+        if may_not(byte) { format!("%{byte:02X}") } else { char::from(byte).to_string() }
+    };
+    Cow::Owned(text.bytes().map(one).collect())
+}
+
 fn replaced(bytes: &[u8], put: impl Fn(u8, &mut Vec<u8>)) -> Option<Vec<u8>> {
     if !was_seen() {
         return None;
@@ -141,6 +164,10 @@ mod tests {
         assert_eq!(substitute(b"/caf\xe9").as_deref(), Some(&b"/caf~"[..]));
         assert_eq!(substitute("/\u{e9}\"".as_bytes()).as_deref(), Some("/\u{e9}~".as_bytes()));
         assert_eq!(shown(&named(b"/a\"b?caf\xe9#x")), "/a%22b?caf%E9%23x");
+        assert_eq!(before_fragment(&named(b"/a#b?c")), Some("/a"));
+        assert_eq!(before_fragment(&named(b"/a%23b\"")), None);
+        assert_eq!(encoded("/caf\u{e9} {x}#%22"), "/caf%C3%A9%20{x}%23%22");
+        assert_eq!(encoded("/a%2Fb"), "/a%2Fb");
     }
 
     proptest! {

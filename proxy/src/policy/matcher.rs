@@ -51,7 +51,29 @@ impl<'r> Seen<'r> {
     /// the authority, `*` of `OPTIONS *`, empty for `CONNECT`. Bytes that no target may have are
     /// percent-encoded.
     pub fn path(&self) -> Cow<'r, str> {
-        target::shown(self.uri.path())
+        as_path(self.uri.path())
+    }
+
+    /// Path and query as they were sent.
+    fn sent(&self) -> Reading<'r> {
+        Reading { path: self.path(), query: self.uri.query(), is_as_sent: true }
+    }
+
+    /// What they may be read as; `None` where nobody reads them otherwise.
+    fn read_otherwise(&self) -> Option<Reading<'r>> {
+        let (path, query) = (self.uri.path(), self.uri.query());
+        let (whole, query, is_cut) = match target::before_fragment(path) {
+            Some(before) => (before, None, true),
+            None => {
+                let before = query.and_then(target::before_fragment);
+                (path, before.or(query), before.is_some())
+            }
+        };
+        let whole = as_path(whole);
+        match path::read_otherwise(&whole) {
+            Some(read) => Some(Reading { path: read.into(), query, is_as_sent: false }),
+            None => is_cut.then_some(Reading { path: whole, query, is_as_sent: false }),
+        }
     }
 
     /// The values of all lines of this name, without white space around them (RFC 9110, section 5.5).
@@ -101,26 +123,33 @@ impl<'r> Seen<'r> {
         self.cookies(name).next()
     }
 
-    /// Whether one of the query parameters of this name has a value that `fits`. Names and values are
-    /// those of a form: `&` stands between them, `+` is a space, and what is percent-encoded is decoded
-    /// (WHATWG URL, section 5.1). A name without a `=` has the empty value.
-    pub fn any_query(&self, name: &str, mut fits: impl FnMut(&[u8]) -> bool) -> bool {
-        let Some(query) = self.uri.query().map(target::shown) else { return false };
-        query.split('&').filter(|pair| !pair.is_empty()).any(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            *decoded(key) == *name.as_bytes() && fits(&decoded(value))
-        })
-    }
-
     /// The first value of the query parameters of this name.
     pub fn query(&self, name: &str) -> Option<Vec<u8>> {
         let mut first = None;
-        self.any_query(name, |value| {
+        any_parameter(self.uri.query(), name, |value| {
             first = Some(value.to_vec());
             true
         });
         first
     }
+}
+
+fn as_path(path: &str) -> Cow<'_, str> {
+    match target::shown(path) {
+        Cow::Borrowed(path) => target::encoded(path),
+        Cow::Owned(path) => target::encoded(&path).into_owned().into(),
+    }
+}
+
+/// Whether one of the parameters of this name in a query has a value that `fits`. Names and values are
+/// those of a form: `&` stands between them, `+` is a space, and what is percent-encoded is decoded
+/// (WHATWG URL, section 5.1). A name without a `=` has the empty value.
+fn any_parameter(query: Option<&str>, name: &str, mut fits: impl FnMut(&[u8]) -> bool) -> bool {
+    let Some(query) = query.map(target::shown) else { return false };
+    query.split('&').filter(|pair| !pair.is_empty()).any(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        *decoded(key) == *name.as_bytes() && fits(&decoded(value))
+    })
 }
 
 /// Of a form; what is no valid encoding stays as it is.
@@ -143,24 +172,67 @@ impl Matcher {
     /// Whether a request fits, with its path as it was sent; see [`choose`] for what that leaves open.
     /// Its label is only asked for where a condition looks at it.
     pub fn fits(&self, request: &Seen<'_>, label: &mut dyn FnMut() -> Arc<str>) -> bool {
-        let path = request.path();
-        self.fits_read(request, Reading { path: &path, is_as_sent: true }, &mut |_| label())
+        self.fits_read(request, &request.sent(), &mut |_| label())
     }
 
-    fn fits_read(&self, request: &Seen<'_>, reading: Reading<'_>, label: Label<'_>) -> bool {
+    fn fits_read(&self, request: &Seen<'_>, reading: &Reading<'_>, label: Label<'_>) -> bool {
         self.conditions.iter().all(|it| it.not != it.test.holds(request, reading, label))
+    }
+
+    /// Whether what it says of paths may be read in another way, so that a path that is read in one
+    /// alone must be looked at twice.
+    pub fn is_read_otherwise(&self) -> bool {
+        self.conditions.iter().any(|it| match &it.test {
+            Test::Label(label) => label.read.is_some(),
+            Test::Path(test) => test.is_read_otherwise(),
+            _ => false,
+        })
     }
 }
 
 /// The label that a request with this path has by default.
 type Label<'l> = &'l mut dyn FnMut(&str) -> Arc<str>;
 
-/// What a path is taken for.
-#[derive(Clone, Copy, Debug)]
+/// What path and query are taken for.
+#[derive(Clone, Debug)]
 struct Reading<'p> {
-    path: &'p str,
+    path: Cow<'p, str>,
+    query: Option<&'p str>,
     /// Otherwise it is what the path may be read as, and what conditions say is read in the same way.
     is_as_sent: bool,
+}
+
+/// What a condition says of a path, and what that may be read as where it is something else: `/a%2Cb` is
+/// also for `/a,b`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelled<T> {
+    sent: T,
+    read: Option<T>,
+}
+
+impl<T> Spelled<T> {
+    fn of(&self, reading: &Reading<'_>) -> &T {
+        self.read.as_ref().filter(|_| !reading.is_as_sent).unwrap_or(&self.sent)
+    }
+}
+
+impl Spelled<String> {
+    fn path(text: &str) -> Self {
+        let sent = target::encoded(text).into_owned();
+        Self { read: path::read_otherwise(&sent), sent }
+    }
+}
+
+impl Spelled<Template> {
+    fn template(text: &str) -> Result<Self, String> {
+        Template::parse(text)?;
+        let Spelled { sent, read } = Spelled::path(text);
+        let read = read.map(|read| {
+            let told = |why| format!("may be read as {read:?}, which {why}");
+            Template::parse(&read).map_err(told)
+        });
+        Ok(Self { sent: Template::parse(&sent)?, read: read.transpose()? })
+    }
 }
 
 /// Which of several matchers is a request's.
@@ -181,19 +253,22 @@ pub enum Choice {
 }
 
 /// The first matcher that fits a request, however its path is read. `label` is asked for the label of a
-/// path, and only where a condition looks at it.
+/// path, and only where a condition looks at it. `is_read_otherwise`: [`Matcher::is_read_otherwise`] of any.
 pub fn choose<'m>(
     matchers: &(impl Iterator<Item = &'m Matcher> + Clone),
+    is_read_otherwise: bool,
     request: &Seen<'_>,
     label: &mut dyn FnMut(&str) -> Arc<str>,
 ) -> Choice {
-    let path = request.path();
-    let mut first = |path: &str, is_as_sent| {
-        let reading = Reading { path, is_as_sent };
+    let mut first = |reading: &Reading<'_>| {
         matchers.clone().position(|it| it.fits_read(request, reading, label))
     };
-    let sent = first(&path, true);
-    let read = path::read_otherwise(&path).map_or(sent, |other| first(&other, false));
+    let sent = request.sent();
+    let other = request.read_otherwise();
+    let other =
+        other.or_else(|| is_read_otherwise.then(|| Reading { is_as_sent: false, ..sent.clone() }));
+    let sent = first(&sent);
+    let read = other.map_or(sent, |other| first(&other));
     match sent {
         _ if sent != read => Choice::InDoubt { sent, read },
         Some(index) => Choice::First(index),
@@ -215,8 +290,8 @@ pub struct Condition {
 /// What a condition looks at.
 #[derive(Clone, Debug)]
 pub enum Test {
-    /// The label that a request has by default.
-    Label(Box<str>),
+    /// The label that a request has by default; made by [`Test::label`].
+    Label(Spelled<String>),
     /// One of these methods, which are case-sensitive (RFC 9110, section 9.1).
     Method(Vec<Method>),
     /// The path.
@@ -237,12 +312,12 @@ pub enum Test {
 #[derive(Clone, Debug)]
 pub enum PathTest {
     /// This one.
-    Exact(String),
+    Exact(Spelled<String>),
     /// This one, and what is below it: `/api` fits `/api`, `/api/` and `/api/x`, and not `/apix`; `/api/`
     /// does not fit `/api`.
-    Prefix(String),
+    Prefix(Spelled<String>),
     /// A template such as `/users/{name}/cart`.
-    Template(Template),
+    Template(Spelled<Template>),
     /// The whole path fits; made by [`path_regex`].
     Regex(regex::Regex),
 }
@@ -268,6 +343,11 @@ pub enum ValueTest {
 /// # Errors
 /// What is wrong with it.
 pub fn path_regex(text: &str) -> Result<regex::Regex, String> {
+    if let Some(c) = text.chars().find(|c| !c.is_ascii()) {
+        let c = c.to_string();
+        let written = target::encoded(&c);
+        return Err(format!("has {c}, which is {written} in a path"));
+    }
     let built = regex::RegexBuilder::new(&whole(text)?).size_limit(REGEX_SIZE_MAX).build();
     built.map_err(|error| error.to_string())
 }
@@ -297,14 +377,32 @@ fn whole(text: &str) -> Result<String, String> {
 }
 
 impl Test {
-    fn holds(&self, request: &Seen<'_>, reading: Reading<'_>, label: Label<'_>) -> bool {
+    /// The label that a request has by default, such as `GET /users/{id}`.
+    pub fn label(label: &str) -> Self {
+        let (method, path) = label.split_once(' ').unwrap_or((label, ""));
+        if path.is_empty() {
+            return Self::Label(Spelled { sent: label.to_owned(), read: None });
+        }
+        let with_method = |path: String| format!("{method} {path}");
+        let Spelled { sent, read } = Spelled::path(path);
+        Self::Label(Spelled { sent: with_method(sent), read: read.map(with_method) })
+    }
+
+    /// The label that it asks for, if it does.
+    pub fn as_label(&self) -> Option<&str> {
+        if let Self::Label(label) = self { Some(&label.sent) } else { None }
+    }
+
+    fn holds(&self, request: &Seen<'_>, reading: &Reading<'_>, label: Label<'_>) -> bool {
         match self {
-            Self::Label(expected) => **expected == *label(reading.path),
+            Self::Label(expected) => **expected.of(reading) == *label(&reading.path),
             Self::Method(methods) => methods.contains(request.method),
             Self::Path(test) => test.holds(reading),
             Self::Host(test) => request.host().is_some_and(|host| test.holds_for_host(host)),
             Self::Header(name, test) => request.headers(name).any(|value| test.holds(value)),
-            Self::Query(name, test) => request.any_query(name, |value| test.holds(value)),
+            Self::Query(name, test) => {
+                any_parameter(reading.query, name, |value| test.holds(value))
+            }
             Self::Cookie(name, test) => request.cookies(name).any(|value| test.holds(value)),
             Self::Client(clients) => clients.contains(request.client),
         }
@@ -312,29 +410,45 @@ impl Test {
 }
 
 impl PathTest {
-    fn holds(&self, reading: Reading<'_>) -> bool {
-        let path = reading.path;
+    /// This path, or `*`.
+    pub fn exact(path: &str) -> Self {
+        Self::Exact(Spelled::path(path))
+    }
+
+    /// This path, and what is below it.
+    pub fn prefix(path: &str) -> Self {
+        Self::Prefix(Spelled::path(path))
+    }
+
+    /// Paths of this template.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn template(text: &str) -> Result<Self, String> {
+        Spelled::template(text).map(Self::Template)
+    }
+
+    /// Of a regular expression nobody can tell.
+    fn is_read_otherwise(&self) -> bool {
         match self {
-            Self::Exact(expected) => path == reading.of(expected),
-            Self::Prefix(prefix) => {
-                let prefix = reading.of(prefix);
-                let rest = path.strip_prefix(&*prefix);
-                rest.is_some_and(|it| it.is_empty() || it.starts_with('/') || prefix.ends_with('/'))
-            }
-            Self::Template(template) => match reading.of(template.text()) {
-                Cow::Borrowed(_) => template.fits(path),
-                Cow::Owned(read) => Template::parse(&read).is_ok_and(|it| it.fits(path)),
-            },
-            Self::Regex(regex) => regex.is_match(path),
+            Self::Exact(path) | Self::Prefix(path) => path.read.is_some(),
+            Self::Template(template) => template.read.is_some(),
+            Self::Regex(_) => false,
         }
     }
-}
 
-impl Reading<'_> {
-    /// What a condition says, read as the path is: `/a%2cb` fits `/a,b` where it may be read as that.
-    fn of<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let read = if self.is_as_sent { None } else { path::read_otherwise(text) };
-        read.map_or(Cow::Borrowed(text), Cow::Owned)
+    fn holds(&self, reading: &Reading<'_>) -> bool {
+        let path = &*reading.path;
+        match self {
+            Self::Exact(expected) => path == expected.of(reading),
+            Self::Prefix(prefix) => {
+                let prefix = prefix.of(reading);
+                let rest = path.strip_prefix(&**prefix);
+                rest.is_some_and(|it| it.is_empty() || it.starts_with('/') || prefix.ends_with('/'))
+            }
+            Self::Template(template) => template.of(reading).fits(path),
+            Self::Regex(regex) => regex.is_match(path),
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Share(u32);
 impl Share {
     /// Everything.
     pub const ALL: Self = Self(WHOLE);
+    /// The smallest that is not nothing.
+    pub const LEAST: Self = Self(1);
     /// Nothing.
     pub const NONE: Self = Self(0);
 

@@ -4,31 +4,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use tracing::info;
 
+mod said;
+
 use super::{State, Steer};
 use crate::plan::{OTHERS, Override, Parts, Plan, Says, Terms};
-use crate::policy::share::Share;
+
+pub use said::Said;
 
 /// Most that may hold at once: there are no more routes and candidates worth steering by hand.
 const MOST: usize = 1000;
-/// Longest time after which one may end.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-
-/// As `PATCH /control/policy` says it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Said {
-    route: Option<String>,
-    candidate: Option<String>,
-    share: Option<f64>,
-    enabled: Option<bool>,
-    #[serde(rename = "for")]
-    time: Option<String>,
-}
 
 impl Steer {
     /// Holds from now on; what was said of the same for the same route and candidate is replaced.
@@ -124,6 +112,9 @@ impl State {
 /// What is said, if it makes sense here: an override for each setting.
 fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>), String> {
     let Said { route, candidate, share, enabled, time } = said;
+    if share.is_none() && enabled.is_none() {
+        return Err("says nothing; allowed is share, enabled, or both".to_owned());
+    }
     let known = |route: &str| parts.routes.iter().any(|it| *it.id == *route);
     if let Some(route) = route.as_deref().filter(|route| !known(route)) {
         let ids = parts.routes.iter().map(|it| &*it.id).collect::<Vec<_>>().join(", ");
@@ -141,27 +132,6 @@ fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>),
         let of = of.iter().map(|it| &**it).collect::<Vec<_>>().join(", ");
         return Err(format!("candidate={name:?}: gets no copies on that route; allowed is {of}"));
     }
-    let share = share.map(|share| match share {
-        0.0..=1.0 => Share::parse(&share.to_string())
-            .map_err(|why| format!("share={share}: {why}; allowed are steps of a millionth")),
-        _ => Err(format!("share={share}: is out of range; allowed is a number from 0 to 1")),
-    });
-    let share = share.transpose()?;
-    if share.is_none() && enabled.is_none() {
-        return Err("says nothing; allowed is share, enabled, or both".to_owned());
-    }
-    let time = time.map(|text| {
-        let wrong = |why: String| {
-            format!("for={text:?}: {why}; allowed is a time such as 10m, above 0 and at most 24h")
-        };
-        match humantime::parse_duration(&text) {
-            Ok(Duration::ZERO) => Err(wrong("is zero".to_owned())),
-            Ok(time) if time > LONGEST => Err(wrong("is over 24 hours".to_owned())),
-            Ok(time) => Ok(time),
-            Err(error) => Err(wrong(error.to_string())),
-        }
-    });
-    let time = time.transpose()?;
     let until = time.map(|time| SystemTime::now() + time);
     let (route, candidate) = (route.map(Arc::from), candidate.map(Arc::from));
     let says = share.map(Says::Share).into_iter().chain(enabled.map(Says::Enabled));
@@ -252,7 +222,7 @@ pub(super) fn effective(plan: &Plan) -> Value {
             "minPairs": policy.min_pairs,
             "sampleBy": policy.sample_by.as_ref().map(ToString::to_string),
             "rate": policy.rate.map(|rate| rate.to_string()),
-            "unsafeMethods": policy.unsafe_methods.unwrap_or(true),
+            "unsafeMethods": treatment.unsafe_methods,
             "candidates": candidates.collect::<serde_json::Map<_, _>>(),
         })
     });

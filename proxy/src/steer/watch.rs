@@ -23,18 +23,29 @@ const SETTLED: u32 = 2;
 /// A file that is gone, or may not be read, is mostly one that is about to come back.
 const GONE: u32 = 6;
 
+/// What may be read anew, for messages.
+const WITH_SETTINGS: &str = "a file with settings, put in place by renaming it";
+
 /// Why what is at this path is not to be read anew, in whatever it consists. What is no plain file, a pipe
 /// for one, could be waited for without end, and a file without content is one that is being written.
 pub fn unfit(path: &Path) -> Option<String> {
-    let path_is = |what: &str| format!("--config {}: {what}", path.display());
     let metadata = std::fs::metadata(path).ok()?;
     if !metadata.is_file() {
-        Some(path_is("is no plain file; allowed is the path of a TOML file"))
+        Some(refused(path, "is no plain file; allowed is the path of a TOML file"))
     } else if metadata.len() == 0 {
-        Some(path_is("is empty; allowed is a file with settings, put in place by renaming it"))
+        Some(refused(path, &format!("is empty; allowed is {WITH_SETTINGS}")))
     } else {
         None
     }
+}
+
+/// Why a file is not taken over in which there are comments and white space alone: it is as good as empty.
+pub fn without_settings(path: &Path) -> String {
+    refused(path, &format!("has no settings in it; allowed is {WITH_SETTINGS}"))
+}
+
+fn refused(path: &Path, why: &str) -> String {
+    format!("--config {}: {why}", path.display())
 }
 
 /// A hash of what is there, or why nothing can be read.

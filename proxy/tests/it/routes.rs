@@ -184,3 +184,27 @@ async fn a_route_has_thresholds_of_its_own() {
     assert_eq!(enabled("GET /lax").await, 1.0);
     assert_eq!(proxy.metric("mirror_enabled", &[]).await, 1.0);
 }
+
+#[tokio::test]
+async fn whether_unsafe_methods_are_mirrored_is_said_for_all_and_otherwise_for_a_route() {
+    let (baseline, v2) = (fixed("1").await, fixed("1").await);
+    let rest = "[mirror]\nshare = 1\nunsafe_methods = false\n\
+        [[route]]\nname = \"cart\"\nunsafe_methods = true\n[route.match]\npath = { exact = \"/cart\" }\n\
+        [[route]]\nname = \"pay\"\n[route.match]\npath = { exact = \"/pay\" }\n";
+    let proxy = by(baseline.addr, v2.addr, rest).await;
+    for path in ["/cart", "/pay", "/other"] {
+        proxy.client.post(proxy.url(path)).body("four").send().await.unwrap();
+    }
+    proxy.get("/pay").await;
+    eventually!(outcome(&proxy, "pay", "method_excluded").await == 1.0);
+    eventually!(proxy.outcome("method_excluded").await == 2.0);
+    eventually!(outcome(&proxy, "cart", "matched").await == 1.0);
+    eventually!(outcome(&proxy, "pay", "matched").await == 1.0);
+    let config: serde_json::Value = proxy.get("/control/config").await.json().await.unwrap();
+    let all = config["settings"].as_array().unwrap();
+    let said = all.iter().find(|it| it["place"] == "mirror.unsafe_methods").unwrap();
+    assert_eq!((&said["value"], &said["origin"]["from"]), (&false.into(), &"file".into()));
+    let holds: Vec<_> =
+        config["routes"].as_array().unwrap().iter().map(|it| &it["unsafeMethods"]).collect();
+    assert_eq!(holds, [true, false, false]);
+}

@@ -278,9 +278,27 @@ async fn what_makes_no_sense_by_hand_is_refused_with_what_is_allowed_and_changes
         (json!({"share": 1, "candidate": "x"}), "candidate=\"x\": is none; allowed is v2"),
         (json!({"share": 1, "for": "0s"}), "for=\"0s\": is zero"),
         (json!({"share": 1, "for": "25h"}), "over 24 hours"),
-        (json!({"shar": 1}), "unknown field `shar`"),
+        (json!({"share": 1, "for": 0}), "for=0: is zero; allowed is whole seconds, or"),
+        (json!({"share": 1, "for": 90_000}), "for=90000: over 24 hours"),
+        (
+            json!({"share": 1, "for": 1.5}),
+            "for=1.5: is no whole number of 0 or more; allowed is whole seconds",
+        ),
+        (
+            json!({"share": "0.5"}),
+            "share=\"0.5\": is a text; allowed is a number from 0 to 1, no finer",
+        ),
+        (json!({"enabled": 1}), "enabled=1: is a number; allowed is true or false"),
+        (json!({"route": 7, "share": [1]}), "route=7: is a number; allowed is the name of a route"),
+        (json!({"route": 7, "share": [1]}), "share=[1]: is a list; allowed is a number"),
+        (
+            json!({"shar": 1}),
+            "shar: is no known name; allowed is route, candidate, share, enabled, for",
+        ),
         (json!({}), "says nothing; allowed is share, enabled, or both"),
-        (json!([]), "invalid"),
+        (json!([]), "is a list; allowed is an object such as {\"share\": 0.05"),
+        (json!(["pick", "good", 0.1, null, null]), "is a list; allowed is an object"),
+        (json!("share"), "is a text; allowed is an object"),
     ] {
         let (code, told) = patch(&proxy, &said).await;
         assert_eq!(code, 400, "{said}");
@@ -399,4 +417,23 @@ async fn a_file_that_is_empty_gone_or_a_pipe_is_refused_and_the_old_settings_go_
     proxy.get("/").await;
     eventually!(proxy.outcome("matched").await == 1.0);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+// Whoever writes a file in place begins with an empty one, and may begin with a comment.
+#[tokio::test]
+async fn a_file_without_a_setting_is_refused_at_a_reload_and_the_old_settings_go_on() {
+    let (baseline, v2) = (fixed("1").await, fixed("1").await);
+    let path = TempFile::new(&file(baseline.addr, &candidate("v2", v2.addr)));
+    let proxy = started(Path::new(path.path()), false).await;
+    for text in [" \n\t\n", "# soon\n", "\u{feff}\n", "[mirror]\n[route.match]\n# soon\n"] {
+        std::fs::write(path.path(), text).unwrap();
+        let (code, told) = reload(&proxy).await;
+        assert_eq!(code, 422, "{text:?}: {told}");
+        let reason = told["reason"].as_str().unwrap();
+        let is_told =
+            reason.contains("has no settings in it; allowed is") || text.contains("route");
+        assert!(is_told, "{text:?}: {reason}");
+    }
+    proxy.get("/").await;
+    eventually!(v2.count() == 1);
 }

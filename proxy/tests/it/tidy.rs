@@ -96,6 +96,7 @@ fn pure_code_reads_no_clock_and_no_environment_and_spawns_nothing() {
         "policy/matcher/path.rs",
         "policy/rate.rs",
         "policy/share.rs",
+        "policy/time.rs",
         "route.rs",
         "route/shown.rs",
     ];

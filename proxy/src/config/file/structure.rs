@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Document, Node, Problems, Table, Value, excerpt, hidden};
 use crate::config::names::{beside, header, join, probable};
-use crate::config::settings::{FILE, Kind, Shape, Times};
+use crate::config::settings::{FILE, Kind, Setting, Shape, Times};
 
 /// Takes out of a table what cannot be read by value, and tells of it.
 pub(super) fn clean(document: &Document, root: &mut Table, problems: &mut Problems) {
@@ -69,6 +69,11 @@ impl Pass<'_> {
                 true
             }
             value => {
+                if let (Value::List(items), Some(setting)) = (&mut *value, shape.leaf)
+                    && self.odd_items(items, setting, place)
+                {
+                    return setting.kind != Kind::Range && !items.is_empty();
+                }
                 let fits = shape.leaf.is_some_and(|setting| fits(value, setting.kind));
                 if !fits {
                     self.wrong(node, shape, place);
@@ -87,6 +92,22 @@ impl Pass<'_> {
         });
     }
 
+    /// Tells of each item for which a list is not what it should be, and takes it out; whether there was
+    /// one.
+    fn odd_items(&mut self, items: &mut Vec<Node>, setting: &Setting, place: &str) -> bool {
+        let count = items.len();
+        items.retain(|item| {
+            let fits = item_fits(&item.value, setting.kind);
+            if !fits {
+                let (kind, allowed) = (item.kind(), setting.allowed);
+                let what = format!("{place}: has an item that is {kind}; allowed is {allowed}");
+                self.tell(&item.span, &what);
+            }
+            fits
+        });
+        items.len() < count
+    }
+
     /// Tells of a value of another type.
     fn wrong(&mut self, node: &Node, shape: &Shape, place: &str) {
         let allowed = match (shape.leaf, shape.times) {
@@ -94,14 +115,10 @@ impl Pass<'_> {
             (None, Times::Many) => format!("tables, such as [[{place}]]"),
             (None, _) => format!("a table, such as [{place}]"),
         };
-        let (at, is) = match shape.leaf.and_then(|setting| odd_item(node, setting.kind)) {
-            Some(item) => (&item.span, format!("has an item that is {}", item.kind())),
-            None => (&node.span, format!("is {}", node.kind())),
-        };
-        let what = format!("{place}: {is}; allowed is {allowed}");
-        self.problems.push(at.start, || {
+        let what = format!("{place}: is {}; allowed is {allowed}", node.kind());
+        self.problems.push(node.span.start, || {
             let meant = as_condition(node, shape, place);
-            self.document.error(at, &what, meant.as_deref())
+            self.document.error(&node.span, &what, meant.as_deref())
         });
     }
 
@@ -123,14 +140,13 @@ pub(super) fn unknown(name: &str, shape: &Shape, place: &str) -> String {
     format!("{here}: is no known name; allowed is {}", names.join(", "))
 }
 
-/// The item for which a list is not what it should be.
-fn odd_item(node: &Node, kind: Kind) -> Option<&Node> {
-    let Value::List(items) = &node.value else { return None };
-    items.iter().find(|item| match kind {
-        Kind::List | Kind::Texts => !matches!(item.value, Value::Text(_)),
-        Kind::Range => !matches!(item.value, Value::Whole(_) | Value::Number(_)),
-        _ => false,
-    })
+/// Whether an item may be in a list of this kind; of what is no list that is not told.
+fn item_fits(value: &Value, kind: Kind) -> bool {
+    match kind {
+        Kind::List | Kind::Texts => matches!(value, Value::Text(_)),
+        Kind::Range => matches!(value, Value::Whole(_) | Value::Number(_)),
+        _ => true,
+    }
 }
 
 /// A condition of a route as the table that it must be, where it was written as a text.
@@ -150,16 +166,9 @@ fn as_condition(node: &Node, shape: &Shape, place: &str) -> Option<String> {
 
 /// Whether a value may stand for a setting of this kind; whether it is allowed is seen later.
 fn fits(value: &Value, kind: Kind) -> bool {
-    let texts = |items: &[Node]| items.iter().all(|item| matches!(item.value, Value::Text(_)));
     match (kind, value) {
         (
-            Kind::Text
-            | Kind::Url
-            | Kind::Path
-            | Kind::Word(_)
-            | Kind::NumberOrOff
-            | Kind::Time
-            | Kind::List,
+            Kind::Text | Kind::Url | Kind::Path | Kind::Word(_) | Kind::Time | Kind::List,
             Value::Text(_),
         )
         | (Kind::Whole | Kind::Time | Kind::Number | Kind::NumberOrOff, Value::Whole(_))
@@ -167,11 +176,11 @@ fn fits(value: &Value, kind: Kind) -> bool {
         | (Kind::Switch, Value::Switch(_)) => true,
         // `http = 2` is what a person writes.
         (Kind::Word(words), Value::Whole(number)) => words.contains(&number.to_string().as_str()),
-        (Kind::List | Kind::Texts, Value::List(items)) => texts(items),
-        (Kind::Range, Value::List(items)) => {
-            let number = |item: &Node| matches!(item.value, Value::Whole(_) | Value::Number(_));
-            items.len() == 2 && items.iter().all(number)
-        }
+        // As the environment says it; other texts stand for no number.
+        (Kind::NumberOrOff, Value::Text(text)) => text == "off",
+        // Of their items that is told already.
+        (Kind::List | Kind::Texts, Value::List(_)) => true,
+        (Kind::Range, Value::List(items)) => items.len() == 2,
         _ => false,
     }
 }

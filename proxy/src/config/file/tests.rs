@@ -14,8 +14,8 @@ fn an_error_shows_the_place_the_line_a_mark_and_what_was_meant() {
     let [share, timeout] = &errors(text)[..] else { panic!() };
     assert_eq!(
         share,
-        "mirrorlab.toml:2:9: mirror.share = 2.5: out of range; allowed is a number from 0.0 to \
-         1.0\n  2 | share = 2.5\n    |         ^^^",
+        "mirrorlab.toml:2:9: mirror.share = 2.5: out of range; allowed is 0, or a number \
+         from 0.000001 to 1.0\n  2 | share = 2.5\n    |         ^^^",
     );
     let (first, rest) = timeout.split_once('\n').unwrap();
     assert!(first.starts_with("mirrorlab.toml:3:2: mirror.timeuot: is no known name;"), "{first}");
@@ -419,5 +419,34 @@ proptest::proptest! {
             let lines: Vec<_> = shown.lines().filter(|it| it.contains("s3cret")).collect();
             proptest::prop_assert!(lines.is_empty(), "{lines:?} in {text}");
         }
+    }
+}
+
+#[test]
+fn no_error_is_told_on_a_line_that_is_not_there() {
+    let long = format!("{}a = 1", "a.".repeat(5000));
+    for (text, line) in [
+        (format!("{long}\n"), 1),
+        (format!("[mirror]\nshare = 1\n{long}\n\n[log]\nlevel = \"info\"\n"), 3),
+        (format!("{long}\n[log\n").repeat(5), 1),
+        ("[mirror]\nmark = \"\"\"\nx\n".to_owned(), 3),
+        (format!("a = {}\n", "[".repeat(5000)), 1),
+        (format!("[log]\n\na = {}\n\n", "{ a = ".repeat(5000)), 3),
+    ] {
+        let all = errors(&text);
+        let lines = text.lines().count();
+        for error in &all {
+            let at: usize = error.split(':').nth(1).unwrap().parse().unwrap();
+            assert!((1..=lines).contains(&at), "{}", &error[..error.len().min(300)]);
+        }
+        let first = &all[0];
+        assert!(
+            first.starts_with(&format!("mirrorlab.toml:{line}:")),
+            "{}",
+            &first[..first.len().min(300)]
+        );
+        assert!(all.iter().all(|error| error.len() < 1000), "{}", all[0].len());
+        let is_name = text.contains(&long);
+        assert_eq!(first.contains(": a name has 80 parts or more; allowed is"), is_name);
     }
 }

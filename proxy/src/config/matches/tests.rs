@@ -107,9 +107,43 @@ fn what_is_wrong_with_a_condition_is_told_with_its_place() {
         ),
         ("heador = { }", "did you mean header?"),
     ] {
-        let message = read(condition).expect_err(condition).to_string();
-        assert!(message.contains(part), "{part}: {message}");
-        assert_eq!(message.matches("m.toml:").count(), 1, "{message}");
+        is_told(condition, part);
+    }
+}
+
+/// As the one error that there is.
+#[track_caller]
+fn is_told(condition: &str, part: &str) {
+    let message = read(condition).expect_err(condition).to_string();
+    assert!(message.contains(part), "{part}: {message}");
+    assert_eq!(message.matches("m.toml:").count(), 1, "{message}");
+}
+
+#[test]
+fn hosts_with_a_wildcard_and_lists_without_an_item_are_refused_with_what_is_allowed() {
+    for (condition, part) in [
+        (
+            "host = { exact = \"*.a.example\" }",
+            "route.match.host.exact = \"*.a.example\": has a *, which no host has (as a pattern: regex = '.*\\.a\\.example'); allowed is",
+        ),
+        (
+            "host = { prefix = \"shop*\" }",
+            "allowed is the beginning of a host without a port; regex is for patterns",
+        ),
+        ("method = []", "4:10: route.match.method = []: is empty; allowed is"),
+        ("method = { any_of = [] }", "route.match.method.any_of = []: is empty; allowed is"),
+        ("method = { any_of = \"get\" }", "route.match.method.any_of = \"get\": did \"get\" mean"),
+        ("client = { networks = [] }", "route.match.client.networks = []: is empty; allowed is"),
+        (
+            "method = [\"get\", \"a b\"]",
+            "did \"get\" mean \"GET\"?, \"a b\" is no method name; allowed is",
+        ),
+        (
+            "client = { networks = [\"10.0.0.0/33\", \"1.2.3\"] }",
+            "\"10.0.0.0/33\" is neither a network nor an address, \"1.2.3\" is neither",
+        ),
+    ] {
+        is_told(condition, part);
     }
 }
 
@@ -155,4 +189,32 @@ fn conditions_are_told_as_they_were_written_but_for_what_is_secret() {
         ]
     );
     assert!(!serde_json::to_string(&config.settings).unwrap().contains("s3cret"));
+}
+
+#[test]
+fn name_and_test_of_a_condition_are_told_at_once() {
+    for (condition, parts) in [
+        ("header = { name = \"x y\", range = [5, 1] }", ["is no name", "has the greatest first"]),
+        ("cookie = { name = \"a=b\", prefix = \"\" }", ["is no name", "is empty"]),
+        ("query = { name = \"\" }", ["is no name", "has none; allowed is one of present"]),
+        ("query = { range = [5, 1] }", ["name: is missing", "has the greatest first"]),
+        (
+            "header = { range = [5, true] }",
+            ["name: is missing", "has an item that is true or false"],
+        ),
+        ("path = { prefix = \"a\", not = 3 }", ["does not begin", "not: is a whole number"]),
+    ] {
+        let message = read(condition).expect_err(condition).to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        assert_eq!(message.matches("m.toml:").count(), 2, "{message}");
+    }
+    // Whether the header is a secret one cannot be seen by such a name.
+    for name in ["name = \"Authorization:\", ", "name = \"x y\", ", ""] {
+        let message = read(&format!("header = {{ {name}regex = \"s3cret(\" }}")).unwrap_err();
+        let message = message.to_string();
+        assert!(
+            message.contains("is no regular expression") && !message.contains("s3cret"),
+            "{message}"
+        );
+    }
 }

@@ -32,6 +32,24 @@ fn routes_and_candidates_that_no_request_comes_to_are_warned_of() {
 }
 
 #[test]
+fn a_route_by_a_label_that_no_request_has_is_warned_of() {
+    let with = |label: &str| warnings(&format!("[[route]]\nroute = \"{label}\"\nshare = 1\n"));
+    for (label, given) in [
+        ("GET /x/42", "/x/42 has \"GET /x/{id}\""),
+        ("GET /x?y", "/x?y has \"GET /x\""),
+        ("PROPFIND /x", "/x has \"OTHER /x\""),
+    ] {
+        let told = format!("m.toml:1: no request has the label {label:?}; {given}");
+        assert_eq!(with(label), [told]);
+    }
+    for label in ["GET /x/{id}", "POST /", "OTHER /x", "other", "GET /a-b/c"] {
+        assert_eq!(with(label), Vec::<String>::new(), "{label}");
+    }
+    let template = "[labels]\ntemplates = [\"/x/{name}\"]\n[[route]]\nroute = \"GET /x/{name}\"\n";
+    assert_eq!(warnings(template), Vec::<String>::new());
+}
+
+#[test]
 fn a_route_behind_a_wider_one_is_warned_of() {
     let two = |earlier: &str, later: &str| {
         let route = |name, said| format!("[[route]]\nname = \"{name}\"\nmatch = {{ {said} }}\n");
@@ -97,4 +115,67 @@ fn as_many_routes_as_there_may_be_are_looked_at_in_no_time() {
     let since = std::time::Instant::now();
     assert!(warnings(&(0..1000).map(route).collect::<String>()).is_empty());
     assert!(since.elapsed() < std::time::Duration::from_secs(10), "{:?}", since.elapsed());
+}
+
+#[test]
+fn a_route_whose_unsafe_methods_are_none_of_the_methods_for_all_is_warned_of() {
+    let route = "[[route]]\nname = \"a\"\nunsafe_methods = true\n[route.match]\npath = { exact = \"/a\" }\n";
+    let told = |before: &str| warnings(&format!("{before}{route}"));
+    assert_eq!(
+        told("[mirror]\nmethods = [\"GET\", \"HEAD\"]\n"),
+        [
+            "m.toml:3: unsafe_methods = true of the route \"a\" changes nothing: of mirror.methods (GET, HEAD) \
+          none is unsafe; add those that are to be mirrored"
+        ]
+    );
+    for before in
+        ["", "[mirror]\nmethods = [\"GET\", \"POST\"]\n", "[mirror]\nunsafe_methods = false\n"]
+    {
+        assert_eq!(told(before), Vec::<String>::new(), "{before}");
+    }
+}
+
+#[test]
+fn a_route_whose_label_has_a_method_that_it_does_not_match_is_warned_of() {
+    let told = |label: &str, method: &str| {
+        warnings(&format!("[[route]]\nroute = \"{label}\"\nmatch = {{ method = {method} }}\n"))
+    };
+    let none = "m.toml:1: no request comes to the route \"m.toml:1\": it is for ";
+    for (label, method, what) in [
+        ("GET /x", "\"POST\"", "route = \"GET /x\" and method = POST"),
+        ("GET /x", "[\"PUT\", \"POST\"]", "route = \"GET /x\" and method = PUT, POST"),
+        ("GET /x", "{ any_of = \"GET\", not = true }", "route = \"GET /x\" and not method = GET"),
+        ("OTHER /x", "\"GET\"", "route = \"OTHER /x\" and method = GET"),
+    ] {
+        assert_eq!(told(label, method), [format!("{none}{what}, of which never both hold")]);
+    }
+    for (label, method) in [
+        ("GET /x", "[\"GET\", \"POST\"]"),
+        ("GET /x", "{ any_of = \"POST\", not = true }"),
+        ("OTHER /x", "\"PURGE\""),
+        ("OTHER /x", "{ any_of = \"PURGE\", not = true }"),
+        ("other", "\"POST\""),
+    ] {
+        assert_eq!(told(label, method), Vec::<String>::new(), "{label}, {method}");
+    }
+}
+
+#[test]
+fn settings_by_which_no_copy_has_room_or_a_method_are_warned_of() {
+    let room = "nothing is mirrored until that is changed by hand: mirror.buffer_bytes is 0, so that no \
+                copy has room";
+    assert_eq!(warnings("[mirror]\nbuffer_bytes = 0\n"), [room]);
+    let route = |said: &str| {
+        format!("[[route]]\nname = \"a\"\nmatch = {{ path = {{ exact = \"/a\" }} }}\n{said}")
+    };
+    let method = "nothing is mirrored until that is changed by hand: unsafe methods are not, and of \
+                  mirror.methods (PUT, POST) none is safe";
+    let all = "[mirror]\nunsafe_methods = false\nmethods = [\"PUT\", \"POST\"]\n";
+    assert_eq!(warnings(all), [method]);
+    assert_eq!(warnings(&format!("{all}{}", route(""))), [method]);
+    assert_eq!(
+        warnings(&format!("{all}{}", route("unsafe_methods = true\n"))),
+        Vec::<String>::new()
+    );
+    assert_eq!(warnings(&all.replace("PUT", "GET")), Vec::<String>::new());
 }

@@ -175,3 +175,20 @@ fn the_example_of_the_manual_is_a_file_of_rules() {
     let book = good(example.split_once("```").unwrap().0);
     assert_eq!((book.all.rules.len(), book.routes[0].1.rules.len()), (6, 3));
 }
+
+#[test]
+fn that_a_tolerance_of_0_alone_is_none_is_said_where_it_is_documented() {
+    for name in ["absolute", "relative"] {
+        let setting = crate::config::settings::of(&format!("compare.numbers.{name}"));
+        assert!(
+            setting.allowed.ends_with("; one of absolute and relative is above 0"),
+            "{setting:?}"
+        );
+    }
+    let numbers = |said: &str| format!("[compare]\nnumbers = [{{ path = \"$.a\", {said} }}]\n");
+    for said in ["absolute = 0", "relative = 0", "absolute = 0, relative = 0"] {
+        let read = crate::config::Config::from_text("m.toml", &numbers(said), &|_| None);
+        let message = read.expect_err(said).to_string();
+        assert!(message.contains("has no tolerance; allowed is"), "{message}");
+    }
+}

@@ -3,6 +3,7 @@ use proptest::prelude::{prop_assert, proptest};
 use serde_json::Value;
 
 use super::{TIME, TOO_LONG, schema};
+use crate::config::settings::{self, Kind, Setting};
 use crate::config::{Config, values};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../mirrorlab.example.toml");
@@ -102,8 +103,7 @@ fn what_the_parser_refuses_the_schema_refuses() {
         "[compare]\nroute = \"GET /\"",
         "[admin]\ntoken = \"\"",
     ] {
-        assert!(!parses(text), "parsed: {text}");
-        assert!(!validator.is_valid(&as_json(text)), "valid: {text}");
+        are_of_one_mind(&validator, text, false);
     }
     for text in [
         "",
@@ -115,8 +115,61 @@ fn what_the_parser_refuses_the_schema_refuses() {
         "[[route]]\nname = \"a\"\nmatch = { method = \"GET\", header = [{ name = \"a\", range = [1, 2.5] }] }",
         "[[route]]\nroute = \"GET /\"\nmatch = { method = { any_of = [\"GET\"], not = true } }\nnumbers = [{ path = \"$\", absolute = 1 }]",
     ] {
-        assert!(parses(text), "refused: {text}");
-        assert!(validator.is_valid(&as_json(text)), "invalid: {text}");
+        are_of_one_mind(&validator, text, true);
+    }
+}
+
+#[track_caller]
+fn are_of_one_mind(validator: &Validator, text: &str, is_good: bool) {
+    assert_eq!(parses(text), is_good, "by the parser: {text}");
+    assert_eq!(validator.is_valid(&as_json(text)), is_good, "by the schema: {text}");
+}
+
+#[test]
+fn what_is_empty_nothing_or_too_much_is_the_same_by_the_schema_and_by_the_parser() {
+    let validator = validator();
+    for text in [
+        "[admin]\nhosts = []",
+        "[listen]\nproxy_protocol_from = []",
+        "[mirror]\nmethods = []",
+        "[mirror]\nmethods = [\"\"]",
+        "[labels]\ntemplates = []",
+        "[compare]\nignore = [\"\"]",
+        "[[route]]\nname = \"a\"\nmatch = { method = [] }",
+        "[[route]]\nname = \"a\"\nmatch = { method = { any_of = [] } }",
+        "[[route]]\nname = \"a\"\nmatch = { client = { networks = [] } }",
+        "[[route]]\nname = \"a\"\nmatch = { header = { name = \"a\", prefix = \"\" } }",
+        "[[route]]\nname = \"a\"\nmatch = { host = { exact = \"\" } }",
+        "[mirror]\ntimeout = \"0\"",
+        "[mirror]\ntimeout = \"0ms\"",
+        "[guardrail]\nramp = \"0 s\"",
+        "[guardrail]\nmismatch_rate = \"0.5\"",
+        "[guardrail]\nmismatch_rate = \"of\"",
+        "[[candidate]]\nname = \"v2\"\nurl = \"http://a\"\nguardrail.mismatch_rate = \"0.5\"",
+        "[[route]]\nname = \"a\"\nguardrail.mismatch_rate = \"0.5\"",
+        "[mirror]\nshare = 1e-7",
+        "[[candidate]]\nname = \"v2\"\nurl = \"http://a\"\nshare = 1e-7",
+        "[[route]]\nname = \"a\"\nshare = 1e-7",
+        "[mirror]\nqueue_size = 2305843009213693952",
+        "[guardrail]\nconsecutive = 4294967296",
+        "[compare]\nnumbers = [{ path = \"$\", absolute = 0 }]",
+        "[compare]\nnumbers = [{ path = \"$\" }]",
+        "[compare]\narrays = [{ path = \"$\" }]",
+        "[compare]\narrays = [{ path = \"$\", unordered = true, key = \"a\" }]",
+    ] {
+        are_of_one_mind(&validator, text, false);
+    }
+    for text in [
+        "[mirror]\nshare = 0.000001",
+        "[mirror]\nqueue_size = 2305843009213693951",
+        "[[route]]\nname = \"a\"\ncandidates = []\nmark = \"\"\nshare = 0",
+        "[[route]]\nname = \"a\"\nmatch = { header = { name = \"a\", exact = \"\" } }",
+        "[[route]]\nname = \"a\"\nmatch = { query = [{ name = \"a\", exact = \"\" }], cookie = { name = \"a\", exact = \"\" } }",
+        "[compare]\nnumbers = [{ path = \"$\", absolute = 0, relative = 0.1 }, { path = \"$\", absolute = 1 }]",
+        "[compare]\narrays = [{ path = \"$\", unordered = false, key = \"a\" }, { path = \"$\", unordered = true }]",
+        "[compare]\nignore = []",
+    ] {
+        are_of_one_mind(&validator, text, true);
     }
 }
 
@@ -129,6 +182,86 @@ proptest! {
         let fits = |pattern: &str| regex::Regex::new(pattern).unwrap().is_match(&text);
         if values::duration(&text).is_ok() {
             prop_assert!(fits(TIME) && !fits(TOO_LONG), "{text}");
+        }
+    }
+}
+
+/// A file that says this of a setting, with what must stand beside it.
+fn saying(setting: &Setting, value: &str) -> String {
+    let Setting { place, .. } = setting;
+    let beside = |what: &str| {
+        let name = if *place == format!("{what}.name") { "" } else { "name = \"v2\"\n" };
+        let url = *place != "candidate.url" && what == "candidate";
+        format!("[[{what}]]\n{name}{}", if url { "url = \"http://a\"\n" } else { "" })
+    };
+    match place.split_once('.') {
+        Some((what @ ("candidate" | "route"), rest)) => {
+            let named = rest.rsplit_once('.').filter(|(table, _)| {
+                ["match.header", "match.query", "match.cookie"].contains(table)
+            });
+            let inner = match named {
+                Some((table, "name")) => format!("{table} = {{ name = {value}, exact = \"a\" }}"),
+                Some((table, "not")) => {
+                    format!("{table} = {{ name = \"a\", exact = \"a\", not = {value} }}")
+                }
+                Some((table, of)) => format!("{table} = {{ name = \"a\", {of} = {value} }}"),
+                None => format!("{rest} = {value}"),
+            };
+            format!("{}{inner}\n", beside(what))
+        }
+        Some((table, rest)) => format!("[{table}]\n{rest} = {value}\n"),
+        None => String::new(),
+    }
+}
+
+/// What numbers, times, switches and words may be a schema can say, and of lists and texts whether they may
+/// be empty.
+#[test]
+fn schema_and_parser_agree_on_each_setting() {
+    const VALUES: [&str; 24] = [
+        "\"\"",
+        "[]",
+        "[\"\"]",
+        "[1]",
+        "\"0\"",
+        "\"1\"",
+        "\"0s\"",
+        "\"10ms\"",
+        "\"25h\"",
+        "\"off\"",
+        "\"0.5\"",
+        "\"on\"",
+        "true",
+        "\"true\"",
+        "0",
+        "1",
+        "2",
+        "-1",
+        "0.5",
+        "1e-7",
+        "4294967296",
+        "9223372036854775807",
+        "[1, 2]",
+        "[2, \"a\"]",
+    ];
+    let validator = validator();
+    for setting in settings::all().filter(|it| !it.place.is_empty()) {
+        // In lists of tables, or with others beside them, they are looked at above.
+        let is_alone =
+            !setting.place.starts_with("compare.") || setting.place.matches('.').count() == 1;
+        let beside = ["match.path.not", "match.host.not", "match.method.not", "match.client.not"];
+        if !is_alone || beside.iter().any(|it| setting.place.ends_with(it)) {
+            continue;
+        }
+        for value in VALUES {
+            let text = saying(setting, value);
+            let (parses, is_valid) = (parses(&text), validator.is_valid(&as_json(&text)));
+            let is_open = matches!(
+                setting.kind,
+                Kind::Text | Kind::Url | Kind::Path | Kind::List | Kind::Texts
+            ) && !["\"\"", "[]", "[\"\"]", "[1]", "true", "0"].contains(&value);
+            assert!(parses <= is_valid, "only the parser takes {text}");
+            assert!(is_valid <= parses || is_open, "only the schema takes {text}");
         }
     }
 }

@@ -12,12 +12,15 @@ pub(super) const URL: &str = "an http or https URL without user info, query and 
 const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
 pub(super) const HOST: &str = "target, preserve, or a host with or without a port";
 pub(super) const SHARE: &str = "a number from 0.0 to 1.0";
+/// Finer digits are rounded, but for what would be rounded to nothing.
+pub(super) const SHARE_OF_ALL: &str = "0, or a number from 0.000001 to 1.0";
 pub(super) const SHARE_PARTS: &str = "a number from 0 to 1, no finer than a millionth";
-pub(super) const LEAST_0: &str = "a whole number of 0 or more";
+pub(super) const LEAST_0: &str = "a whole number from 0 to 9223372036854775807";
 pub(super) const OFF_OR_RATE: &str = "off, or a number above 0 and below 1";
-pub(super) const BELOW_1: &str = "a number of 0 or more and below 1";
-pub(super) const LEAST_1: &str = "a whole number of at least 1";
-pub(super) const BYTES: &str = "a whole number of bytes, 0 or more";
+/// What a semaphore can count.
+pub(super) const PERMITS: &str = "a whole number from 1 to 2305843009213693951";
+pub(super) const COUNT: &str = "a whole number from 1 to 4294967295";
+pub(super) const BYTES: &str = "a whole number of bytes, from 0 to 9223372036854775807";
 const HEAD_BYTES: &str = "a whole number of bytes from 8192 to 16777216";
 const HEAD_LINES: &str = "a whole number from 1 to 10000";
 pub(super) const BOOL: &str = "true or false";
@@ -28,9 +31,13 @@ pub(super) const DNS_NAME: &str = "a DNS name or an IP address";
 pub(super) const RATE: &str = "a number above 0 and below 1";
 pub(super) const MARK: &str =
     "a header line such as \"X-Mirror: 1\" of an end-to-end header, or empty for none";
-pub(super) const COPIES: &str = "a number above 0 and a time, such as 200/s, 30/m or 5/h";
+pub(super) const COPIES: &str =
+    "a number and a time, such as 200/s, 30/m or 5/h, from one a day to a million a second";
 pub(super) const ABOVE_0: &str = "a number above 0";
 pub(super) const AT_LEAST_0: &str = "a number of 0 or more";
+pub(super) const ABSOLUTE: &str = "a number of 0 or more; one of absolute and relative is above 0";
+pub(super) const RELATIVE: &str =
+    "a number of 0 or more and below 1; one of absolute and relative is above 0";
 const CHAIN_FILE: &str = "the path of a PEM file with the certificate chain, with its key";
 const KEY_FILE: &str = "the path of a PEM file with the private key, with its certificate";
 const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8, or addresses";
@@ -38,8 +45,11 @@ const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8, o
 /// What numbers may be by these words, as a JSON Schema says it.
 pub(super) const BOUNDS: &[(&str, &[(&str, f64)])] = &[
     (SHARE, &[("minimum", 0.0), ("maximum", 1.0)]),
-    (SHARE_PARTS, &[("minimum", 0.0), ("maximum", 1.0)]),
-    (LEAST_1, &[("minimum", 1.0)]),
+    (SHARE_OF_ALL, &[("maximum", 1.0)]),
+    (SHARE_PARTS, &[("maximum", 1.0)]),
+    // The first number that is too large has all its digits as a float.
+    (PERMITS, &[("minimum", 1.0), ("exclusiveMaximum", 2_305_843_009_213_693_952.0)]),
+    (COUNT, &[("minimum", 1.0), ("maximum", 4_294_967_295.0)]),
     (BYTES, &[("minimum", 0.0)]),
     (LEAST_0, &[("minimum", 0.0)]),
     (HEAD_BYTES, &[("minimum", 8192.0), ("maximum", 16_777_216.0)]),
@@ -48,7 +58,8 @@ pub(super) const BOUNDS: &[(&str, &[(&str, f64)])] = &[
     (OFF_OR_RATE, &[("exclusiveMinimum", 0.0), ("exclusiveMaximum", 1.0)]),
     (ABOVE_0, &[("exclusiveMinimum", 0.0)]),
     (AT_LEAST_0, &[("minimum", 0.0)]),
-    (BELOW_1, &[("minimum", 0.0), ("exclusiveMaximum", 1.0)]),
+    (ABSOLUTE, &[("minimum", 0.0)]),
+    (RELATIVE, &[("minimum", 0.0), ("exclusiveMaximum", 1.0)]),
 ];
 
 const fn of(
@@ -209,8 +220,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("VIA_HEADER", "headers.via", Word(CHAINS), CHAIN, "`Via` of requests, in the same sense")
         .default("off").restart(),
 
-    of("MIRROR_FRACTION", "mirror.share", Number, SHARE,
-        "share of requests mirrored; 0 means none, 1 means all").default("0.25"),
+    of("MIRROR_FRACTION", "mirror.share", Number, SHARE_OF_ALL,
+        "share of requests mirrored, to the nearest millionth; 0 means none, 1 means all").default("0.25"),
     of("MIRROR_COMPARE_CANDIDATES", "mirror.compare_candidates", Switch, BOOL,
         "true: where several candidates answered, their answers are compared with each other, too")
         .default("false"),
@@ -218,17 +229,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         "copies in a time, over all candidates and routes").unset("any number"),
     of("MIRROR_SAMPLE_SECRET", "mirror.sample_secret", Text, "a text of 1 to 256 bytes",
         "decides with `sample_by` whose requests are mirrored; the same on every replica").secret(),
-    of("MIRROR_METHODS", "mirror.methods", List, "a comma-separated list of methods such as GET,HEAD",
+    of("MIRROR_METHODS", "mirror.methods", List,
+        "a comma-separated list of methods such as GET,HEAD; unset for all",
         "methods that may be mirrored").unset("all"),
+    of("MIRROR_UNSAFE_METHODS", "mirror.unsafe_methods", Switch, BOOL,
+        "whether methods that are not safe (POST, PUT, …) are mirrored, of those in methods")
+        .default("true"),
     of("MIRROR_TIMEOUT", "mirror.timeout", Time, TIME,
         "one deadline for a copy, from its request body being complete, waiting included")
         .default("10s"),
     of("MIRROR_MAX_BODY_BYTES", "mirror.max_body_bytes", Whole, BYTES,
         "a larger request body is not mirrored; a larger response is compared by length and hash")
         .default("1048576"),
-    of("MIRROR_QUEUE_SIZE", "mirror.queue_size", Whole, LEAST_1,
+    of("MIRROR_QUEUE_SIZE", "mirror.queue_size", Whole, PERMITS,
         "copies that may wait; a full queue drops").default("256"),
-    of("MIRROR_CONCURRENCY", "mirror.concurrency", Whole, LEAST_1,
+    of("MIRROR_CONCURRENCY", "mirror.concurrency", Whole, PERMITS,
         "copies in flight at once, fewer while the candidate cannot keep up")
         .default("64"),
     of("MIRROR_BUFFER_BYTES", "mirror.buffer_bytes", Whole, BYTES,
@@ -237,7 +252,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("MIRROR_BODY", "mirror.body", Switch, BOOL,
         "false: copies carry no body, and none is too large").default("true"),
     of("MIRROR_MARK_HEADER", "mirror.mark", Text, MARK,
-        "header line that marks a copy; empty turns it off").default("X-Mirror: 1"),
+        "header line that marks a copy; empty turns it off").default("X-Mirror: 1").or_empty(),
     of("MIRROR_TRUST_MARK", "mirror.trust_mark", Switch, BOOL,
         "true: another mirror stands before, and marks that come in are passed on").default("false"),
 
@@ -251,16 +266,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("IDLE_TIMEOUT", "limits.idle_timeout", Time, TIME,
         "a connection without a request is closed after this time or a little more")
         .default("75s").restart(),
-    of("MAX_CONNECTIONS", "limits.connections", Whole, LEAST_1,
+    of("MAX_CONNECTIONS", "limits.connections", Whole, PERMITS,
         "of clients at once, on each listener; one more is closed at once").default("10000").restart(),
-    of("MAX_CONNECTIONS_PER_CLIENT", "limits.connections_per_client", Whole, LEAST_1,
+    of("MAX_CONNECTIONS_PER_CLIENT", "limits.connections_per_client", Whole, PERMITS,
         "those of one client address (with IPv6: of its /64); one more is closed at once")
         .unset("three quarters of limits.connections").restart(),
-    of("MAX_STREAMS", "limits.streams", Whole, LEAST_1,
+    of("MAX_STREAMS", "limits.streams", Whole, COUNT,
         "requests at once on one HTTP/2 connection").default("200").restart(),
-    of("MAX_REQUESTS_IN_FLIGHT", "limits.requests_in_flight", Whole, LEAST_1,
+    of("MAX_REQUESTS_IN_FLIGHT", "limits.requests_in_flight", Whole, PERMITS,
         "requests passed on at once; then 503 with `Retry-After`").default("4096").restart(),
-    of("MAX_REQUESTS_PER_CLIENT", "limits.requests_per_client", Whole, LEAST_1,
+    of("MAX_REQUESTS_PER_CLIENT", "limits.requests_per_client", Whole, PERMITS,
         "those of one client address (with IPv6: of its /64); then 503")
         .unset("three quarters of limits.requests_in_flight").restart(),
     of("MAX_REQUEST_BYTES", "limits.request_bytes", Whole, BYTES, "of a request body; then 413")
@@ -271,7 +286,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("WRITE_TIMEOUT", "limits.write_timeout", Time, TIME,
         "when waiting for a client to take an answer has added up to this, it must have taken min_rate; \
          else a close").default("60s").restart(),
-    of("MIN_RATE", "limits.min_rate", Whole, LEAST_1,
+    of("MIN_RATE", "limits.min_rate", Whole, COUNT,
         "bytes a second, on average over read_timeout or write_timeout").default("240").restart(),
 
     of("ABORT_P99_RATIO", "guardrail.latency_ratio", Number, ABOVE_0,
@@ -281,7 +296,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("ABORT_ERROR_DELTA", "guardrail.error_delta", Number, AT_LEAST_0,
         "allowed excess of the share of pairs where the candidate alone fails; from 1 on failures are not judged")
         .default("0.005"),
-    of("ABORT_CONSECUTIVE", "guardrail.consecutive", Whole, LEAST_1,
+    of("ABORT_CONSECUTIVE", "guardrail.consecutive", Whole, COUNT,
         "breaches in a row that stop mirroring, or the one route where they are").default("5"),
     of("ABORT_COOLDOWN", "guardrail.cooldown", Time, TIME,
         "until mirroring may resume").default("10"),

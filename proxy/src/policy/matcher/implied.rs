@@ -1,9 +1,9 @@
 //! Whether all requests that fit one matcher fit another, as far as what is written tells it. Where that
 //! cannot be told the answer is no.
 
-use std::borrow::Cow;
-
-use super::{Condition, Matcher, PathTest, Reading, Test, ValueTest, WHOLE_BEGINS, WHOLE_ENDS};
+use super::{
+    Condition, Matcher, PathTest, Reading, Spelled, Test, ValueTest, WHOLE_BEGINS, WHOLE_ENDS,
+};
 use crate::route::Template;
 
 /// Which of the requests that fit a matcher fit another, too.
@@ -47,7 +47,7 @@ fn is_any_path(condition: &Condition) -> bool {
 /// Whether it may be for `*`, which is no path.
 fn may_be_no_path(condition: &Condition) -> bool {
     match &condition.test {
-        Test::Path(PathTest::Exact(path)) => condition.not || !path.starts_with('/'),
+        Test::Path(PathTest::Exact(path)) => condition.not || !path.sent.starts_with('/'),
         Test::Path(PathTest::Prefix(_) | PathTest::Template(_)) => condition.not,
         Test::Path(PathTest::Regex(regex)) => condition.not != regex.is_match("*"),
         _ => false,
@@ -87,91 +87,77 @@ impl Test {
     fn excludes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Method(one), Self::Method(other)) => !one.iter().any(|it| other.contains(it)),
-            (Self::Path(PathTest::Exact(path)), Self::Path(other)) => {
-                readings(path).into_iter().all(|it| !other.holds(it.as_reading()))
-            }
+            (Self::Path(PathTest::Exact(path)), Self::Path(other)) => path
+                .readings()
+                .iter()
+                .all(|(path, is_as_sent)| !other.holds(&reading(path, *is_as_sent))),
             _ => false,
         }
     }
 }
 
-/// A text of a condition as it is read in one of both readings.
-struct Read<'t> {
-    text: Cow<'t, str>,
-    is_as_sent: bool,
-}
-
-impl Read<'_> {
-    fn as_reading(&self) -> Reading<'_> {
-        Reading { path: &self.text, is_as_sent: self.is_as_sent }
+impl<T> Spelled<T> {
+    /// In both readings, of which the first is as it is sent.
+    fn readings(&self) -> [(&T, bool); 2] {
+        [(&self.sent, true), (self.read.as_ref().unwrap_or(&self.sent), false)]
     }
 }
 
-fn readings(text: &str) -> [Read<'_>; 2] {
-    [true, false].map(|is_as_sent| {
-        let reading = Reading { path: text, is_as_sent };
-        Read { text: reading.of(text), is_as_sent }
-    })
+fn reading(path: &str, is_as_sent: bool) -> Reading<'_> {
+    Reading { path: path.into(), query: None, is_as_sent }
 }
 
 impl PathTest {
     fn is_any_path(&self) -> bool {
         match self {
-            Self::Prefix(prefix) => prefix == "/",
+            Self::Prefix(prefix) => prefix.sent == "/",
             Self::Regex(regex) => is_pattern(regex.as_str(), "/.*"),
             _ => false,
         }
     }
 
     fn implies(&self, other: &Self) -> bool {
-        if let (Self::Regex(one), Self::Regex(other)) = (self, other) {
-            return one.as_str() == other.as_str();
+        match self {
+            Self::Exact(path) => path
+                .readings()
+                .iter()
+                .all(|(path, is_as_sent)| other.holds(&reading(path, *is_as_sent))),
+            Self::Prefix(path) => path
+                .readings()
+                .iter()
+                .all(|(path, is_as_sent)| other.holds_below(&reading(path, *is_as_sent))),
+            Self::Template(template) => {
+                template.readings().iter().all(|(it, is_as_sent)| other.takes(it, *is_as_sent))
+            }
+            Self::Regex(one) => {
+                matches!(other, Self::Regex(other) if one.as_str() == other.as_str())
+            }
         }
-        let text = match self {
-            Self::Exact(text) | Self::Prefix(text) => text,
-            Self::Template(template) => template.text(),
-            Self::Regex(_) => return false,
-        };
-        readings(text).into_iter().all(|read| match self {
-            Self::Exact(_) => other.holds(read.as_reading()),
-            Self::Prefix(_) => other.holds_below(&read),
-            _ => other.holds_for_all_of(&read),
-        })
     }
 
     /// Whether it holds for a path and for all below it.
-    fn holds_below(&self, path: &Read<'_>) -> bool {
-        let is_path = path.text.starts_with('/');
+    fn holds_below(&self, path: &Reading<'_>) -> bool {
         match self {
-            Self::Prefix(_) => self.holds(path.as_reading()),
-            _ => is_path && self.is_any_path(),
+            Self::Prefix(_) => self.holds(path),
+            _ => path.path.starts_with('/') && self.is_any_path(),
         }
     }
 
     /// Whether it holds for all paths that fit a template.
-    fn holds_for_all_of(&self, template: &Read<'_>) -> bool {
-        let text = &template.text;
-        let Some(rest) = text.strip_prefix('/').filter(|_| Template::parse(text).is_ok()) else {
-            return false;
-        };
-        let Some(first) = rest.split('/').position(is_placeholder) else {
-            return self.holds(template.as_reading());
+    fn takes(&self, template: &Template, is_as_sent: bool) -> bool {
+        let text = template.text();
+        let segments: Vec<_> = text.trim_start_matches('/').split('/').collect();
+        let Some(first) = segments.iter().position(|it| is_placeholder(it)) else {
+            return self.holds(&reading(text, is_as_sent));
         };
         match self {
-            Self::Template(other) => {
-                let reading = template.as_reading();
-                has_all_of(&reading.of(other.text()), text)
-            }
+            Self::Template(other) => has_all_of(other.of(&reading(text, is_as_sent)), template),
             // The part in front of the first placeholder ends with a slash, and something follows.
             Self::Prefix(_) => {
-                let fixed: Vec<_> = rest.split('/').take(first).collect();
-                let with_slash =
-                    format!("/{}", fixed.iter().map(|it| format!("{it}/")).collect::<String>());
+                let fixed = segments[..first].iter().map(|it| format!("{it}/"));
+                let with_slash = format!("/{}", fixed.collect::<String>());
                 let folder = with_slash.trim_end_matches('/');
-                let holds = |path: &str| {
-                    let path = Reading { path, is_as_sent: template.is_as_sent };
-                    self.holds(path)
-                };
+                let holds = |path: &str| self.holds(&reading(path, is_as_sent));
                 self.is_any_path() || holds(folder) || holds(&with_slash)
             }
             _ => self.is_any_path(),
@@ -180,14 +166,14 @@ impl PathTest {
 }
 
 /// Whether all paths that fit the second template fit the first.
-fn has_all_of(template: &str, other: &str) -> bool {
-    let mut others = other.split('/');
+fn has_all_of(template: &Template, other: &Template) -> bool {
+    let mut others = other.text().split('/');
     let has = |segment: &str| {
         others
             .next()
             .is_some_and(|other| segment == other || (is_placeholder(segment) && !other.is_empty()))
     };
-    Template::parse(template).is_ok() && template.split('/').all(has) && others.next().is_none()
+    template.text().split('/').all(has) && others.next().is_none()
 }
 
 fn is_placeholder(segment: &str) -> bool {

@@ -75,15 +75,15 @@ fn query(name: &str, test: ValueTest) -> Test {
 }
 
 fn path_exact(path: &str) -> Test {
-    Test::Path(PathTest::Exact(path.to_owned()))
+    Test::Path(PathTest::exact(path))
 }
 
 fn prefix(path: &str) -> Test {
-    Test::Path(PathTest::Prefix(path.to_owned()))
+    Test::Path(PathTest::prefix(path))
 }
 
 fn template(path: &str) -> Test {
-    Test::Path(PathTest::Template(Template::parse(path).unwrap()))
+    Test::Path(PathTest::template(path).unwrap())
 }
 
 fn path_like(pattern: &str) -> Test {
@@ -108,9 +108,9 @@ fn all_conditions_must_hold_and_none_fits_everything() {
 fn the_label_is_asked_for_only_where_a_condition_looks_at_it() {
     let request = get("/cart");
     let unasked = &mut || panic!("nobody looks at it");
-    assert!(!all(vec![path_exact("/x"), Test::Label("a".into())]).fits(&request.seen(), unasked));
-    assert!(request.passes(Test::Label("GET /label".into())));
-    assert!(!request.passes(Test::Label("GET /other".into())));
+    assert!(!all(vec![path_exact("/x"), Test::label("a")]).fits(&request.seen(), unasked));
+    assert!(request.passes(Test::label("GET /label")));
+    assert!(!request.passes(Test::label("GET /other")));
 }
 
 #[test]
@@ -367,7 +367,57 @@ fn a_client_is_of_a_network_however_its_address_is_written() {
 
 fn chosen(matchers: &[Matcher], target: &str) -> Choice {
     let label = &mut |path: &str| crate::route::label(&Method::GET, path, &[]).into();
-    choose(&matchers.iter(), &get(target).seen(), label)
+    let is_read_otherwise = matchers.iter().any(Matcher::is_read_otherwise);
+    choose(&matchers.iter(), is_read_otherwise, &get(target).seen(), label)
+}
+
+#[test]
+fn a_route_is_found_however_its_path_is_written_in_the_settings() {
+    let doubt = Choice::InDoubt { sent: None, read: Some(0) };
+    for (test, target, expected) in [
+        (prefix("/zahlung\u{e9}"), "/zahlung%C3%A9", Choice::First(0)),
+        (prefix("/zahlung\u{e9}"), "/zahlung\u{e9}/1", Choice::First(0)),
+        (prefix("/zahlung\u{e9}"), "/zahlung%c3%a9", doubt),
+        (path_exact("/a b"), "/a%20b", Choice::First(0)),
+        (template("/n\u{e9}/{x}"), "/n%C3%A9/1", Choice::First(0)),
+        (path_exact("/a%2Cb"), "/a%2Cb", Choice::First(0)),
+        (path_exact("/a%2Cb"), "/a,b", doubt),
+        (path_exact("/%70q"), "/pq", doubt),
+        (path_exact("/a//b"), "/a/b", doubt),
+        (prefix("/x/./y"), "/x/y/z", doubt),
+        (template("/q;v=1/{x}"), "/q/1", doubt),
+        (Test::label("GET /caf\u{e9}"), "/caf%C3%A9", Choice::First(0)),
+        (Test::label("GET /a%2Cb"), "/a,b", doubt),
+        (path_exact("/a%2Cb"), "/b", Choice::None),
+    ] {
+        let matchers = [all(vec![test.clone()])];
+        assert_eq!(chosen(&matchers, target), expected, "{test:?}, {target}");
+    }
+}
+
+// Servers there are that take `POST /payments#x` for `/payments`.
+#[test]
+fn what_is_behind_a_number_sign_hides_no_path_and_no_parameter() {
+    let sent = |target: &str| target::named(target.as_bytes());
+    let doubt = Choice::InDoubt { sent: None, read: Some(0) };
+    for (test, target, expected) in [
+        (path_exact("/payments"), "/payments#x", doubt),
+        (prefix("/payments"), "/payments#/x?y", doubt),
+        (path_exact("/payments"), "/pay%6Dents#", doubt),
+        (path_exact("/payments"), "/payments%23x", Choice::None),
+        (query("e", exact("")), "/q?e#", doubt),
+        (query("e", exact("1")), "/q?e=1&f#", Choice::First(0)),
+        (query("e", exact("1")), "/q#?e=1", Choice::InDoubt { sent: Some(0), read: None }),
+    ] {
+        let matchers = [all(vec![test.clone()])];
+        assert_eq!(chosen(&matchers, &sent(target)), expected, "{test:?}, {target}");
+    }
+}
+
+#[test]
+fn a_regular_expression_of_a_path_has_no_letter_that_a_path_has_not() {
+    let why = path_regex("/gr\u{f6}\u{df}e/.*").unwrap_err();
+    assert_eq!(why, "has \u{f6}, which is %C3%B6 in a path");
 }
 
 #[test]
@@ -382,7 +432,7 @@ fn of_all_that_fit_the_first_is_chosen() {
 #[test]
 fn where_two_readings_of_a_path_lead_to_two_routes_the_request_is_in_doubt() {
     let not_pay = Condition { not: true, test: prefix("/pay"), text: String::new() };
-    let label = Test::Label("GET /pay/{id}".into());
+    let label = Test::label("GET /pay/{id}");
     for guard in [prefix("/pay"), template("/pay/{id}"), path_like("/pay(/.*)?"), label] {
         let matchers = [all(vec![guard.clone()]), Matcher::default()];
         assert_eq!(chosen(&matchers, "/pay/7"), Choice::First(0), "{guard:?}");

@@ -16,9 +16,9 @@ fn when(tests: Vec<Test>) -> Matcher {
 
 fn path(word: &str, text: &str) -> Test {
     Test::Path(match word {
-        "exact" => PathTest::Exact(text.to_owned()),
-        "prefix" => PathTest::Prefix(text.to_owned()),
-        "template" => PathTest::Template(Template::parse(text).unwrap()),
+        "exact" => PathTest::exact(text),
+        "prefix" => PathTest::prefix(text),
+        "template" => PathTest::template(text).unwrap(),
         _ => PathTest::Regex(path_regex(text).unwrap()),
     })
 }
@@ -103,7 +103,7 @@ fn a_route_takes_what_has_all_of_its_conditions_and_more() {
     taken(vec![path("prefix", "/")], vec![get()], Some(Taken::WithPath));
     taken(vec![path("prefix", "/")], vec![], Some(Taken::WithPath));
     taken(vec![path("regex", ".*")], vec![], all);
-    taken(vec![Test::Label("GET /a".into())], vec![Test::Label("GET /a".into()), get()], all);
+    taken(vec![Test::label("GET /a")], vec![Test::label("GET /a"), get()], all);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn conditions() -> impl Strategy<Value = Condition> {
         1 => values().prop_map(|it| Test::Query("a".to_owned(), it)),
         1 => values().prop_map(|it| Test::Cookie("a".to_owned(), it)),
         2 => select(NETWORKS).prop_map(client),
-        1 => select(&["GET /a", "GET /a/b", "other"][..]).prop_map(|it| Test::Label(it.into())),
+        1 => select(&["GET /a", "GET /a/b", "other"][..]).prop_map(Test::label),
     ];
     (any::<bool>(), any::<bool>(), test).prop_map(|(one, two, test)| Condition {
         not: one && two,
@@ -315,7 +315,8 @@ fn missed(
         }
         let seen = Seen { method, uri, headers, client: *client };
         let label = &mut |path: &str| -> Arc<str> { crate::route::label(method, path, &[]).into() };
-        match choose(&both.iter().copied(), &seen, label) {
+        let is_read_otherwise = both.iter().any(|it| it.is_read_otherwise());
+        match choose(&both.iter().copied(), is_read_otherwise, &seen, label) {
             Choice::First(index) => index == 1,
             Choice::None => false,
             Choice::InDoubt { sent, read } => sent == Some(1) || read == Some(1),
