@@ -10,18 +10,18 @@ use std::time::SystemTime;
 
 mod between;
 mod candidate;
+mod registry;
 
 pub use between::BetweenMetrics;
 pub use candidate::CandidateMetrics;
 
 use metrics::{
     Counter, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram, with_local_recorder,
+    gauge, histogram,
 };
-use metrics_exporter_prometheus::{
-    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+use metrics_exporter_prometheus::BuildError;
 use metrics_process::Collector;
+use registry::{Candidates, Registry, merged};
 
 use crate::exchange::{NoiseResult, Outcome, Refusal, Role};
 use compare::{Differences, Kind};
@@ -49,7 +49,7 @@ const EVIDENCE: &str = "mirror_evidence";
 const OVERALL_EVIDENCE: &str = "mirror_overall_evidence";
 const RELOADS: &str = "mirror_config_reloads_total";
 const LAST_RELOAD: &str = "mirror_config_last_reload_success_timestamp_seconds";
-/// Written by hand, since an exporter's series stay for ever and there is one for each revision.
+/// Written by hand, since an exporter's series stay for ever and there would be one for each revision.
 const CONFIG_INFO: &str = "mirror_config_info";
 const ABOUT_CONFIG: &str = "The settings that hold, by a hash of what they say.";
 const CANDIDATE_PAIRS: &str = "mirror_candidate_pairs_total";
@@ -138,10 +138,11 @@ pub struct CopyGauges {
     pub buffered_bytes: usize,
 }
 
-/// The registry of one proxy.
+/// The series of one proxy.
 pub struct Metrics {
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
+    /// Of those that are no candidate's.
+    registry: Registry,
+    candidates: Candidates,
     /// CPU time, memory, descriptors and threads, under the names that all exporters use.
     process: Collector,
     refused: [Counter; Refusal::ALL.len()],
@@ -162,13 +163,9 @@ impl Metrics {
     /// # Errors
     /// When the exporter refuses the bucket bounds.
     pub fn new() -> Result<Self, BuildError> {
-        let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full(LATENCY.to_owned()), &LATENCY_BUCKETS)?
-            .build_recorder();
-        let handle = recorder.handle();
+        let registry = Registry::new()?;
         let process = Collector::default();
-        let (refused, reloads) = with_local_recorder(&recorder, || {
-            describe();
+        let (refused, reloads) = registry.within(|| {
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
             let reloads =
@@ -176,13 +173,13 @@ impl Metrics {
             refused.iter().chain(&reloads).for_each(touch);
             (refused, reloads)
         });
-        let revision = Mutex::default();
-        Ok(Self { recorder, handle, process, refused, reloads, revision })
+        let (candidates, revision) = Default::default();
+        Ok(Self { registry, candidates, process, refused, reloads, revision })
     }
 
     /// Registers the series of a route that are not a candidate's.
     pub fn route(&self, route: &str) -> RouteMetrics {
-        with_local_recorder(&self.recorder, || {
+        self.registry.within(|| {
             let labels = Labels::default().and("route", route).0;
             let without_key = counter!(SAMPLED_WITHOUT_KEY, labels);
             touch(&without_key);
@@ -203,26 +200,36 @@ impl Metrics {
     /// Shows which settings hold since when.
     pub fn show_revision(&self, revision: &str, since: SystemTime) {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        with_local_recorder(&self.recorder, || gauge!(LAST_RELOAD).set(since.as_secs_f64()));
+        self.registry.within(|| gauge!(LAST_RELOAD).set(since.as_secs_f64()));
         *self.revision.lock().unwrap_or_else(PoisonError::into_inner) = revision.to_owned();
     }
 
     /// Moves histogram samples out of their buffers, which would grow without a scrape.
     pub fn run_upkeep(&self) {
-        self.handle.run_upkeep();
+        self.registry.run_upkeep();
+        self.candidates.all().iter().for_each(|registry| registry.run_upkeep());
     }
 
     /// The Prometheus text format.
     pub fn render(&self, gauges: Gauges) -> String {
-        with_local_recorder(&self.recorder, || {
+        self.registry.within(|| {
             self.process.collect();
             gauge!(REQUESTS_IN_FLIGHT).set(float(gauges.requests_in_flight));
             counter!(LOG_LINES_DROPPED).absolute(gauges.log_lines_dropped);
-            for (target, lines) in gauges.response_lines_dropped {
-                counter!(RESPONSE_LINES_DROPPED, "target" => target.to_string()).absolute(lines);
-            }
         });
-        let mut text = without_retired(&self.handle.render());
+        for (target, lines) in gauges.response_lines_dropped {
+            let show = || {
+                counter!(RESPONSE_LINES_DROPPED, "target" => target.to_string()).absolute(lines);
+            };
+            match self.candidates.named(&target) {
+                Some(registry) => registry.within(show),
+                None => self.registry.within(show),
+            }
+        }
+        let candidates = self.candidates.all();
+        let mut texts = vec![self.registry.render()];
+        texts.extend(candidates.iter().map(|registry| registry.render()));
+        let mut text = without_retired(&merged(&texts));
         let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner);
         let (name, about, revision) = (CONFIG_INFO, ABOUT_CONFIG, &*revision);
         write!(
@@ -249,8 +256,7 @@ impl Labels {
     }
 }
 
-/// Leaves out gauges that are not a number: what they were about is no more, and an exporter's series
-/// stay for ever.
+/// Leaves out gauges that are not a number: what they were about is no more.
 fn without_retired(text: &str) -> String {
     text.split_inclusive('\n').filter(|line| !line.trim_end().ends_with(" NaN")).collect()
 }

@@ -3,22 +3,24 @@
 
 use std::sync::Arc;
 
-use metrics::{counter, with_local_recorder};
+use metrics::counter;
 
+use super::registry::Registry;
 use super::{CANDIDATE_PAIRS, Labels, Metrics};
 use crate::exchange::Outcome;
 
 /// Counts of two candidates, of which the first stands where the baseline does.
 #[derive(Clone, Debug)]
 pub struct BetweenMetrics {
-    metrics: Arc<Metrics>,
+    /// Of the second.
+    registry: Arc<Registry>,
     names: [Arc<str>; 2],
 }
 
 impl BetweenMetrics {
     /// Of these two.
-    pub fn new(metrics: Arc<Metrics>, names: [Arc<str>; 2]) -> Self {
-        Self { metrics, names }
+    pub fn new(metrics: &Metrics, names: [Arc<str>; 2]) -> Self {
+        Self { registry: metrics.candidates.of(&names[1], true), names }
     }
 
     /// Counts a request that both answered, by what came of the comparison; `None` where it could not be
@@ -32,8 +34,6 @@ impl BetweenMetrics {
         let [first, second] = &self.names;
         let labels = Labels::default().and("route", route).and("candidate", second);
         let labels = labels.and("against", first).and("result", result);
-        with_local_recorder(&self.metrics.recorder, || {
-            counter!(CANDIDATE_PAIRS, labels.0).increment(1);
-        });
+        self.registry.within(|| counter!(CANDIDATE_PAIRS, labels.0).increment(1));
     }
 }

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use metrics::{Counter, Gauge, counter, gauge, with_local_recorder};
+use metrics::{Counter, Gauge, counter, gauge};
 
+use super::registry::Registry;
 use super::{
     ABORTS, BUFFERED_BYTES, COPIES_IN_FLIGHT, COPIES_LIMIT, CopyGauges, ENABLED, EVIDENCE,
     FIELD_DIFFERENCES, Labels, MISMATCHES, Metrics, NOISE_PAIRS, OUTCOMES, OVERALL_EVIDENCE,
@@ -19,6 +20,7 @@ use judge::verdict::Verdict;
 #[derive(Clone, Debug)]
 pub struct CandidateMetrics {
     metrics: Arc<Metrics>,
+    registry: Arc<Registry>,
     name: Arc<str>,
     told_apart: bool,
     enabled: Gauge,
@@ -29,14 +31,15 @@ pub struct CandidateMetrics {
 impl CandidateMetrics {
     /// Registers what is there from the start, each with its value.
     pub fn new(metrics: Arc<Metrics>, name: Arc<str>, told_apart: bool) -> Self {
+        let registry = metrics.candidates.of(&name, told_apart);
         let apart = || Labels::default().apart(&name, told_apart).0;
-        let (enabled, aborts, would_aborts) = with_local_recorder(&metrics.recorder, || {
+        let (enabled, aborts, would_aborts) = registry.within(|| {
             let aborts = [counter!(ABORTS, apart()), counter!(WOULD_ABORTS, apart())];
             aborts.iter().for_each(touch);
             let [aborts, would_aborts] = aborts;
             (gauge!(ENABLED, apart()), aborts, would_aborts)
         });
-        let it = Self { metrics, name, told_apart, enabled, aborts, would_aborts };
+        let it = Self { metrics, registry, name, told_apart, enabled, aborts, would_aborts };
         it.set_verdict(None, Verdict::NotEnoughData);
         it.set_evidence(None, 0.0);
         it
@@ -56,7 +59,7 @@ impl CandidateMetrics {
     /// whether it is mirrored now; `None` where counters alone are meant, since gauges are retired.
     pub fn route(&self, route: &str, enabled: Option<bool>) -> PairMetrics {
         let of = || self.labels().and("route", route);
-        with_local_recorder(&self.metrics.recorder, || {
+        self.registry.within(|| {
             let outcome =
                 |outcome: Outcome| counter!(OUTCOMES, of().and("outcome", outcome.name()).0);
             let result =
@@ -86,7 +89,7 @@ impl CandidateMetrics {
     }
 
     /// It is a candidate no more, or has other labels: what its gauges said last holds no more, and
-    /// they are not shown until they are set again. Counters stay.
+    /// they are not shown until they are set again. Counters stay for a while.
     pub fn retire<'r>(&self, routes: impl Iterator<Item = &'r str>) {
         self.enabled.set(f64::NAN);
         for name in [COPIES_IN_FLIGHT, COPIES_LIMIT, QUEUE_LENGTH, BUFFERED_BYTES, OVERALL_EVIDENCE]
@@ -99,6 +102,7 @@ impl CandidateMetrics {
             self.gauge(EVIDENCE, Some(route), f64::NAN);
             self.verdict(Some(route), |_| f64::NAN);
         }
+        self.metrics.candidates.retire(&self.name, self.told_apart);
     }
 
     /// Shows whether mirroring is allowed.
@@ -124,7 +128,7 @@ impl CandidateMetrics {
     /// Counts that a route alone was switched off.
     pub fn count_route_abort(&self, route: &str) {
         let labels = self.labels().and("route", route);
-        with_local_recorder(&self.metrics.recorder, || {
+        self.registry.within(|| {
             counter!(ROUTE_ABORTS, labels.0).increment(1);
         });
     }
@@ -136,7 +140,7 @@ impl CandidateMetrics {
     }
 
     fn verdict(&self, route: Option<&str>, holds: impl Fn(Verdict) -> f64) {
-        with_local_recorder(&self.metrics.recorder, || {
+        self.registry.within(|| {
             for each in Verdict::ALL {
                 let (name, labels) = match route {
                     Some(route) => (VERDICT, self.labels().and("route", route)),
@@ -170,7 +174,7 @@ impl CandidateMetrics {
             Some(route) => self.labels().and("route", route),
             None => self.labels(),
         };
-        with_local_recorder(&self.metrics.recorder, || gauge!(name, labels.0).set(value));
+        self.registry.within(|| gauge!(name, labels.0).set(value));
     }
 
     fn labels(&self) -> Labels {

@@ -248,7 +248,7 @@ fn between(
             let of = [Arc::clone(first), Arc::clone(second)];
             let known = before.filter(|_| same(first).and(same(second)).is_some());
             let known = known.and_then(|it| it.between.iter().find(|it| it.names == of)).cloned();
-            let metrics = || BetweenMetrics::new(Arc::clone(&means.metrics), of.clone());
+            let metrics = || BetweenMetrics::new(&means.metrics, of.clone());
             pairs.push(known.unwrap_or_else(|| Between::new(of.clone(), metrics())));
         }
     }
