@@ -51,6 +51,15 @@ pub fn reads_as(name: &HeaderName, other: &HeaderName) -> bool {
     name.len() == other.len() && name.iter().zip(other).all(alike)
 }
 
+/// The first name of a line that servers may take for one of these, and for which.
+pub fn read_as_any<'h>(
+    headers: &'h HeaderMap,
+    names: &'h [HeaderName],
+) -> Option<(&'h HeaderName, &'h HeaderName)> {
+    let taken_for = |name| names.iter().find(|it| reads_as(name, it));
+    headers.keys().find_map(|name| Some((name, taken_for(name)?)))
+}
+
 fn is_connection_level(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
