@@ -60,6 +60,14 @@ pub fn read_as_any<'h>(
     headers.keys().find_map(|name| Some((name, taken_for(name)?)))
 }
 
+/// Removes all lines whose names servers may take for one of these.
+pub fn remove_read_as_any(headers: &mut HeaderMap, names: &[HeaderName]) {
+    while let Some((name, _)) = read_as_any(headers, names) {
+        let name = name.clone();
+        headers.remove(name);
+    }
+}
+
 fn is_connection_level(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

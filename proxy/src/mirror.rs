@@ -34,7 +34,7 @@ pub use pair::Head;
 pub use tap::{BaselineTap, RequestTap};
 
 use crate::exchange::{Outcome, RequestSnapshot};
-use crate::headers::read_as_any;
+use crate::headers::{read_as_any, remove_read_as_any};
 use crate::log_limit::LogLimit;
 use crate::observe::Series;
 use crate::plan::{Plan, Treatment};
@@ -228,12 +228,8 @@ impl Mirror {
     /// Takes the mark off a request that is not a copy of a mirror before this one: it is an order
     /// to skip side effects, which clients may not give.
     pub fn strip_mark(plan: &Plan, headers: &mut HeaderMap) {
-        if plan.defaults.trust_mark {
-            return;
-        }
-        while let Some((name, _)) = read_as_any(headers, plan.marks()) {
-            let name = name.clone();
-            headers.remove(name);
+        if !plan.defaults.trust_mark {
+            remove_read_as_any(headers, plan.marks());
         }
     }
 
