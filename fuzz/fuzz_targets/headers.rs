@@ -21,6 +21,7 @@ fuzz_target!(|data: &[u8]| {
     upgraded(&came);
     joined(&came);
     told(&came, *choices, *address);
+    taken_out(&came, *choices);
 });
 
 fn read(lines: &[u8]) -> HeaderMap {
@@ -90,13 +91,17 @@ fn joined(came: &HeaderMap) {
     assert!(lines(&left, "cookie").len() <= 1);
 }
 
-fn told(came: &HeaderMap, choices: u8, address: u8) {
+fn chosen(choices: u8) -> Forwarding {
     let chain = |at: u8| match choices >> at & 3 {
         0 => Chain::Off,
         1 => Chain::Replace,
         _ => Chain::Extend,
     };
-    let forwarding = Forwarding { x_forwarded: chain(0), forwarded: chain(2), via: chain(4) };
+    Forwarding { x_forwarded: chain(0), forwarded: chain(2), via: chain(4) }
+}
+
+fn told(came: &HeaderMap, choices: u8, address: u8) {
+    let forwarding = chosen(choices);
     let version = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2, Version::HTTP_11]
         [usize::from(choices >> 6)];
     let ip: IpAddr = match address % 3 {
@@ -124,13 +129,38 @@ fn told(came: &HeaderMap, choices: u8, address: u8) {
         assert_eq!(lines(&left, "x-forwarded-host"), Vec::from_iter(host));
     }
     for name in came.keys().chain(left.keys()).map(HeaderName::as_str) {
-        let own = match name {
-            "x-forwarded-for" | "forwarded" | "via" => continue,
-            "x-forwarded-proto" | "x-forwarded-host" => overwritten,
-            _ => false,
-        };
-        assert!(own || lines(came, name) == lines(&left, name), "{name} was changed");
+        match name {
+            "x-forwarded-for" | "forwarded" | "via" => {}
+            "x-forwarded-proto" | "x-forwarded-host" if overwritten => {}
+            _ if overwritten && is_read_as_told(name) => {
+                assert!(!left.contains_key(name), "{name} passed beside what is told");
+            }
+            _ => assert_eq!(lines(came, name), lines(&left, name), "{name} was changed"),
+        }
     }
+}
+
+/// Of trailers what is told in the head is gone, and all else is as it came.
+fn taken_out(came: &HeaderMap, choices: u8) {
+    let Forwarding { x_forwarded, forwarded, via } = chosen(choices);
+    let mut left = came.clone();
+    chosen(choices).take_out(&mut left);
+    for name in came.keys().map(HeaderName::as_str) {
+        let goes = match name {
+            "forwarded" => forwarded != Chain::Off,
+            "via" => via != Chain::Off,
+            name => x_forwarded != Chain::Off && is_read_as_told(name),
+        };
+        let expected = if goes { Vec::new() } else { lines(came, name) };
+        assert_eq!(lines(&left, name), expected, "{name}");
+    }
+    assert!(left.keys().all(|name| came.contains_key(name)), "a trailer was made up");
+}
+
+/// Whether a server that makes a variable of a header's name, as CGI does, takes it for what is told.
+fn is_read_as_told(name: &str) -> bool {
+    let variable = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    ["x_forwarded_for", "x_forwarded_host", "x_forwarded_proto"].contains(&&*variable)
 }
 
 /// The chain is what came, or the hop alone, or both, in one line.

@@ -182,10 +182,7 @@ fn request(text: &str) -> Result<(Method, Uri), String> {
         return Err(bad());
     }
     // As the listener reads it, which takes what the library would refuse, or leave out.
-    let uri = match target::substitute(target.as_bytes()) {
-        Some(_) => target::named(target.as_bytes()).parse(),
-        None => target.parse(),
-    };
+    let uri = target::as_read(target).parse();
     Ok((method, uri.map_err(|_| bad())?))
 }
 

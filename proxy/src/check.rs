@@ -12,7 +12,7 @@ use crate::config::{Config, Effective};
 use crate::headers::{self, target};
 use crate::policy::matcher::{Choice, Matcher, Seen, choose};
 use crate::policy::share::{Share, position};
-use crate::policy::{CANDIDATE, RoutePolicy};
+use crate::policy::{CANDIDATE, RoutePolicy, marks};
 use crate::route::Labels;
 
 /// A request that is to be explained.
@@ -127,10 +127,11 @@ pub fn explain(config: &Config, request: &Explained) -> String {
 
 /// Says what of the head keeps the request from being copied to anybody.
 fn kept_from_all(config: &Config, headers: &HeaderMap, text: &mut String) {
-    let own = config.routes.iter().filter_map(|route| route.mark.as_ref()?.as_ref());
-    let marks = config.mirror.mark.iter().chain(own);
-    if let Some((name, _)) = marks.into_iter().find(|(name, _)| headers.contains_key(name)) {
-        line(text, format_args!("not mirrored: it is marked as a copy already ({name})"));
+    let marks = marks(config.mirror.mark.as_ref(), &config.routes);
+    if let Some((name, mark)) = headers::read_as_any(headers, &marks) {
+        let read =
+            if name == mark { String::new() } else { format!(", which may be read as {mark}") };
+        line(text, format_args!("not mirrored: it is marked as a copy already ({name}{read})"));
     }
     if headers::upgrade(headers).is_some() {
         line(text, format_args!("not mirrored: it asks for another protocol (upgrade)"));

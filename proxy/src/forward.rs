@@ -26,7 +26,7 @@ mod tunnel;
 
 pub use downstream::{Downstream, DownstreamBody};
 
-use checked::Checked;
+use checked::{Checked, Withheld};
 use downstream::InFlight;
 use expect::{Expected, HeldBack};
 use nobody::NoBody;
@@ -136,7 +136,8 @@ impl Forward {
         let expected = may_wait.then(|| self.expected(&request)).flatten();
         let waiting = expected.as_ref().map(|expected| (expected, connection));
         let line_feeds = Arc::clone(connection.line_feeds());
-        let upload = Upload { tap, expected: waiting, snapshot, chunked, line_feeds };
+        let plan = &lanes.plan;
+        let upload = Upload { tap, expected: waiting, snapshot, chunked, line_feeds, plan };
         let answer =
             self.call_baseline(request, upload, &route, &mut baseline_tap, upgrade.is_some());
         match answer.await {
@@ -244,11 +245,13 @@ impl Forward {
         let streams = declared(request.body()) != Some(0);
         let answered = Arc::new(AtomicBool::new(false));
         let limits = &self.config.limits;
-        let Upload { tap: request_tap, expected, snapshot, chunked, line_feeds } = upload;
+        let Upload { tap: request_tap, expected, snapshot, chunked, line_feeds, plan } = upload;
         let mut request = request.map(|body| match request_tap {
             tap if streams => {
                 let expected = expected.map(|(expected, _)| expected);
-                let body = Checked::new(body, &sent, chunked, line_feeds);
+                let forwarding = self.config.forwarding;
+                let withheld = Withheld { plan: Arc::clone(plan), forwarding };
+                let body = Checked::new(body, &sent, chunked, line_feeds, withheld);
                 let body = Paced::new(body, limits.read, Arc::clone(&answered));
                 stream(body, &sent, limits.request_bytes, tap, expected)
             }
@@ -420,6 +423,7 @@ struct Upload<'a> {
     snapshot: Option<Arc<RequestSnapshot>>,
     chunked: bool,
     line_feeds: Arc<LineFeeds>,
+    plan: &'a Arc<Plan>,
 }
 
 fn stream(

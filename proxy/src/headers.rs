@@ -51,6 +51,23 @@ pub fn reads_as(name: &HeaderName, other: &HeaderName) -> bool {
     name.len() == other.len() && name.iter().zip(other).all(alike)
 }
 
+/// The first name of a line that servers may take for one of these, and for which.
+pub fn read_as_any<'h>(
+    headers: &'h HeaderMap,
+    names: &'h [HeaderName],
+) -> Option<(&'h HeaderName, &'h HeaderName)> {
+    let taken_for = |name| names.iter().find(|it| reads_as(name, it));
+    headers.keys().find_map(|name| Some((name, taken_for(name)?)))
+}
+
+/// Removes all lines whose names servers may take for one of these.
+pub fn remove_read_as_any(headers: &mut HeaderMap, names: &[HeaderName]) {
+    while let Some((name, _)) = read_as_any(headers, names) {
+        let name = name.clone();
+        headers.remove(name);
+    }
+}
+
 fn is_connection_level(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

@@ -34,7 +34,7 @@ pub use pair::Head;
 pub use tap::{BaselineTap, RequestTap};
 
 use crate::exchange::{Outcome, RequestSnapshot};
-use crate::headers::reads_as;
+use crate::headers::{read_as_any, remove_read_as_any};
 use crate::log_limit::LogLimit;
 use crate::observe::Series;
 use crate::plan::{Plan, Treatment};
@@ -222,17 +222,14 @@ impl Mirror {
     /// Whether a request is a copy already, from this proxy or another, or is one to a server that reads
     /// names less strictly.
     pub fn is_marked(plan: &Plan, headers: &HeaderMap) -> bool {
-        headers.keys().any(|name| is_mark(plan, name))
+        read_as_any(headers, plan.marks()).is_some()
     }
 
     /// Takes the mark off a request that is not a copy of a mirror before this one: it is an order
     /// to skip side effects, which clients may not give.
     pub fn strip_mark(plan: &Plan, headers: &mut HeaderMap) {
-        if plan.defaults.trust_mark {
-            return;
-        }
-        while let Some(name) = headers.keys().find(|name| is_mark(plan, name)).cloned() {
-            headers.remove(name);
+        if !plan.defaults.trust_mark {
+            remove_read_as_any(headers, plan.marks());
         }
     }
 
@@ -240,10 +237,6 @@ impl Mirror {
     pub fn is_own_copy(&self, headers: &HeaderMap) -> bool {
         self.shared.is_own_copy(headers)
     }
-}
-
-fn is_mark(plan: &Plan, name: &HeaderName) -> bool {
-    plan.marks().iter().any(|mark| reads_as(name, mark))
 }
 
 /// Where candidates share a limit of copies a second, dice decide who is asked first: whoever always is

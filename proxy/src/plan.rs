@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Method};
 use crate::policy::matcher::{self, Choice, Seen};
 use crate::policy::rate::{Bucket, Rate};
 use crate::policy::share::{SampleBy, Secret, Share};
-use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds};
+use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds, marks};
 use crate::route::table::Reserved;
 use crate::route::{Labels, Template};
 use compare::{Policy, RouteRules, Unused};
@@ -268,12 +268,8 @@ impl Plan {
             let at = before.and_then(|plan| plan.position(&candidate.name));
             kept(candidate.rate, at.and_then(|at| before?.rates[at].as_ref()))
         });
-        let own = routes.iter().filter_map(|route| route.mark.as_ref()?.as_ref());
-        // Each once, since all names of a request are held against them.
-        let marks = defaults.mark.iter().chain(own).map(|(name, _)| name.clone());
-        let marks: HashSet<_> = marks.collect();
         Self {
-            marks: marks.into_iter().collect(),
+            marks: marks(defaults.mark.as_ref(), &routes),
             names: routes.iter().filter_map(|route| route.name.clone()).collect(),
             generation: before.map_or(1, |plan| plan.generation + 1),
             rate: kept(defaults.rate, before.and_then(|plan| plan.rate.as_ref())),

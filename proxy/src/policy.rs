@@ -3,6 +3,7 @@
 //!
 //! Pure: dice and time are arguments.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -168,6 +169,17 @@ pub struct RoutePolicy {
     pub allowances: Allowances,
     /// Of the comparison, besides those for all.
     pub rules: RuleSet,
+}
+
+/// The names of header lines that mark copies, on whatever route: each once, since all names of a request are
+/// held against them.
+pub fn marks(
+    of_all: Option<&(HeaderName, HeaderValue)>,
+    routes: &[RoutePolicy],
+) -> Vec<HeaderName> {
+    let own = routes.iter().filter_map(|route| route.mark.as_ref()?.as_ref());
+    let marks: HashSet<_> = of_all.into_iter().chain(own).map(|(name, _)| name.clone()).collect();
+    marks.into_iter().collect()
 }
 
 impl RoutePolicy {

@@ -466,7 +466,7 @@ impl Upstream {
 
     fn rewrite(&self, uri: &Uri) -> PathAndQuery {
         let asked = uri.path_and_query().cloned();
-        let asked = asked.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let asked = asked.map_or_else(|| PathAndQuery::from_static("/"), with_a_path);
         // `OPTIONS *` is about the server and no path.
         if self.target.prefix.is_empty() || asked == "*" {
             return asked;
@@ -474,6 +474,16 @@ impl Upstream {
         let prefixed = format!("{}{asked}", self.target.prefix);
         // Both halves were accepted as paths before; should the whole not be, the plain path goes.
         PathAndQuery::try_from(prefixed).unwrap_or(asked)
+    }
+}
+
+/// A URL may have an empty path, which is sent as `/` (RFC 9112, section 3.2.1).
+fn with_a_path(asked: PathAndQuery) -> PathAndQuery {
+    match asked.as_str().as_bytes() {
+        // So the library calls an empty one, too, of which it writes nothing.
+        b"/" => PathAndQuery::from_static("/"),
+        [b'/' | b'*', ..] => asked,
+        _ => PathAndQuery::try_from(format!("/{}", asked.as_str())).unwrap_or(asked),
     }
 }
 

@@ -62,6 +62,22 @@ fn a_request_to_explain_has_a_method_a_target_headers_and_a_client() {
 }
 
 #[test]
+fn an_absolute_target_is_read_as_the_listener_reads_it() {
+    for (target, read) in [
+        ("http://h/a#b", "http://h/a%23b"),
+        ("http://h/a?b#c", "http://h/a?b%23c"),
+        ("http://h?a\"b", "http://h/?a%22b"),
+        ("http://h#b", "http://h/"),
+    ] {
+        let command = parse(&["check", "--explain", &format!("GET {target}")]).unwrap().command;
+        let Command::Check(Some(explained)) = command else { panic!("is a request to explain") };
+        assert_eq!(target::shown(&explained.uri.to_string()), read, "{target}");
+    }
+    let host = parse(&["check", "--explain", "GET http://a\"b/"]).unwrap_err();
+    assert!(host.contains("allowed is a request such as"), "{host}");
+}
+
+#[test]
 fn the_reason_stands_where_it_is_seen() {
     let told = refused(&parse(&["--chek"]).unwrap_err());
     assert_eq!(told.lines().count(), 2, "{told}");

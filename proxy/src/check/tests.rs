@@ -91,6 +91,22 @@ fn what_of_its_head_keeps_a_request_from_being_copied_is_told() {
 }
 
 #[test]
+fn a_mark_in_another_spelling_is_told_as_the_proxy_reads_it() {
+    let config = config("[[route]]\nmark = \"X-Shadow: yes\"\nmatch = { method = \"GET\" }\n", &[]);
+    for (name, told) in [
+        ("x-mirror", "x-mirror"),
+        ("x_mirror", "x_mirror, which may be read as x-mirror"),
+        ("x.shadow", "x.shadow, which may be read as x-shadow"),
+    ] {
+        let headers = [(http::HeaderName::from_static(name), "1".parse().unwrap())];
+        let (uri, client) = ("/".parse().unwrap(), "10.0.0.1".parse().unwrap());
+        let headers = headers.into_iter().collect();
+        let text = explain(&config, &Explained { method: Method::GET, uri, headers, client });
+        has(&text, &[&format!("not mirrored: it is marked as a copy already ({told})")]);
+    }
+}
+
+#[test]
 fn each_value_is_told_with_who_said_it() {
     let text = explained(&config(FILE, &[("MIRROR_TIMEOUT", "9s")]), "GET", "/api/x", None);
     let (_, candidates) = text.split_once("candidate \"v2\"\n").unwrap();

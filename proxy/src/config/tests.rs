@@ -790,7 +790,7 @@ fn a_whole_number_that_is_too_large_is_told_with_the_greatest_there_is() {
     for setting in wholes {
         let (_, most) =
             setting.allowed.rsplit_once(" to ").unwrap_or_else(|| panic!("{setting:?}"));
-        let most: u64 = most.parse().unwrap();
+        let most: u128 = most.parse().unwrap();
         let Some(name) = setting.env else { continue };
         good(name, &most.to_string());
         bad(name, &(most + 1).to_string());
@@ -799,13 +799,31 @@ fn a_whole_number_that_is_too_large_is_told_with_the_greatest_there_is() {
         ("[mirror]\nqueue_size = 9223372036854775807", "from 1 to 2305843009213693951"),
         ("[guardrail]\nconsecutive = 4294967296", "from 1 to 4294967295"),
         ("[limits]\nstreams = 4294967296", "from 1 to 4294967295"),
-        ("[limits]\nrequest_bytes = 9223372036854775808", "from 0 to 9223372036854775807"),
+        (
+            "[limits]\nrequest_bytes = 9223372036854775808",
+            "in a file from 0 to 9223372036854775807",
+        ),
+        (
+            "[[route]]\nname = \"a\"\nmax_body_bytes = 9223372036854775808",
+            "bytes, from 0 to 9223372036854775807",
+        ),
     ] {
         let message = both(text, &[]).expect_err(text).to_string();
         assert!(message.contains(part), "{message}");
     }
     let message = with(&[("MIRROR_RATE", "2000000/s")]).unwrap_err().to_string();
     assert!(message.contains("; allowed is") && message.contains("to a million a second"));
+}
+
+#[test]
+fn in_the_environment_bytes_may_be_as_many_as_there_are_numbers_for() {
+    const MOST: &str = "18446744073709551615";
+    let of_requests = good("MAX_REQUEST_BYTES", MOST);
+    assert_eq!(of_requests.forward.limits.request_bytes, Some(u64::MAX));
+    assert_eq!(of_requests.settings.get("limits.request_bytes").unwrap().value, u64::MAX);
+    assert_eq!(good("MIRROR_MAX_BODY_BYTES", "9223372036854775808").mirror.max_body_bytes, 1 << 63);
+    good("MIRROR_MAX_BODY_BYTES", MOST);
+    good("MIRROR_BUFFER_BYTES", MOST);
 }
 
 #[test]

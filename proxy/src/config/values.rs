@@ -54,7 +54,7 @@ pub(super) fn rate_or_off(text: &str) -> Parsed<Option<f64>> {
     unless_off(text, rate)
 }
 
-/// A whole number of at least `least`, and no larger than TOML can say.
+/// A whole number of at least `least`.
 pub(super) fn whole<T>(text: &str, least: u64) -> Parsed<T>
 where
     T: TryFrom<u64>,
@@ -63,8 +63,7 @@ where
     if number < least {
         return Err("too small".to_owned());
     }
-    let known = i64::try_from(number).ok().and(T::try_from(number).ok());
-    known.ok_or_else(|| "too large".to_owned())
+    T::try_from(number).map_err(|_| "too large".to_owned())
 }
 
 /// A whole number in a range.

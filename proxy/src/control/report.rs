@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::access::Sight;
-use super::{About, Control, NotFound, Query, beside_traffic, named};
+use super::{About, Control, NotFound, Parameters, Query, beside_traffic, named};
 use crate::mirror::between::Between;
 use crate::observe::Observe;
 use crate::plan::Plan;
@@ -32,6 +32,10 @@ pub(super) struct Wanted {
     route: Option<String>,
     /// Another candidate, which stands where the baseline does.
     against: Option<String>,
+}
+
+impl Parameters for Wanted {
+    const NAMES: &'static [&'static str] = &["candidate", "route", "against"];
 }
 
 pub(super) async fn report(

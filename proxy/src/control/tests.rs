@@ -562,6 +562,26 @@ async fn a_query_that_nothing_looks_at_is_refused_below_control() {
             assert!(answer.json()["reason"].as_str().unwrap().contains("since"), "{}", answer.text);
         }
     }
+    for (path, reason) in [
+        (
+            "/control/config?x=1&y",
+            "\"x\" is no known name, \"y\" is no known name; allowed in the query is none",
+        ),
+        (
+            "/control/status?Route=a",
+            "\"Route\" is no known name; allowed in the query is candidate, route, each once",
+        ),
+        (
+            "/control/report?x",
+            "\"x\" is no known name; allowed in the query is candidate, route, against, each once",
+        ),
+        (
+            "/control/status?route=a&route=b",
+            "\"route\" is there twice; allowed in the query is candidate, route, each once",
+        ),
+    ] {
+        assert_eq!(fixture.ask("GET", path).await.json()["reason"], reason, "{path}");
+    }
     for path in ["/control/config?candidate=x", "/control/events?since=1", "/control/upstreams?a"] {
         assert_eq!(fixture.ask("GET", path).await.code, 400, "{path}");
     }

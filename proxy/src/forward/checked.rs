@@ -11,13 +11,39 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::headers::Forwarding;
 use crate::limits::line_feeds::LineFeeds;
+use crate::mirror::Mirror;
+use crate::plan::Plan;
 use crate::upstream::{BoxError, Sent};
+
+/// What clients may not say, in trailers no more than in the head.
+#[derive(Clone, Debug)]
+pub(super) struct Withheld {
+    /// Has the marks.
+    pub(super) plan: Arc<Plan>,
+    /// Has what is told of who asked.
+    pub(super) forwarding: Forwarding,
+}
+
+impl Withheld {
+    /// What passes of a frame; of trailers that are no more there is none.
+    fn passed(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let mut trailers = match frame.into_trailers() {
+            Ok(trailers) => trailers,
+            Err(data) => return Some(data),
+        };
+        Mirror::strip_mark(&self.plan, &mut trailers);
+        self.forwarding.take_out(&mut trailers);
+        (!trailers.is_empty()).then(|| Frame::trailers(trailers))
+    }
+}
 
 /// The body of a request as it comes from the client.
 #[derive(Debug)]
 pub(super) struct Checked {
     body: Incoming,
+    withheld: Withheld,
     sent: Arc<Sent>,
     chunked: bool,
     line_feeds: Arc<LineFeeds>,
@@ -30,8 +56,10 @@ impl Checked {
         sent: &Arc<Sent>,
         chunked: bool,
         line_feeds: Arc<LineFeeds>,
+        withheld: Withheld,
     ) -> Self {
-        Self { body, sent: Arc::clone(sent), chunked, line_feeds, after_return: false }
+        let (sent, after_return) = (Arc::clone(sent), false);
+        Self { body, withheld, sent, chunked, line_feeds, after_return }
     }
 
     /// Notes what a frame has of line feeds; whether it is trailers that a bare one ended.
@@ -66,7 +94,9 @@ impl Body for Checked {
                 }
                 Some(Err(error.into()))
             }
-            polled => polled.map(|frame| frame.map_err(Into::into)),
+            // Behind trailers nothing comes, so that without them this is the end.
+            Some(Ok(frame)) => self.withheld.passed(frame).map(Ok),
+            None => None,
         })
     }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-use super::reads_as;
+use super::{reads_as, remove_read_as_any};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -108,6 +108,20 @@ impl Forwarding {
                 _ => "1.1 mirrorlab",
             };
             self.via.tell(headers, VIA, HeaderValue::from_static(hop));
+        }
+    }
+
+    /// Takes out of trailers what is told in the head: servers that add them to it would believe the client.
+    pub fn take_out(self, trailers: &mut HeaderMap) {
+        let x_forwarded = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
+        if self.x_forwarded != Chain::Off {
+            remove_read_as_any(trailers, &x_forwarded);
+        }
+        if self.forwarded != Chain::Off {
+            trailers.remove(FORWARDED);
+        }
+        if self.via != Chain::Off {
+            trailers.remove(VIA);
         }
     }
 

@@ -10,6 +10,7 @@
 //! them percent-encoded ([`shown`]).
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,6 +40,29 @@ pub fn was_seen() -> bool {
 /// Whether a byte is replaced. What could split a line or a request is not: hyper refuses it.
 fn is_refused(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'`' | b'#' | 0x7f..)
+}
+
+/// Where the path and the query of a target are, in which bytes are replaced: names of hosts stay strict, and
+/// what stood for a `#` right behind one would be part of it. `None` for what is neither a path nor a URL.
+pub fn path_in(target: &[u8]) -> Option<Range<usize>> {
+    if target.first() == Some(&b'/') {
+        return Some(0..target.len());
+    }
+    let scheme = target.iter().position(|byte| !byte.is_ascii_alphanumeric())?;
+    let host = target[scheme..].strip_prefix(b"://")?;
+    let end = host.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'))?;
+    let start = target.len() - host.len() + end;
+    (host[end] != b'#').then_some(start..target.len())
+}
+
+/// A target that comes from elsewhere than a connection, as it is once it was read there.
+pub fn as_read(target: &str) -> Cow<'_, str> {
+    let Some(path) = path_in(target.as_bytes()) else { return Cow::Borrowed(target) };
+    let (before, path) = target.split_at(path.start);
+    match substitute(path.as_bytes()) {
+        Some(_) => format!("{before}{}", named(path.as_bytes())).into(),
+        None => Cow::Borrowed(target),
+    }
 }
 
 /// The same target with bytes that may be there, of the same length; `None` where all may. Text beyond

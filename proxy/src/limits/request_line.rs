@@ -5,15 +5,13 @@
 //! behind another is not looked at. No byte changes its place, so that what is taken for a line and is
 //! none, a rest of a body that nobody reads any more, does no harm.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use http::{Request, Uri, Version};
 
 use crate::headers::target;
-
-/// Longest method that is looked for, in bytes.
-const METHOD_MAX: usize = 32;
 
 /// What a connection's lines had in their targets, for whoever gets the request.
 #[derive(Debug, Default)]
@@ -70,17 +68,23 @@ pub(super) fn look(bytes: &mut [u8], targets: &Targets) {
     }
 }
 
-/// Where the target is, if it is a path: other forms have names of hosts in them, which stay strict.
-fn target_of(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+/// Where path and query are, if this is a request line.
+fn target_of(bytes: &[u8]) -> Option<Range<usize>> {
     // Empty lines before a request are passed over (RFC 9112 section 2.2).
     let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
-    let method = bytes[begin..].iter().take(METHOD_MAX).position(|byte| *byte == b' ')?;
-    let is_method = bytes[begin..begin + method].iter().all(u8::is_ascii_uppercase);
+    let method = bytes[begin..].iter().position(|byte| !is_of_token(*byte))?;
+    let is_method = method > 0 && bytes[begin + method] == b' ';
     let start = begin + method + 1;
     let end = bytes[start..].iter().position(|byte| matches!(byte, b' ' | b'\r' | b'\n'))?;
     let line = &bytes[start..];
-    let is_path = line.first() == Some(&b'/') && line[end..].starts_with(b" HTTP/1.");
-    (is_method && is_path).then_some(start..start + end)
+    let path = target::path_in(&line[..end])?;
+    let is_line = is_method && line[end..].starts_with(b" HTTP/1.");
+    is_line.then_some(start + path.start..start + path.end)
+}
+
+/// Whether a method may have this byte: it is a token (RFC 9110, section 5.6.2), in whatever letters.
+fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -113,6 +117,33 @@ mod tests {
         ] {
             assert_eq!(read(line), (line.to_vec(), None));
         }
+    }
+
+    #[test]
+    fn a_method_is_any_token() {
+        let long = "A".repeat(40);
+        for method in ["M-SEARCH", "VERSION-CONTROL", "get", "a!#$%&'*+-.^_`|~9", &long] {
+            let (bytes, sent) = read(format!("{method} /doc#v1 HTTP/1.1\r\n").as_bytes());
+            assert_eq!(bytes, format!("{method} /doc~v1 HTTP/1.1\r\n").as_bytes());
+            assert_eq!(sent.as_deref(), Some(&b"/doc#v1"[..]), "{method}");
+        }
+        for line in ["G(T /a#b HTTP/1.1\r\n", " /a#b HTTP/1.1\r\n", "G\tT /a#b HTTP/1.1\r\n"] {
+            assert_eq!(read(line.as_bytes()), (line.as_bytes().to_vec(), None), "{line}");
+        }
+    }
+
+    #[test]
+    fn of_a_url_what_is_behind_its_host_is_replaced() {
+        for (line, expected) in [
+            ("GET http://a/b#c HTTP/1.1\r\n", "GET http://a/b~c HTTP/1.1\r\n"),
+            ("GET HTTPS://a?b\"/c HTTP/1.1\r\n", "GET HTTPS://a?b~/c HTTP/1.1\r\n"),
+        ] {
+            assert_eq!(read(line.as_bytes()).0, expected.as_bytes());
+        }
+        // What names the host is left to hyper, which refuses it.
+        assert_eq!(read(b"GET http://a\"/b#c HTTP/1.1\r\n").0, b"GET http://a\"/b~c HTTP/1.1\r\n");
+        let beside = b"GET http://a#/b HTTP/1.1\r\n";
+        assert_eq!(read(beside), (beside.to_vec(), None));
     }
 
     #[test]

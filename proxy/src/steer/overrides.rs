@@ -12,6 +12,7 @@ mod said;
 
 use super::{State, Steer};
 use crate::plan::{OTHERS, Override, Parts, Plan, Says, Terms};
+use crate::policy::RoutePolicy;
 
 pub use said::Said;
 
@@ -111,27 +112,11 @@ impl State {
 
 /// What is said, if it makes sense here: an override for each setting.
 fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>), String> {
+    let senseless = senseless(&said, parts);
+    if !senseless.is_empty() {
+        return Err(senseless.join("; "));
+    }
     let Said { route, candidate, share, enabled, time } = said;
-    if share.is_none() && enabled.is_none() {
-        return Err("says nothing; allowed is share, enabled, or both".to_owned());
-    }
-    let known = |route: &str| parts.routes.iter().any(|it| *it.id == *route);
-    if let Some(route) = route.as_deref().filter(|route| !known(route)) {
-        let ids = parts.routes.iter().map(|it| &*it.id).collect::<Vec<_>>().join(", ");
-        return Err(format!("route={route:?}: is no route of the settings; allowed is {ids}"));
-    }
-    let known = |name: &str| parts.candidates.iter().any(|it| *it.name == *name);
-    if let Some(name) = candidate.as_deref().filter(|name| !known(name)) {
-        let names = parts.candidates.iter().map(|it| &*it.name).collect::<Vec<_>>().join(", ");
-        return Err(format!("candidate={name:?}: is none; allowed is {names}"));
-    }
-    let all = parts.routes.iter().find(|it| Some(&*it.id) == route.as_deref());
-    if let (Some(of), Some(name)) = (all.and_then(|it| it.candidates.as_ref()), &candidate)
-        && !of.iter().any(|it| **it == **name)
-    {
-        let of = of.iter().map(|it| &**it).collect::<Vec<_>>().join(", ");
-        return Err(format!("candidate={name:?}: gets no copies on that route; allowed is {of}"));
-    }
     let until = time.map(|time| SystemTime::now() + time);
     let (route, candidate) = (route.map(Arc::from), candidate.map(Arc::from));
     let says = share.map(Says::Share).into_iter().chain(enabled.map(Says::Enabled));
@@ -142,6 +127,39 @@ fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>),
         until,
     });
     Ok((new.collect(), time))
+}
+
+/// All of it that makes no sense here.
+fn senseless(said: &Said, parts: &Parts) -> Vec<String> {
+    let is_silent = said.share.is_none() && said.enabled.is_none();
+    let silent = is_silent.then(|| "says nothing; allowed is share, enabled, or both".to_owned());
+    let named = said.route.as_deref();
+    let route = parts.routes.iter().find(|it| Some(&*it.id) == named);
+    let no_route = named.filter(|_| route.is_none()).map(|named| {
+        let ids = listed(parts.routes.iter().map(|it| &*it.id));
+        format!("route={named:?}: is no route of the settings; allowed is {ids}")
+    });
+    let candidate = said.candidate.as_deref();
+    let no_candidate = candidate.and_then(|name| no_candidate(name, route, parts));
+    [silent, no_route, no_candidate].into_iter().flatten().collect()
+}
+
+fn no_candidate(name: &str, route: Option<&RoutePolicy>, parts: &Parts) -> Option<String> {
+    if !parts.candidates.iter().any(|it| *it.name == *name) {
+        let names = listed(parts.candidates.iter().map(|it| &*it.name));
+        return Some(format!("candidate={name:?}: is none; allowed is {names}"));
+    }
+    let of = route?.candidates.as_ref()?;
+    let gets_none = !of.iter().any(|it| **it == *name);
+    gets_none.then(|| {
+        let of = listed(of.iter().map(|it| &**it));
+        format!("candidate={name:?}: gets no copies on that route; allowed is {of}")
+    })
+}
+
+fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names = names.collect::<Vec<_>>();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn is_of_the_same(one: &Override, other: &Override) -> bool {

@@ -284,6 +284,12 @@ async fn what_makes_no_sense_by_hand_is_refused_with_what_is_allowed_and_changes
             json!({"share": 1, "for": 1.5}),
             "for=1.5: is no whole number of 0 or more; allowed is whole seconds",
         ),
+        (json!({"share": 1, "for": 1.0}), "for=1.0: is no whole number of 0 or more; allowed is"),
+        (json!({"share": 2.0}), "share=2.0: is out of range"),
+        (
+            json!({"share": 1, "route": "x", "candidate": "y"}),
+            "is no route of the settings; allowed is none; candidate=\"y\": is none; allowed is v2",
+        ),
         (
             json!({"share": "0.5"}),
             "share=\"0.5\": is a text; allowed is a number from 0 to 1, no finer",

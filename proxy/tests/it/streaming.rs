@@ -12,6 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use proxy::config::Config;
+use proxy::headers::{Chain, Forwarding};
+
 use crate::eventually;
 use crate::support::{
     fixed, http2, http2_body, hung, in_time, proxy, raw, read_head, read_until, refusing, text,
@@ -61,6 +64,49 @@ async fn trailers_pass_both_ways_where_announced_and_asked_for() {
     assert_eq!(candidate.seen()[0].body, "abc");
     assert!(!candidate.seen()[0].headers.contains_key("trailer"));
     assert_eq!(connections.load(Ordering::Relaxed), 1, "a body that ends in trailers is whole");
+}
+
+/// What a baseline gets of an upload with these trailers, up to this end.
+async fn upload(trailers: &str, end: &'static str, change: impl FnOnce(&mut Config)) -> String {
+    let (send, mut requests) = mpsc::channel(1);
+    let baseline = raw(move |mut stream| {
+        let send = send.clone();
+        async move {
+            let request = read_until(&mut stream, end).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            send.send(request).await.unwrap();
+        }
+    })
+    .await;
+    let proxy = proxy(baseline, refusing(), change).await;
+    let mut client = proxy.connect().await;
+    let names: Vec<_> = trailers.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: x\r\nTE: trailers\r\nTrailer: {}", names.join(", "));
+    let body = "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0";
+    client.write_all(format!("{head}\r\n{body}\r\n{trailers}\r\n").as_bytes()).await.unwrap();
+    let request = in_time(requests.recv()).await.unwrap();
+    assert!(in_time(read_until(&mut client, "\r\n\r\n")).await.starts_with("HTTP/1.1 200"));
+    request.split_once("\r\n\r\n3\r\nabc\r\n0\r\n").unwrap().1.to_owned()
+}
+
+/// Servers there are that add trailers to the head.
+#[tokio::test]
+async fn what_clients_may_not_say_in_a_head_does_not_pass_in_trailers() {
+    let forged = "X-Mirror: 1\r\nx_mirror: 1\r\nX-Forwarded-For: 1\r\nX_Forwarded_Proto: 1\r\n\
+                  Forwarded: for=1\r\nVia: 1.1 a\r\n";
+    let all = format!("{forged}x-sum: 3\r\n");
+    let chains = |chain| Forwarding { x_forwarded: chain, forwarded: chain, via: chain };
+    for chain in [Chain::Extend, Chain::Replace] {
+        let told = move |config: &mut Config| config.forward.forwarding = chains(chain);
+        assert_eq!(upload(&all, "x-sum: 3\r\n\r\n", told).await, "x-sum: 3\r\n\r\n");
+        assert_eq!(upload(forged, "\r\n0\r\n\r\n", told).await, "\r\n");
+    }
+    let passed = upload(&all, "x-sum: 3\r\n\r\n", |config| {
+        config.forward.forwarding = chains(Chain::Off);
+        config.mirror.trust_mark = true;
+    });
+    assert_eq!(passed.await, format!("{}\r\n", all.to_lowercase()));
 }
 
 #[tokio::test]

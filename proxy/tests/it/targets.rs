@@ -88,6 +88,44 @@ async fn what_a_client_sent_is_what_baseline_and_candidate_get() {
     assert!(!metrics.contains("~m"), "{metrics}");
 }
 
+/// A `#` right behind the host ends the target, since one in its place would change the host.
+#[tokio::test]
+async fn of_a_url_all_behind_the_host_passes_and_an_empty_path_is_the_root() {
+    let ((baseline, asked), (candidate, copied)) = (plain().await, plain().await);
+    let http2 = upstream(|_| async move { crate::support::text("ok") }).await;
+    let proxy = proxy(baseline, candidate, |_| {}).await;
+    let to_http2 = self::proxy(http2.addr, refusing(), |config| {
+        config.baseline.protocol = Protocol::Http2;
+    })
+    .await;
+    let cases: [(&[u8], &[u8], &str); 7] = [
+        (b"http://x", b"/", "/"),
+        (b"http://x#y", b"/", "/"),
+        (b"http://x#/y?z", b"/", "/"),
+        (b"http://x?y", b"/?y", "/?y"),
+        (b"http://x?y#\"", b"/?y#\"", "/?y%23%22"),
+        (b"http://x/#y", b"/#y", "/%23y"),
+        (b"http://x/a\xe9#y?z", b"/a\xe9#y?z", "/a%E9%23y?z"),
+    ];
+    for (count, (target, line, encoded)) in cases.into_iter().enumerate() {
+        for proxy in [&proxy, &to_http2] {
+            let mut client = proxy.connect().await;
+            client.write_all(&request(target)).await.unwrap();
+            let answer = in_time(read_until(&mut client, "ok")).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{target:?}: {answer}");
+        }
+        let line = [b"GET ", line, b" HTTP/1.1"].concat();
+        eventually!(copied.lock().unwrap().len() == count + 1);
+        for lines in [&asked, &copied] {
+            assert_eq!(
+                lines.lock().unwrap()[count].escape_ascii().to_string(),
+                line.escape_ascii().to_string()
+            );
+        }
+        assert!(http2.seen()[count].target.ends_with(encoded), "{}", http2.seen()[count].target);
+    }
+}
+
 #[tokio::test]
 async fn the_same_holds_behind_a_prefix_and_over_tls() {
     let Certificates { authority, chain, key } = certificates();

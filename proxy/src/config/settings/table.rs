@@ -20,7 +20,11 @@ pub(super) const OFF_OR_RATE: &str = "off, or a number above 0 and below 1";
 /// What a semaphore can count.
 pub(super) const PERMITS: &str = "a whole number from 1 to 2305843009213693951";
 pub(super) const COUNT: &str = "a whole number from 1 to 4294967295";
+/// No larger than TOML can say.
 pub(super) const BYTES: &str = "a whole number of bytes, from 0 to 9223372036854775807";
+/// The environment can say more, and some say the most there is for no limit.
+const BYTES_OF_ALL: &str = "a whole number of bytes, in a file from 0 to 9223372036854775807, in the \
+    environment from 0 to 18446744073709551615";
 const HEAD_BYTES: &str = "a whole number of bytes from 8192 to 16777216";
 const HEAD_LINES: &str = "a whole number from 1 to 10000";
 pub(super) const BOOL: &str = "true or false";
@@ -51,6 +55,7 @@ pub(super) const BOUNDS: &[(&str, &[(&str, f64)])] = &[
     (PERMITS, &[("minimum", 1.0), ("exclusiveMaximum", 2_305_843_009_213_693_952.0)]),
     (COUNT, &[("minimum", 1.0), ("maximum", 4_294_967_295.0)]),
     (BYTES, &[("minimum", 0.0)]),
+    (BYTES_OF_ALL, &[("minimum", 0.0)]),
     (LEAST_0, &[("minimum", 0.0)]),
     (HEAD_BYTES, &[("minimum", 8192.0), ("maximum", 16_777_216.0)]),
     (HEAD_LINES, &[("minimum", 1.0), ("maximum", 10_000.0)]),
@@ -238,7 +243,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("MIRROR_TIMEOUT", "mirror.timeout", Time, TIME,
         "one deadline for a copy, from its request body being complete, waiting included")
         .default("10s"),
-    of("MIRROR_MAX_BODY_BYTES", "mirror.max_body_bytes", Whole, BYTES,
+    of("MIRROR_MAX_BODY_BYTES", "mirror.max_body_bytes", Whole, BYTES_OF_ALL,
         "a larger request body is not mirrored; a larger response is compared by length and hash")
         .default("1048576"),
     of("MIRROR_QUEUE_SIZE", "mirror.queue_size", Whole, PERMITS,
@@ -246,7 +251,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("MIRROR_CONCURRENCY", "mirror.concurrency", Whole, PERMITS,
         "copies in flight at once, fewer while the candidate cannot keep up")
         .default("64"),
-    of("MIRROR_BUFFER_BYTES", "mirror.buffer_bytes", Whole, BYTES,
+    of("MIRROR_BUFFER_BYTES", "mirror.buffer_bytes", Whole, BYTES_OF_ALL,
         "one byte budget for everything the mirror side holds at once")
         .default("67108864"),
     of("MIRROR_BODY", "mirror.body", Switch, BOOL,
@@ -278,7 +283,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("MAX_REQUESTS_PER_CLIENT", "limits.requests_per_client", Whole, PERMITS,
         "those of one client address (with IPv6: of its /64); then 503")
         .unset("three quarters of limits.requests_in_flight").restart(),
-    of("MAX_REQUEST_BYTES", "limits.request_bytes", Whole, BYTES, "of a request body; then 413")
+    of("MAX_REQUEST_BYTES", "limits.request_bytes", Whole, BYTES_OF_ALL, "of a request body; then 413")
         .unset("any size").restart(),
     of("READ_TIMEOUT", "limits.read_timeout", Time, TIME,
         "when waiting for a client's upload has added up to this, it must have sent min_rate; else 408")

@@ -119,10 +119,13 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// As messages show it; a number without an exponent.
+/// As messages show it; a number without an exponent, and as a float where it came as one.
 fn shown(value: &Value) -> String {
-    match value {
-        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+    match value.as_f64() {
+        Some(number) if value.is_f64() => {
+            let point = if number.fract() == 0.0 { ".0" } else { "" };
+            cut(&format!("{number}{point}"))
+        }
         _ => cut(&value.to_string()),
     }
 }
