@@ -456,21 +456,31 @@ fn switched(control: &Control, about: &About, on: bool) -> Result<Response, NotF
     // A candidate whose place another takes at this moment would come back on.
     let off = control.steer.undisturbed(|lanes| {
         let observed = about.observed(lanes)?;
-        observed.iter().for_each(|it| it.switch(on, about.route.as_deref()));
-        let off =
-            observed.iter().filter_map(|it| Some((it.name(), off_by(&lanes.plan, &it.name())?)));
+        let route = about.route.as_deref();
+        observed.iter().for_each(|it| it.switch(on, route));
+        let off = observed.iter().flat_map(|it| still_off(it, &lanes.plan, route));
         Ok::<Vec<_>, NotFound>(off.collect())
     })?;
     let mut told = json!({"message": if on { "mirroring enabled" } else { "mirroring disabled" }});
     if on && !off.is_empty() {
-        let still = off.iter().map(|(name, by)| {
-            format!(
-                "{name}: gets no copies by its {by}; PATCH /control/policy, or change the settings"
-            )
-        });
-        told["stillOff"] = still.collect();
+        told["stillOff"] = off.into();
     }
     Ok(Json(told).into_response())
+}
+
+/// Why a candidate gets no copies, of a route or of all, though that was enabled.
+fn still_off(observe: &Observe, plan: &Plan, route: Option<&str>) -> Vec<String> {
+    let name = observe.name();
+    let by = off_by(plan, &name).map(|by| {
+        format!("{name}: gets no copies by its {by}; PATCH /control/policy, or change the settings")
+    });
+    let as_other = route.and_then(|route| observe.off_as_other(route)).map(|state| {
+        let state = state.name();
+        format!(
+            "{name}: the requests of the route count as other, which is {state}; enable that, too"
+        )
+    });
+    by.into_iter().chain(as_other).collect()
 }
 
 /// What names addresses and files is for those who may see values, with a token or without.

@@ -19,6 +19,7 @@ pub use series::{Book, Series};
 
 use crate::metrics::CandidateMetrics;
 use crate::plan::Terms;
+use crate::route::{LABELS_MAX, OTHER};
 use announce::Announcer;
 use by_hand::Held;
 use compare::Differences;
@@ -89,9 +90,6 @@ pub enum Forgotten {
     All,
 }
 
-/// The route that takes what finds no room exists from the start.
-const OTHER: &str = "other";
-
 impl Observe {
     /// Nothing is known yet, and mirroring is on.
     pub fn new(
@@ -114,6 +112,7 @@ impl Observe {
             bases: RwLock::default(),
             is_past: AtomicBool::new(false),
         });
+        // The route that takes what finds no room exists from the start.
         observe.series(&observe.book(), &Arc::from(OTHER));
         observe
     }
@@ -334,6 +333,18 @@ impl Observe {
     /// Whether something is known of a route: its label was seen, or it is off by hand.
     pub fn knows(&self, route: &str) -> bool {
         self.has_seen(route) || self.held.has(route)
+    }
+
+    /// The state of the label by which requests of a route are counted that finds no room, where copies are
+    /// off by that.
+    pub fn off_as_other(&self, route: &str) -> Option<State> {
+        let is_full = self.labels().len() > LABELS_MAX;
+        if route == OTHER || self.has_seen(route) || !is_full {
+            return None;
+        }
+        let routes = self.snapshot().routes;
+        let state = routes.iter().find(|it| it.route == OTHER)?.state;
+        (!state.is_on()).then_some(state)
     }
 
     /// Other thresholds from now on; what was gathered by the old ones is forgotten. Whether there

@@ -140,6 +140,24 @@ fn outcomes(known: &[(&str, f64)]) -> Vec<(String, f64)> {
 }
 
 #[tokio::test]
+async fn who_enables_a_route_is_told_that_other_which_it_counts_as_is_off() {
+    let (live, v2) = mirroring(&by_label(LABELS + 2, "")).await;
+    full(&live).await;
+    eventually!(v2.count() == LABELS);
+    let id = format!("GET {}", path(LABELS + 1));
+    let told = async |route: &str| {
+        let query = format!("enable?route={}", route.replace(' ', "%20"));
+        live.proxy.control(&query).await.json::<Value>().await.unwrap()["stillOff"].clone()
+    };
+    switch(&live, false, "other").await;
+    let why = "v2: the requests of the route count as other, which is held; enable that, too";
+    assert_eq!(told(&id).await, serde_json::json!([why]));
+    assert_eq!(told(&format!("GET {}", path(0))).await, Value::Null, "it has a label of its own");
+    assert_eq!(told("other").await, Value::Null);
+    assert_eq!(told(&id).await, Value::Null);
+}
+
+#[tokio::test]
 async fn a_route_that_counts_as_other_stays_off_by_hand_when_url_or_candidates_change() {
     let baseline = fixed("{}").await.addr;
     let (v2, v3) = (fixed("{}").await, fixed("{}").await);
