@@ -139,9 +139,10 @@ impl About {
     }
 
     /// The candidates that it is about: the one that it names, or all. A route that it names must be of the
-    /// settings, or known to one of them.
-    fn observed(&self, lanes: &Lanes) -> Result<Vec<Arc<Observe>>, NotFound> {
+    /// settings, or known to one of them; it is called as they call it from then on.
+    fn observed(&mut self, lanes: &Lanes) -> Result<Vec<Arc<Observe>>, NotFound> {
         let observed = named(lanes, self.candidate.as_deref())?;
+        self.route = called(&lanes.plan, self.route.take())?;
         match &self.route {
             Some(route)
                 if !lanes.plan.has_route(route) && !observed.iter().any(|it| it.knows(route)) =>
@@ -180,6 +181,12 @@ impl IntoResponse for NotFound {
         let told = Json(json!({"error": "not found", "reason": self.0}));
         (StatusCode::NOT_FOUND, told).into_response()
     }
+}
+
+/// What a route is called that a query names.
+fn called(plan: &Plan, route: Option<String>) -> Result<Option<String>, NotFound> {
+    let Some(route) = route else { return Ok(None) };
+    overrides::route_called(plan.policies(), &route).map(Some).map_err(NotFound)
 }
 
 fn bad(reason: &str) -> Response {
@@ -315,7 +322,7 @@ struct WholeStatus {
 async fn status(
     Shared(control): Shared<Control>,
     Extension(sight): Extension<Sight>,
-    Query(about): Query<About>,
+    Query(mut about): Query<About>,
 ) -> Result<Response, NotFound> {
     let lanes = control.lanes();
     let observed = about.observed(&lanes)?;
@@ -441,18 +448,18 @@ async fn enable(
     Shared(control): Shared<Control>,
     Query(about): Query<About>,
 ) -> Result<Response, NotFound> {
-    switched(&control, &about, true)
+    switched(&control, about, true)
 }
 
 async fn disable(
     Shared(control): Shared<Control>,
     Query(about): Query<About>,
 ) -> Result<Response, NotFound> {
-    switched(&control, &about, false)
+    switched(&control, about, false)
 }
 
 /// Switches mirroring to one candidate or to all, of one route or of all.
-fn switched(control: &Control, about: &About, on: bool) -> Result<Response, NotFound> {
+fn switched(control: &Control, mut about: About, on: bool) -> Result<Response, NotFound> {
     // A candidate whose place another takes at this moment would come back on.
     let off = control.steer.undisturbed(|lanes| {
         let observed = about.observed(lanes)?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::access::Sight;
-use super::{About, Control, NotFound, Query, beside_traffic, named};
+use super::{About, Control, NotFound, Query, beside_traffic, called, named};
 use crate::mirror::between::Between;
 use crate::observe::Observe;
 use crate::plan::Plan;
@@ -34,6 +34,13 @@ pub(super) struct Wanted {
     against: Option<String>,
 }
 
+impl Wanted {
+    /// The same, with the route as the settings call it.
+    fn called(self, plan: &Plan) -> Result<Self, NotFound> {
+        Ok(Self { route: called(plan, self.route)?, ..self })
+    }
+}
+
 pub(super) async fn report(
     Shared(control): Shared<Control>,
     Extension(sight): Extension<Sight>,
@@ -42,6 +49,10 @@ pub(super) async fn report(
 ) -> Response {
     let as_text = wants_text(&headers);
     beside_traffic(move || {
+        let wanted = match wanted.called(&control.lanes().plan) {
+            Ok(wanted) => wanted,
+            Err(not_found) => return not_found.into_response(),
+        };
         let summaries = match summaries(&control, &wanted, sight) {
             Ok(summaries) => summaries,
             Err(not_found) => return not_found.into_response(),
@@ -174,7 +185,7 @@ fn wants_text(headers: &HeaderMap) -> bool {
 
 pub(super) async fn reset(
     Shared(control): Shared<Control>,
-    Query(about): Query<About>,
+    Query(mut about): Query<About>,
 ) -> Result<Response, NotFound> {
     let lanes = control.lanes();
     let observed = about.observed(&lanes)?;

@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock};
 pub struct OffByHand {
     /// All of it.
     pub whole: bool,
-    /// The routes that are off by themselves, by label or by what the settings call them.
+    /// The routes that are off by themselves, by label or name.
     pub routes: Vec<String>,
 }
 
@@ -21,8 +21,8 @@ impl OffByHand {
 }
 
 /// The routes that are off by hand. A gate is kept for a label, and requests of a route of the settings may
-/// have another than what it is called: `other` where a hundred were seen, or each its own. So they ask
-/// here, too, which costs a look at one flag as long as there are none.
+/// have another than what it is called: `other` where a hundred were seen. So they ask here, too, which
+/// costs a look at one flag as long as there are none.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     any: AtomicBool,

@@ -12,6 +12,8 @@ mod said;
 
 use super::{State, Steer};
 use crate::plan::{OTHERS, Override, Parts, Plan, Says, Terms};
+use crate::policy::RoutePolicy;
+use crate::policy::matcher::label_as_sent;
 
 pub use said::Said;
 
@@ -115,9 +117,11 @@ fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>),
     if share.is_none() && enabled.is_none() {
         return Err("says nothing; allowed is share, enabled, or both".to_owned());
     }
-    let known = |route: &str| parts.routes.iter().any(|it| *it.id == *route);
+    let route = route.map(|it| route_called(parts.routes.iter(), &it)).transpose()?;
+    let labelled = || parts.routes.iter().filter(|it| it.is_labelled());
+    let known = |route: &str| labelled().any(|it| *it.id == *route);
     if let Some(route) = route.as_deref().filter(|route| !known(route)) {
-        let ids = parts.routes.iter().map(|it| &*it.id).collect::<Vec<_>>().join(", ");
+        let ids = labelled().map(|it| &*it.id).collect::<Vec<_>>().join(", ");
         return Err(format!("route={route:?}: is no route of the settings; allowed is {ids}"));
     }
     let known = |name: &str| parts.candidates.iter().any(|it| *it.name == *name);
@@ -142,6 +146,20 @@ fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>),
         until,
     });
     Ok((new.collect(), time))
+}
+
+/// What a route is called that was named by hand: a label may be written as no request has it.
+///
+/// # Errors
+/// A place is no name.
+pub fn route_called<'r>(
+    mut routes: impl Iterator<Item = &'r RoutePolicy>,
+    said: &str,
+) -> Result<String, String> {
+    match routes.find(|it| *it.id == *said) {
+        Some(route) => route.has_no_name().map_or_else(|| Ok(said.to_owned()), Err),
+        None => Ok(label_as_sent(said)),
+    }
 }
 
 fn is_of_the_same(one: &Override, other: &Override) -> bool {

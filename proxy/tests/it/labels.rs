@@ -119,24 +119,26 @@ async fn a_route_with_a_name_is_off_by_hand_though_other_names_came_and_went() {
 }
 
 #[tokio::test]
-async fn a_route_without_a_name_is_off_by_hand_whatever_labels_its_requests_have() {
+async fn a_place_of_the_settings_is_no_name_and_nothing_is_said_of_it_by_hand() {
     let (live, v2) = mirroring("[[route]]\nmatch = { path = { prefix = \"/a\" } }\n").await;
     let config = live.json("/control/config").await;
     let id = config["routes"][0]["route"].as_str().unwrap().to_owned();
-    switch(&live, false, &id).await;
-    assert_eq!(state_of(&live, &id).await, "held");
-    for path in ["/a", "/a/b", "/c"] {
-        live.get(path).await;
+    let reason = format!(
+        "route={id:?}: is a place, which other settings may have tomorrow; allowed is the name or the \
+         label of a route: give this one a name"
+    );
+    for action in ["disable", "enable", "report/reset"] {
+        let answer = live.proxy.control(&format!("{action}?route={id}")).await;
+        assert_eq!(answer.status(), 404, "{action}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["reason"], reason, "{action}");
     }
-    eventually!(live.proxy.outcomes().await == outcomes(&[("disabled", 2.0), ("matched", 1.0)]));
-    // All that is off by hand is switched on with all.
-    live.proxy.control("enable").await;
-    live.get("/a/b").await;
-    eventually!(v2.count() == 2);
-}
-
-fn outcomes(known: &[(&str, f64)]) -> Vec<(String, f64)> {
-    known.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    for shown in ["status", "report"] {
+        assert_eq!(live.json(&format!("/control/{shown}?route={id}")).await["reason"], reason);
+    }
+    let (code, told) = live.say(&serde_json::json!({"route": id, "share": 0})).await;
+    assert_eq!((code, &told["reason"]), (400, &Value::from(reason)));
+    live.get("/a").await;
+    eventually!(v2.count() == 1);
 }
 
 #[tokio::test]
