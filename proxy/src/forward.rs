@@ -195,9 +195,9 @@ impl Forward {
         let plan = &lanes.plan;
         let labels = plan.labels();
         let mut label = |path: &str| labels.of(request.method(), path).into();
-        let found = plan.of(&seen(request, peer), &mut label);
-        let path = headers::target::shown(request.uri().path());
-        let label = plan.label_of(found.treatment, request.method(), &path);
+        let seen = seen(request, peer);
+        let found = plan.of(&seen, &mut label);
+        let label = plan.label_of(found.treatment, seen.method, &seen.path());
         (found, self.routes.named(&label, plan.reserved()))
     }
 

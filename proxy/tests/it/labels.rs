@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::eventually;
-use crate::live::{Live, all, candidate, file, live, named, route};
+use crate::live::{Live, all, candidate, file, get_raw, live, named, route};
 use crate::support::{Upstream, fixed, hung, json, status, upstream};
 
 /// Labels besides `other`.
@@ -139,6 +139,38 @@ async fn a_place_of_the_settings_is_no_name_and_nothing_is_said_of_it_by_hand() 
     assert_eq!((code, &told["reason"]), (400, &Value::from(reason)));
     live.get("/a").await;
     eventually!(v2.count() == 1);
+}
+
+#[tokio::test]
+async fn a_label_beyond_ascii_is_one_however_it_is_written_and_sent() {
+    let (live, v2) = mirroring("[[route]]\nroute = \"GET /caf\u{e9}\"\n").await;
+    let label = "GET /caf%C3%A9";
+    let count = async |outcome: &str| {
+        let [label, outcome] = [named("route", label), named("outcome", outcome)];
+        live.proxy.metric("mirror_outcomes_total", &[&label, &outcome]).await
+    };
+    let ask = async || {
+        for target in ["/caf\u{e9}", "/caf%C3%A9"] {
+            get_raw(&live, target).await;
+        }
+    };
+    ask().await;
+    eventually!(count("matched").await == 2.0);
+    for (spelled, times) in [("GET%20/caf\u{e9}", 1.0), ("GET%20/caf%25C3%25A9", 2.0)] {
+        for (action, enabled) in [("disable", 0.0), ("enable", 1.0)] {
+            let answer = live.proxy.control(&format!("{action}?route={spelled}")).await;
+            assert_eq!(answer.status(), 200, "{action} {spelled}");
+            ask().await;
+            eventually!(count("disabled").await == 2.0 * times);
+            let shown = live.proxy.metric("mirror_route_enabled", &[&named("route", label)]).await;
+            assert_eq!(shown, enabled);
+        }
+    }
+    eventually!(v2.count() == 6);
+    let said = serde_json::json!({"route": "GET /caf\u{e9}", "enabled": false});
+    assert_eq!(live.say(&said).await.0, 200);
+    ask().await;
+    eventually!(count("disabled").await == 6.0);
 }
 
 #[tokio::test]
