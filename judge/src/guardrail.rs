@@ -522,6 +522,11 @@ impl Guardrail {
         self.routes.get(route).is_none_or(RouteState::is_on)
     }
 
+    /// What the gate of a route says; `None` where nothing is kept for it, and nothing keeps it back.
+    pub fn route_reading(&self, route: &str) -> Option<Reading> {
+        self.routes.get(route).map(|route| route.gate().read())
+    }
+
     /// By hand: a route on with the full share, as far as mirroring is on at all.
     pub fn enable_route(&mut self, route: &str) -> Option<Transition> {
         let state = self.route(route);

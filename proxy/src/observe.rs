@@ -155,16 +155,20 @@ impl Observe {
 
     /// The same, without switching on.
     pub fn open(&self, series: &Series, route: &str) -> Option<Open> {
-        let (whole, part) = passing(&self.gate)?;
-        let (label, part_of_label) = passing(self.gate_of(series))?;
+        let (whole, part) = passing(self.gate.read())?;
+        let (label, part_of_label) = passing(self.gate_of(series).read())?;
         let open = Open { epoch: Epoch { whole, route: label }, part: part * part_of_label };
         (!self.held.has(route)).then_some(open)
     }
 
-    /// Whether a route is on, as far as mirroring is on at all; its requests have this label. One that had
-    /// no request is nothing new to anybody.
-    pub fn is_route_on(&self, label: &str, route: &str) -> bool {
-        !self.held.has(route) && self.guardrail().is_route_on(label)
+    /// What is open of a route, as far as mirroring is on at all: 0 where it is off, less than 1 on probation.
+    /// Its requests have this label. One that had no request is nothing new to anybody.
+    pub fn part_of(&self, label: &str, route: &str) -> f64 {
+        if self.held.has(route) {
+            return 0.0;
+        }
+        let reading = self.guardrail().route_reading(label);
+        reading.map_or(1.0, |it| passing(it).map_or(0.0, |(_, part)| part))
     }
 
     fn gate_of<'a>(&self, series: &'a Series) -> &'a Gate {
@@ -503,8 +507,8 @@ impl Observe {
     }
 }
 
-fn passing(gate: &Gate) -> Option<(u64, f64)> {
-    match gate.read() {
+fn passing(reading: Reading) -> Option<(u64, f64)> {
+    match reading {
         Reading::Open { epoch } => Some((epoch, 1.0)),
         Reading::Probation { epoch, share } => Some((epoch, f64::from(share) / 1000.0)),
         Reading::Tripped { .. } | Reading::Held => None,

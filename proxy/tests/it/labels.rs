@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -189,6 +190,40 @@ async fn who_enables_a_route_is_told_that_other_which_it_counts_as_is_off() {
     assert_eq!(told(&format!("GET {}", path(0))).await, Value::Null, "it has a label of its own");
     assert_eq!(told("other").await, Value::Null);
     assert_eq!(told(&id).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_route_on_probation_has_no_larger_share_by_another_spelling_of_its_path() {
+    let baseline = fixed("{}").await.addr;
+    let is_bad = Arc::new(AtomicBool::new(true));
+    let bad = Arc::clone(&is_bad);
+    let v2 = upstream(move |seen| {
+        let fails = bad.load(Ordering::Relaxed) && seen.target == "/a";
+        async move { if fails { status(500) } else { json("{}") } }
+    })
+    .await;
+    let ramped = "[guardrail]\nramp = \"1h\"\ncooldown = \"1s\"\n";
+    let head = file(baseline, "").replace("[guardrail]\n", ramped);
+    let touchy = candidate("v2", v2.addr, "[candidate.guardrail]\nconsecutive = 3\n");
+    let live = live(&all(&[head, touchy, route("a", "")])).await;
+    eventually!({
+        live.get("/a").await;
+        live.get("/b").await;
+        state_of(&live, "a").await == "tripped"
+    });
+    is_bad.store(false, Ordering::Relaxed);
+    eventually!({
+        live.get("/a").await;
+        state_of(&live, "a").await == "probation"
+    });
+    for _ in 0..10 {
+        get_raw(&live, "//a").await;
+    }
+    assert_eq!(live.proxy.outcome("path_in_doubt").await, 10.0);
+    // Of the same route in either reading; nothing is in doubt.
+    get_raw(&live, "/a//x").await;
+    assert_eq!(live.proxy.outcome("path_in_doubt").await, 10.0);
+    assert_eq!(live.proxy.status().await["state"], "enabled");
 }
 
 #[tokio::test]
