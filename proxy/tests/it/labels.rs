@@ -175,6 +175,26 @@ async fn a_label_beyond_ascii_is_one_however_it_is_written_and_sent() {
 }
 
 #[tokio::test]
+async fn a_label_that_would_count_as_other_is_off_in_every_spelling_where_other_is() {
+    let (live, v2) = mirroring(&route("a", "")).await;
+    for n in 0..LABELS - 1 {
+        live.get(&path(n)).await;
+    }
+    live.get("/a").await;
+    eventually!(v2.count() == LABELS);
+    switch(&live, false, "other").await;
+    live.get("/secret").await;
+    eventually!(of_other(&live, "disabled").await == 1.0);
+    for target in ["/a/../secret", "/a/..;/secret"] {
+        get_raw(&live, target).await;
+    }
+    eventually!(live.proxy.outcome("path_in_doubt").await == 2.0);
+    // One that has a label, which is on.
+    get_raw(&live, &format!("/a/..{}", path(0))).await;
+    eventually!(v2.count() == LABELS + 1);
+}
+
+#[tokio::test]
 async fn who_enables_a_route_is_told_that_other_which_it_counts_as_is_off() {
     let (live, v2) = mirroring(&by_label(LABELS + 2, "")).await;
     full(&live).await;
