@@ -512,6 +512,16 @@ impl Guardrail {
         self.routes.iter().filter(|(_, state)| state.is_held()).map(|(route, _)| route.as_str())
     }
 
+    /// Whether something is kept for a route.
+    pub fn knows(&self, route: &str) -> bool {
+        self.routes.contains_key(route)
+    }
+
+    /// For how many something is kept.
+    pub fn known_routes(&self) -> usize {
+        self.routes.len()
+    }
+
     /// Whether mirroring is on.
     pub fn is_on(&self) -> bool {
         self.state.is_on()
@@ -520,6 +530,11 @@ impl Guardrail {
     /// Whether a route is on, as far as mirroring is on at all.
     pub fn is_route_on(&self, route: &str) -> bool {
         self.routes.get(route).is_none_or(RouteState::is_on)
+    }
+
+    /// What the gate of a route says; `None` where nothing is kept for it, and nothing keeps it back.
+    pub fn route_reading(&self, route: &str) -> Option<Reading> {
+        self.routes.get(route).map(|route| route.gate().read())
     }
 
     /// By hand: a route on with the full share, as far as mirroring is on at all.

@@ -178,9 +178,10 @@ impl About {
     }
 
     /// The candidates that it is about: the one that it names, or all. A route that it names must be of the
-    /// settings, or known to one of them.
-    fn observed(&self, lanes: &Lanes) -> Result<Vec<Arc<Observe>>, NotFound> {
+    /// settings, or known to one of them; it is called as they call it from then on.
+    fn observed(&mut self, lanes: &Lanes) -> Result<Vec<Arc<Observe>>, NotFound> {
         let observed = named(lanes, self.candidate.as_deref())?;
+        self.route = called(&lanes.plan, self.route.take())?;
         match &self.route {
             Some(route)
                 if !lanes.plan.has_route(route) && !observed.iter().any(|it| it.knows(route)) =>
@@ -219,6 +220,12 @@ impl IntoResponse for NotFound {
         let told = Json(json!({"error": "not found", "reason": self.0}));
         (StatusCode::NOT_FOUND, told).into_response()
     }
+}
+
+/// What a route is called that a query names.
+fn called(plan: &Plan, route: Option<String>) -> Result<Option<String>, NotFound> {
+    let Some(route) = route else { return Ok(None) };
+    overrides::route_called(plan.policies(), &route).map(Some).map_err(NotFound)
 }
 
 fn bad(reason: &str) -> Response {
@@ -354,7 +361,7 @@ struct WholeStatus {
 async fn status(
     Shared(control): Shared<Control>,
     Extension(sight): Extension<Sight>,
-    Query(about): Query<About>,
+    Query(mut about): Query<About>,
 ) -> Result<Response, NotFound> {
     let lanes = control.lanes();
     let observed = about.observed(&lanes)?;
@@ -479,37 +486,59 @@ fn seconds(duration: Duration) -> Number {
 async fn enable(
     Shared(control): Shared<Control>,
     Query(about): Query<About>,
-) -> Result<Response, NotFound> {
-    switched(&control, &about, true)
+) -> Result<Response, Response> {
+    switched(&control, about, true)
 }
 
 async fn disable(
     Shared(control): Shared<Control>,
     Query(about): Query<About>,
-) -> Result<Response, NotFound> {
-    switched(&control, &about, false)
+) -> Result<Response, Response> {
+    switched(&control, about, false)
 }
 
 /// Switches mirroring to one candidate or to all, of one route or of all.
-fn switched(control: &Control, about: &About, on: bool) -> Result<Response, NotFound> {
+fn switched(control: &Control, mut about: About, on: bool) -> Result<Response, Response> {
     // A candidate whose place another takes at this moment would come back on.
     let off = control.steer.undisturbed(|lanes| {
-        let observed = about.observed(lanes)?;
-        observed.iter().for_each(|it| it.switch(on, about.route.as_deref()));
-        let off =
-            observed.iter().filter_map(|it| Some((it.name(), off_by(&lanes.plan, &it.name())?)));
-        Ok::<Vec<_>, NotFound>(off.collect())
+        let observed = about.observed(lanes).map_err(NotFound::into_response)?;
+        let route = about.route.as_deref();
+        if let Some(route) = route.filter(|it| !observed.iter().all(|of| of.has_room_for(it))) {
+            return Err(no_room(route));
+        }
+        observed.iter().for_each(|it| it.switch(on, route));
+        let off = observed.iter().flat_map(|it| still_off(it, &lanes.plan, route));
+        Ok::<Vec<_>, Response>(off.collect())
     })?;
     let mut told = json!({"message": if on { "mirroring enabled" } else { "mirroring disabled" }});
     if on && !off.is_empty() {
-        let still = off.iter().map(|(name, by)| {
-            format!(
-                "{name}: gets no copies by its {by}; PATCH /control/policy, or change the settings"
-            )
-        });
-        told["stillOff"] = still.collect();
+        told["stillOff"] = off.into();
     }
     Ok(Json(told).into_response())
+}
+
+/// Nothing is switched then.
+fn no_room(route: &str) -> Response {
+    let reason = format!(
+        "route={route:?}: too many routes were seen or switched by now; a restart forgets those that are no \
+         more, and without a route the whole candidate is switched"
+    );
+    (StatusCode::CONFLICT, Json(json!({"error": "conflict", "reason": reason}))).into_response()
+}
+
+/// Why a candidate gets no copies, of a route or of all, though that was enabled.
+fn still_off(observe: &Observe, plan: &Plan, route: Option<&str>) -> Vec<String> {
+    let name = observe.name();
+    let by = off_by(plan, &name).map(|by| {
+        format!("{name}: gets no copies by its {by}; PATCH /control/policy, or change the settings")
+    });
+    let as_other = route.and_then(|route| observe.off_as_other(route)).map(|state| {
+        let state = state.name();
+        format!(
+            "{name}: the requests of the route count as other, which is {state}; enable that, too"
+        )
+    });
+    by.into_iter().chain(as_other).collect()
 }
 
 /// What names addresses and files is for those who may see values, with a token or without.

@@ -124,7 +124,7 @@ impl Forward {
         let lanes = self.mirror.lanes();
         let (found, route) = self.choose(&request, peer, &lanes);
         let Found { treatment, in_doubt, otherwise } = found;
-        let label = label_otherwise(&seen(&request, peer), &lanes.plan, found);
+        let label = self.label_otherwise(&seen(&request, peer), &lanes.plan, found);
         let otherwise = label.as_deref().map(|label| (label, &*otherwise.policy.id));
         let chosen = Chosen { lanes: &lanes, treatment, in_doubt, otherwise, route: &route };
         let upgrade = Upgrade::asked_for(&mut request);
@@ -196,10 +196,27 @@ impl Forward {
         let plan = &lanes.plan;
         let labels = plan.labels();
         let mut label = |path: &str| labels.of(request.method(), path).into();
-        let found = plan.of(&seen(request, peer), &mut label);
-        let path = headers::target::shown(request.uri().path());
-        let label = plan.label_of(found.treatment, request.method(), &path);
+        let seen = seen(request, peer);
+        let found = plan.of(&seen, &mut label);
+        let label = plan.label_of(found.treatment, seen.method, &seen.path());
         (found, self.routes.named(&label, plan.reserved()))
+    }
+
+    /// The label that a request would be counted by if its path were read in another way; `None` where
+    /// nobody would.
+    fn label_otherwise<'f>(
+        &self,
+        seen: &Seen<'_>,
+        plan: &Plan,
+        found: Found<'f>,
+    ) -> Option<Cow<'f, str>> {
+        let path = seen.path_read_otherwise().map(Cow::Owned);
+        if path.is_none() && Arc::ptr_eq(found.treatment, found.otherwise) {
+            return None;
+        }
+        let path = path.unwrap_or_else(|| seen.path());
+        let label = plan.label_of(found.otherwise, seen.method, &path);
+        Some(self.routes.counted_as(label, plan.reserved()))
     }
 
     /// Makes the request what the baseline gets, and asks the mirror.
@@ -398,16 +415,6 @@ impl Taps {
         let (request, baseline) = admitted.into_iter().map(|it| (it.request, it.baseline)).unzip();
         Self { request: Some(request), baseline: Some(baseline), snapshot }
     }
-}
-
-/// The label that a request would have if its path were read in another way; `None` where nobody would.
-fn label_otherwise<'f>(seen: &Seen<'_>, plan: &Plan, found: Found<'f>) -> Option<Cow<'f, str>> {
-    let path = seen.path_read_otherwise().map(Cow::Owned);
-    if path.is_none() && Arc::ptr_eq(found.treatment, found.otherwise) {
-        return None;
-    }
-    let path = path.unwrap_or_else(|| seen.path());
-    Some(plan.label_of(found.otherwise, seen.method, &path))
 }
 
 /// What conditions see of a request.

@@ -36,7 +36,7 @@ pub use tap::{BaselineTap, RequestTap};
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::headers::{read_as_any, remove_read_as_any};
 use crate::log_limit::LogLimit;
-use crate::observe::Series;
+use crate::observe::{Observe, Series};
 use crate::plan::{Plan, Treatment};
 use crate::policy::matcher::Seen;
 use crate::policy::share::{WHOLE, position};
@@ -208,9 +208,9 @@ impl Mirror {
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;
                 let rates = [treatment.rate.as_ref(), plan.rates[at].as_ref(), plan.rate.as_ref()];
-                // What is off for a route must not be had by another spelling of its path.
-                let is_off = |(label, id)| !entry.lane.observe.is_route_on(label, id);
-                let in_doubt = in_doubt || otherwise.is_some_and(is_off);
+                let own = (&*route.label, &*treatment.policy.id);
+                let has_less = |other| has_less(&entry.lane.observe, other, own);
+                let in_doubt = in_doubt || otherwise.is_some_and(has_less);
                 let sampling = Sampling { meeting, treatment, in_doubt, position, rates };
                 entry.admit(tally, (route, terms), arrived, sampling, &mut snapshot)
             });
@@ -237,6 +237,14 @@ impl Mirror {
     pub fn is_own_copy(&self, headers: &HeaderMap) -> bool {
         self.shared.is_own_copy(headers)
     }
+}
+
+/// Whether the route of the other reading is off, or has less of its share now than a request's own, on
+/// probation: that must not be had by another spelling of its path.
+fn has_less(observe: &Observe, other: (&str, &str), own: (&str, &str)) -> bool {
+    let part = |(label, id)| observe.part_of(label, id);
+    let others = part(other);
+    others == 0.0 || others < part(own)
 }
 
 /// Where candidates share a limit of copies a second, dice decide who is asked first: whoever always is

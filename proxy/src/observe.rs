@@ -19,6 +19,7 @@ pub use series::{Book, Series};
 
 use crate::metrics::CandidateMetrics;
 use crate::plan::Terms;
+use crate::route::{LABELS_MAX, OTHER};
 use announce::Announcer;
 use by_hand::Held;
 use compare::Differences;
@@ -89,9 +90,6 @@ pub enum Forgotten {
     All,
 }
 
-/// The route that takes what finds no room exists from the start.
-const OTHER: &str = "other";
-
 impl Observe {
     /// Nothing is known yet, and mirroring is on.
     pub fn new(
@@ -114,6 +112,7 @@ impl Observe {
             bases: RwLock::default(),
             is_past: AtomicBool::new(false),
         });
+        // The route that takes what finds no room exists from the start.
         observe.series(&observe.book(), &Arc::from(OTHER));
         observe
     }
@@ -156,16 +155,20 @@ impl Observe {
 
     /// The same, without switching on.
     pub fn open(&self, series: &Series, route: &str) -> Option<Open> {
-        let (whole, part) = passing(&self.gate)?;
-        let (label, part_of_label) = passing(self.gate_of(series))?;
+        let (whole, part) = passing(self.gate.read())?;
+        let (label, part_of_label) = passing(self.gate_of(series).read())?;
         let open = Open { epoch: Epoch { whole, route: label }, part: part * part_of_label };
         (!self.held.has(route)).then_some(open)
     }
 
-    /// Whether a route is on, as far as mirroring is on at all; its requests have this label. One that had
-    /// no request is nothing new to anybody.
-    pub fn is_route_on(&self, label: &str, route: &str) -> bool {
-        !self.held.has(route) && self.guardrail().is_route_on(label)
+    /// What is open of a route, as far as mirroring is on at all: 0 where it is off, less than 1 on probation.
+    /// Its requests have this label. One that had no request is nothing new to anybody.
+    pub fn part_of(&self, label: &str, route: &str) -> f64 {
+        if self.held.has(route) {
+            return 0.0;
+        }
+        let reading = self.guardrail().route_reading(label);
+        reading.map_or(1.0, |it| passing(it).map_or(0.0, |(_, part)| part))
     }
 
     fn gate_of<'a>(&self, series: &'a Series) -> &'a Gate {
@@ -280,6 +283,12 @@ impl Observe {
         self.guardrail().snapshot()
     }
 
+    /// Whether a route can be switched by itself: it was before, or there is room for one more.
+    pub fn has_room_for(&self, route: &str) -> bool {
+        let guardrail = self.guardrail();
+        guardrail.knows(route) || guardrail.known_routes() < by_hand::ROUTES_MAX
+    }
+
     /// Switches mirroring, of a route or of all, by hand.
     pub fn switch(&self, on: bool, route: Option<&str>) {
         self.decide(|guardrail, now| {
@@ -334,6 +343,18 @@ impl Observe {
     /// Whether something is known of a route: its label was seen, or it is off by hand.
     pub fn knows(&self, route: &str) -> bool {
         self.has_seen(route) || self.held.has(route)
+    }
+
+    /// The state of the label by which requests of a route are counted that finds no room, where copies are
+    /// off by that.
+    pub fn off_as_other(&self, route: &str) -> Option<State> {
+        let is_full = self.labels().len() > LABELS_MAX;
+        if route == OTHER || self.has_seen(route) || !is_full {
+            return None;
+        }
+        let routes = self.snapshot().routes;
+        let state = routes.iter().find(|it| it.route == OTHER)?.state;
+        (!state.is_on()).then_some(state)
     }
 
     /// Other thresholds from now on; what was gathered by the old ones is forgotten. Whether there
@@ -492,8 +513,8 @@ impl Observe {
     }
 }
 
-fn passing(gate: &Gate) -> Option<(u64, f64)> {
-    match gate.read() {
+fn passing(reading: Reading) -> Option<(u64, f64)> {
+    match reading {
         Reading::Open { epoch } => Some((epoch, 1.0)),
         Reading::Probation { epoch, share } => Some((epoch, f64::from(share) / 1000.0)),
         Reading::Tripped { .. } | Reading::Held => None,

@@ -335,7 +335,12 @@ impl Plan {
 
     /// Whether a route of the settings has this name or label.
     pub fn has_route(&self, id: &str) -> bool {
-        self.routes.iter().any(|it| *it.policy.id == *id)
+        self.policies().any(|it| *it.id == *id && it.is_labelled())
+    }
+
+    /// The routes of the settings, in order.
+    pub fn policies(&self) -> impl Iterator<Item = &RoutePolicy> {
+        self.routes.iter().map(|it| &it.policy)
     }
 
     /// The labels of the settings' routes whose requests are meant for a candidate.

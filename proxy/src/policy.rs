@@ -135,7 +135,8 @@ impl Candidate {
 /// A route, as a `[[route]]` says. Of all that fit a request the first decides.
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
-    /// Tells it from the others: its name, the label it is for, or its place.
+    /// Tells it from the others: its name, the label it is for, or its place. Of these the place is nothing
+    /// to hold on to, since a line more makes it another's.
     pub id: Arc<str>,
     /// Its metric label, where it is not that of each request.
     pub name: Option<Arc<str>>,
@@ -185,7 +186,18 @@ pub fn marks(
 impl RoutePolicy {
     /// Whether its requests have its id for their label, rather than each its own.
     pub fn is_labelled(&self) -> bool {
-        self.name.is_some() || !self.id.starts_with(&*self.place)
+        self.name.is_some() || self.matcher.as_label() == Some(&*self.id)
+    }
+
+    /// Why nothing can be said of it by hand, where it is not labelled.
+    pub fn has_no_name(&self) -> Option<String> {
+        let id = &self.id;
+        (!self.is_labelled()).then(|| {
+            format!(
+                "route={id:?}: is a place, which other settings may have tomorrow; allowed is the name \
+                 or the label of a route: give this one a name"
+            )
+        })
     }
 
     /// One that changes nothing for requests that `matcher` fits.

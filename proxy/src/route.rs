@@ -7,6 +7,8 @@ pub mod table;
 
 pub use shown::shown;
 
+use crate::headers::target::encoded;
+
 /// Labels besides `other`.
 pub const LABELS_MAX: usize = 100;
 /// A path whose label would be longer is not worth a series of its own.
@@ -32,14 +34,14 @@ impl Template {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let path = text.strip_prefix('/').ok_or("does not start with a slash")?;
-        if text.len() > LABEL_LENGTH_MAX {
+        if encoded(text).len() > LABEL_LENGTH_MAX {
             return Err(format!("is longer than {LABEL_LENGTH_MAX} bytes"));
         }
         let segments = path.split('/').map(Segment::parse).collect::<Result<_, _>>()?;
-        Ok(Self { text: text.to_owned(), segments })
+        Ok(Self { text: encoded(text).into_owned(), segments })
     }
 
-    /// As it was written.
+    /// As it was written, and as paths have it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -64,7 +66,9 @@ impl Segment {
         match inner {
             Some("") => Err("has a placeholder without a name".to_owned()),
             Some(name) if !name.contains(['{', '}']) => Ok(Self::Any),
-            None if !text.contains(['{', '}', '?', '#']) => Ok(Self::Literal(text.to_owned())),
+            None if !text.contains(['{', '}', '?', '#']) => {
+                Ok(Self::Literal(encoded(text).into_owned()))
+            }
             _ => Err("has braces that are no whole segment, or a query".to_owned()),
         }
     }
@@ -284,6 +288,12 @@ mod tests {
         ] {
             assert_eq!(label(&Method::GET, path, &templates), expected);
         }
+    }
+
+    #[test]
+    fn a_template_beyond_ascii_fits_paths_as_they_come() {
+        let templates = &[Template::parse("/n\u{e9}/{name}").unwrap()];
+        assert_eq!(label(&Method::GET, "/n%C3%A9/x", templates), "GET /n%C3%A9/{name}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Config;
 use crate::plan::{Defaults, Parts};
-use crate::policy::matcher::{Condition, Matcher, Test};
+use crate::policy::matcher::{Condition, Matcher, Test, label_as_sent};
 use crate::policy::share::Share;
 use crate::policy::{self, CANDIDATE};
 use compare::Policy;
@@ -79,6 +79,7 @@ impl Config {
 fn by_label(book: &RuleBook) -> Vec<policy::RoutePolicy> {
     let route = |(label, rules): &(String, RuleSet)| {
         let (text, test) = (format!("route = {label:?}"), Test::label(label));
+        let label = &label_as_sent(label);
         let matcher = Matcher { conditions: vec![Condition { not: false, test, text }] };
         let rules = rules.clone();
         policy::RoutePolicy { rules, ..policy::RoutePolicy::new(label, label, matcher) }

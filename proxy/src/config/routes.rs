@@ -11,7 +11,7 @@ use super::env::{Env, Scope};
 use super::file::{Node, Table, Value};
 use super::names::likely;
 use super::values;
-use crate::policy::matcher::{Condition, Matcher, Test};
+use crate::policy::matcher::{Condition, Matcher, Test, label_as_sent};
 use crate::policy::rate::Rate;
 use crate::policy::share::{SampleBy, Share};
 use crate::policy::{CANDIDATE, Candidate, RoutePolicy};
@@ -65,7 +65,8 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// What tells routes apart: the name, the label where it is all that there is, or else the place.
+    /// What tells routes apart: the name, the label where it is all that there is, or else the place. The
+    /// label as requests have it, which know a route that is off by hand by no other text.
     fn ids(&mut self, tables: &[(&'a Node, &'a Table)]) -> Vec<String> {
         let mut taken: HashSet<String> =
             tables.iter().filter_map(|(_, table)| name(table)).map(str::to_owned).collect();
@@ -78,13 +79,14 @@ impl<'a> Env<'a> {
             }
             let label = table.get("route").filter(|_| table.get("match").is_none());
             if let Some(said @ Node { value: Value::Text(label), .. }) = label {
-                if !labels.insert(label) {
+                let label = label_as_sent(label);
+                if !labels.insert(label.clone()) {
                     let allowed = "one [[route]] for each route, or a name for it";
                     let (place, why) = ("route.route", "is there already");
                     self.bad_node(said, place, &said.shown(), why, allowed);
                 }
                 if taken.insert(label.clone()) {
-                    ids.push(label.clone());
+                    ids.push(label);
                     continue;
                 }
             }

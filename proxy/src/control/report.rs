@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::access::Sight;
-use super::{About, Control, NotFound, Parameters, Query, beside_traffic, named};
+use super::{About, Control, NotFound, Parameters, Query, beside_traffic, called, named};
 use crate::mirror::between::Between;
 use crate::observe::Observe;
 use crate::plan::Plan;
@@ -38,6 +38,13 @@ impl Parameters for Wanted {
     const NAMES: &'static [&'static str] = &["candidate", "route", "against"];
 }
 
+impl Wanted {
+    /// The same, with the route as the settings call it.
+    fn called(self, plan: &Plan) -> Result<Self, NotFound> {
+        Ok(Self { route: called(plan, self.route)?, ..self })
+    }
+}
+
 pub(super) async fn report(
     Shared(control): Shared<Control>,
     Extension(sight): Extension<Sight>,
@@ -46,6 +53,10 @@ pub(super) async fn report(
 ) -> Response {
     let as_text = wants_text(&headers);
     beside_traffic(move || {
+        let wanted = match wanted.called(&control.lanes().plan) {
+            Ok(wanted) => wanted,
+            Err(not_found) => return not_found.into_response(),
+        };
         let summaries = match summaries(&control, &wanted, sight) {
             Ok(summaries) => summaries,
             Err(not_found) => return not_found.into_response(),
@@ -178,7 +189,7 @@ fn wants_text(headers: &HeaderMap) -> bool {
 
 pub(super) async fn reset(
     Shared(control): Shared<Control>,
-    Query(about): Query<About>,
+    Query(mut about): Query<About>,
 ) -> Result<Response, NotFound> {
     let lanes = control.lanes();
     let observed = about.observed(&lanes)?;

@@ -586,3 +586,27 @@ async fn a_query_that_nothing_looks_at_is_refused_below_control() {
         assert_eq!(fixture.ask("GET", path).await.code, 400, "{path}");
     }
 }
+
+#[tokio::test]
+async fn so_many_routes_are_switched_by_hand_and_no_more() {
+    let fixture = fixture();
+    fixture.breach(1);
+    let observe = fixture.observe();
+    let mut names = (0..10_000).map(|number| format!("r{number}"));
+    let refused = names.find(|name| {
+        let has_room = observe.has_room_for(name);
+        if has_room {
+            observe.switch(false, Some(name));
+        }
+        !has_room
+    });
+    assert_eq!(refused.as_deref(), Some("r1199"), "with the one that had a pair");
+    assert_eq!(fixture.ask("POST", "/control/disable?route=GET%20/a").await.code, 200);
+    let before = observe.off_by_hand();
+    let new = Arc::from("GET /new");
+    observe.series(&observe.book(), &new);
+    let answer = fixture.ask("POST", "/control/disable?route=GET%20/new").await;
+    assert_eq!(answer.code, 409, "{}", answer.text);
+    assert!(answer.json()["reason"].as_str().unwrap().contains("GET /new"), "{}", answer.text);
+    assert_eq!(observe.off_by_hand(), before);
+}

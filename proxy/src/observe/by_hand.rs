@@ -4,12 +4,16 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+/// Most routes for which something is kept: all labels, and all that a settings file may name. Names come and
+/// go with the settings, and what was said of them stays.
+pub(super) const ROUTES_MAX: usize = 1200;
+
 /// What is off by hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffByHand {
     /// All of it.
     pub whole: bool,
-    /// The routes that are off by themselves, by label or by what the settings call them.
+    /// The routes that are off by themselves, by label or name.
     pub routes: Vec<String>,
 }
 
@@ -21,8 +25,8 @@ impl OffByHand {
 }
 
 /// The routes that are off by hand. A gate is kept for a label, and requests of a route of the settings may
-/// have another than what it is called: `other` where a hundred were seen, or each its own. So they ask
-/// here, too, which costs a look at one flag as long as there are none.
+/// have another than what it is called: `other` where a hundred were seen. So they ask here, too, which
+/// costs a look at one flag as long as there are none.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     any: AtomicBool,

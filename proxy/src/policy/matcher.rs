@@ -180,6 +180,14 @@ impl Matcher {
         self.fits_read(request, &request.sent(), &mut |_| label())
     }
 
+    /// The label that it asks for, where it asks for nothing else.
+    pub fn as_label(&self) -> Option<&str> {
+        match &self.conditions[..] {
+            [Condition { not: false, test, .. }] => test.as_label(),
+            _ => None,
+        }
+    }
+
     fn fits_read(&self, request: &Seen<'_>, reading: &Reading<'_>, label: Label<'_>) -> bool {
         self.conditions.iter().all(|it| it.not != it.test.holds(request, reading, label))
     }
@@ -278,6 +286,16 @@ pub fn choose<'m>(
         _ if sent != read => Choice::InDoubt { sent, read },
         Some(index) => Choice::First(index),
         None => Choice::None,
+    }
+}
+
+/// A label as requests have it, whose paths have nothing that no target may have.
+pub fn label_as_sent(label: &str) -> String {
+    match label.split_once(' ') {
+        Some((method, path)) if path.starts_with('/') => {
+            format!("{method} {}", target::encoded(path))
+        }
+        _ => label.to_owned(),
     }
 }
 

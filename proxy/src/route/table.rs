@@ -1,5 +1,6 @@
 //! The routes seen so far: a bounded table from label to what is kept for each.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -66,13 +67,24 @@ struct Table {
 }
 
 impl Table {
-    fn has_room(&self) -> bool {
-        self.routes.len() + self.missing < LABELS_MAX
+    /// Whether a label that is new finds room.
+    fn takes(&self, label: &str, reserved: Reserved<'_>) -> bool {
+        let missing = if self.generation == reserved.generation {
+            self.missing
+        } else {
+            self.missing_of(reserved)
+        };
+        let kept = if reserved.names.contains(label) { 0 } else { missing };
+        self.routes.len() + kept < LABELS_MAX
+    }
+
+    fn missing_of(&self, reserved: Reserved<'_>) -> usize {
+        let known = reserved.names.iter().filter(|name| self.routes.contains_key(*name));
+        reserved.names.len() - known.count()
     }
 
     fn reserve(&mut self, reserved: Reserved<'_>) {
-        let known = reserved.names.iter().filter(|name| self.routes.contains_key(*name));
-        self.missing = reserved.names.len() - known.count();
+        self.missing = self.missing_of(reserved);
         self.generation = reserved.generation;
     }
 }
@@ -94,9 +106,16 @@ impl Routes {
             return Arc::clone(route);
         }
         let looked_at = table.generation == reserved.generation;
-        let full = looked_at && !table.has_room() && !reserved.names.contains(label);
+        let full = looked_at && !table.takes(label, reserved);
         drop(table);
         if full { Arc::clone(&self.other) } else { self.insert(label, reserved) }
+    }
+
+    /// The label by which requests of this one are counted; none finds room by that.
+    pub fn counted_as<'l>(&self, label: Cow<'l, str>, reserved: Reserved<'_>) -> Cow<'l, str> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let has_room = table.routes.contains_key(&*label) || table.takes(&label, reserved);
+        if has_room { label } else { Cow::Borrowed(OTHER) }
     }
 
     fn insert(&self, label: &str, reserved: Reserved<'_>) -> Arc<Route> {
@@ -105,8 +124,7 @@ impl Routes {
             return Arc::clone(route);
         }
         table.reserve(reserved);
-        let is_reserved = reserved.names.contains(label) && table.routes.len() < LABELS_MAX;
-        if !is_reserved && !table.has_room() {
+        if !table.takes(label, reserved) {
             return Arc::clone(&self.other);
         }
         let route = Route::new(label, &self.metrics);
@@ -142,6 +160,22 @@ mod tests {
     }
 
     #[test]
+    fn asking_how_a_label_would_be_counted_takes_no_room() {
+        let routes = Routes::new(Arc::new(Metrics::new().unwrap()));
+        let names: HashSet<Arc<str>> = ["pay".into()].into();
+        let reserved = Reserved { generation: 1, names: &names };
+        let ask = |label: &str| routes.counted_as(label.to_owned().into(), reserved).into_owned();
+        for n in 0..300 {
+            assert_eq!(ask(&format!("GET /a{n}/b")), format!("GET /a{n}/b"));
+        }
+        for n in 0..LABELS_MAX {
+            routes.named(&format!("GET /a{n}/b"), reserved);
+        }
+        assert_eq!((&*ask("GET /b"), &*ask("GET /a99/b")), (OTHER, OTHER));
+        assert_eq!((&*ask("pay"), &*ask("GET /a98/b")), ("pay", "GET /a98/b"));
+    }
+
+    #[test]
     fn labels_that_are_reserved_find_room_whatever_was_asked_for_before() {
         let routes = Routes::new(Arc::new(Metrics::new().unwrap()));
         let names: HashSet<Arc<str>> = ["pay".into(), "search".into()].into();
@@ -153,9 +187,12 @@ mod tests {
         assert_eq!(&*routes.named("pay", reserved).label, "pay");
         assert_eq!(&*routes.named("search", reserved).label, "search");
         assert_eq!(&*routes.named("GET /new", reserved).label, OTHER);
+        assert_eq!(routes.counted_as("GET /new".into(), reserved), OTHER);
+        assert_eq!(routes.counted_as("GET /a0/b".into(), reserved), "GET /a0/b");
         // Labels that were given stay; there is no more room for others.
         let others: HashSet<Arc<str>> = ["new".into()].into();
         let reserved = Reserved { generation: 2, names: &others };
+        assert_eq!(routes.counted_as("new".into(), reserved), OTHER);
         assert_eq!(&*routes.named("new", reserved).label, OTHER);
         assert_eq!(&*routes.named("GET /a0/b", reserved).label, "GET /a0/b");
     }

@@ -13,6 +13,7 @@ mod said;
 use super::{State, Steer};
 use crate::plan::{OTHERS, Override, Parts, Plan, Says, Terms};
 use crate::policy::RoutePolicy;
+use crate::policy::matcher::label_as_sent;
 
 pub use said::Said;
 
@@ -117,6 +118,7 @@ fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>),
         return Err(senseless.join("; "));
     }
     let Said { route, candidate, share, enabled, time } = said;
+    let route = route.map(|it| route_called(parts.routes.iter(), &it)).transpose()?;
     let until = time.map(|time| SystemTime::now() + time);
     let (route, candidate) = (route.map(Arc::from), candidate.map(Arc::from));
     let says = share.map(Says::Share).into_iter().chain(enabled.map(Says::Enabled));
@@ -133,15 +135,23 @@ fn meant(said: Said, parts: &Parts) -> Result<(Vec<Override>, Option<Duration>),
 fn senseless(said: &Said, parts: &Parts) -> Vec<String> {
     let is_silent = said.share.is_none() && said.enabled.is_none();
     let silent = is_silent.then(|| "says nothing; allowed is share, enabled, or both".to_owned());
-    let named = said.route.as_deref();
-    let route = parts.routes.iter().find(|it| Some(&*it.id) == named);
-    let no_route = named.filter(|_| route.is_none()).map(|named| {
-        let ids = listed(parts.routes.iter().map(|it| &*it.id));
-        format!("route={named:?}: is no route of the settings; allowed is {ids}")
-    });
+    let (route, no_route) = match said.route.as_deref().map(|it| route(it, parts)).transpose() {
+        Ok(route) => (route, None),
+        Err(why) => (None, Some(why)),
+    };
     let candidate = said.candidate.as_deref();
     let no_candidate = candidate.and_then(|name| no_candidate(name, route, parts));
     [silent, no_route, no_candidate].into_iter().flatten().collect()
+}
+
+/// The route of the settings that is meant, by its name or label.
+fn route<'p>(said: &str, parts: &'p Parts) -> Result<&'p RoutePolicy, String> {
+    let called = route_called(parts.routes.iter(), said)?;
+    let labelled = || parts.routes.iter().filter(|it| it.is_labelled());
+    labelled().find(|it| *it.id == *called).ok_or_else(|| {
+        let ids = listed(labelled().map(|it| &*it.id));
+        format!("route={called:?}: is no route of the settings; allowed is {ids}")
+    })
 }
 
 fn no_candidate(name: &str, route: Option<&RoutePolicy>, parts: &Parts) -> Option<String> {
@@ -160,6 +170,20 @@ fn no_candidate(name: &str, route: Option<&RoutePolicy>, parts: &Parts) -> Optio
 fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names = names.collect::<Vec<_>>();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// What a route is called that was named by hand: a label may be written as no request has it.
+///
+/// # Errors
+/// A place is no name.
+pub fn route_called<'r>(
+    mut routes: impl Iterator<Item = &'r RoutePolicy>,
+    said: &str,
+) -> Result<String, String> {
+    match routes.find(|it| *it.id == *said) {
+        Some(route) => route.has_no_name().map_or_else(|| Ok(said.to_owned()), Err),
+        None => Ok(label_as_sent(said)),
+    }
 }
 
 fn is_of_the_same(one: &Override, other: &Override) -> bool {

@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proxy::app::{self, Source};
 use proxy::config::Config;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::eventually;
-use crate::live::{Live, all, candidate, file, live, named, route};
+use crate::live::{all, candidate, file, get_raw, live, named, route};
 use crate::support::{
-    PATIENCE, Proxy, client, fixed, hung, in_time, json as answer, let_go, read_until, status,
+    PATIENCE, Proxy, client, fixed, hung, in_time, json as answer, let_go, status,
 };
 
 #[tokio::test]
@@ -160,14 +159,6 @@ async fn a_report_that_starts_anew_has_no_pairs_for_min_pairs_either() {
     live.take(&text("[route.guardrail]\nconsecutive = 7")).await;
     live.get("/a").await;
     eventually!(live.proxy.outcome("matched").await == 2.0);
-}
-
-/// Sends these bytes as a target, which a well-behaved client would not.
-async fn get_raw(live: &Live, target: &str) -> String {
-    let mut stream = live.proxy.connect().await;
-    let head = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    read_until(&mut stream, "never").await
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::eventually;
-use crate::live::{Live, all, candidate, file, live, named, route};
+use crate::live::{Live, all, candidate, file, get_raw, live, named, route};
 use crate::support::{Upstream, fixed, hung, json, status, upstream};
 
 /// Labels besides `other`.
@@ -119,24 +120,130 @@ async fn a_route_with_a_name_is_off_by_hand_though_other_names_came_and_went() {
 }
 
 #[tokio::test]
-async fn a_route_without_a_name_is_off_by_hand_whatever_labels_its_requests_have() {
+async fn a_place_of_the_settings_is_no_name_and_nothing_is_said_of_it_by_hand() {
     let (live, v2) = mirroring("[[route]]\nmatch = { path = { prefix = \"/a\" } }\n").await;
     let config = live.json("/control/config").await;
     let id = config["routes"][0]["route"].as_str().unwrap().to_owned();
-    switch(&live, false, &id).await;
-    assert_eq!(state_of(&live, &id).await, "held");
-    for path in ["/a", "/a/b", "/c"] {
-        live.get(path).await;
+    let reason = format!(
+        "route={id:?}: is a place, which other settings may have tomorrow; allowed is the name or the \
+         label of a route: give this one a name"
+    );
+    for action in ["disable", "enable", "report/reset"] {
+        let answer = live.proxy.control(&format!("{action}?route={id}")).await;
+        assert_eq!(answer.status(), 404, "{action}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["reason"], reason, "{action}");
     }
-    eventually!(live.proxy.outcomes().await == outcomes(&[("disabled", 2.0), ("matched", 1.0)]));
-    // All that is off by hand is switched on with all.
-    live.proxy.control("enable").await;
-    live.get("/a/b").await;
-    eventually!(v2.count() == 2);
+    for shown in ["status", "report"] {
+        assert_eq!(live.json(&format!("/control/{shown}?route={id}")).await["reason"], reason);
+    }
+    let (code, told) = live.say(&serde_json::json!({"route": id, "share": 0})).await;
+    assert_eq!((code, &told["reason"]), (400, &Value::from(reason)));
+    live.get("/a").await;
+    eventually!(v2.count() == 1);
 }
 
-fn outcomes(known: &[(&str, f64)]) -> Vec<(String, f64)> {
-    known.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+#[tokio::test]
+async fn a_label_beyond_ascii_is_one_however_it_is_written_and_sent() {
+    let (live, v2) = mirroring("[[route]]\nroute = \"GET /caf\u{e9}\"\n").await;
+    let label = "GET /caf%C3%A9";
+    let count = async |outcome: &str| {
+        let [label, outcome] = [named("route", label), named("outcome", outcome)];
+        live.proxy.metric("mirror_outcomes_total", &[&label, &outcome]).await
+    };
+    let ask = async || {
+        for target in ["/caf\u{e9}", "/caf%C3%A9"] {
+            get_raw(&live, target).await;
+        }
+    };
+    ask().await;
+    eventually!(count("matched").await == 2.0);
+    for (spelled, times) in [("GET%20/caf\u{e9}", 1.0), ("GET%20/caf%25C3%25A9", 2.0)] {
+        for (action, enabled) in [("disable", 0.0), ("enable", 1.0)] {
+            let answer = live.proxy.control(&format!("{action}?route={spelled}")).await;
+            assert_eq!(answer.status(), 200, "{action} {spelled}");
+            ask().await;
+            eventually!(count("disabled").await == 2.0 * times);
+            let shown = live.proxy.metric("mirror_route_enabled", &[&named("route", label)]).await;
+            assert_eq!(shown, enabled);
+        }
+    }
+    eventually!(v2.count() == 6);
+    let said = serde_json::json!({"route": "GET /caf\u{e9}", "enabled": false});
+    assert_eq!(live.say(&said).await.0, 200);
+    ask().await;
+    eventually!(count("disabled").await == 6.0);
+}
+
+#[tokio::test]
+async fn a_label_that_would_count_as_other_is_off_in_every_spelling_where_other_is() {
+    let (live, v2) = mirroring(&route("a", "")).await;
+    for n in 0..LABELS - 1 {
+        live.get(&path(n)).await;
+    }
+    live.get("/a").await;
+    eventually!(v2.count() == LABELS);
+    switch(&live, false, "other").await;
+    live.get("/secret").await;
+    eventually!(of_other(&live, "disabled").await == 1.0);
+    for target in ["/a/../secret", "/a/..;/secret"] {
+        get_raw(&live, target).await;
+    }
+    eventually!(live.proxy.outcome("path_in_doubt").await == 2.0);
+    // One that has a label, which is on.
+    get_raw(&live, &format!("/a/..{}", path(0))).await;
+    eventually!(v2.count() == LABELS + 1);
+}
+
+#[tokio::test]
+async fn who_enables_a_route_is_told_that_other_which_it_counts_as_is_off() {
+    let (live, v2) = mirroring(&by_label(LABELS + 2, "")).await;
+    full(&live).await;
+    eventually!(v2.count() == LABELS);
+    let id = format!("GET {}", path(LABELS + 1));
+    let told = async |route: &str| {
+        let query = format!("enable?route={}", route.replace(' ', "%20"));
+        live.proxy.control(&query).await.json::<Value>().await.unwrap()["stillOff"].clone()
+    };
+    switch(&live, false, "other").await;
+    let why = "v2: the requests of the route count as other, which is held; enable that, too";
+    assert_eq!(told(&id).await, serde_json::json!([why]));
+    assert_eq!(told(&format!("GET {}", path(0))).await, Value::Null, "it has a label of its own");
+    assert_eq!(told("other").await, Value::Null);
+    assert_eq!(told(&id).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_route_on_probation_has_no_larger_share_by_another_spelling_of_its_path() {
+    let baseline = fixed("{}").await.addr;
+    let is_bad = Arc::new(AtomicBool::new(true));
+    let bad = Arc::clone(&is_bad);
+    let v2 = upstream(move |seen| {
+        let fails = bad.load(Ordering::Relaxed) && seen.target == "/a";
+        async move { if fails { status(500) } else { json("{}") } }
+    })
+    .await;
+    let ramped = "[guardrail]\nramp = \"1h\"\ncooldown = \"1s\"\n";
+    let head = file(baseline, "").replace("[guardrail]\n", ramped);
+    let touchy = candidate("v2", v2.addr, "[candidate.guardrail]\nconsecutive = 3\n");
+    let live = live(&all(&[head, touchy, route("a", "")])).await;
+    eventually!({
+        live.get("/a").await;
+        live.get("/b").await;
+        state_of(&live, "a").await == "tripped"
+    });
+    is_bad.store(false, Ordering::Relaxed);
+    eventually!({
+        live.get("/a").await;
+        state_of(&live, "a").await == "probation"
+    });
+    for _ in 0..10 {
+        get_raw(&live, "//a").await;
+    }
+    assert_eq!(live.proxy.outcome("path_in_doubt").await, 10.0);
+    // Of the same route in either reading; nothing is in doubt.
+    get_raw(&live, "/a//x").await;
+    assert_eq!(live.proxy.outcome("path_in_doubt").await, 10.0);
+    assert_eq!(live.proxy.status().await["state"], "enabled");
 }
 
 #[tokio::test]

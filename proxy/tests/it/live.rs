@@ -8,9 +8,10 @@ use proxy::app::{self, Source};
 use proxy::config::Config;
 use proxy::mirror::Probe;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 
-use crate::support::{Proxy, client};
+use crate::support::{Proxy, client, read_until};
 
 /// A file that mirrors everything and judges no latency, to which candidates and routes are added.
 pub(crate) fn file(baseline: SocketAddr, mirror: &str) -> String {
@@ -116,6 +117,14 @@ impl Live {
     pub(crate) async fn all_outcomes(&self, candidate: &str) -> f64 {
         self.proxy.metric("mirror_outcomes_total", &[&named("candidate", candidate)]).await
     }
+}
+
+/// Sends these bytes as a target, which a well-behaved client would not.
+pub(crate) async fn get_raw(live: &Live, target: &str) -> String {
+    let mut stream = live.proxy.connect().await;
+    let head = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    read_until(&mut stream, "never").await
 }
 
 pub(crate) fn named(label: &str, value: &str) -> String {

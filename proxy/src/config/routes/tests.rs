@@ -172,3 +172,14 @@ fn a_route_that_is_judged_by_itself_has_a_name_or_a_label() {
         assert!(read(&format!("[[route]]\n{said}\n{judged}{matched}")).is_ok(), "{said}");
     }
 }
+
+#[test]
+fn a_route_by_a_label_beyond_ascii_is_known_by_the_label_that_requests_have() {
+    let text = "[[route]]\nroute = \"GET /caf\u{e9}\"\nmask = [\"b\"]\n";
+    let config = read(text).unwrap();
+    assert_eq!(&*config.routes[0].id, "GET /caf%C3%A9");
+    assert!(config.routes[0].is_labelled());
+    assert_eq!(config.mirror.rules.routes[0].0, "GET /caf%C3%A9");
+    let twice = "[[route]]\nroute = \"GET /caf%C3%A9\"\n";
+    refused(&format!("{text}{twice}"), &["m.toml:5:9: route.route = ", "is there already"]);
+}

@@ -13,7 +13,7 @@ use judge::report::summary::RouteSummary;
 use judge::report::{Allowed, Report, summarize};
 use judge::{Call, Comparison, Pair};
 
-const ROUTE: &str = "GET /a\"\\{id}";
+const ROUTE: &str = "GET /a%22\\{id}";
 
 fn differences(ours: &str, theirs: &str, book: &RuleBook) -> Differences {
     let rules = Policy::new(book, &[Origin::default(), Origin::default()], 0).of(ROUTE).rules;
