@@ -486,29 +486,29 @@ fn seconds(duration: Duration) -> Number {
 async fn enable(
     Shared(control): Shared<Control>,
     Query(about): Query<About>,
-) -> Result<Response, Response> {
+) -> Result<Response, NotSwitched> {
     switched(&control, about, true)
 }
 
 async fn disable(
     Shared(control): Shared<Control>,
     Query(about): Query<About>,
-) -> Result<Response, Response> {
+) -> Result<Response, NotSwitched> {
     switched(&control, about, false)
 }
 
 /// Switches mirroring to one candidate or to all, of one route or of all.
-fn switched(control: &Control, mut about: About, on: bool) -> Result<Response, Response> {
+fn switched(control: &Control, mut about: About, on: bool) -> Result<Response, NotSwitched> {
     // A candidate whose place another takes at this moment would come back on.
     let off = control.steer.undisturbed(|lanes| {
-        let observed = about.observed(lanes).map_err(NotFound::into_response)?;
+        let observed = about.observed(lanes).map_err(NotSwitched::NotFound)?;
         let route = about.route.as_deref();
         if let Some(route) = route.filter(|it| !observed.iter().all(|of| of.has_room_for(it))) {
-            return Err(no_room(route));
+            return Err(NotSwitched::NoRoom(route.to_owned()));
         }
         observed.iter().for_each(|it| it.switch(on, route));
         let off = observed.iter().flat_map(|it| still_off(it, &lanes.plan, route));
-        Ok::<Vec<_>, Response>(off.collect())
+        Ok::<Vec<_>, NotSwitched>(off.collect())
     })?;
     let mut told = json!({"message": if on { "mirroring enabled" } else { "mirroring disabled" }});
     if on && !off.is_empty() {
@@ -517,13 +517,25 @@ fn switched(control: &Control, mut about: About, on: bool) -> Result<Response, R
     Ok(Json(told).into_response())
 }
 
-/// Nothing is switched then.
-fn no_room(route: &str) -> Response {
-    let reason = format!(
-        "route={route:?}: too many routes were seen or switched by now; a restart forgets those that are no \
-         more, and without a route the whole candidate is switched"
-    );
-    (StatusCode::CONFLICT, Json(json!({"error": "conflict", "reason": reason}))).into_response()
+/// Why nothing was switched.
+enum NotSwitched {
+    NotFound(NotFound),
+    /// For this route.
+    NoRoom(String),
+}
+
+impl IntoResponse for NotSwitched {
+    fn into_response(self) -> Response {
+        let route = match self {
+            Self::NotFound(not_found) => return not_found.into_response(),
+            Self::NoRoom(route) => route,
+        };
+        let reason = format!(
+            "route={route:?}: too many routes were seen or switched by now; a restart forgets those that \
+             are no more, and without a route the whole candidate is switched"
+        );
+        (StatusCode::CONFLICT, Json(json!({"error": "conflict", "reason": reason}))).into_response()
+    }
 }
 
 /// Why a candidate gets no copies, of a route or of all, though that was enabled.
