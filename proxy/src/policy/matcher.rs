@@ -67,6 +67,10 @@ impl<'r> Seen<'r> {
     /// What they may be read as; `None` where nobody reads them otherwise.
     fn read_otherwise(&self) -> Option<Reading<'r>> {
         let (path, query) = (self.uri.path(), self.uri.query());
+        // Nearly all.
+        if !target::was_seen() && path::is_plain(path) {
+            return None;
+        }
         let (whole, query, is_cut) = match target::before_fragment(path) {
             Some(before) => (before, None, true),
             None => {

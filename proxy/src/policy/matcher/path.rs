@@ -14,14 +14,18 @@ pub(super) fn read_otherwise(path: &str) -> Option<String> {
     (read != path).then_some(read)
 }
 
-/// Whether no byte, and no segment, could be read otherwise.
-fn is_plain(path: &str) -> bool {
-    let is_usual = |byte: u8| byte.is_ascii() && !matches!(byte, b'%' | b'\\' | b';');
-    // Most paths have no such pair of bytes, so that segments are not looked at.
-    let is_suspicious = |pair: &[u8]| pair == b"//" || pair == b"/.";
-    path.bytes().all(is_usual)
-        && (!path.as_bytes().windows(2).any(is_suspicious)
-            || !path[1..].split('/').any(|segment| matches!(segment, "" | "." | "..")))
+/// Whether no byte, and no segment, could be read otherwise. Looked at for each request, so once over it.
+pub(super) fn is_plain(path: &str) -> bool {
+    let (mut before, mut has_odd_segment) = (0, false);
+    for byte in path.bytes() {
+        if !byte.is_ascii() || matches!(byte, b'%' | b'\\' | b';') {
+            return false;
+        }
+        has_odd_segment |= before == b'/' && matches!(byte, b'/' | b'.');
+        before = byte;
+    }
+    // Most paths have none, so that segments are not looked at.
+    !has_odd_segment || !path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | ".."))
 }
 
 /// Without parameters, and percent-decoded but for what cannot stand in a path as it is. A percent sign
