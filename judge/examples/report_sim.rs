@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use compare::{Difference, Differences, Kind, Traits};
-use judge::report::{Allowed, Report, Snapshot, summarize, verdicts};
+use judge::report::{Allowed, Findings, Report, summarize, verdicts};
 use judge::verdict::Verdict;
 use judge::{Call, Comparison, Pair};
 use rand::rngs::SmallRng;
@@ -240,7 +240,7 @@ struct Told {
     pairs: u32,
 }
 
-fn snapshot(report: &Report) -> Snapshot {
+fn snapshot(report: &Report) -> Findings {
     let mut snapshot = report.frame();
     snapshot.routes = report.routes().iter().filter_map(|route| report.snapshot(route)).collect();
     snapshot

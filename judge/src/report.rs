@@ -2,7 +2,7 @@
 //! failed and how long it took; and what that says of the candidate ([`verdict`]).
 //!
 //! Pure: time is an argument. Taking in a pair that does not differ is a few counters and two
-//! histograms; all that costs time is done with a [`Snapshot`], which is taken one route after the
+//! histograms; all that costs time is done with a [`Findings`], which is taken one route after the
 //! other, so that nobody who has a pair to tell waits for a reader.
 
 use std::collections::HashMap;
@@ -101,7 +101,7 @@ pub struct Numbers {
 
 /// All that was known at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub struct Findings {
     /// When the first pair came.
     pub since: Option<SystemTime>,
     /// When the last one came.
@@ -111,7 +111,7 @@ pub struct Snapshot {
     /// The guardrail's state, where it is known: no pairs come while it is off.
     pub mirroring: Option<&'static str>,
     /// In the order in which they were seen first.
-    pub routes: Vec<RouteSnapshot>,
+    pub routes: Vec<RouteFindings>,
     /// Differences in fields that found no room.
     pub differences_left_out: u64,
     /// Examples that found no room.
@@ -120,7 +120,7 @@ pub struct Snapshot {
 
 /// What was known of one route.
 #[derive(Clone, Debug)]
-pub struct RouteSnapshot {
+pub struct RouteFindings {
     /// Its label.
     pub route: Arc<str>,
     /// The how many-th route it is.
@@ -132,7 +132,7 @@ pub struct RouteSnapshot {
     /// What verdicts rest on.
     pub numbers: Numbers,
     /// Where answers differ.
-    pub fields: Vec<FieldSnapshot>,
+    pub fields: Vec<FieldFindings>,
     /// Headers that differ and are not compared.
     pub headers: Headers,
     /// Answers that were compared with those of a second baseline.
@@ -141,7 +141,7 @@ pub struct RouteSnapshot {
 
 /// What was known of one field.
 #[derive(Clone, Debug)]
-pub struct FieldSnapshot {
+pub struct FieldFindings {
     /// Counts and examples.
     pub field: Arc<Field>,
     /// Pairs that differ here beyond what noise explains, estimated.
@@ -266,8 +266,8 @@ impl Report {
     }
 
     /// What is known of all routes together: a snapshot without routes.
-    pub fn frame(&self) -> Snapshot {
-        Snapshot {
+    pub fn frame(&self) -> Findings {
+        Findings {
             since: self.since,
             last: self.last,
             paired: Box::new(self.paired.clone()),
@@ -279,17 +279,17 @@ impl Report {
     }
 
     /// What is known of a route.
-    pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteSnapshot> {
+    pub fn snapshot(&self, label: &Arc<str>) -> Option<RouteFindings> {
         let Route { rank, allowed, numbers, fields, headers, .. } = self.routes.get(label)?;
         let compared = numbers.compared;
         let samples = fields.samples();
         let other_class = numbers.other_class.saturating_sub(fields.noisy_classes(compared));
-        let field = |field: &Arc<Field>| FieldSnapshot {
+        let field = |field: &Arc<Field>| FieldFindings {
             net: samples.net(field.counts(), compared),
             is_noise: field.name.as_ref() != fields::OTHER && fields.is_noise(field, compared),
             field: Arc::clone(field),
         };
-        Some(RouteSnapshot {
+        Some(RouteFindings {
             route: Arc::clone(label),
             rank: *rank,
             allowed: *allowed,

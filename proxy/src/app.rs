@@ -24,7 +24,7 @@ use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Shown;
 use crate::log_queue;
 use crate::metrics::{Gauges, Metrics};
-use crate::mirror::{Means, Mirror, Probe};
+use crate::mirror::{Failpoint, Means, Mirror};
 use crate::observe::announce::Announcer;
 use crate::observe::webhook;
 use crate::plan::Plan;
@@ -106,7 +106,7 @@ pub async fn start(config: Config, compare_runtime: Handle) -> Result<App, Start
 pub async fn start_probed(
     config: Config,
     compare_runtime: Handle,
-    probe: Option<Probe>,
+    probe: Option<Failpoint>,
 ) -> Result<App, StartError> {
     start_from(config, compare_runtime, probe, None).await
 }
@@ -133,7 +133,7 @@ impl std::fmt::Debug for Source {
 pub async fn start_from(
     config: Config,
     compare_runtime: Handle,
-    probe: Option<Probe>,
+    probe: Option<Failpoint>,
     source: Option<Source>,
 ) -> Result<App, StartError> {
     let listener = listener(config.listen)?;
@@ -200,7 +200,7 @@ fn mirror(
     fresh: &Fresh,
     means: &Means,
     compare_runtime: Handle,
-    probe: Option<Probe>,
+    probe: Option<Failpoint>,
 ) -> Result<Arc<Mirror>, StartError> {
     let plan = Plan::new(fresh.parts.clone(), None, std::time::Instant::now());
     let mirror = Mirror::new(plan, (means, &fresh.trust), compare_runtime, probe);

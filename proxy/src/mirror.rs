@@ -108,7 +108,7 @@ pub enum Stage {
 }
 
 /// Called at each [`Stage`]; does nothing outside tests.
-pub type Probe = Arc<dyn Fn(Stage) + Send + Sync>;
+pub type Failpoint = Arc<dyn Fn(Stage) + Send + Sync>;
 
 /// The part of the mirror that the client path and the workers share.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Mirror {
         plan: Plan,
         (means, trust): (&Means, &Trust),
         compare_runtime: Handle,
-        probe: Option<Probe>,
+        probe: Option<Failpoint>,
     ) -> Result<Arc<Self>, Fault> {
         let shared = Shared::new(compare_runtime, probe);
         let lanes = Lanes::prepare(plan, None, means, trust)?.open(None, &shared, means).0;

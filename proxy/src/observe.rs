@@ -21,7 +21,7 @@ use crate::metrics::CandidateMetrics;
 use crate::plan::Terms;
 use crate::route::{LABELS_MAX, OTHER};
 use announce::Announcer;
-use by_hand::Held;
+use by_hand::HeldRoutes;
 use compare::Differences;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::gate::{self, Gate, Reading};
@@ -73,7 +73,7 @@ pub struct Observe {
     book: RwLock<Arc<Book>>,
     /// By label, whichever book they were counted in.
     pairs: RwLock<HashMap<Arc<str>, Arc<Pairs>>>,
-    held: Held,
+    held: HeldRoutes,
     announcer: Arc<Announcer>,
     /// What pairs are held against now; until it is said, anything.
     bases: RwLock<Option<BTreeSet<u64>>>,
@@ -107,7 +107,7 @@ impl Observe {
             gate,
             book: RwLock::new(Book::new(metrics)),
             pairs: RwLock::default(),
-            held: Held::default(),
+            held: HeldRoutes::default(),
             announcer,
             bases: RwLock::default(),
             is_past: AtomicBool::new(false),
@@ -245,7 +245,7 @@ impl Observe {
     }
 
     /// What the pairs told so far. One route after the other, so that no pair waits for long.
-    pub fn report_snapshot(&self) -> report::Snapshot {
+    pub fn report_snapshot(&self) -> report::Findings {
         let (mut snapshot, routes) = {
             let report = self.report();
             (report.frame(), report.routes())

@@ -4,7 +4,7 @@
 use super::fields::Field;
 use super::summary::SuggestedIgnore;
 use super::text::is_active;
-use super::{FieldSnapshot, RouteSnapshot};
+use super::{FieldFindings, RouteFindings};
 use compare::Kind;
 use compare::path::Path;
 use compare::rules::{Class, Classes};
@@ -28,11 +28,11 @@ struct Suggestion<'r> {
     /// A path, or the name of a header.
     of: &'r str,
     remedy: Remedy,
-    fields: Vec<&'r FieldSnapshot>,
+    fields: Vec<&'r FieldFindings>,
 }
 
 /// The rules worth having on a route, and all of them as they stand in a file.
-pub(super) fn suggestions(route: &RouteSnapshot) -> (Vec<SuggestedIgnore>, Option<String>) {
+pub(super) fn suggestions(route: &RouteFindings) -> (Vec<SuggestedIgnore>, Option<String>) {
     let mut found: Vec<Suggestion<'_>> = Vec::new();
     for name in noisy_names(route) {
         found.extend(Suggestion::of(route, name));
@@ -46,7 +46,7 @@ pub(super) fn suggestions(route: &RouteSnapshot) -> (Vec<SuggestedIgnore>, Optio
     (found.iter().map(|it| it.summary(route)).collect(), file)
 }
 
-fn noisy_names(route: &RouteSnapshot) -> Vec<&str> {
+fn noisy_names(route: &RouteFindings) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for field in route.fields.iter().filter(|field| field.is_noise) {
         if !names.contains(&&*field.field.name) {
@@ -63,7 +63,7 @@ fn is_within(path: &str, other: &str) -> bool {
 
 impl<'r> Suggestion<'r> {
     /// None where no rule can name it, or only one that leaves nothing to compare.
-    fn of(route: &'r RouteSnapshot, name: &'r str) -> Option<Self> {
+    fn of(route: &'r RouteFindings, name: &'r str) -> Option<Self> {
         let noisy = route.fields.iter().filter(|it| it.is_noise && *it.field.name == *name);
         let fields: Vec<_> = noisy.collect();
         let all = |kind| fields.iter().all(|it| it.field.kind() == Some(kind));
@@ -123,7 +123,7 @@ impl<'r> Suggestion<'r> {
         }
     }
 
-    fn summary(&self, route: &RouteSnapshot) -> SuggestedIgnore {
+    fn summary(&self, route: &RouteFindings) -> SuggestedIgnore {
         let (list, entry) = self.entry();
         let most = |count: fn(&Field) -> u64| {
             self.fields.iter().map(|it| count(&it.field)).max().unwrap_or_default()

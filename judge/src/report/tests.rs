@@ -68,7 +68,7 @@ fn is_noise(report: &Report, field: &str) -> bool {
     named.peek().is_some() && named.all(|it| it.is_noise)
 }
 
-fn seen(report: &Report) -> RouteSnapshot {
+fn seen(report: &Report) -> RouteFindings {
     report.snapshot(&label("GET /a")).unwrap()
 }
 

@@ -21,7 +21,7 @@ use super::summary::{
     Errors, ExampleSummary, Excess, FieldSummary, HeaderSummary, Latency, LeftOut, Mismatches,
     Quantile, RouteSummary, Scope, Summary, Thresholds,
 };
-use super::{FieldSnapshot, Numbers, RouteSnapshot, Snapshot, float, share};
+use super::{FieldFindings, Findings, Numbers, RouteFindings, float, share};
 use crate::verdict::Verdict;
 
 /// All bounds of a report together are wrong with at most this probability, however often one looks.
@@ -47,13 +47,13 @@ const PLACE_NAMES: [&str; PLACES] =
     ["latency p50", "latency p90", "latency p99", "latency p99.9", "latency far beyond p99"];
 
 /// The verdicts alone: over all, and of each route.
-pub fn verdicts(snapshot: &Snapshot, allowed: &Allowed) -> (Verdict, Vec<Verdict>) {
+pub fn verdicts(snapshot: &Findings, allowed: &Allowed) -> (Verdict, Vec<Verdict>) {
     let (overall, routes) = scopes(snapshot, allowed, None);
     (overall.verdict, routes.into_iter().map(|scope| scope.verdict).collect())
 }
 
 /// The report of a snapshot.
-pub fn summarize(snapshot: &Snapshot, allowed: &Allowed) -> Summary {
+pub fn summarize(snapshot: &Findings, allowed: &Allowed) -> Summary {
     let (overall, scopes) = scopes(snapshot, allowed, Some(seconds(snapshot)));
     let routes = snapshot.routes.iter().zip(scopes);
     let routes: Vec<_> = routes.map(|(route, scope)| route_summary(route, scope)).collect();
@@ -84,7 +84,7 @@ fn thresholds(allowed: &Allowed) -> Thresholds {
     }
 }
 
-fn scopes(snapshot: &Snapshot, allowed: &Allowed, seconds: Option<f64>) -> (Scope, Vec<Scope>) {
+fn scopes(snapshot: &Findings, allowed: &Allowed, seconds: Option<f64>) -> (Scope, Vec<Scope>) {
     let routes = snapshot.routes.iter().map(|route| {
         let rank = float(route.rank);
         let allowed = route.allowed.as_ref().unwrap_or(allowed);
@@ -95,7 +95,7 @@ fn scopes(snapshot: &Snapshot, allowed: &Allowed, seconds: Option<f64>) -> (Scop
 }
 
 /// How long pairs have come.
-fn seconds(snapshot: &Snapshot) -> f64 {
+fn seconds(snapshot: &Findings) -> f64 {
     let span = snapshot.last.zip(snapshot.since);
     let span = span.and_then(|(last, since)| last.duration_since(since).ok());
     span.unwrap_or_default().as_secs_f64()
@@ -103,7 +103,7 @@ fn seconds(snapshot: &Snapshot) -> f64 {
 
 /// All routes as one, and none of them failing.
 fn overall(
-    snapshot: &Snapshot,
+    snapshot: &Findings,
     routes: &[Scope],
     allowed: &Allowed,
     seconds: Option<f64>,
@@ -126,7 +126,7 @@ fn overall(
     overall
 }
 
-fn route_summary(route: &RouteSnapshot, scope: Scope) -> RouteSummary {
+fn route_summary(route: &RouteFindings, scope: Scope) -> RouteSummary {
     let mut fields: Vec<_> = route.fields.iter().map(|field| field_summary(route, field)).collect();
     fields.sort_by(worse_first);
     let (suggested_ignores, suggested_rules) = suggestions(route);
@@ -425,7 +425,7 @@ fn finite(number: f64) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
+fn field_summary(route: &RouteFindings, found: &FieldFindings) -> FieldSummary {
     let field = &found.field;
     FieldSummary {
         route: route.route.to_string(),
@@ -446,7 +446,7 @@ fn field_summary(route: &RouteSnapshot, found: &FieldSnapshot) -> FieldSummary {
     }
 }
 
-fn header_summaries(route: &RouteSnapshot) -> Vec<HeaderSummary> {
+fn header_summaries(route: &RouteFindings) -> Vec<HeaderSummary> {
     // Those that agree without content have headers, too.
     let pairs = route.numbers.compared + route.numbers.without_content;
     let told = route.headers.worst_first(pairs, route.noise_pairs);
@@ -465,7 +465,7 @@ fn header_summaries(route: &RouteSnapshot) -> Vec<HeaderSummary> {
     told.into_iter().map(summary).collect()
 }
 
-fn example_summary(route: &RouteSnapshot, example: &Example) -> ExampleSummary {
+fn example_summary(route: &RouteFindings, example: &Example) -> ExampleSummary {
     ExampleSummary {
         place: example.place.clone(),
         kind: example.kind.name().to_owned(),

@@ -29,7 +29,7 @@ impl Between {
     }
 
     /// What the pairs told so far; see [`Report::snapshot`].
-    pub fn report_snapshot(&self) -> report::Snapshot {
+    pub fn report_snapshot(&self) -> report::Findings {
         let (mut snapshot, routes) = {
             let report = self.report();
             (report.frame(), report.routes())

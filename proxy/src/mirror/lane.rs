@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::reach::Reach;
 use super::secondary::Secondary;
 use super::slots::Slots;
-use super::{Probe, Stage};
+use super::{Failpoint, Stage};
 use crate::body::Budget;
 use crate::exchange::Outcome;
 use crate::log_limit::LogLimit;
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     pub(super) compare_runtime: Handle,
     /// The bytes of all lanes, those that are ending included.
     pub(super) budget: Arc<Budget>,
-    probe: Option<Probe>,
+    probe: Option<Failpoint>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(compare_runtime: Handle, probe: Option<Probe>) -> Arc<Self> {
+    pub(super) fn new(compare_runtime: Handle, probe: Option<Failpoint>) -> Arc<Self> {
         let own = format!("{:032x}", rand::random::<u128>());
         let own = HeaderValue::try_from(own).expect("hex digits are a header value");
         Arc::new(Self { own, compare_runtime, budget: Budget::new(0), probe })

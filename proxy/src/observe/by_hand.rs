@@ -28,12 +28,12 @@ impl OffByHand {
 /// have another than what it is called: `other` where a hundred were seen. So they ask here, too, which
 /// costs a look at one flag as long as there are none.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldRoutes {
     any: AtomicBool,
     routes: RwLock<HashSet<String>>,
 }
 
-impl Held {
+impl HeldRoutes {
     pub(super) fn has(&self, route: &str) -> bool {
         self.any.load(Ordering::Acquire)
             && self.routes.read().unwrap_or_else(PoisonError::into_inner).contains(route)

@@ -157,7 +157,7 @@ async fn one_is_switched_by_hand_alone_or_on_one_route_alone() {
 async fn a_panic_on_one_lane_costs_the_others_nothing() {
     let (baseline, v2, v3) = (fixed("1").await, fixed("1").await, fixed("1").await);
     let calls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let probe: proxy::mirror::Probe = std::sync::Arc::new(move |stage| {
+    let probe: proxy::mirror::Failpoint = std::sync::Arc::new(move |stage| {
         let first = stage == proxy::mirror::Stage::Admit
             && calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(2);
         assert!(!first, "on purpose");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy::mirror::{Probe, Stage};
+use proxy::mirror::{Failpoint, Stage};
 
 use crate::eventually;
 use crate::support::{fixed, hung, in_time, probed, proxy, text, upstream};
@@ -31,7 +31,8 @@ async fn a_panic_at_any_stage_of_the_mirror_side_changes_no_byte_and_is_counted(
             async move { text(answer) }
         })
         .await;
-        let probe: Probe = Arc::new(move |stage| assert!(stage != faulty, "planted at {stage:?}"));
+        let probe: Failpoint =
+            Arc::new(move |stage| assert!(stage != faulty, "planted at {stage:?}"));
         let proxy = probed(baseline.addr, fixed("{}").await.addr, |_| {}, Some(probe)).await;
         for round in 1..=3 {
             let response = in_time(proxy.post("/", body.clone())).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use proxy::app::{self, Source};
 use proxy::config::Config;
-use proxy::mirror::Probe;
+use proxy::mirror::Failpoint;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
@@ -54,7 +54,7 @@ pub(crate) async fn live(text: &str) -> Live {
     live_probed(text, None).await
 }
 
-pub(crate) async fn live_probed(text: &str, probe: Option<Probe>) -> Live {
+pub(crate) async fn live_probed(text: &str, probe: Option<Failpoint>) -> Live {
     let config = read(text).unwrap_or_else(|errors| panic!("{errors}"));
     let text = Arc::new(Mutex::new(text.to_owned()));
     let read_anew = Arc::clone(&text);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proxy::config::Config;
-use proxy::mirror::{Probe, Stage};
+use proxy::mirror::{Failpoint, Stage};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -286,7 +286,7 @@ async fn without_room_in_the_budget_the_secondary_is_not_asked() {
 
 #[tokio::test]
 async fn a_panic_in_the_probe_stays_there() {
-    let probe: Probe = Arc::new(|stage| assert!(stage != Stage::Noise, "planted"));
+    let probe: Failpoint = Arc::new(|stage| assert!(stage != Stage::Noise, "planted"));
     let (baseline, secondary) = (fixed("{}").await, fixed("{}").await);
     let configure = asking(secondary.addr);
     let proxy = probed(baseline.addr, fixed("{}").await.addr, configure, Some(probe)).await;

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use proxy::app::{self, App};
 use proxy::config::Config;
-use proxy::mirror::Probe;
+use proxy::mirror::Failpoint;
 use proxy::upstream::Target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -303,7 +303,7 @@ pub(crate) async fn probed(
     baseline: SocketAddr,
     candidate: SocketAddr,
     configure: impl FnOnce(&mut Config),
-    probe: Option<Probe>,
+    probe: Option<Failpoint>,
 ) -> Proxy {
     let mut config = config(baseline, candidate);
     configure(&mut config);

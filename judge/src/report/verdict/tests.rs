@@ -225,8 +225,8 @@ fn with_no_excess_allowed_a_pass_is_still_to_be_had() {
     assert_eq!(judge(&numbers, &allowed, ALPHA, None).verdict, Verdict::Pass);
 }
 
-fn route(name: &str, rank: u64, numbers: Numbers) -> RouteSnapshot {
-    RouteSnapshot {
+fn route(name: &str, rank: u64, numbers: Numbers) -> RouteFindings {
+    RouteFindings {
         route: name.into(),
         rank,
         allowed: None,
@@ -245,7 +245,7 @@ fn one_bad_route_among_many_good_pairs_fails_the_whole() {
     let good = calm(100_000, 5000, Some(5000));
     let routes = vec![route("GET /good", 1, good), route("GET /bad", 2, bad)];
     let paired = routes[0].numbers.paired.clone();
-    let summary = summarize(&Snapshot { routes, paired, ..Snapshot::default() }, &ALLOWED);
+    let summary = summarize(&Findings { routes, paired, ..Findings::default() }, &ALLOWED);
     assert_eq!(summary.routes[0].scope.verdict, Verdict::Pass);
     assert_eq!(summary.routes[1].scope.verdict, Verdict::Fail);
     assert_eq!(summary.overall.verdict, Verdict::Fail);
@@ -257,7 +257,7 @@ fn one_bad_route_among_many_good_pairs_fails_the_whole() {
 fn the_levels_of_any_number_of_routes_add_up_to_what_is_left_for_them() {
     let numbers = calm(1, 0, None);
     let routes = (1..=100).map(|rank| route("GET /", rank, numbers.clone())).collect();
-    let summary = summarize(&Snapshot { routes, ..Snapshot::default() }, &ALLOWED);
+    let summary = summarize(&Findings { routes, ..Findings::default() }, &ALLOWED);
     let sum: f64 = summary.routes.iter().map(|route| route.scope.alpha).sum();
     assert!(sum <= ALPHA / 2.0 && sum > 0.9 * ALPHA / 2.0, "{sum}");
 }
