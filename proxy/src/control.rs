@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Extension, FromRequestParts, Request, State as Shared};
+use axum::extract::{DefaultBodyLimit, Extension, Request, State as Shared};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, patch, post};
 use axum::{Json, Router};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
 pub mod access;
+mod query;
 mod report;
 
 pub use access::Token;
@@ -36,15 +35,13 @@ use judge::guardrail::bets::Signal;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::{self, Evidence, State};
 use judge::report::summary::UnusedRule;
+use query::{Nothing, Parameters, Query, bad};
 
 /// The format of `/metrics`.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Longest body of `PATCH /control/policy`: a few short members.
 const POLICY_MAX: usize = 1 << 16;
-
-/// Of a query with very many wrong names the first are told.
-const WRONG_MAX: usize = 8;
 
 /// An endpoint. There is no other way to add one, so that each says who may use it.
 struct Endpoint {
@@ -119,57 +116,8 @@ struct About {
     route: Option<String>,
 }
 
-/// No query: what it names would be taken for more than it says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-/// What a query may say.
-trait Parameters: DeserializeOwned {
-    const NAMES: &'static [&'static str];
-}
-
 impl Parameters for About {
     const NAMES: &'static [&'static str] = &["candidate", "route"];
-}
-
-impl Parameters for Nothing {
-    const NAMES: &'static [&'static str] = &[];
-}
-
-/// The query, or why it is none in JSON.
-struct Query<T>(T);
-
-impl<S: Sync, T: Parameters> FromRequestParts<S> for Query<T> {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        misnamed(&parts.uri, T::NAMES).map_err(|why| bad(&why))?;
-        let query = axum::extract::Query::try_from_uri(&parts.uri);
-        query.map(|query| Self(query.0)).map_err(|why| bad(&why.body_text()))
-    }
-}
-
-/// Tells of names in a query that are not known, or there twice.
-fn misnamed(uri: &Uri, known: &[&str]) -> Result<(), String> {
-    let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
-    let pairs = pairs.map_err(|why| why.body_text())?.0;
-    let wrong = pairs.iter().enumerate().filter_map(|(at, (name, _))| {
-        if !known.contains(&&**name) {
-            return Some(format!("{name:?} is no known name"));
-        }
-        let is_again = pairs[..at].iter().any(|(before, _)| before == name);
-        is_again.then(|| format!("{name:?} is there twice"))
-    });
-    let wrong: Vec<_> = wrong.take(WRONG_MAX).collect();
-    let allowed = match known {
-        [] => "none".to_owned(),
-        names => format!("{}, each once", names.join(", ")),
-    };
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    Err(format!("{}; allowed in the query is {allowed}", wrong.join(", ")))
 }
 
 impl About {
@@ -226,11 +174,6 @@ impl IntoResponse for NotFound {
 fn called(plan: &Plan, route: Option<String>) -> Result<Option<String>, NotFound> {
     let Some(route) = route else { return Ok(None) };
     overrides::route_called(plan.policies(), &route).map(Some).map_err(NotFound)
-}
-
-fn bad(reason: &str) -> Response {
-    (StatusCode::BAD_REQUEST, Json(json!({"error": "bad request", "reason": reason})))
-        .into_response()
 }
 
 /// A trip or an event, for whoever may not see values without them.

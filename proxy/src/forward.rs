@@ -198,7 +198,7 @@ impl Forward {
         let mut label = |path: &str| labels.of(request.method(), path).into();
         let seen = seen(request, peer);
         let found = plan.of(&seen, &mut label);
-        let label = plan.label_of(found.treatment, seen.method, &seen.path());
+        let label = plan.label_of(found.treatment, seen.method, || seen.path());
         (found, self.routes.named(&label, plan.reserved()))
     }
 
@@ -214,8 +214,8 @@ impl Forward {
         if path.is_none() && Arc::ptr_eq(found.treatment, found.otherwise) {
             return None;
         }
-        let path = path.unwrap_or_else(|| seen.path());
-        let label = plan.label_of(found.otherwise, seen.method, &path);
+        let path = || path.unwrap_or_else(|| seen.path());
+        let label = plan.label_of(found.otherwise, seen.method, path);
         Some(self.routes.counted_as(label, plan.reserved()))
     }
 

@@ -315,16 +315,16 @@ impl Plan {
         Labels { templates, templates_alone: *templates_alone }
     }
 
-    /// The label of a request with this path, of which this holds.
-    pub fn label_of<'t>(
+    /// The label of a request with this path, of which this holds; not asked for where the label is a name.
+    pub fn label_of<'t, 'p>(
         &self,
         treatment: &'t Treatment,
         method: &Method,
-        path: &str,
+        path: impl FnOnce() -> Cow<'p, str>,
     ) -> Cow<'t, str> {
         match &treatment.policy.name {
             Some(name) => Cow::Borrowed(name),
-            None => Cow::Owned(self.labels().of(method, path)),
+            None => Cow::Owned(self.labels().of(method, &path())),
         }
     }
 

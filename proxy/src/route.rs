@@ -41,7 +41,7 @@ impl Template {
         Ok(Self { text: encoded(text).into_owned(), segments })
     }
 
-    /// As it was written, and as paths have it.
+    /// As it was written, but for what paths have percent-encoded.
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -15,15 +15,13 @@ use crate::policy::matcher::{Condition, Matcher, Test, label_as_sent};
 use crate::policy::rate::Rate;
 use crate::policy::share::{SampleBy, Share};
 use crate::policy::{CANDIDATE, Candidate, RoutePolicy};
-use crate::route::LABELS_MAX;
+use crate::route::{LABELS_MAX, OTHER};
 use compare::rules::{RuleBook, RuleSet};
 
 /// Each request may be held against all of them.
 pub(super) const ROUTES_MAX: usize = 1000;
 /// Longest name.
 const NAME_MAX: usize = 100;
-/// Takes every request whose label finds no room.
-const OTHER: &str = "other";
 
 impl<'a> Env<'a> {
     /// The rules of the comparison, and the routes, of which some have rules.

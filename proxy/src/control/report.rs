@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::access::Sight;
-use super::{About, Control, NotFound, Parameters, Query, beside_traffic, called, named};
+use super::query::{Parameters, Query};
+use super::{About, Control, NotFound, beside_traffic, called, named};
 use crate::mirror::between::Between;
 use crate::observe::Observe;
 use crate::plan::Plan;

@@ -242,13 +242,12 @@ impl Spelled<String> {
 
 impl Spelled<Template> {
     fn template(text: &str) -> Result<Self, String> {
-        Template::parse(text)?;
-        let Spelled { sent, read } = Spelled::path(text);
-        let read = read.map(|read| {
+        let sent = Template::parse(text)?;
+        let read = path::read_otherwise(sent.text()).map(|read| {
             let told = |why| format!("may be read as {read:?}, which {why}");
             Template::parse(&read).map_err(told)
         });
-        Ok(Self { sent: Template::parse(&sent)?, read: read.transpose()? })
+        Ok(Self { sent, read: read.transpose()? })
     }
 }
 
