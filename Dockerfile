@@ -9,12 +9,13 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY compare/Cargo.toml compare/
 COPY judge/Cargo.toml judge/
+COPY transform/Cargo.toml transform/
 COPY proxy/Cargo.toml proxy/
 COPY demo-service/Cargo.toml demo-service/
 COPY loadgen/Cargo.toml loadgen/
 COPY lab/Cargo.toml lab/
 COPY xtests/Cargo.toml xtests/
-RUN for crate in compare judge proxy demo-service loadgen lab xtests; do \
+RUN for crate in compare judge transform proxy demo-service loadgen lab xtests; do \
         mkdir -p $crate/src \
         && echo 'fn main() {}' >$crate/src/main.rs \
         && touch $crate/src/lib.rs \
@@ -22,16 +23,19 @@ RUN for crate in compare judge proxy demo-service loadgen lab xtests; do \
     done \
     && mkdir -p xtests/tests/xtests && touch xtests/tests/xtests/main.rs \
     && mkdir -p compare/benches && touch compare/benches/compare.rs \
+    && mkdir -p transform/benches && touch transform/benches/hook.rs transform/benches/redact.rs transform/benches/transform.rs \
     && mkdir -p lab/src/bin && cp lab/src/main.rs lab/src/bin/soak.rs \
     && cargo build --profile dist --locked --bins -p proxy -p demo-service -p loadgen
 
 COPY compare/src compare/src
 COPY judge/src judge/src
+COPY transform/src transform/src
 COPY proxy/src proxy/src
+COPY proxy/templates proxy/templates
 COPY demo-service/src demo-service/src
 COPY loadgen/src loadgen/src
 # cargo goes by times, and files copied from elsewhere may be older than the empty crates.
-RUN touch compare/src/*.rs judge/src/*.rs proxy/src/*.rs demo-service/src/*.rs loadgen/src/*.rs \
+RUN touch compare/src/*.rs judge/src/*.rs transform/src/*.rs proxy/src/*.rs demo-service/src/*.rs loadgen/src/*.rs \
     && cargo build --profile dist --locked --bins -p proxy -p demo-service -p loadgen
 
 # C library, certificates and a user without rights: no shell, no package manager.

@@ -111,6 +111,10 @@ bench *options:
 bench-compare *options:
     cargo bench -p compare --bench compare -- {{ options }}
 
+# Measure what becomes of copies alone: transforms and what else is done to one of 4 KiB.
+bench-transform *options:
+    cargo bench -p transform --bench transform -- {{ options }}
+
 # Make up inputs for so many seconds: one of fuzz/fuzz_targets, or all in turn; see fuzz/run.
 fuzz target="all" seconds="60" *options:
     fuzz/run {{ target }} {{ seconds }} {{ options }}

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use compare::{Body, Limits, Match, Rules, Side, compare};
+use compare::{Body, Limits, Match, Rules, Side, Stand, compare, look_closer};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use serde_json::Value;
@@ -105,15 +105,18 @@ fn pair(filling: Filling, size: usize, relation: Relation) -> (Vec<u8>, Vec<u8>)
     (body(filling, size, 1_893_456_000_123, 0, in_order), body(filling, size, time, last, object))
 }
 
-fn ours(one: &[u8], other: &[u8], rules: &Rules) -> bool {
-    let side = |body| Side {
+fn side(body: &[u8]) -> Side<'_> {
+    Side {
         status: 200,
         content_type: Some(b"application/json"),
         content_encoding: Vec::new(),
         body: Body::Whole(body),
         grpc_status: None,
         headers: None,
-    };
+    }
+}
+
+fn ours(one: &[u8], other: &[u8], rules: &Rules) -> bool {
     let mut limits = Limits { max_decoded: 1 << 20, grant: &mut |_| true };
     compare(&side(one), &side(other), rules, &mut limits) == Match::Matched
 }
@@ -152,6 +155,60 @@ fn shape(group: &mut BenchmarkGroup<'_, WallTime>, filling: Filling, size: usize
     }
 }
 
+/// Makes the second of two answers of the first.
+type Changed = fn(&str) -> String;
+
+/// How the second of two answers differs that are looked at in detail.
+const CHANGES: [(&str, Changed); 4] = [
+    ("value", |body| body.replace("\"last\":0", "\"last\":1")),
+    ("renamed", |body| body.replace("\"last\":0", "\"end\":12345").replace("12345", "0")),
+    ("moment", |body| body.replace("03:04:05Z", "03:04:05.000+00:00")),
+    ("reordered", reordered),
+];
+
+fn reordered(body: &str) -> String {
+    let (before, rest) = body.split_once('[').unwrap_or_default();
+    let (items, behind) = rest.rsplit_once(']').unwrap_or_default();
+    let mut items: Vec<_> = items.split("},{").collect();
+    items.reverse();
+    let last = items.len() - 1;
+    let turned = items.iter().enumerate().map(|(at, item)| {
+        let item = item.trim_start_matches('{').trim_end_matches('}');
+        format!("{{{item}}}{}", if at < last { "," } else { "" })
+    });
+    format!("{before}[{}]{behind}", turned.collect::<String>())
+}
+
+/// What a pair that differs takes: which value it is, what that is, and what is kept of both answers.
+fn explained(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let rules = Rules::default();
+    let flat = |number: usize, object: Object| {
+        object(vec![
+            member("id", format!("\"p-{number}\"")),
+            member("at", "\"2026-01-02T03:04:05Z\""),
+            member("price", format!("{number}.25")),
+        ])
+    };
+    let one = body(flat, 4 * 1024, 1, 0, in_order);
+    for (name, change) in CHANGES {
+        let other = change(&String::from_utf8_lossy(&one)).into_bytes();
+        assert!(!looked(&one, &other, &rules), "{name}");
+        group.throughput(Throughput::Bytes(one.len() as u64));
+        group.bench_function(BenchmarkId::new("looked", name), |bencher| {
+            bencher.iter(|| looked(black_box(&one), black_box(&other), &rules));
+        });
+    }
+    group.bench_function("kept", |bencher| {
+        bencher.iter(|| compare::kept(black_box(&one), &rules, Stand::Hash, &mut |_| true));
+    });
+}
+
+fn looked(one: &[u8], other: &[u8], rules: &Rules) -> bool {
+    let mut limits = Limits { max_decoded: 1 << 20, grant: &mut |_| true };
+    let looked = look_closer(&side(one), &side(other), rules, false, &mut limits);
+    looked.result == Match::Matched
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
@@ -163,5 +220,6 @@ fn main() {
             shape(&mut criterion.benchmark_group(format!("{name}/{size}")), filling, size);
         }
     }
+    explained(&mut criterion.benchmark_group("explained/4096"));
     criterion.final_summary();
 }

@@ -7,6 +7,8 @@ use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 
 /// Said of texts that are the same after canonical decomposition (Unicode Standard Annex 15).
 pub(super) const UNICODE_FORM: &str = "unicode form";
+/// Nothing but the case of letters.
+pub(super) const LETTER_CASE: &str = "letter case";
 /// Said where more than one folding makes them the same.
 pub(super) const SEVERAL: &str =
     "several of unicode form, white space, invisible characters and letter case";
@@ -87,7 +89,7 @@ pub(super) fn in_what<I: Iterator<Item = char> + Clone>(
         return Some("invisible characters");
     }
     if lower(ours.clone()).eq(lower(theirs.clone())) {
-        return Some("letter case");
+        return Some(LETTER_CASE);
     }
     if [&ours, &theirs].into_iter().any(|text| has_many_marks(text.clone())) {
         return None;

@@ -12,6 +12,7 @@ use super::normalize::Treatment;
 use super::number;
 use super::path::{Child, Taken};
 use super::policy::{Effect, Rules};
+use super::redaction::{self, Alias};
 use super::rules::{MaskAs, Pairing};
 use super::text::Text;
 use super::{Grant, Obstacle};
@@ -95,6 +96,8 @@ struct Open {
     end: usize,
     object: bool,
     hidden: bool,
+    /// All that is in it stands for others in this way.
+    alias: Option<Alias>,
     /// Elements in any order are the same.
     any_order: bool,
     /// Of an element, the next one's index.
@@ -170,6 +173,9 @@ impl<'a> Pass<'_, 'a> {
         let ways = self.ways.len();
         let mut mark = self.mark(at, ways)?;
         mark.was_string = self.document.was_string(at);
+        if mark.was_string {
+            self.begin_anew(&mut mark)?;
+        }
         self.document.marks[at] = mark;
         let behind = self.document.tape.behind(at);
         // Nothing in there is looked at.
@@ -180,7 +186,7 @@ impl<'a> Pass<'_, 'a> {
         }
         if !matches!(kind, Kind::Array | Kind::Object) {
             self.ways.truncate(ways);
-            let sums = self.scalar(at, kind, mark.lenient).within(mark);
+            let sums = self.scalar(at, kind, mark)?.within(mark);
             self.done(at, sums);
             return Ok(behind);
         }
@@ -193,6 +199,7 @@ impl<'a> Pass<'_, 'a> {
             end: behind,
             object,
             hidden: mark.hidden,
+            alias: mark.alias(),
             any_order,
             index: 0,
             key: 0,
@@ -217,6 +224,9 @@ impl<'a> Pass<'_, 'a> {
         };
         let key = parent.object.then(|| tape.text(parent.key));
         mark.hidden = parent.hidden || key.as_ref().is_some_and(|key| rules.keys.hides(key));
+        if let Some(alias) = parent.alias {
+            mark.hide(MaskAs::Alias(alias));
+        }
         if let Some(key) = &key {
             mark.treat(rules.keys.noted(key));
         }
@@ -239,8 +249,26 @@ impl<'a> Pass<'_, 'a> {
         Ok(mark)
     }
 
-    fn scalar(&self, at: usize, kind: Kind, lenient: u64) -> Sums {
+    /// JSON that stood in a string is a document of its own for what is hidden in all documents.
+    fn begin_anew(&mut self, mark: &mut Mark) -> Result<(), Obstacle> {
+        for (index, rule) in self.rules.paths.iter().enumerate().filter(|(_, rule)| rule.nested) {
+            let (taken, selected) = rule.path.start();
+            make_room(&mut self.ways, &mut self.grant)?;
+            self.ways.extend(way(index, taken));
+            mark.apply(self.rules, index, selected);
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self, at: usize, kind: Kind, mark: Mark) -> Result<Sums, Obstacle> {
         let (tape, seed) = (&self.document.tape, self.rules.seed ^ kind as u64);
+        if let (Some(alias), Some(redaction)) = (mark.alias(), self.rules.of_copies()) {
+            self.lend(at)?;
+            let canonical = redaction::canonical(redaction, alias, (&self.document.tape, at));
+            let sum =
+                canonical.map_or(1, |text| xxh3_64_with_seed(text.as_bytes(), self.rules.seed));
+            return Ok(Sums { digest: sum, exact: sum });
+        }
         let exact = match kind {
             Kind::Number => number::digest(tape.raw(at), seed),
             Kind::String => text(&tape.text(at), seed),
@@ -248,8 +276,30 @@ impl<'a> Pass<'_, 'a> {
             _ => mix(kind as u64, seed),
         };
         // Whichever of them are equal must have the same.
-        let loose = lenient != 0 && matches!(kind, Kind::Number | Kind::String);
-        Sums { digest: if loose { mix(1, seed) } else { exact }, exact }
+        let loose = mark.lenient != 0 && matches!(kind, Kind::Number | Kind::String);
+        if loose {
+            return Ok(Sums { digest: mix(1, seed), exact });
+        }
+        let looks = self.rules.looks().filter(|_| matches!(kind, Kind::Number | Kind::String));
+        let Some(redaction) = looks else { return Ok(Sums { digest: exact, exact }) };
+        self.lend(at)?;
+        let scalar = (&self.document.tape, at);
+        let sum = redaction::same_for_all(redaction, scalar, self.rules.seed).unwrap_or(exact);
+        Ok(Sums { digest: sum, exact: sum })
+    }
+
+    /// Memory for a copy of a text.
+    fn lend(&mut self, at: usize) -> Result<(), Obstacle> {
+        let length = match self.document.tape.kind(at) {
+            Kind::Number | Kind::String => self.document.tape.raw(at).len(),
+            _ => 0,
+        };
+        let more = length.saturating_sub(self.lent);
+        if more > 0 && !(self.grant)(more) {
+            return Err(Obstacle::NoBudget);
+        }
+        self.lent += more;
+        Ok(())
     }
 
     fn close(&mut self) {
@@ -289,7 +339,7 @@ impl<'a> Pass<'_, 'a> {
         }
         let key = document.tape.text(open.key);
         let key = match self.rules.keys.treatment(&key) {
-            Treatment::Masked(name) | Treatment::Hashed(name) => text(&Text::plain(name), 3),
+            Treatment::Masked(name) | Treatment::Hashed(name, _) => text(&Text::plain(name), 3),
             _ => text(&key, 3),
         };
         let add = |sum: &mut u64, digest| *sum = sum.wrapping_add(mix(digest, key));
@@ -304,14 +354,24 @@ impl Mark {
             Treatment::Compared => {}
             Treatment::Ignored => self.ignored = true,
             Treatment::Masked(_) => self.hide(MaskAs::Equal),
-            Treatment::Hashed(_) => self.hide(MaskAs::Hash),
+            Treatment::Hashed(_, mask) => self.hide(mask),
         }
     }
 
-    /// Who wants more compared has it.
+    /// Who wants more compared has it; what is another value in copies can only be compared as such.
     fn hide(&mut self, mask: MaskAs) {
-        if self.mask != Some(MaskAs::Hash) {
-            self.mask = Some(mask);
+        match (self.mask, mask) {
+            (Some(MaskAs::Alias(_)), _) => {}
+            (Some(MaskAs::Hash), MaskAs::Equal) => {}
+            _ => self.mask = Some(mask),
+        }
+        self.hidden |= matches!(mask, MaskAs::Alias(_));
+    }
+
+    fn alias(self) -> Option<Alias> {
+        match self.mask {
+            Some(MaskAs::Alias(alias)) => Some(alias),
+            _ => None,
         }
     }
 
@@ -324,6 +384,7 @@ impl Mark {
         match rule.effect {
             Effect::Ignore => self.ignored = true,
             Effect::Mask(mask) => self.hide(mask),
+            Effect::Hide => self.hidden = true,
             Effect::Pair(pairing) => self.pairing = Some(pairing),
             Effect::Read => self.read = true,
             Effect::Lenient(lenience) => self.lenient |= 1 << lenience,

@@ -20,7 +20,7 @@ const STEP: usize = 16 * 1024;
 
 /// Why a body could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Error {
+pub enum Error {
     /// An unknown encoding, or not what the header says.
     Unreadable,
     /// Over the bound.
@@ -30,7 +30,10 @@ pub(super) enum Error {
 }
 
 /// Undoes all encodings of these header lines, the last one first.
-pub(super) fn decode<'a>(
+///
+/// # Errors
+/// Why they cannot be undone.
+pub fn decode<'a>(
     lines: &[&[u8]],
     bytes: &'a [u8],
     limits: &mut Limits<'_>,
@@ -47,7 +50,7 @@ pub(super) fn decode<'a>(
 }
 
 /// The names of all encodings, in the order in which they were applied.
-fn names<'n>(lines: &'n [&'n [u8]]) -> impl Iterator<Item = &'n [u8]> {
+pub fn names<'n>(lines: &'n [&'n [u8]]) -> impl Iterator<Item = &'n [u8]> {
     lines
         .iter()
         .flat_map(|line| line.split(|byte| *byte == b','))

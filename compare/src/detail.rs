@@ -3,16 +3,22 @@
 //! memory is asked for before it is taken.
 
 mod arrays;
+mod graphql;
 mod objects;
+mod order;
+mod renamed;
 
 use super::annotate::{Document, Mark};
 use super::difference::{Difference, Kind};
+use super::explained::Explained;
+use super::form::Form;
 use super::json::{Kind as Node, make_room};
 use super::lenient;
 use super::number;
 use super::policy::Rules;
+use super::redaction::{self, Hide, MASK};
 use super::rules::{Classes, MaskAs};
-use super::show::{self, MASK, Step};
+use super::show::{self, Step};
 use super::traits::Traits;
 use super::{Grant, Obstacle};
 
@@ -22,9 +28,52 @@ pub(super) const LISTED_MAX: usize = 32;
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Each with where it is in the documents, to sort by.
-    pub(super) list: Vec<(usize, Difference)>,
+    list: Vec<Entry>,
     pub(super) more: bool,
+}
+
+impl Found {
+    /// What was found, in the order of the baseline's document.
+    pub(super) fn differences(self) -> impl Iterator<Item = Difference> {
+        self.list.into_iter().map(|entry| entry.difference)
+    }
+}
+
+/// A difference, and where it is in the documents.
+#[derive(Debug)]
+struct Entry {
+    /// To sort by.
+    order: usize,
+    /// The values.
+    nodes: (Option<usize>, Option<usize>),
+    /// Whether they are members of an object.
+    member: bool,
+    /// What holds them, on both sides.
+    parent: (u32, u32),
+    difference: Difference,
+}
+
+/// What is wrong, as far as it is known where it is found.
+struct What {
+    kind: Kind,
+    explained: Option<Explained>,
+}
+
+impl What {
+    fn of(form: Form) -> Self {
+        Self { kind: Kind::Form, explained: Some(Explained::Form(form)) }
+    }
+
+    /// Of a member that is there on one side alone.
+    fn alone(kind: Kind, member: bool, null: bool) -> Self {
+        if member && null { Self::of(Form::NullOrMissing) } else { kind.into() }
+    }
+}
+
+impl From<Kind> for What {
+    fn from(kind: Kind) -> Self {
+        Self { kind, explained: None }
+    }
 }
 
 /// Everything that differs between two documents, as far as it is listed.
@@ -38,9 +87,11 @@ pub(super) fn differences(
     let mut work = 64 * (ours.tape.len() + theirs.tape.len()) + 65_536;
     let sides = Sides { ours, theirs, rules };
     let mut walk = Walk::new(sides, Find::All(Found::default()), 0, &mut work, grant);
+    walk.new_errors = graphql::new_errors(ours, theirs);
     walk.run(0, 0)?;
     let Find::All(mut found) = walk.find else { return Ok(Found::default()) };
-    found.list.sort_by_key(|(at, _)| *at);
+    found.list.sort_by_key(|entry| entry.order);
+    renamed::join(ours, theirs, &mut found.list);
     Ok(found)
 }
 
@@ -103,6 +154,8 @@ struct Walk<'w, 'a> {
     scratch: Scratch,
     /// Whether theirs of the two arrays that are being compared has no elements.
     emptied: bool,
+    /// Theirs of the errors that ours has not got.
+    new_errors: Option<usize>,
     /// How many walks are tried around this one.
     depth: u8,
     /// How many values may still be looked at to try how elements fit.
@@ -118,7 +171,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         work: &'w mut usize,
         grant: Grant<'w>,
     ) -> Self {
-        Self { sides, find, scratch: Scratch::default(), emptied: false, depth, work, grant }
+        let scratch = Scratch::default();
+        Self { sides, find, scratch, emptied: false, new_errors: None, depth, work, grant }
     }
 
     /// Compares two values and all that is in them.
@@ -178,16 +232,23 @@ impl<'w, 'a> Walk<'w, 'a> {
         if mark.ignored || mark.mask == Some(MaskAs::Equal) {
             return Ok(());
         }
+        if Some(b) == self.new_errors {
+            self.report(Kind::Errors.into(), parent, at, (Some(a), Some(b)), mark);
+            return Ok(());
+        }
         if mark.mask == Some(MaskAs::Hash) {
             if ours.digest(a) != theirs.digest(b) {
-                self.report(Kind::Value, parent, at, (Some(a), Some(b)), mark);
+                self.report(Kind::Value.into(), parent, at, (Some(a), Some(b)), mark);
             }
             return Ok(());
         }
         let (kind, other) = (ours.tape.kind(a), theirs.tape.kind(b));
         let both = (Some(a), Some(b));
+        if self.is_alias(mark, a, b) {
+            return Ok(());
+        }
         if ours.mark(a).was_string != theirs.mark(b).was_string {
-            self.report(Kind::Type, parent, at, both, mark);
+            self.report(Kind::Type.into(), parent, at, both, mark);
             return Ok(());
         }
         match (kind, other) {
@@ -201,9 +262,9 @@ impl<'w, 'a> Walk<'w, 'a> {
                 return Ok(());
             }
             (Node::True, Node::False) | (Node::False, Node::True) => {
-                self.report(Kind::Value, parent, at, both, mark);
+                self.report(Kind::Value.into(), parent, at, both, mark);
             }
-            _ if kind != other => self.report(Kind::Type, parent, at, both, mark),
+            _ if kind != other => self.scalars(Kind::Type, parent, at, (a, b), mark),
             _ => {
                 let equal = match kind {
                     Node::Number => number::equal(ours.tape.raw(a), theirs.tape.raw(b)),
@@ -214,11 +275,31 @@ impl<'w, 'a> Walk<'w, 'a> {
                 let (one, two) = ((&ours.tape, a), (&theirs.tape, b));
                 let let_off = || lenient::equal(&rules.leniences, mark.lenient, one, two);
                 if !equal && (mark.lenient == 0 || !let_off()) {
-                    self.report(Kind::Value, parent, at, both, mark);
+                    self.scalars(Kind::Value, parent, at, (a, b), mark);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Two values that differ, which may be the same in another form.
+    fn scalars(&mut self, kind: Kind, parent: u32, at: At, (a, b): (usize, usize), mark: Mark) {
+        let Sides { ours, theirs, .. } = self.sides;
+        let said = !self.is_trial() && mark.mask.is_none() && !mark.hidden;
+        let form = said.then(|| Form::of((&ours.tape, a), (&theirs.tape, b))).flatten();
+        let what = form.map_or(kind.into(), What::of);
+        self.report(what, parent, at, (Some(a), Some(b)), mark);
+    }
+
+    /// Whether one of two scalars stands for the other in copies.
+    fn is_alias(&self, mark: Mark, a: usize, b: usize) -> bool {
+        let Sides { ours, theirs, rules } = self.sides;
+        let (one, two) = ((&ours.tape, a), (&theirs.tape, b));
+        let Some(redaction) = rules.of_copies() else { return false };
+        match mark.mask {
+            Some(MaskAs::Alias(alias)) => redaction::is_alias(redaction, alias, one, two),
+            _ => redaction::looks_alike(redaction, one, two),
+        }
     }
 
     /// Ours alone has it.
@@ -226,7 +307,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         let Sides { ours, rules, .. } = self.sides;
         let null = ours.tape.kind(a) == Node::Null;
         if !(member && null && rules.null_equals_absent) {
-            self.report(Kind::Missing, parent, at, (Some(a), None), ours.mark(a));
+            let what = What::alone(Kind::Missing, member, null);
+            self.report(what, parent, at, (Some(a), None), ours.mark(a));
         }
     }
 
@@ -236,32 +318,34 @@ impl<'w, 'a> Walk<'w, 'a> {
         let null = theirs.tape.kind(b) == Node::Null;
         if !(member && null && rules.null_equals_absent) {
             let order = ours.tape.behind(container);
-            self.note(order, Kind::Added, parent, at, (None, Some(b)), theirs.mark(b));
+            let kind = if Some(b) == self.new_errors { Kind::Errors } else { Kind::Added };
+            let what = What::alone(kind, member, null);
+            self.note(order, what, parent, at, (None, Some(b)), theirs.mark(b));
         }
     }
 
     /// A difference at a value of ours.
     fn report(
         &mut self,
-        kind: Kind,
+        what: What,
         parent: u32,
         at: At,
         (a, b): (Option<usize>, Option<usize>),
         mark: Mark,
     ) {
-        self.note(a.unwrap_or_default(), kind, parent, at, (a, b), mark);
+        self.note(a.unwrap_or_default(), what, parent, at, (a, b), mark);
     }
 
     fn note(
         &mut self,
         order: usize,
-        kind: Kind,
+        what: What,
         parent: u32,
         at: At,
         (a, b): (Option<usize>, Option<usize>),
         mark: Mark,
     ) {
-        let Sides { ours, theirs, .. } = self.sides;
+        let Sides { ours, theirs, rules } = self.sides;
         let listed = match &mut self.find {
             Find::Any(any) => {
                 *any = true;
@@ -273,27 +357,37 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             Find::All(_) => {
                 let (place, field) = self.place(parent, at, mark.hidden);
-                let ([baseline, candidate], note) = shown((ours, a), (theirs, b), mark);
-                let traits = self.traits(kind, at, (a, b), mark);
+                let ([baseline, candidate], note) =
+                    shown((ours, a), (theirs, b), mark, rules.hide());
+                let kind = what.kind;
+                let traits = self.traits(what, at, (a, b), mark);
                 let note = note.map(str::to_owned);
                 Difference { place, field, kind, baseline, candidate, traits, note }
             }
         };
         if let Find::All(found) = &mut self.find {
-            found.list.push((order, listed));
+            let crumb = self.scratch.trail.get(parent as usize);
+            let parent = crumb.map_or((u32::MAX, u32::MAX), |crumb| crumb.nodes);
+            let member = matches!(at, At::Ours(_) | At::Theirs(_));
+            found.list.push(Entry { order, nodes: (a, b), member, parent, difference: listed });
         }
     }
 
     /// What is still to be judged where the values differ by themselves.
     fn traits(
         &self,
-        kind: Kind,
+        what: What,
         at: At,
         (a, b): (Option<usize>, Option<usize>),
         mark: Mark,
     ) -> Traits {
         let Sides { ours, theirs, .. } = self.sides;
-        match (kind, a, b) {
+        if let Some(explained) = what.explained {
+            let both = a.zip(b).filter(|_| what.kind == Kind::Form && !mark.hidden);
+            let of = both.map(|(a, b)| Traits::of_values((&ours.tape, a), (&theirs.tape, b)));
+            return of.unwrap_or_default().with(explained);
+        }
+        match (what.kind, a, b) {
             (Kind::Type, _, Some(b)) => Traits::of_type(&theirs.tape, b),
             (Kind::Value, Some(a), Some(b)) if mark.mask.is_none() => {
                 let traits = Traits::of_values((&ours.tape, a), (&theirs.tape, b));
@@ -316,18 +410,18 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Where a value is and its field; without the keys within what is hidden, which may be secrets as well.
     fn place(&self, parent: u32, at: At, hidden: bool) -> (String, String) {
-        let rules = self.sides.rules;
-        let hides = |step: &Step<'_, '_>| matches!(step, Step::Key(tape, node, _) if rules.keys.hides(&tape.text(*node)));
-        let (mut inner, mut last_key) = (0, None);
+        let Sides { ours, theirs, rules } = self.sides;
+        let (mut inner, mut container) = (0, parent);
         for (at, step) in self.steps(parent, at).enumerate().take_while(|_| hidden) {
-            if hides(&step) {
-                inner = last_key.map_or(0, |key: usize| key + 1);
+            let Some(crumb) = self.scratch.trail.get(container as usize) else { break };
+            let (a, b) = crumb.nodes;
+            let is_hidden = ours.mark(a as usize).hidden || theirs.mark(b as usize).hidden;
+            if is_hidden && matches!(step, Step::Key(..)) {
+                inner = at + 1;
             }
-            if matches!(step, Step::Key(..)) {
-                last_key = Some(at);
-            }
+            container = crumb.parent;
         }
-        show::place(self.steps(parent, at).skip(inner))
+        show::place(self.steps(parent, at).skip(inner), rules.hide())
     }
 
     /// The way back from a value to the document.
@@ -366,18 +460,19 @@ fn shown(
     (ours, a): (&Document<'_>, Option<usize>),
     (theirs, b): (&Document<'_>, Option<usize>),
     mark: Mark,
+    hide: Hide<'_>,
 ) -> ([Option<String>; 2], Option<&'static str>) {
     if mark.mask.is_some() || mark.hidden {
         return ([a, b].map(|node| node.map(|_| MASK.to_owned())), None);
     }
     if let (Some(a), Some(b)) = (a, b) {
-        let (texts, note) = show::values((&ours.tape, a), (&theirs.tape, b));
+        let (texts, note) = show::values((&ours.tape, a), (&theirs.tape, b), hide);
         let one = ours.mark(a).was_string != theirs.mark(b).was_string;
         let note = if one { Some("JSON in a string on one side alone") } else { note };
         return (texts.map(Some), note);
     }
     let one = |document: &Document<'_>, node: Option<usize>| {
-        node.map(|node| show::value(&document.tape, node))
+        node.map(|node| show::value(&document.tape, node, hide))
     };
     ([one(ours, a), one(theirs, b)], None)
 }

@@ -23,11 +23,20 @@ pub enum Kind {
     Status,
     /// Different response headers.
     Header,
+    /// The candidate has the baseline's value under another name.
+    Renamed,
+    /// The candidate has the baseline's value in another place.
+    Moved,
+    /// The same, written differently.
+    Form,
+    /// The candidate answers with errors of GraphQL, the baseline without (GraphQL, October 2021, section
+    /// 7.1).
+    Errors,
 }
 
 impl Kind {
     /// Every kind, in the order of their discriminants.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Missing,
         Self::Added,
         Self::Type,
@@ -36,6 +45,10 @@ impl Kind {
         Self::Length,
         Self::Status,
         Self::Header,
+        Self::Renamed,
+        Self::Moved,
+        Self::Form,
+        Self::Errors,
     ];
 
     /// The word used as metric label and in reports.
@@ -49,6 +62,10 @@ impl Kind {
             Self::Length => "length",
             Self::Status => "status",
             Self::Header => "header",
+            Self::Renamed => "renamed",
+            Self::Moved => "moved",
+            Self::Form => "form",
+            Self::Errors => "errors",
         }
     }
 
@@ -56,7 +73,8 @@ impl Kind {
     pub fn risk(self) -> Risk {
         match self {
             Self::Missing | Self::Type | Self::Status => Risk::High,
-            Self::Value | Self::Order | Self::Length | Self::Header => Risk::Medium,
+            Self::Renamed | Self::Moved | Self::Errors => Risk::High,
+            Self::Value | Self::Order | Self::Length | Self::Header | Self::Form => Risk::Medium,
             Self::Added => Risk::Low,
         }
     }
@@ -91,10 +109,11 @@ impl Risk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Where: a normalized JSON path (RFC 9535, section 2.7), or `status`, `body`, or
-    /// `header NAME`.
+    /// `header NAME`; in a body that is no JSON `body` and the way from there, such as `body line 3` or
+    /// `body html > body > ul > li[3] > a @href`.
     pub place: String,
-    /// The same with `[*]` for every array index and for keys that are ids, so that the places of a list
-    /// or a map are one field.
+    /// The same with `[*]` for every array index, every number of a line, a row, an element or a part, and for
+    /// keys that are ids, so that the places of a list or a map are one field.
     pub field: String,
     /// What is wrong there.
     pub kind: Kind,

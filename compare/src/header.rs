@@ -10,9 +10,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 mod others;
 
 use super::difference::{Change, Difference, Kind, Uncompared};
+use super::redaction::{self, Hide, MASK, Redaction, hidden_bytes};
 use super::rules::MaskAs;
 use super::secrets;
-use super::show::{self, MASK};
+use super::show;
 use super::text::Text;
 use super::traits::Traits;
 use super::used::Used;
@@ -82,6 +83,24 @@ impl Headers {
     }
 }
 
+/// What a comparison of headers needs besides their rules.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct With<'r> {
+    /// The key of hashes.
+    pub(super) seed: u64,
+    /// Asked where values are shown.
+    pub(super) hide: Hide<'r>,
+    /// Asked of values that copies may have said in another way.
+    pub(super) copies: Option<&'r dyn Redaction>,
+}
+
+/// What of a value is not shown.
+#[derive(Clone, Copy)]
+enum Hidden<'r> {
+    All,
+    Parts(Hide<'r>),
+}
+
 /// Which headers are compared, and how.
 #[derive(Debug)]
 pub(super) struct HeaderRules {
@@ -89,6 +108,7 @@ pub(super) struct HeaderRules {
     default: bool,
     ignored: Vec<(HeaderName, Arc<Used>)>,
     masked: Vec<(HeaderName, MaskAs, Arc<Used>)>,
+    hidden: Vec<HeaderName>,
     origins: [Origin; 2],
 }
 
@@ -100,7 +120,8 @@ impl Default for HeaderRules {
 
 impl HeaderRules {
     pub(super) fn new(default: bool, origins: [Origin; 2]) -> Self {
-        Self { names: Vec::new(), default, ignored: Vec::new(), masked: Vec::new(), origins }
+        let (ignored, masked, hidden) = (Vec::new(), Vec::new(), Vec::new());
+        Self { names: Vec::new(), default, ignored, masked, hidden, origins }
     }
 
     pub(super) fn compare(&mut self, names: &[HeaderName]) {
@@ -119,19 +140,24 @@ impl HeaderRules {
         self.masked.push((name.clone(), mask, used));
     }
 
+    /// Its value is not shown, however it is compared.
+    pub(super) fn hide(&mut self, name: &HeaderName) {
+        self.hidden.push(name.clone());
+    }
+
     /// What differs. `seed` is the key of hashes.
     pub(super) fn differences<'h>(
         &'h self,
         ours: &'h Headers,
         theirs: &'h Headers,
-        seed: u64,
+        with: With<'h>,
     ) -> impl Iterator<Item = Difference> + 'h {
         let default = DEFAULT.iter().filter(|_| self.default);
         let more = self.names.iter().filter(|name| !(self.default && DEFAULT.contains(name)));
         let part = Some(&CONTENT_RANGE).filter(|part| !self.names.contains(part));
         let names = default.chain(more).chain(part);
         names.filter_map(move |name| {
-            self.one(name, ours.get(name).as_deref(), theirs.get(name).as_deref(), seed)
+            self.one(name, ours.get(name).as_deref(), theirs.get(name).as_deref(), with)
         })
     }
 
@@ -166,8 +192,7 @@ impl HeaderRules {
         let ignored = self.ignored.iter().filter(|(it, _)| it == name);
         let ignored = ignored.inspect(|(_, used)| used.note()).count() > 0;
         let both = matches!(change, Change::Value | Change::Charset);
-        let masked =
-            self.masked.iter().filter(|(it, mask, _)| it == name && *mask == MaskAs::Equal);
+        let masked = self.masked.iter().filter(|(it, mask, _)| it == name && *mask != MaskAs::Hash);
         let masked = masked.inspect(|(.., used)| used.note()).count() > 0;
         !(ignored || masked && both)
     }
@@ -177,7 +202,7 @@ impl HeaderRules {
         name: &HeaderName,
         ours: Option<&[u8]>,
         theirs: Option<&[u8]>,
-        seed: u64,
+        with: With<'_>,
     ) -> Option<Difference> {
         if ours.is_none() && theirs.is_none() {
             return None;
@@ -190,9 +215,13 @@ impl HeaderRules {
         let mask = self.mask_of(name);
         let equal = match (ours, theirs) {
             (Some(a), Some(b)) => match mask {
-                None => self.equal(name, a, b),
+                None | Some(MaskAs::Alias(_)) => {
+                    self.equal(name, a, b) || self.same_in_copies(name, a, b, with)
+                }
                 Some(MaskAs::Equal) => true,
-                Some(MaskAs::Hash) => xxh3_64_with_seed(a, seed) == xxh3_64_with_seed(b, seed),
+                Some(MaskAs::Hash) => {
+                    xxh3_64_with_seed(a, with.seed) == xxh3_64_with_seed(b, with.seed)
+                }
             },
             _ => false,
         };
@@ -203,17 +232,20 @@ impl HeaderRules {
             Some(_) => Traits::default(),
             None => {
                 let here = |value: Option<&[u8]>, side: usize| {
-                    let value = value?;
-                    let here = (*name == LOCATION).then(|| self.origins[side].without(value));
-                    Some(here.map_or_else(|| value.to_vec(), Cow::into_owned))
+                    let here = self.here(name, value?, side);
+                    // Its words are names that a value has in it.
+                    Some(hidden_bytes(&here, with.hide).unwrap_or_else(|| here.into_owned()))
                 };
                 let (ours, theirs) = (here(ours, 0), here(theirs, 1));
                 Traits::of_header(name, ours.as_deref(), theirs.as_deref())
             }
         };
         let place = format!("header {name}");
-        let hidden = mask.is_some() || secrets::is_named(&Text::plain(name.as_str()));
-        let ([baseline, candidate], note) = shown(name, ours, theirs, hidden);
+        let is_hidden = mask.is_some()
+            || self.hidden.contains(name)
+            || secrets::is_named(&Text::plain(name.as_str()));
+        let hide = if is_hidden { Hidden::All } else { Hidden::Parts(with.hide) };
+        let ([baseline, candidate], note) = shown(name, ours, theirs, hide);
         let (field, kind, note) = (place.clone(), Kind::Header, note.map(str::to_owned));
         Some(Difference { place, field, kind, baseline, candidate, traits, note })
     }
@@ -223,11 +255,34 @@ impl HeaderRules {
         let mut found = (*name == SET_COOKIE).then_some(MaskAs::Equal);
         for (_, mask, used) in self.masked.iter().filter(|(it, ..)| it == name) {
             used.note();
-            if found != Some(MaskAs::Hash) {
-                found = Some(*mask);
-            }
+            found = match (found, *mask) {
+                (Some(MaskAs::Alias(_)), _) | (Some(MaskAs::Hash), MaskAs::Equal) => found,
+                (_, mask) => Some(mask),
+            };
         }
         found
+    }
+
+    /// A location as it is seen from its upstream; all else as it is.
+    fn here<'v>(&self, name: &HeaderName, value: &'v [u8], side: usize) -> Cow<'v, [u8]> {
+        if *name == LOCATION { self.origins[side].without(value) } else { Cow::Borrowed(value) }
+    }
+
+    /// Whether one stands for the other in copies.
+    fn same_in_copies(
+        &self,
+        name: &HeaderName,
+        ours: &[u8],
+        theirs: &[u8],
+        with: With<'_>,
+    ) -> bool {
+        let Some(redaction) = with.copies else { return false };
+        redaction::same_header(
+            redaction,
+            name,
+            &self.here(name, ours, 0),
+            &self.here(name, theirs, 1),
+        )
     }
 
     fn equal(&self, name: &HeaderName, ours: &[u8], theirs: &[u8]) -> bool {
@@ -257,11 +312,18 @@ fn shown(
     name: &HeaderName,
     ours: Option<&[u8]>,
     theirs: Option<&[u8]>,
-    hidden: bool,
+    hide: Hidden<'_>,
 ) -> ([Option<String>; 2], Option<&'static str>) {
-    if hidden {
+    let Hidden::Parts(hide) = hide else {
         return ([ours, theirs].map(|value| value.map(|_| MASK.to_owned())), None);
-    }
+    };
+    let readable = |value: &[u8]| {
+        let path = |redaction: &dyn Redaction| redaction.shown_path(value).into_owned();
+        match hide.filter(|_| *name == LOCATION) {
+            Some(redaction) => path(redaction),
+            None => hidden_bytes(value, hide).unwrap_or_else(|| value.to_vec()),
+        }
+    };
     let part = |value: &'_ [u8]| if *name == LOCATION { path_end(value) } else { value.len() };
     let behind = |value: &[u8], end: usize| match value.get(end) {
         Some(b'?') => "?***",
@@ -271,14 +333,15 @@ fn shown(
     let (Some(ours), Some(theirs)) = (ours, theirs) else {
         let one = |value: &[u8]| {
             let end = part(value);
-            show::text("", value[..end].iter().copied(), behind(value, end))
+            show::text("", readable(&value[..end]).into_iter(), behind(value, end))
         };
         return ([ours, theirs].map(|value| value.map(one)), None);
     };
     let ends = [part(ours), part(theirs)];
     let paths = [&ours[..ends[0]], &theirs[..ends[1]]];
     let behind = [behind(ours, ends[0]), behind(theirs, ends[1])];
-    let (texts, note) = show::pair("", paths.map(|path| path.iter().copied()), behind);
+    let shown = paths.map(readable);
+    let (texts, note) = show::pair("", shown.each_ref().map(|path| path.iter().copied()), behind);
     let note = if paths[0] == paths[1] { hidden_part(ours, theirs) } else { note };
     (texts.map(Some), note)
 }
@@ -363,6 +426,8 @@ impl Origin {
 mod tests {
     use super::*;
 
+    const SEEDED: With<'_> = With { seed: 7, hide: None, copies: None };
+
     fn headers(lines: &[(&str, &str)]) -> Headers {
         let mut map = HeaderMap::new();
         for (name, value) in lines {
@@ -385,7 +450,7 @@ mod tests {
         ours: &[(&str, &str)],
         theirs: &[(&str, &str)],
     ) -> Vec<Difference> {
-        rules.differences(&headers(ours), &headers(theirs), 7).collect()
+        rules.differences(&headers(ours), &headers(theirs), SEEDED).collect()
     }
 
     #[track_caller]
@@ -423,7 +488,7 @@ mod tests {
             let told = rules.uncompared(&ours, &theirs, true);
             (
                 told.iter().map(|it| it.change).collect::<Vec<_>>(),
-                rules.differences(&ours, &theirs, 7).count(),
+                rules.differences(&ours, &theirs, SEEDED).count(),
             )
         };
         let (html, utf8) = ("text/html", "text/html; charset=utf-8");
@@ -493,14 +558,14 @@ mod tests {
             }
             Headers::of(&map, StatusCode::OK, &names.map(HeaderName::from_static))
         };
-        let found: Vec<_> = rules.differences(&kept("s3cret"), &kept("S3CRET"), 7).collect();
+        let found: Vec<_> = rules.differences(&kept("s3cret"), &kept("S3CRET"), SEEDED).collect();
         // Cookies are masked: another one is no difference.
         assert_eq!(found.len(), 4);
         for found in &found {
             assert_eq!(found.baseline.as_deref(), Some(MASK), "{}", found.place);
             assert_eq!((found.candidate.as_deref(), &found.note), (Some(MASK), &None));
         }
-        assert_eq!(rules.differences(&kept("s3cret"), &kept("s3cret"), 7).count(), 0);
+        assert_eq!(rules.differences(&kept("s3cret"), &kept("s3cret"), SEEDED).count(), 0);
     }
 
     #[test]
@@ -514,7 +579,7 @@ mod tests {
             };
             let mut rules = rules();
             rules.compare(&[HeaderName::from_static("x-own")]);
-            let found = rules.differences(&map(ours), &map(theirs), 7).next().unwrap();
+            let found = rules.differences(&map(ours), &map(theirs), SEEDED).next().unwrap();
             let text = |side: Option<String>| side.unwrap_or_default();
             (text(found.baseline), text(found.candidate), text(found.note))
         };

@@ -11,16 +11,24 @@ use super::{Grant, Obstacle};
 
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// `null`.
     Null,
+    /// `true`.
     True,
+    /// `false`.
     False,
+    /// A number.
     Number,
     /// `NaN`, `Infinity` or `-Infinity`, which are none of RFC 8259's values and yet are sent.
     Word,
+    /// A string that is a value.
     String,
+    /// The name of a member.
     Key,
+    /// An array.
     Array,
+    /// An object.
     Object,
 }
 
@@ -44,7 +52,7 @@ impl Node {
 
 /// A parsed body.
 #[derive(Debug)]
-pub(super) struct Tape<'a> {
+pub struct Tape<'a> {
     text: &'a [u8],
     nodes: Vec<Node>,
     /// Whether there is any [`Kind::Word`].
@@ -53,7 +61,10 @@ pub(super) struct Tape<'a> {
 
 /// Parses a whole body; `None` when it is not JSON, words aside. Offsets have 32 bits: a body of 4 GiB and
 /// more is not taken for JSON.
-pub(super) fn parse<'a>(text: &'a [u8], grant: Grant<'_>) -> Result<Option<Tape<'a>>, Obstacle> {
+///
+/// # Errors
+/// Memory was not granted.
+pub fn parse<'a>(text: &'a [u8], grant: Grant<'_>) -> Result<Option<Tape<'a>>, Obstacle> {
     if u32::try_from(text.len()).is_err() || !lex::is_utf8(text) {
         return Ok(None);
     }
@@ -239,13 +250,15 @@ pub(super) fn make_room<T>(list: &mut Vec<T>, grant: &mut Grant<'_>) -> Result<(
 }
 
 impl<'a> Tape<'a> {
-    /// How many nodes there are.
-    pub(super) fn len(&self) -> usize {
+    /// How many nodes there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "there is always the document")]
+    #[inline]
+    pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
     /// Whether it has words for what is no number, and so is no JSON in the strict sense.
-    pub(super) fn has_words(&self) -> bool {
+    pub fn has_words(&self) -> bool {
         self.words
     }
 
@@ -261,28 +274,32 @@ impl<'a> Tape<'a> {
     }
 
     /// What a node is; node 0 is the document.
-    pub(super) fn kind(&self, node: usize) -> Kind {
+    #[inline]
+    pub fn kind(&self, node: usize) -> Kind {
         self.nodes[node].kind
     }
 
     /// The text of a number, or of a string or key between its quotes.
-    pub(super) fn raw(&self, node: usize) -> &'a [u8] {
+    #[inline]
+    pub fn raw(&self, node: usize) -> &'a [u8] {
         let node = self.nodes[node];
         &self.text[node.from as usize..node.to as usize]
     }
 
     /// What a string or key stands for.
-    pub(super) fn text(&self, node: usize) -> Text<'a> {
+    #[inline]
+    pub fn text(&self, node: usize) -> Text<'a> {
         Text::new(self.raw(node), self.nodes[node].escaped)
     }
 
     /// The node behind a value and all that is in it.
-    pub(super) fn behind(&self, value: usize) -> usize {
+    #[inline]
+    pub fn behind(&self, value: usize) -> usize {
         self.nodes[value].next as usize
     }
 
     /// Key nodes of an object, or elements of an array. The value of a key is the node behind it.
-    pub(super) fn children(&self, container: usize) -> impl Iterator<Item = usize> {
+    pub fn children(&self, container: usize) -> impl Iterator<Item = usize> {
         self.children_from(container + 1, container)
     }
 

@@ -51,6 +51,22 @@ pub(super) fn classes((ours, a): (&Tape<'_>, usize), (theirs, b): (&Tape<'_>, us
     }
 }
 
+/// Whether two texts are one moment.
+pub(super) fn one_time(ours: &[u8], theirs: &[u8]) -> bool {
+    time(ours).zip(time(theirs)).is_some_and(|(a, b)| a == b)
+}
+
+/// Whether two numbers are one moment, in seconds and in milliseconds.
+pub(super) fn one_moment((ours, a): (&Tape<'_>, usize), (theirs, b): (&Tape<'_>, usize)) -> bool {
+    let both = epoch(ours.raw(a)).zip(epoch(theirs.raw(b)));
+    both.is_some_and(|((a, unit), (b, other))| a == b && unit != other)
+}
+
+/// Whether a text is the moment that a number is.
+pub(super) fn is_moment(text: &[u8], (tape, node): (&Tape<'_>, usize)) -> bool {
+    time(text).zip(epoch(tape.raw(node))).is_some_and(|(a, (b, _))| a == b)
+}
+
 fn numbers(rule: &Lenience, a: &[u8], b: &[u8]) -> bool {
     match rule {
         Lenience::Number(tolerance) => tolerance.covers(a, b),

@@ -11,39 +11,53 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 mod alike;
 mod annotate;
 mod bodies;
-mod decode;
+pub mod decode;
 mod detail;
 mod difference;
+mod explained;
+mod form;
 mod header;
 mod ids;
-mod json;
+pub mod json;
+mod kept;
 mod lenient;
 mod lex;
 mod members;
 mod normalize;
-mod number;
+pub mod number;
 pub mod path;
 mod policy;
 mod read;
+pub mod redaction;
 pub mod reply;
 pub mod rules;
 mod secrets;
 mod show;
 mod step;
-mod text;
+pub mod text;
 mod tolerance;
 mod traits;
 mod used;
 mod walk;
 
 pub use difference::{Change, Difference, Differences, Kind, Risk, Uncompared};
+pub use explained::Explained;
+pub use form::Form;
 pub use header::{Headers, Origin};
+pub use kept::{Stand, kept, kept_answer};
 pub use policy::{Policy, RouteRules, Rules, Unused};
 pub use traits::Traits;
 
 use bodies::{body, one_is_json, two_documents, two_texts, whole_body};
+use header::With;
 
 use reply::says_grpc;
+
+/// Whether a key or a header of this name has a secret for its value, in any spelling: credentials, and what
+/// passes for them.
+pub fn names_secret(name: &str) -> bool {
+    secrets::is_named(&text::Text::plain(name))
+}
 
 /// A running hash of a body as sent: XXH3, 128 bits. It tells accidental differences; nobody
 /// gains by forging an equal answer to a copy.
@@ -121,7 +135,17 @@ pub struct Side<'a> {
 }
 
 /// Asked before memory grows by so many bytes; what is refused is not taken.
-type Grant<'g> = &'g mut dyn FnMut(usize) -> bool;
+pub type Grant<'g> = &'g mut dyn FnMut(usize) -> bool;
+
+/// Grants so many bytes in all: for what is bounded by itself and has no part of a budget.
+pub fn up_to(bytes: usize) -> impl FnMut(usize) -> bool {
+    let mut left = bytes;
+    move |wanted| {
+        let enough = wanted <= left;
+        left = left.saturating_sub(wanted);
+        enough
+    }
+}
 
 /// What a comparison may use.
 pub struct Limits<'a> {
@@ -156,10 +180,12 @@ pub enum Match {
     BufferFull,
 }
 
-/// Why a comparison cannot look into the bodies.
+/// Why nobody can look into a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Obstacle {
+pub enum Obstacle {
+    /// It is over its bound.
     TooLarge,
+    /// Memory was not granted.
     NoBudget,
 }
 
@@ -247,7 +273,7 @@ pub fn uncompared_headers(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> 
 /// What is known before a look into the bodies. Where the status differs, or a header that is
 /// compared, there is no more to the result.
 fn known(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> Option<Looked> {
-    if let Some(difference) = by_status(ours, theirs) {
+    if let Some(difference) = by_status(ours, theirs, rules) {
         return Some(Looked::found(vec![difference], false));
     }
     let found: Vec<_> = by_headers(ours, theirs, rules).collect();
@@ -255,7 +281,7 @@ fn known(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> Option<Looked> {
 }
 
 /// Answers of another status are other answers: nothing else is told of them.
-fn by_status(ours: &Side<'_>, theirs: &Side<'_>) -> Option<Difference> {
+fn by_status(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules) -> Option<Difference> {
     let shown = |place: &str, baseline, candidate| {
         let (place, field) = (place.to_owned(), place.to_owned());
         let candidate: Option<String> = candidate;
@@ -268,7 +294,11 @@ fn by_status(ours: &Side<'_>, theirs: &Side<'_>) -> Option<Difference> {
         return shown("status", baseline, candidate);
     }
     if ours.grpc_status != theirs.grpc_status {
-        let status = |side: &Side<'_>| Some(show::bounded("", side.grpc_status?, ""));
+        let status = |side: &Side<'_>| {
+            let text = side.grpc_status?;
+            let hidden = redaction::hidden_bytes(text, rules.hide());
+            Some(show::bounded("", hidden.as_deref().unwrap_or(text), ""))
+        };
         return shown("header grpc-status", status(ours), status(theirs));
     }
     None
@@ -280,7 +310,10 @@ fn by_headers<'s>(
     rules: &'s Rules,
 ) -> impl Iterator<Item = Difference> + 's {
     let both = ours.headers.zip(theirs.headers);
-    both.into_iter().flat_map(|(a, b)| rules.headers.differences(a, b, rules.seed))
+    both.into_iter().flat_map(|(a, b)| {
+        let (seed, hide, copies) = (rules.seed, rules.hide(), rules.of_copies());
+        rules.headers.differences(a, b, With { seed, hide, copies })
+    })
 }
 
 /// What the quick walks say of two bodies.
@@ -329,7 +362,7 @@ fn by_body(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limit
 /// Everything that differs, in detail. What it finds is the result; only where memory is wanting
 /// for the list, what is known by other means is.
 fn look(ours: &Side<'_>, theirs: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Looked {
-    if let Some(difference) = by_status(ours, theirs) {
+    if let Some(difference) = by_status(ours, theirs, rules) {
         return Looked::found(vec![difference], false);
     }
     rules.note_look();
@@ -386,12 +419,23 @@ fn in_detail(
     let (our_json, their_json) = match (our_json, their_json) {
         (Some(ours), Some(theirs)) => (ours, theirs),
         _ if same => return whole(false),
+        (None, None) if same_looks(&our_bytes, &their_bytes, rules) => return whole(false),
         (None, None) => {
-            return Ok((vec![two_texts(ours, theirs, &our_bytes, &their_bytes)], false));
+            let (ours, theirs) = ((ours, &our_bytes[..]), (theirs, &their_bytes[..]));
+            return Ok(two_texts(ours, theirs, rules, limits.grant));
         }
         (one, _) => return Ok((vec![one_is_json(one.is_some(), &our_bytes, &their_bytes)], false)),
     };
     two_documents(our_json, their_json, rules, limits.grant)
+}
+
+/// Whether one of two texts stands for the other, since copies are without what looks personal.
+fn same_looks(ours: &[u8], theirs: &[u8], rules: &Rules) -> bool {
+    let Some(redaction) = rules.looks() else { return false };
+    let texts = std::str::from_utf8(ours.trim_ascii())
+        .ok()
+        .zip(std::str::from_utf8(theirs.trim_ascii()).ok());
+    texts.is_some_and(|(ours, theirs)| redaction::same_looks(redaction, ours, theirs))
 }
 
 /// Whether two replies are equal without a look into their bodies.

@@ -38,7 +38,9 @@ pub(super) fn members<'a>(
         match keys.treatment(&text) {
             Treatment::Ignored => None,
             Treatment::Compared => Some(Member { name: text, masked: false, key }),
-            Treatment::Hashed(name) => Some(Member { name: Text::plain(name), masked: false, key }),
+            Treatment::Hashed(name, _) => {
+                Some(Member { name: Text::plain(name), masked: false, key })
+            }
             Treatment::Masked(name) => Some(Member { name: Text::plain(name), masked: true, key }),
         }
     })

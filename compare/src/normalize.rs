@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::redaction::Alias;
 use super::rules::MaskAs;
 use super::secrets;
 use super::text::Text;
@@ -22,6 +23,8 @@ pub(super) struct Keys {
     /// Whether values whose keys name secrets are not shown.
     secrets: bool,
     more: Vec<KeyRule>,
+    /// Whose values are not shown, however they are compared.
+    hidden: Vec<String>,
     outlines: Outlines,
 }
 
@@ -86,8 +89,8 @@ pub(super) enum Treatment<'r> {
     /// Must be on both sides or on neither; the value is not looked at. Known by the rule's name,
     /// since its own spelling may differ from side to side.
     Masked(&'r str),
-    /// The same, but for its value, which is compared and not shown.
-    Hashed(&'r str),
+    /// The same, but for its value, which is compared in this way and not shown.
+    Hashed(&'r str, MaskAs),
 }
 
 impl Keys {
@@ -96,14 +99,15 @@ impl Keys {
 
     const fn of(ignored: Names, masked: Names, secrets: bool) -> Self {
         let outlines = Outlines([0; 16]).add(ignored).add(masked);
-        Self { ignored, masked, secrets, more: Vec::new(), outlines }
+        Self { ignored, masked, secrets, more: Vec::new(), hidden: Vec::new(), outlines }
     }
 
     /// Those that are always special, unless not wanted, and more.
-    pub(super) fn with(builtin: bool, more: Vec<KeyRule>) -> Self {
-        let mut keys = if builtin { Self::default() } else { Self::NONE };
+    pub(super) fn with(builtin: bool, more: Vec<KeyRule>, hidden: Vec<String>) -> Self {
+        // What names a secret is never shown.
+        let mut keys = if builtin { Self::default() } else { Self::of(&[], &[], true) };
         more.iter().for_each(|rule| keys.outlines.add_one(&rule.name));
-        keys.more = more;
+        (keys.more, keys.hidden) = (more, hidden);
         keys
     }
 
@@ -115,6 +119,7 @@ impl Keys {
     /// Whether a value is not shown, however it is compared.
     pub(super) fn hides(&self, key: &Text<'_>) -> bool {
         self.secrets && secrets::is_named(key)
+            || self.hidden.iter().any(|name| key.is_any_case_of(name))
     }
 
     /// As [`Self::treatment`], and notes which rules applied.
@@ -137,8 +142,11 @@ impl Keys {
         if builtin(self.ignored).is_some() || more(None).is_some() {
             return Treatment::Ignored;
         }
-        if let Some(name) = more(Some(MaskAs::Hash)) {
-            return Treatment::Hashed(name);
+        for mask in [Alias::Hash, Alias::Shape].map(MaskAs::Alias).into_iter().chain([MaskAs::Hash])
+        {
+            if let Some(name) = more(Some(mask)) {
+                return Treatment::Hashed(name, mask);
+            }
         }
         if let Some(name) = builtin(self.masked) {
             return Treatment::Masked(name);
@@ -181,16 +189,17 @@ mod tests {
                 rule("", None),
             ]
         };
-        let keys = Keys::with(true, more());
+        let keys = Keys::with(true, more(), Vec::new());
         let treatment = |key: &'static str| keys.noted(&Text::plain(key));
         assert_eq!(treatment("NONCE"), Treatment::Ignored);
-        assert_eq!(treatment("email"), Treatment::Hashed("Email"));
+        assert_eq!(treatment("email"), Treatment::Hashed("Email", MaskAs::Hash));
         assert_eq!(treatment("phone"), Treatment::Ignored);
         assert_eq!(treatment("Iban"), Treatment::Masked("iban"));
         assert_eq!(treatment("timestamp"), Treatment::Ignored);
         assert_eq!(treatment(""), Treatment::Ignored);
         assert!(keys.more.iter().all(|rule| rule.used.get()));
-        let alone = Keys::with(false, more());
+        let alone = Keys::with(false, more(), vec!["Street".to_owned()]);
+        assert!(alone.hides(&Text::plain("street")) && !keys.hides(&Text::plain("street")));
         assert_eq!(alone.treatment(&Text::plain("timestamp")), Treatment::Compared);
         assert_eq!(alone.treatment(&Text::plain("nonce")), Treatment::Ignored);
         assert!(!alone.more.iter().any(|rule| rule.used.get()));

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 const FAR: i64 = 1 << 40;
 
 /// Whether two numbers of JSON's grammar (RFC 8259 section 6) are equal.
-pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
     if a == b {
         return true;
     }

@@ -38,7 +38,7 @@ enum Selector {
 
 /// A child as its container knows it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Child<'a> {
+pub enum Child<'a> {
     /// A member's key, unescaped.
     Key(&'a [u8]),
     /// An element's index.
@@ -46,7 +46,7 @@ pub(super) enum Child<'a> {
 }
 
 /// How many segments have been taken so far, a bit for each number that is possible.
-pub(super) type Taken = u64;
+pub type Taken = u64;
 
 impl Path {
     /// Reads a path.
@@ -95,13 +95,32 @@ impl Path {
         }
     }
 
+    /// The path of what has this in it, and its name there; `None` where it does not end with one member of
+    /// one parent, `$..name` for one.
+    pub fn parent(&self) -> Option<(Self, String)> {
+        let (last, steps) = self.steps.split_last()?;
+        let Step { deep: false, selector: Selector::Name(name) } = last else { return None };
+        let name = String::from_utf8(name.clone()).ok()?;
+        Some((Self { text: self.text.clone(), steps: steps.to_vec() }, name))
+    }
+
+    /// The last name in it; `None` where it has none.
+    pub fn last_name(&self) -> Option<&str> {
+        self.steps.iter().rev().find_map(|step| match &step.selector {
+            Selector::Name(name) => std::str::from_utf8(name).ok(),
+            _ => None,
+        })
+    }
+
     /// At the document itself; whether that is selected.
-    pub(super) fn start(&self) -> (Taken, bool) {
+    #[inline]
+    pub fn start(&self) -> (Taken, bool) {
         if self.steps.is_empty() { (0, true) } else { (1, false) }
     }
 
     /// One level further down; whether the child is selected.
-    pub(super) fn step(&self, taken: Taken, child: Child<'_>) -> (Taken, bool) {
+    #[inline]
+    pub fn step(&self, taken: Taken, child: Child<'_>) -> (Taken, bool) {
         let mut next = 0;
         let mut left = taken;
         while left != 0 {

@@ -11,7 +11,8 @@ use http::HeaderName;
 use super::header::{HeaderRules, Origin};
 use super::normalize::{KeyRule, Keys, Treatment};
 use super::path::Path;
-use super::rules::{Lenience, MaskAs, Pairing, RuleBook, RuleSet, Select, What};
+use super::redaction::{Hide, Redaction};
+use super::rules::{Lenience, MaskAs, Pairing, Redacted, RuleBook, RuleSet, Select, What};
 use super::secrets;
 use super::text::Text;
 use super::used::Used;
@@ -31,12 +32,15 @@ pub(super) enum Effect {
     Lenient(u8),
     /// Strings are read as JSON.
     Read,
+    Hide,
 }
 
 #[derive(Debug)]
 pub(super) struct PathRule {
     pub(super) path: Path,
     pub(super) effect: Effect,
+    /// It begins anew in JSON that stood in a string.
+    pub(super) nested: bool,
     pub(super) used: Arc<Used>,
 }
 
@@ -54,6 +58,10 @@ pub struct Rules {
     pub(super) seed: u64,
     /// Whether hashes of masked values are compared.
     hashes_keys: bool,
+    /// Whether any values may stand for others in copies.
+    pub(super) aliases: bool,
+    /// What is asked of the policy of redaction.
+    redacted: Option<Redacted>,
     /// Whether any strings are read as JSON.
     pub(super) reads_strings: bool,
     /// Whether there are rules that were asked for.
@@ -66,14 +74,41 @@ pub struct Rules {
 impl Rules {
     /// Whether keys are all that these rules know, so that the quick walks tell the whole result.
     pub(super) fn only_keys(&self) -> bool {
-        self.paths.is_empty() && !self.null_equals_absent && !self.hashes_keys
+        self.paths.is_empty() && !self.null_equals_absent && !self.hashes_keys && !self.aliases
+    }
+
+    /// What is asked where values are shown.
+    pub(super) fn hide(&self) -> Hide<'_> {
+        self.redacted.as_ref().map(|redacted| &*redacted.by)
+    }
+
+    /// What is asked of values that copies may have said in another way.
+    pub(super) fn of_copies(&self) -> Option<&dyn Redaction> {
+        self.redacted.as_ref().filter(|redacted| redacted.copies).map(|redacted| &*redacted.by)
+    }
+
+    /// The same, where copies are without what looks personal.
+    pub(super) fn looks(&self) -> Option<&dyn Redaction> {
+        self.of_copies().filter(|redaction| redaction.looks())
     }
 
     /// Whether values under this key are not shown: it is masked, or names a secret.
-    pub fn hides(&self, key: &str) -> bool {
-        let key = Text::plain(key);
+    pub fn hides(&self, name: &str) -> bool {
+        let key = Text::plain(name);
         let treatment = self.keys.treatment(&key);
-        secrets::is_named(&key) || matches!(treatment, Treatment::Masked(_) | Treatment::Hashed(_))
+        let is_told = |redaction: &dyn Redaction| redaction.names(name);
+        secrets::is_named(&key)
+            || self.hide().is_some_and(is_told)
+            || self.keys.hides(&key)
+            || matches!(treatment, Treatment::Masked(_) | Treatment::Hashed(..))
+    }
+
+    /// Whether a segment of a path, or what stands in a query, is not shown for what it looks like.
+    pub fn hides_looks(&self, text: &str) -> bool {
+        let is_hidden = |redaction: &dyn Redaction| {
+            matches!(redaction.shown_path(text.as_bytes()), std::borrow::Cow::Owned(_))
+        };
+        self.hide().is_some_and(is_hidden)
     }
 
     /// Counts a pair that was looked at in detail.
@@ -87,17 +122,20 @@ impl Rules {
         self.given |= !set.rules.is_empty();
         self.null_equals_absent |= set.null_equals_absent;
         for (rule, used) in set.rules.iter().zip(known) {
-            self.add_rule(&rule.what, used);
+            self.add_rule(&rule.what, used, false);
         }
     }
 
-    fn add_rule(&mut self, what: &What, used: &Arc<Used>) {
+    fn add_rule(&mut self, what: &What, used: &Arc<Used>, nested: bool) {
         let used = Arc::clone(used);
         let (path, effect) = match what {
+            What::HideHeader(name) => return self.headers.hide(name),
             What::IgnoreHeader(name) => return self.headers.ignore(name, used),
             What::MaskHeader(name, mask) => return self.headers.mask(name, *mask, used),
             // Gathered for all at once.
             What::Ignore(Select::Key(_)) | What::Mask(Select::Key(_), _) => return,
+            What::Hide(Select::Key(_)) => return,
+            What::Hide(Select::Path(path)) => (path, Effect::Hide),
             What::Ignore(Select::Path(path)) => (path, Effect::Ignore),
             What::Mask(Select::Path(path), mask) => (path, Effect::Mask(*mask)),
             What::Array(path, pairing) => (path, self.pair(pairing.clone())),
@@ -107,7 +145,8 @@ impl Rules {
             What::Class(path, class) => (path, self.lenient(Lenience::Class(*class))),
         };
         self.reads_strings |= matches!(effect, Effect::Read);
-        self.paths.push(PathRule { path: path.clone(), effect, used });
+        self.aliases |= matches!(effect, Effect::Mask(MaskAs::Alias(_)));
+        self.paths.push(PathRule { path: path.clone(), effect, nested, used });
     }
 
     fn pair(&mut self, pairing: Pairing) -> Effect {
@@ -128,14 +167,26 @@ fn key_rules<'r>(
     sets: impl Iterator<Item = (&'r RuleSet, &'r [Arc<Used>])> + 'r,
 ) -> impl Iterator<Item = KeyRule> + 'r {
     let rules = sets.flat_map(|(set, known)| set.rules.iter().zip(known));
-    rules.filter_map(|(rule, used)| {
-        let (name, mask) = match &rule.what {
-            What::Ignore(Select::Key(name)) => (name.clone(), None),
-            What::Mask(Select::Key(name), mask) => (name.clone(), Some(*mask)),
-            _ => return None,
-        };
-        Some(KeyRule { name, mask, used: Arc::clone(used) })
-    })
+    rules.filter_map(|(rule, used)| key_rule(&rule.what, used))
+}
+
+fn key_rule(what: &What, used: &Arc<Used>) -> Option<KeyRule> {
+    let (name, mask) = match what {
+        What::Ignore(Select::Key(name)) => (name.clone(), None),
+        What::Mask(Select::Key(name), mask) => (name.clone(), Some(*mask)),
+        _ => return None,
+    };
+    Some(KeyRule { name, mask, used: Arc::clone(used) })
+}
+
+/// The keys that are hidden and compared all the same.
+fn hidden_keys(redacted: Option<&Redacted>) -> Vec<String> {
+    let rules = redacted.iter().flat_map(|redacted| &redacted.rules);
+    let hidden = rules.filter_map(|what| match what {
+        What::Hide(Select::Key(name)) => Some(name.clone()),
+        _ => None,
+    });
+    hidden.collect()
 }
 
 /// The rules of one route, with what is counted to tell which of them apply.
@@ -183,6 +234,10 @@ pub struct Unused {
 fn meaning(book: &RuleBook, own: Option<&RuleSet>) -> u64 {
     let mut hasher = DefaultHasher::new();
     (book.builtin, book.default_headers).hash(&mut hasher);
+    if let Some(redacted) = &book.redacted {
+        (redacted.by.meaning(), redacted.copies).hash(&mut hasher);
+        format!("{:?}", redacted.rules).hash(&mut hasher);
+    }
     for set in std::iter::once(&book.all).chain(own) {
         let does: Vec<_> = set.rules.iter().map(|rule| &rule.what).collect();
         // As text, since some of it is floats.
@@ -210,6 +265,8 @@ pub struct Policy {
     routes: HashMap<String, Arc<Rules>>,
     known: Vec<Known>,
     headers: Vec<HeaderName>,
+    /// What it was made of.
+    made_of: (RuleBook, [Origin; 2], u64),
 }
 
 impl Default for Policy {
@@ -236,10 +293,17 @@ impl Policy {
         let all = used_by(&book.all, None);
         let rules = |own: Option<(&RuleSet, &[Arc<Used>])>| {
             let sets = || std::iter::once((&book.all, &all[..])).chain(own);
-            let more: Vec<_> = key_rules(sets()).collect();
+            let redacted = book.redacted.as_ref();
+            let by_policy = redacted.iter().flat_map(|redacted| &redacted.rules);
+            let mut more: Vec<_> = key_rules(sets()).collect();
+            more.extend(by_policy.clone().filter_map(|what| key_rule(what, &Arc::default())));
+            let is_alias = |rule: &KeyRule| matches!(rule.mask, Some(MaskAs::Alias(_)));
             let mut rules = Rules {
                 hashes_keys: more.iter().any(|rule| rule.mask == Some(MaskAs::Hash)),
-                keys: Keys::with(book.builtin, more),
+                aliases: more.iter().any(is_alias)
+                    || redacted.is_some_and(|it| it.copies && it.by.looks()),
+                keys: Keys::with(book.builtin, more, hidden_keys(redacted)),
+                redacted: book.redacted.clone(),
                 headers: HeaderRules::new(book.default_headers, origins.clone()),
                 seed,
                 meaning: meaning(book, own.map(|(set, _)| set)),
@@ -250,6 +314,7 @@ impl Policy {
                 rules.headers.compare(&set.headers);
                 rules.add(set, known);
             }
+            by_policy.for_each(|what| rules.add_rule(what, &Arc::default(), true));
             Arc::new(rules)
         };
         let others = rules(None);
@@ -262,7 +327,22 @@ impl Policy {
         headers.extend(book.routes.iter().flat_map(|(_, set)| set.headers.iter().cloned()));
         headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         headers.dedup();
-        Self { others, routes, known, headers }
+        let made_of = (book.clone(), origins.clone(), seed);
+        Self { others, routes, known, headers, made_of }
+    }
+
+    /// The rules of a route with more of them, which are said while it runs.
+    pub fn of_with(&self, route: &str, more: &[RuleSet]) -> RouteRules {
+        let (book, origins, seed) = &self.made_of;
+        let own = book.routes.iter().find(|(label, _)| label == route);
+        let mut set = own.map(|(_, set)| set.clone()).unwrap_or_default();
+        for more in more {
+            set.headers.extend(more.headers.iter().cloned());
+            set.null_equals_absent |= more.null_equals_absent;
+            set.rules.extend(more.rules.iter().cloned());
+        }
+        let book = RuleBook { routes: vec![(route.to_owned(), set)], ..book.clone() };
+        Self::new(&book, origins, *seed).of(route)
     }
 
     /// The rules of a route, by its label.

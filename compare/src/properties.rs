@@ -14,6 +14,7 @@ use document::{Json, document};
 use super::Match;
 use super::tests::{coded, result, side, verdict_with};
 
+mod bodies;
 mod document;
 mod pairs;
 mod rules;

@@ -1,11 +1,13 @@
 //! What a comparison is told to relax, as it is meant: which values are left out, which are nobody's
 //! business, and which may differ a little. Where it is written is none of this module's business.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
 
 use super::path::Path;
+use super::redaction::{Alias, Redaction};
 
 /// Most rules that can hold for one route, the global ones included.
 pub const RULES_MAX: usize = 256;
@@ -29,6 +31,8 @@ pub enum MaskAs {
     Equal,
     /// Its hash under a key that nobody knows.
     Hash,
+    /// Itself, or what stands for it in the candidate's copies.
+    Alias(Alias),
 }
 
 /// How elements of two arrays are paired.
@@ -148,10 +152,14 @@ pub enum What {
     Ignore(Select),
     /// Hides values.
     Mask(Select, MaskAs),
+    /// Hides values, which are compared all the same.
+    Hide(Select),
     /// Takes a response header out of the comparison.
     IgnoreHeader(HeaderName),
     /// Hides the value of a response header.
     MaskHeader(HeaderName, MaskAs),
+    /// Hides the value of a response header, which is compared all the same where it is.
+    HideHeader(HeaderName),
     /// Pairs the elements of arrays in another way than by their index.
     Array(Path, Pairing),
     /// Numbers may differ a little.
@@ -186,6 +194,25 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
 }
 
+/// What one candidate's copies are without, and what is shown of nobody's.
+#[derive(Clone, Debug)]
+pub struct Redacted {
+    /// The policy.
+    pub by: Arc<dyn Redaction>,
+    /// Whether it holds for the copies as well.
+    pub copies: bool,
+    /// What it means for single values and headers.
+    pub rules: Vec<What>,
+}
+
+impl PartialEq for Redacted {
+    fn eq(&self, other: &Self) -> bool {
+        self.by.meaning() == other.by.meaning()
+            && self.copies == other.copies
+            && self.rules == other.rules
+    }
+}
+
 /// All rules of a proxy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleBook {
@@ -197,10 +224,18 @@ pub struct RuleBook {
     pub all: RuleSet,
     /// For single routes besides, by label.
     pub routes: Vec<(String, RuleSet)>,
+    /// What is nobody's business, whatever the route.
+    pub redacted: Option<Redacted>,
 }
 
 impl Default for RuleBook {
     fn default() -> Self {
-        Self { builtin: true, default_headers: true, all: RuleSet::default(), routes: Vec::new() }
+        Self {
+            builtin: true,
+            default_headers: true,
+            all: RuleSet::default(),
+            routes: Vec::new(),
+            redacted: None,
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What is shown of a document: where a value is, and a bounded text of it. Never what is masked.
 
+use std::borrow::Cow;
+
 use super::alike::{self, Chars};
 use super::ids;
 use super::json::{Kind, Tape};
+use super::redaction::{Hide, hidden, hidden_bytes};
 
-/// Shown instead of a masked value.
-pub(super) const MASK: &str = "***";
 /// Bytes of a value's text, and of a key in a place.
 pub(super) const TEXT_MAX: usize = 64;
 /// Bytes of a place, about; what is nearest to the document is left out of a longer one.
@@ -143,7 +144,7 @@ pub(super) fn text(before: &str, text: impl Iterator<Item = u8>, behind: &str) -
 }
 
 /// A value as text: of a container only how much is in it, since anything in there may be masked.
-pub(super) fn value(tape: &Tape<'_>, node: usize) -> String {
+pub(super) fn value(tape: &Tape<'_>, node: usize, hide: Hide<'_>) -> String {
     let count = |unit: &str| {
         let count = tape.children(node).count();
         format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
@@ -152,8 +153,14 @@ pub(super) fn value(tape: &Tape<'_>, node: usize) -> String {
         Kind::Null => "null".to_owned(),
         Kind::True => "true".to_owned(),
         Kind::False => "false".to_owned(),
-        Kind::Number | Kind::Word => bounded("", tape.raw(node), ""),
-        Kind::String | Kind::Key => text("\"", tape.text(node).bytes(), "\""),
+        Kind::Number | Kind::Word => {
+            let raw = tape.raw(node);
+            bounded("", hidden_bytes(raw, hide).as_deref().unwrap_or(raw), "")
+        }
+        Kind::String | Kind::Key => match hidden(&tape.text(node), hide) {
+            Some(rest) => text("\"", rest.into_iter(), "\""),
+            None => text("\"", tape.text(node).bytes(), "\""),
+        },
         Kind::Array => format!("[{}]", count("element")),
         Kind::Object => format!("{{{}}}", count("member")),
     }
@@ -163,22 +170,36 @@ pub(super) fn value(tape: &Tape<'_>, node: usize) -> String {
 pub(super) fn values(
     (ours, a): (&Tape<'_>, usize),
     (theirs, b): (&Tape<'_>, usize),
+    hide: Hide<'_>,
 ) -> ([String; 2], Option<&'static str>) {
     match (ours.kind(a), theirs.kind(b)) {
         (Kind::String, Kind::String) => {
-            pair("\"", [ours.text(a).bytes(), theirs.text(b).bytes()], ["\""; 2])
+            let texts = [ours.text(a), theirs.text(b)];
+            let rest = texts.each_ref().map(|text| hidden(text, hide));
+            if rest == [None, None] {
+                return pair("\"", texts.map(|text| text.bytes()), ["\""; 2]);
+            }
+            // What else is in them may be where they differ, so they are shown from there on.
+            let rest = [0, 1].map(|side| match &rest[side] {
+                Some(rest) => Cow::Borrowed(&rest[..]),
+                None => texts[side].unescaped(),
+            });
+            pair("\"", rest.each_ref().map(|text| text.iter().copied()), ["\""; 2])
         }
         (Kind::Number, Kind::Number) => {
-            let digits = [ours.raw(a), theirs.raw(b)].map(|raw| raw.iter().copied());
-            (pair("", digits, [""; 2]).0, None)
+            let raw = [ours.raw(a), theirs.raw(b)];
+            let rest =
+                raw.map(|raw| hidden_bytes(raw, hide).map_or(Cow::Borrowed(raw), Cow::Owned));
+            (pair("", rest.each_ref().map(|raw| raw.iter().copied()), [""; 2]).0, None)
         }
-        _ => ([value(ours, a), value(theirs, b)], None),
+        _ => ([value(ours, a, hide), value(theirs, b, hide)], None),
     }
 }
 
-/// A little more of a key than is shown: it may be as long as a body.
-fn beginning(tape: &Tape<'_>, node: usize) -> Vec<u8> {
-    tape.text(node).bytes().take(2 * TEXT_MAX).collect()
+/// A little more of a key than is shown, of what may be: it may be as long as a body.
+fn beginning(tape: &Tape<'_>, node: usize, hide: Hide<'_>) -> Vec<u8> {
+    let text = tape.text(node);
+    hidden(&text, hide).unwrap_or_else(|| text.bytes().take(2 * TEXT_MAX).collect())
 }
 
 /// Where two bodies that are no JSON differ, and in what where that is hard to see. Nothing of what
@@ -210,13 +231,16 @@ pub(super) enum Step<'d, 'a> {
 
 /// The place of a value and its field, from the steps that lead there, the last one first. A
 /// normalized path (RFC 9535 section 2.7), but for keys and paths that are too long.
-pub(super) fn place<'d, 'a: 'd>(steps: impl Iterator<Item = Step<'d, 'a>>) -> (String, String) {
+pub(super) fn place<'d, 'a: 'd>(
+    steps: impl Iterator<Item = Step<'d, 'a>>,
+    hide: Hide<'_>,
+) -> (String, String) {
     let (mut parts, mut length, mut cut) = (Vec::new(), 0, false);
     for step in steps {
         let part = match step {
             Step::Index(index) => (format!("[{index}]"), true),
             Step::Key(tape, node, object) => {
-                (format!("['{}']", key(tape, node)), ids::is_one_of_many(tape, node, object))
+                (format!("['{}']", key(tape, node, hide)), ids::is_one_of_many(tape, node, object))
             }
         };
         length += part.0.len();
@@ -236,8 +260,8 @@ pub(super) fn place<'d, 'a: 'd>(steps: impl Iterator<Item = Step<'d, 'a>>) -> (S
 }
 
 /// A key as it stands between single quotes.
-fn key(tape: &Tape<'_>, node: usize) -> String {
-    let text = bounded("", &beginning(tape, node), "");
+fn key(tape: &Tape<'_>, node: usize, hide: Hide<'_>) -> String {
+    let text = bounded("", &beginning(tape, node, hide), "");
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -261,7 +285,7 @@ mod tests {
 
     fn shown(text: &str) -> String {
         let tape = parse(text.as_bytes(), &mut |_| true).unwrap().unwrap();
-        value(&tape, 0)
+        value(&tape, 0, None)
     }
 
     #[test]
@@ -292,14 +316,14 @@ mod tests {
         let object = r#"{"it's \\ \n\u0001":1}"#;
         let tape = parse(object.as_bytes(), &mut |_| true).unwrap().unwrap();
         let steps = [Step::Key(&tape, 1, None), Step::Index(3)];
-        let (place_of, field) = place(steps.into_iter());
+        let (place_of, field) = place(steps.into_iter(), None);
         assert_eq!(place_of, r"$[3]['it\'s \\ \n\u0001']");
         assert_eq!(field, r"$[*]['it\'s \\ \n\u0001']");
-        let deep = place(std::iter::repeat_n(Step::Index(10), 100_000)).0;
+        let deep = place(std::iter::repeat_n(Step::Index(10), 100_000), None).0;
         assert!(deep.starts_with("$…[10]") && deep.len() <= PLACE_MAX + 8, "{deep}");
         let long = format!("{{\"{}\":1}}", "k".repeat(10_000));
         let tape = parse(long.as_bytes(), &mut |_| true).unwrap().unwrap();
-        let long = place(std::iter::once(Step::Key(&tape, 1, None))).0;
+        let long = place(std::iter::once(Step::Key(&tape, 1, None)), None).0;
         assert!(long.len() <= TEXT_MAX + 5, "{long}");
     }
 }

@@ -187,7 +187,7 @@ impl Step<'_> {
         self.take(End::Different)?;
         match self.rules.treatment(&key) {
             // What is compared by its hash is equal where it is the same.
-            Treatment::Compared | Treatment::Hashed(_) => return Ok(true),
+            Treatment::Compared | Treatment::Hashed(..) => return Ok(true),
             Treatment::Ignored | Treatment::Masked(_) => self.pass_over()?,
         }
         Ok(false)

@@ -4,7 +4,10 @@ use std::io::Write;
 
 use super::*;
 
+pub(super) mod bodies;
 pub(super) mod differences;
+mod explained;
+pub(super) mod hidden;
 mod hostile;
 
 pub(super) fn side(body: &[u8]) -> Side<'_> {

@@ -5,50 +5,57 @@ use std::borrow::Cow;
 
 /// A string between its quotes, known to be well-formed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'a> {
+pub struct Text<'a> {
     raw: &'a [u8],
     /// Nothing in it is escaped.
     plain: bool,
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn new(raw: &'a [u8], escaped: bool) -> Self {
+    /// One of which is known whether anything in it is escaped.
+    #[inline]
+    pub fn new(raw: &'a [u8], escaped: bool) -> Self {
         Self { raw, plain: !escaped }
     }
 
     /// One in which nothing is escaped.
-    pub(super) fn plain(raw: &'a str) -> Self {
+    #[inline]
+    pub fn plain(raw: &'a str) -> Self {
         Self::new(raw.as_bytes(), false)
     }
 
     /// Bytes in which nothing is escaped.
-    pub(super) fn of(raw: &'a [u8]) -> Self {
+    pub fn of(raw: &'a [u8]) -> Self {
         Self::new(raw, false)
     }
 
     /// Its bytes, where nothing is escaped.
-    pub(super) fn as_plain(&self) -> Option<&'a [u8]> {
+    #[inline]
+    pub fn as_plain(&self) -> Option<&'a [u8]> {
         self.plain.then_some(self.raw)
     }
 
     /// Its first byte and its length, where nothing is escaped.
-    pub(super) fn outline(&self) -> Option<(u8, usize)> {
+    #[inline]
+    pub fn outline(&self) -> Option<(u8, usize)> {
         self.raw.first().filter(|_| self.plain).map(|first| (*first, self.raw.len()))
     }
 
-    pub(super) fn equals(&self, other: &Text<'_>) -> bool {
+    /// Whether both stand for the same text.
+    pub fn equals(&self, other: &Text<'_>) -> bool {
         // Equal spellings are of the same text, whether plain or not.
         let plain = self.plain && other.plain;
         self.raw == other.raw || !plain && self.bytes().eq(other.bytes())
     }
 
     /// At most this many bytes are in the copy that [`Self::unescaped`] makes.
-    pub(super) fn copied(&self) -> usize {
+    pub fn copied(&self) -> usize {
         if self.plain { 0 } else { self.raw.len() }
     }
 
     /// Its bytes; a copy where something is escaped.
-    pub(super) fn unescaped(&self) -> Cow<'a, [u8]> {
+    #[inline]
+    pub fn unescaped(&self) -> Cow<'a, [u8]> {
         if self.plain {
             return Cow::Borrowed(self.raw);
         }
@@ -58,7 +65,8 @@ impl<'a> Text<'a> {
     }
 
     /// Whether it is `name`, case of ASCII letters aside.
-    pub(super) fn is_any_case_of(&self, name: &str) -> bool {
+    #[inline]
+    pub fn is_any_case_of(&self, name: &str) -> bool {
         if self.plain {
             return self.raw.eq_ignore_ascii_case(name.as_bytes());
         }
@@ -67,7 +75,7 @@ impl<'a> Text<'a> {
     }
 
     /// Its bytes, one by one.
-    pub(super) fn bytes(&self) -> Unescaped<'a> {
+    pub fn bytes(&self) -> Unescaped<'a> {
         Unescaped { rest: self.raw, pending: [0; 4], from: 4 }
     }
 }
@@ -75,7 +83,7 @@ impl<'a> Text<'a> {
 /// The bytes of a string without its escapes. A surrogate without its partner is no character; it
 /// gives the three bytes that UTF-8 would have for it, so that it equals only itself.
 #[derive(Clone, Debug)]
-pub(super) struct Unescaped<'a> {
+pub struct Unescaped<'a> {
     rest: &'a [u8],
     /// What is left of the last `\u` escape, at the end of the array.
     pending: [u8; 4],

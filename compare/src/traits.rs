@@ -6,6 +6,7 @@ use http::HeaderName;
 use http::header::{CACHE_CONTROL, LOCATION};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::explained::Explained;
 use super::json::{Kind as Node, Tape};
 use super::lenient;
 use super::rules::Classes;
@@ -30,9 +31,20 @@ pub struct Traits {
     pub values: Option<[u32; 2]>,
     /// Classes that both values are of: a rule for any of them takes the difference away.
     pub classes: Classes,
+    /// How far two numbers are apart, as a share of the larger one in billionths, rounded up; `None` for all
+    /// else.
+    pub apart: Option<u64>,
+    /// What the difference is, where more than its kind is known.
+    pub explained: Option<Explained>,
 }
 
 impl Traits {
+    /// The same, explained: other explanations at one place are other differences.
+    pub(super) fn with(self, explained: Explained) -> Self {
+        let Self { shape, .. } = Self::shape(explained.text());
+        Self { shape, explained: Some(explained), ..self }
+    }
+
     fn shape(shape: impl Into<String>) -> Self {
         let mut shape = shape.into();
         shape.truncate(shape.floor_char_boundary(SHAPE_MAX));
@@ -65,7 +77,9 @@ impl Traits {
             Node::False => 2,
             _ => digest(tape.raw(node)),
         });
-        Self { shape, values: Some(values), classes: lenient::classes(ours, theirs) }
+        let classes = lenient::classes(ours, theirs);
+        let apart = apart_by(ours, theirs);
+        Self { shape, values: Some(values), classes, apart, explained: None }
     }
 
     /// Of a value of another type.
@@ -98,6 +112,17 @@ impl Traits {
         Self::shape(format!("{shape}, in words {} and {}", class(words_gone), class(words_new)))
     }
 
+    /// Of two texts within bodies: of sentences the words that differ, of all else what it looks like.
+    pub(super) fn of_parts(ours: &[u8], theirs: &[u8]) -> Self {
+        let is_sentence = theirs.trim_ascii().iter().any(u8::is_ascii_whitespace);
+        let mut traits = match is_sentence {
+            true => Self::of_texts(ours, theirs),
+            false => Self::shape(text_shape(theirs, theirs.len())),
+        };
+        traits.values = Some([digest(ours), digest(theirs)]);
+        traits
+    }
+
     /// Of two values of a header, not masked.
     pub(super) fn of_header(name: &HeaderName, ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Self {
         let (ours, theirs) = match (ours, theirs) {
@@ -115,6 +140,20 @@ impl Traits {
         traits.values = Some([digest(ours), digest(theirs)]);
         traits
     }
+}
+
+/// See [`Traits::apart`]: an estimate, good enough to propose a tolerance.
+fn apart_by(ours: (&Tape<'_>, usize), theirs: (&Tape<'_>, usize)) -> Option<u64> {
+    let number = |(tape, node): (&Tape<'_>, usize)| {
+        let is_number = tape.kind(node) == Node::Number && tape.raw(node).len() <= LOOKED_AT;
+        let text = std::str::from_utf8(tape.raw(node)).ok().filter(|_| is_number)?;
+        text.parse::<f64>().ok().filter(|number| number.is_finite())
+    };
+    let (ours, theirs) = (number(ours)?, number(theirs)?);
+    let share = (ours - theirs).abs() / ours.abs().max(theirs.abs());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 2e9")]
+    let billionths = (share * 1e9).ceil() as u64;
+    share.is_finite().then_some(billionths)
 }
 
 fn digest(bytes: &[u8]) -> u32 {

@@ -19,8 +19,8 @@ use crate::chaos::Chaos;
 use crate::chaos::routes::ShopChaos;
 use crate::metrics::Metrics;
 
-/// Largest request body, in bytes.
-const BODY_MAX: usize = 64 * 1024;
+/// Largest request body, in bytes: twice what is mirrored by default.
+const BODY_MAX: usize = 2 << 20;
 
 /// What the endpoints share.
 #[derive(Debug)]

@@ -229,7 +229,7 @@ impl Guardrail {
         let (span, allowed) = (Span::of(&measured, now.at), config.allowance());
         let example = run::is_worse(&measured, &config).then(|| Example {
             pair: measured,
-            request: pair.request.to_owned(),
+            request: pair.request.shown().to_owned(),
             at: now.wall,
         });
         let scores = route.take(&measured, example, breach.as_ref(), &span, &allowed);

@@ -6,6 +6,7 @@
 //! arguments, and what was decided is returned.
 
 pub mod guardrail;
+pub mod history;
 pub mod pair;
 pub mod report;
 pub mod verdict;

@@ -2,6 +2,8 @@
 //! same value, at two moments: the guardrail when both sides have answered or will not, both when the
 //! answers are compared, since a slow comparison must never delay a stop.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use compare::Differences;
@@ -40,15 +42,136 @@ pub struct Pair<'a> {
     pub censored: bool,
     /// How long the baseline took to fail, where it gave no head; zero elsewhere, and where nobody knows.
     pub baseline_failed_after: Duration,
-    /// Method, path and query, bounded, without secrets: for examples.
-    pub request: &'a str,
+    /// What was asked: for examples.
+    pub request: Request<'a>,
 }
 
 impl<'a> Pair<'a> {
     /// Of two sides that were both seen to their end, in the first epoch.
-    pub fn new(route: &'a str, request: &'a str, baseline: Call, candidate: Call) -> Self {
+    pub fn new(
+        route: &'a str,
+        request: impl Into<Request<'a>>,
+        baseline: Call,
+        candidate: Call,
+    ) -> Self {
         let (epoch, baseline_failed_after) = Default::default();
+        let request = request.into();
         Self { route, epoch, baseline, candidate, censored: false, baseline_failed_after, request }
+    }
+}
+
+/// Tells of a request where somebody asks, since most pairs are no example of anything. Bounded, and without
+/// secrets.
+pub trait Asking: Send + Sync {
+    /// Method, path and query.
+    fn shown(&self) -> &str;
+
+    /// All that is kept of it.
+    fn asked(&self) -> Option<Arc<Asked>>;
+}
+
+/// What was asked, as examples show it.
+#[derive(Clone, Copy)]
+pub struct Request<'a>(Told<'a>);
+
+#[derive(Clone, Copy)]
+enum Told<'a> {
+    Shown(&'a str),
+    Asking(&'a dyn Asking),
+}
+
+impl<'a> Request<'a> {
+    /// Method, path and query alone.
+    pub const fn text(shown: &'a str) -> Self {
+        Self(Told::Shown(shown))
+    }
+
+    /// What somebody tells of.
+    pub fn of(asking: &'a dyn Asking) -> Self {
+        Self(Told::Asking(asking))
+    }
+
+    /// Method, path and query, bounded, without secrets.
+    pub fn shown(self) -> &'a str {
+        match self.0 {
+            Told::Shown(shown) => shown,
+            Told::Asking(asking) => asking.shown(),
+        }
+    }
+
+    /// All that is kept of it.
+    pub fn asked(self) -> Option<Arc<Asked>> {
+        match self.0 {
+            Told::Shown(_) => None,
+            Told::Asking(asking) => asking.asked(),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Request<'a> {
+    fn from(shown: &'a str) -> Self {
+        Self::text(shown)
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Request").field(&self.shown()).finish()
+    }
+}
+
+impl PartialEq for Request<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.shown() == other.shown()
+    }
+}
+
+impl Eq for Request<'_> {}
+
+/// What is kept of a request, and how it was answered. Whoever makes one bounds it, and leaves out what is
+/// secret or personal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The method.
+    pub method: String,
+    /// Path and query; `***` stands for what is hidden.
+    pub target: String,
+    /// Header lines that it can be sent again with; `None` for a value that is hidden.
+    pub headers: Vec<(String, Option<String>)>,
+    /// What finds it in logs and traces: `traceparent`, `x-request-id` and the like.
+    pub ids: Vec<(String, String)>,
+    /// The body, without what is hidden.
+    pub body: AskedBody,
+    /// Of baseline and candidate.
+    pub statuses: Option<[u16; 2]>,
+}
+
+/// What is kept of a request's body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AskedBody {
+    /// There was none.
+    #[default]
+    None,
+    /// It may not be kept, it is too large, or no text that can be looked into.
+    NotKept,
+    /// All of it, as text; `***` stands for what is hidden.
+    Kept(String),
+}
+
+impl Asked {
+    /// An estimate of what it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        const FIXED: usize = 160;
+        const LINE: usize = 64;
+        let value = |value: &Option<String>| value.as_ref().map_or(0, String::len);
+        let headers: usize =
+            self.headers.iter().map(|(name, it)| LINE + name.len() + value(it)).sum();
+        let ids: usize = self.ids.iter().map(|(name, it)| LINE + name.len() + it.len()).sum();
+        let body = match &self.body {
+            AskedBody::Kept(text) => text.len(),
+            AskedBody::None | AskedBody::NotKept => 0,
+        };
+        FIXED + self.method.len() + self.target.len() + headers + ids + body
     }
 }
 

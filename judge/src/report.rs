@@ -10,13 +10,26 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 mod allowed;
+mod amount;
 pub mod blocks;
 pub mod confidence;
+mod curl;
+pub mod described;
+mod escape;
 pub mod fields;
+pub mod format;
 pub mod headers;
+pub mod headline;
+mod html;
+mod junit;
 pub mod latency;
+pub mod line;
+mod markdown;
+mod needed;
 pub mod noise;
+pub mod page;
 pub mod paired;
+pub mod plain;
 mod repeats;
 mod suggested;
 pub mod summary;
@@ -203,7 +216,8 @@ impl Report {
         let scores = route.record(pair, comparison, &allowed);
         let Comparison { differences, .. } = *comparison;
         if let (Some(differences), Some(true)) = (differences, comparison.differs()) {
-            let occasion = Occasion { at: now, request: pair.request };
+            let latencies = [pair.baseline.latency, pair.candidate.latency];
+            let occasion = Occasion { at: now, request: pair.request, latencies };
             route.fields.record(differences, route.numbers.compared, occasion, room);
         }
         if let Some(differences) = differences {

@@ -338,7 +338,7 @@ impl Status {
         match (self.state.as_str(), self.cooldown_remaining) {
             ("tripped", Some(left)) => format!("tripped, may resume in {left:.0} s; {reason}"),
             ("held", _) => format!("held by hand; {reason}"),
-            (state, _) => state.to_owned() + &self.stopped_alone(),
+            (state, _) => state.to_owned() + &*self.stopped_alone(),
         }
     }
 

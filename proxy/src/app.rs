@@ -1,5 +1,6 @@
 //! The composition root: a checked configuration in, a running proxy out.
 
+mod others;
 mod service;
 mod unused;
 
@@ -10,11 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::audit::{self, Audit};
 use crate::config::{Config, Effective, Errors};
 use crate::control::{self, Control};
 use crate::exchange::Role;
@@ -23,16 +26,19 @@ use crate::listen::bind;
 use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Shown;
 use crate::log_queue;
-use crate::metrics::{Gauges, Metrics};
+use crate::metrics::{Gauges, Metrics, RelayGauges};
 use crate::mirror::{Failpoint, Means, Mirror};
 use crate::observe::announce::Announcer;
 use crate::observe::webhook;
 use crate::plan::Plan;
+use crate::relay::Left;
+use crate::relay::spool::SpoolError;
 use crate::route::table::Routes;
 use crate::serve::{Server, Serving};
 use crate::steer::watch::Watched;
 use crate::steer::{self, Fresh, Parties, Steer};
 use crate::upstream::{Target, Trust, Upstream};
+use others::{Others, Prepared};
 use service::{Service, Traffic};
 
 /// How often histogram samples are moved out of their buffers.
@@ -51,6 +57,10 @@ pub enum StartError {
     Webhook(io::Error),
     /// The metrics registry.
     Metrics(String),
+    /// The spool of a relay listener.
+    Spool(SpoolError),
+    /// The audit log cannot be written to.
+    Audit(audit::Place, io::Error),
 }
 
 impl std::fmt::Display for StartError {
@@ -61,6 +71,10 @@ impl std::fmt::Display for StartError {
             Self::Candidate(why) => write!(f, "{why}"),
             Self::Webhook(error) => write!(f, "cannot set up the webhook: {error}"),
             Self::Metrics(error) => write!(f, "cannot set up metrics: {error}"),
+            Self::Spool(error) => write!(f, "{error}"),
+            Self::Audit(place, error) => {
+                write!(f, "cannot write the audit log to {place}: {error}")
+            }
         }
     }
 }
@@ -80,6 +94,7 @@ pub struct App {
     forward: Arc<Forward>,
     traffic_server: Server,
     admin_server: Option<Server>,
+    others: Others,
     background: Vec<JoinHandle<()>>,
     steer: Arc<Steer>,
 }
@@ -89,6 +104,8 @@ pub struct App {
 pub struct Drained {
     /// Connections whose request was not finished in time and was cut off.
     pub cut: usize,
+    /// What relay listeners have left.
+    pub relays: Left,
 }
 
 /// Starts a proxy; answers whose bytes differ are compared on `compare_runtime`.
@@ -138,20 +155,19 @@ pub async fn start_from(
 ) -> Result<App, StartError> {
     let listener = listener(config.listen)?;
     let admin_listener = config.admin.map(self::listener).transpose()?;
+    let others = others::bind(&config)?;
     let metrics = metrics()?;
-    let (posts, announcer) = announcer(&config)?;
+    let (posts, announcer) = announcer(&config, audit(&config, &metrics).await?)?;
     let (baseline, secondary) = upstreams(&config)?;
     let means = means(&config, &metrics, &announcer, secondary.clone());
     let fresh = fresh(&config);
     let mirror = mirror(&fresh, &means, compare_runtime, probe)?;
-    let forward = {
-        let (routes, baseline) = (Routes::new(Arc::clone(&metrics)), Arc::clone(&baseline));
-        let (mirrored, counted) = (Arc::clone(&mirror), Arc::clone(&metrics));
-        Arc::new(Forward::new(config.forward.clone(), routes, baseline, mirrored, counted))
-    };
+    let forward = main_path(&config, &baseline, &mirror, &metrics);
     let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
     let upstreams: Vec<_> = std::iter::once(baseline).chain(secondary).collect();
-    let render_metrics = render(&metrics, &mirror, &forward, upstreams.clone());
+    let others = Prepared::new(others, &config, &mirror, &forward, &metrics)?;
+    let relayed = others.gauges(&mirror);
+    let render_metrics = render(&metrics, &mirror, &forward, upstreams.clone(), relayed);
     let parties = Parties {
         shown: shown.clone(),
         upstreams,
@@ -159,15 +175,12 @@ pub async fn start_from(
         means,
         metrics: Arc::clone(&metrics),
         announcer,
+        read_rules: |text| Config::fragment(text).map_err(|why| why.to_string()),
     };
     let steer = Steer::new(parties, fresh, source.as_ref().map(reader));
     let draining = Arc::default();
-    let control = Control {
-        steer: Arc::clone(&steer),
-        draining: Arc::clone(&draining),
-        access: Arc::new(config.access()),
-        render_metrics,
-    };
+    let (steered, stops) = (Arc::clone(&steer), Arc::clone(&draining));
+    let control = Control { steer: steered, draining: stops, render_metrics, live: Arc::default() };
     let background = background(posts, &metrics, &steer, source);
     let admin = control::router(control, &config.admin_prefix);
     let beside = admin_listener.is_none().then(|| (config.admin_prefix.clone(), admin.clone()));
@@ -177,6 +190,7 @@ pub async fn start_from(
     let serve = |listener, service, tls, balancers| {
         Server::start(listener, Serving::new(service, tls, balancers, limits.clone(), &metrics))
     };
+    let others = others.serve(&config, shown.as_ref(), &forward, &metrics);
     let traffic_server =
         serve(listener, Service::Traffic(traffic), shown, config.proxy_protocol_from);
     // No balancer stands before the admin endpoints where they have a listener of their own.
@@ -191,6 +205,7 @@ pub async fn start_from(
         forward,
         traffic_server,
         admin_server,
+        others,
         background,
         steer,
     })
@@ -207,12 +222,24 @@ fn mirror(
     mirror.map_err(|fault| StartError::Candidate(fault.to_string()))
 }
 
+fn main_path(
+    config: &Config,
+    baseline: &Arc<Upstream>,
+    mirror: &Arc<Mirror>,
+    metrics: &Arc<Metrics>,
+) -> Arc<Forward> {
+    let (routes, baseline) = (Routes::new(Arc::clone(metrics)), Arc::clone(baseline));
+    let (mirror, metrics) = (Arc::clone(mirror), Arc::clone(metrics));
+    Arc::new(Forward::new(config.forward.clone(), routes, baseline, mirror, metrics))
+}
+
 fn metrics() -> Result<Arc<Metrics>, StartError> {
     Metrics::new().map(Arc::new).map_err(|error| StartError::Metrics(error.to_string()))
 }
 
 /// What is taken over of settings, at the start and later.
 fn fresh(config: &Config) -> Fresh {
+    let said = said(config);
     Fresh {
         parts: config.parts(),
         identity: config.tls.clone(),
@@ -221,7 +248,9 @@ fn fresh(config: &Config) -> Fresh {
         settings: config.settings.iter().map(shown).collect(),
         fixed: fixed(config),
         warnings: config.warnings.clone(),
-        revision: revision(config),
+        revision: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(said.as_bytes())),
+        sha256: Sha256::digest(said.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+        access: config.access(),
     }
 }
 
@@ -239,13 +268,12 @@ fn fixed(config: &Config) -> Vec<(String, String)> {
     named.chain([speaks_tls]).collect()
 }
 
-/// A hash of what the settings say, the same for the same on every replica.
-fn revision(config: &Config) -> String {
+/// What the settings say, without secrets: the same for the same on every replica.
+fn said(config: &Config) -> String {
     let values = config.settings.iter().map(|it| format!("{}={}\n", it.place, it.value));
     let rules = config.routes.iter().map(|route| format!("{:?}{:?}\n", route.matcher, route.rules));
     let text: String = values.chain(rules).collect();
-    let text = format!("{text}{:?}", config.mirror.rules);
-    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+    format!("{text}{:?}", config.mirror.rules)
 }
 
 fn reader(source: &Source) -> steer::Read {
@@ -291,6 +319,7 @@ fn means(
         metrics: Arc::clone(metrics),
         announcer: Arc::clone(announcer),
         secondary: secondary.map(|secondary| (secondary, fraction)),
+        relays: others::relays(config),
     }
 }
 
@@ -319,6 +348,7 @@ fn upstreams(config: &Config) -> Result<(Arc<Upstream>, Option<Arc<Upstream>>), 
 /// What makes changes known, and the background work that posts them to the webhook.
 fn announcer(
     config: &Config,
+    audit: Audit,
 ) -> Result<(impl Future<Output = ()> + use<>, Arc<Announcer>), StartError> {
     let start = |webhook| webhook::start(webhook, &config.trust, config.dns.clone());
     let hook = config.webhook.clone().map(start).transpose();
@@ -328,7 +358,21 @@ fn announcer(
             posts.await;
         }
     };
-    Ok((posts, Arc::new(Announcer::new(sender))))
+    Ok((posts, Arc::new(Announcer::new(sender).audited(audit))))
+}
+
+/// The audit log, where one is wanted.
+async fn audit(config: &Config, metrics: &Arc<Metrics>) -> Result<Audit, StartError> {
+    let Some(config) = config.audit.clone() else { return Ok(Audit::default()) };
+    let place = config.place.clone();
+    let started = Audit::start(config, metrics.audit()).await;
+    let audit = started.map_err(|error| StartError::Audit(place, error))?;
+    let counted = Arc::clone(metrics);
+    audit.count_by(Arc::new(move || {
+        let redacted = counted.redacted().into_iter();
+        redacted.map(|(rule, way, count)| audit::Redacted { rule, way, count }).collect()
+    }));
+    Ok(audit)
 }
 
 fn listener(listen: crate::listen::Listen) -> Result<TcpListener, StartError> {
@@ -340,6 +384,7 @@ fn render(
     mirror: &Arc<Mirror>,
     forward: &Arc<Forward>,
     upstreams: Vec<Arc<Upstream>>,
+    relays: impl Fn() -> RelayGauges + Send + Sync + 'static,
 ) -> Arc<dyn Fn() -> String + Send + Sync> {
     let (metrics, mirror) = (Arc::clone(metrics), Arc::clone(mirror));
     let forward = Arc::clone(forward);
@@ -351,18 +396,22 @@ fn render(
             let observe = &entry.lane.observe;
             observe.show();
             observe.metrics().set_copies(entry.gauges());
+            observe.metrics().set_identities(&entry.lane.identities.news());
             dropped.push((observe.name(), entry.lane.upstream.lines_dropped()));
         }
         metrics.render(Gauges {
             requests_in_flight: forward.in_flight(),
             log_lines_dropped: log_queue::dropped(),
             response_lines_dropped: dropped,
+            relays: relays(),
         })
     })
 }
 
 async fn upkeep(metrics: Arc<Metrics>, steer: Arc<Steer>) {
-    tokio::join!(unused::tell(steer), drain_histograms(metrics));
+    let audit = steer.audit().clone();
+    let redactions = audit.keep_recording_redactions();
+    tokio::join!(unused::tell(steer), drain_histograms(metrics), redactions);
 }
 
 async fn drain_histograms(metrics: Arc<Metrics>) {
@@ -380,6 +429,11 @@ impl App {
         self.steer.take_over(fresh).ok();
     }
 
+    /// Where the listeners beside those two are, in the order of the settings.
+    pub fn others(&self) -> &[SocketAddr] {
+        &self.others.addrs
+    }
+
     /// Steers what may change.
     pub fn steer(&self) -> &Arc<Steer> {
         &self.steer
@@ -388,19 +442,22 @@ impl App {
     /// Is no longer ready, and after the drain delay takes no more connections, lets requests in
     /// flight finish within the drain timeout, and stops. The admin endpoints, where they have their
     /// own listener, answer until the end.
-    pub async fn shutdown(self) -> Drained {
+    pub async fn shutdown(mut self) -> Drained {
         self.draining.store(true, Ordering::Relaxed);
         // Whoever sends requests here needs a while to hear of it, and is served meanwhile.
         tokio::time::sleep(self.drain_delay).await;
         let deadline = Instant::now() + self.drain_timeout;
-        let mut cut = self.traffic_server.stop(self.drain_timeout).await;
+        let others = self.others.stop(self.drain_timeout);
+        let (cut, others) = tokio::join!(self.traffic_server.stop(self.drain_timeout), others);
         let left = deadline.saturating_duration_since(Instant::now());
-        cut += self.forward.close_tunnels(left).await;
+        let tunnels = self.forward.close_tunnels(left);
+        let (tunnels, relays) = tokio::join!(tunnels, self.others.drain(deadline));
         if let Some(server) = self.admin_server {
             server.stop(Duration::ZERO).await;
         }
         self.background.iter().for_each(JoinHandle::abort);
         self.steer.mirror().stop();
-        Drained { cut }
+        self.steer.audit().close("told to stop").await;
+        Drained { cut: cut + others + tunnels, relays }
     }
 }

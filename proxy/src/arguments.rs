@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::check::Explained;
 use crate::headers::target;
+use crate::preview::Tried;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -25,13 +26,25 @@ pub enum Command {
     Report(Vec<String>),
     /// Check the settings, and explain what a request would get.
     Check(Option<Box<Explained>>),
+    /// Show what becomes of the copies of the request on standard input.
+    Try(Tried),
 }
 
 /// What may stand in front.
-const ARGUMENTS: [&str; 7] =
-    ["--config", "--help", "--version", "--print-schema", "--healthcheck", "report", "check"];
+const ARGUMENTS: [&str; 8] = [
+    "--config",
+    "--help",
+    "--version",
+    "--print-schema",
+    "--healthcheck",
+    "report",
+    "check",
+    "try",
+];
 /// What may stand behind `check`.
 const OF_CHECK: [&str; 5] = ["--config", "--explain", "--client", "--header", "--help"];
+/// What may stand behind `try`.
+const OF_TRY: [&str; 5] = ["--config", "--route", "--candidate", "--client", "--help"];
 /// Two words that are this alike are probably meant to be one.
 const ALIKE: f64 = 0.6;
 
@@ -73,6 +86,7 @@ impl Arguments {
                     return Ok(Self { file: file.map(PathBuf::from), command });
                 }
                 "check" => return check(file, arguments),
+                "try" => return attempt(file, arguments),
                 _ => return Err(unknown(&argument, &ARGUMENTS)),
             }
         }
@@ -150,9 +164,7 @@ fn check(
             _ => file = Some(argument),
         }
     }
-    let client = client
-        .map(|text| text.parse::<IpAddr>().map_err(|_| format!("--client={text:?} is no address")));
-    let client = client.transpose()?;
+    let client = client.map(|text| address(&text)).transpose()?;
     if target.is_none() && (client.is_some() || !headers.is_empty()) {
         return Err("-H and --client are for a request of --explain".to_owned());
     }
@@ -163,6 +175,32 @@ fn check(
     });
     let command = Command::Check(explained.transpose()?);
     Ok(Arguments { file: file.map(PathBuf::from), command })
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("--client={text:?} is no address"))
+}
+
+/// What stands behind `try`.
+fn attempt(
+    file: Option<String>,
+    mut rest: impl Iterator<Item = String>,
+) -> Result<Arguments, String> {
+    let (mut file, mut client) = (file, None);
+    let mut tried = Tried::default();
+    while let Some(argument) = rest.next() {
+        let (name, given) = split(&argument);
+        match name {
+            "--config" => once(&mut file, name, given, &mut rest)?,
+            "--route" => once(&mut tried.route, name, given, &mut rest)?,
+            "--candidate" => once(&mut tried.candidate, name, given, &mut rest)?,
+            "--client" => once(&mut client, name, given, &mut rest)?,
+            "--help" | "-h" => return Ok(Arguments { file: None, command: Command::Help }),
+            _ => return Err(unknown(&argument, &OF_TRY)),
+        }
+    }
+    tried.client = client.map(|text| address(&text)).transpose()?;
+    Ok(Arguments { file: file.map(PathBuf::from), command: Command::Try(tried) })
 }
 
 fn request(text: &str) -> Result<(Method, Uri), String> {

@@ -115,6 +115,11 @@ impl Capture {
         Self { bytes: Vec::new(), cap, held: Held { budget: Arc::clone(budget), bytes: 0 } }
     }
 
+    /// One that is there already, and what pays for it.
+    pub fn of(bytes: Vec<u8>, held: Held) -> Self {
+        Self { cap: bytes.len(), bytes, held }
+    }
+
     /// Appends, or says why it cannot; what was kept so far stays.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), Cause> {
         let length = self.bytes.len() + chunk.len();

@@ -29,9 +29,10 @@ pub struct Explained {
 }
 
 /// What each copy has, and where it may be said: of the route, the candidate, for all.
-const POLICY: [(&str, [&str; 3]); 25] = [
+const POLICY: [(&str, [&str; 3]); 26] = [
     ("share", ["share", "share", "mirror.share"]),
     ("sample_by", ["sample_by", "", ""]),
+    ("order_by", ["order_by", "", "mirror.order_by"]),
     ("min_pairs", ["min_pairs", "", ""]),
     ("rate of the route", ["rate", "", ""]),
     ("rate of the candidate", ["", "rate", ""]),

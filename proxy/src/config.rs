@@ -14,29 +14,37 @@ mod effective;
 mod env;
 mod file;
 mod files;
+mod fragment;
+mod hooks;
+mod identities;
+mod listeners;
 mod matches;
 mod names;
 mod parts;
 mod plan;
 mod reach;
+mod redaction;
 mod routes;
 mod rules;
 mod schema;
 pub mod settings;
+mod trail;
+mod transforms;
 mod unknown;
 mod upstreams;
 mod values;
 
-use crate::control::access::{Access, Hosts, Token};
+use crate::access::{Access, Hosts, Known, Token};
 use crate::listen::Listen;
 use crate::listen::proxy_protocol::Networks;
 use crate::listen::tls::Identity;
 use crate::observe::webhook::Webhook;
+use crate::plan::Preparations;
 use crate::policy::rate::Rate;
 use crate::policy::share::Secret;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits, Target, Trust};
-use crate::{forward, mirror, policy};
+use crate::{audit, forward, mirror, policy, relay};
 pub use effective::{Effective, MASKED, Origin, Settings};
 use env::Env;
 use file::{Document, Problems};
@@ -49,6 +57,8 @@ pub use settings::NAMES;
 pub struct Config {
     /// Where client traffic is taken.
     pub listen: Listen,
+    /// More addresses.
+    pub listeners: Vec<Listener>,
     /// A listener of their own for the admin endpoints.
     pub admin: Option<Listen>,
     /// What the paths of the admin endpoints begin with; empty, or such as `/_mirrorlab`.
@@ -65,6 +75,8 @@ pub struct Config {
     pub candidates: Vec<policy::Candidate>,
     /// The routes of the settings file, in order.
     pub routes: Vec<policy::RoutePolicy>,
+    /// What becomes of copies before they go out.
+    pub preparations: Preparations,
     /// Whether the answers of candidates are compared with each other, too.
     pub compare_candidates: bool,
     /// Copies a second over all candidates and routes.
@@ -101,12 +113,16 @@ pub struct Config {
     pub drain_delay: Duration,
     /// How long requests in flight may take after that.
     pub drain_timeout: Duration,
-    /// Asked for by `POST /control/*`.
+    /// One that may do everything at the admin endpoints; `report` sends it.
     pub control_token: Option<Token>,
+    /// Those of the settings file, each with what it may.
+    pub admin_tokens: Vec<Known>,
     /// Lets everyone on the traffic listener use the admin endpoints.
     pub admin_open: bool,
     /// Names by which the proxy may be asked for values of traffic.
     pub admin_hosts: Hosts,
+    /// The audit log, if there is one.
+    pub audit: Option<audit::Config>,
     /// Log lines.
     pub log: Log,
     /// All of these as they were said, and by whom.
@@ -119,6 +135,36 @@ pub struct Config {
     pub file_hash: u64,
     /// What is allowed and probably not meant.
     pub warnings: Vec<String>,
+}
+
+/// An address beside that of the traffic listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Whether it speaks TLS, with the certificate of the traffic listener.
+    pub tls: bool,
+    /// What becomes of its requests.
+    pub mode: Mode,
+}
+
+/// What becomes of the requests of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As on the traffic listener.
+    Proxy,
+    /// They are answered at once, and asked of baseline and candidates in the background.
+    Relay(relay::Config),
+}
+
+impl Mode {
+    /// The word in settings and log lines.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Relay(_) => "relay",
+        }
+    }
 }
 
 /// How log lines look, and which there are.
@@ -268,8 +314,9 @@ impl Config {
 
     /// Who may use the admin endpoints.
     pub fn access(&self) -> Access {
+        let control = self.control_token.iter().map(Known::control);
         Access {
-            token: self.control_token.clone(),
+            tokens: control.chain(self.admin_tokens.iter().cloned()).collect(),
             own_listener: self.admin.is_some(),
             open: self.admin_open,
             hosts: self.admin_hosts.clone(),

@@ -1,6 +1,8 @@
 //! The admin endpoints: liveness, readiness, metrics, and the guardrail by hand. Who may use which
-//! is decided by [`access`].
+//! is decided by [`access`](crate::access).
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,38 +12,50 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Extension, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, patch, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
-pub mod access;
+mod identities;
+mod page;
 mod query;
 mod report;
+mod rules;
+mod trail;
 
-pub use access::Token;
+pub use crate::access::Token;
+pub use page::live::Live;
 
-use crate::headers::Peer;
+use crate::access::{Asked, Class, Denied, Sight};
+use crate::headers::{Peer, target};
 use crate::mirror::Lanes;
 use crate::observe::{Observe, event};
+use crate::page::View;
 use crate::plan::Plan;
 use crate::steer::overrides::{self, Said};
 use crate::steer::{Steer, Taken};
 use crate::upstream::Upstream;
-use access::{Access, Asked, Class, Denied, Sight};
 use judge::guardrail::bets::Signal;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::{self, Evidence, State};
 use judge::report::summary::UnusedRule;
 use query::{Nothing, Parameters, Query, bad};
+use trail::{LetIn, ShowsValues, Why};
 
 /// The format of `/metrics`.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Longest body of `PATCH /control/policy`: a few short members.
 const POLICY_MAX: usize = 1 << 16;
+
+/// Shown, and by another method forgotten.
+const IDENTITIES: &str = "/control/identities";
+
+/// What was applied by hand; applied and withdrawn by other methods.
+const RULES: &str = "/control/rules";
 
 /// An endpoint. There is no other way to add one, so that each says who may use it.
 struct Endpoint {
@@ -50,7 +64,7 @@ struct Endpoint {
     serves: fn() -> MethodRouter<Control>,
 }
 
-const ENDPOINTS: [Endpoint; 13] = [
+const ENDPOINTS: [Endpoint; 29] = [
     Endpoint { path: "/healthz", class: Class::Counts, serves: || get(healthz) },
     Endpoint { path: "/readyz", class: Class::Counts, serves: || get(readyz) },
     Endpoint { path: "/metrics", class: Class::Counts, serves: || get(metrics) },
@@ -62,8 +76,10 @@ const ENDPOINTS: [Endpoint; 13] = [
         class: Class::Switches,
         serves: || post(report::reset),
     },
-    Endpoint { path: "/control/config", class: Class::Values, serves: || get(settings) },
-    Endpoint { path: "/control/upstreams", class: Class::Values, serves: || get(upstreams) },
+    Endpoint { path: IDENTITIES, class: Class::Settings, serves: || get(identities::show) },
+    Endpoint { path: IDENTITIES, class: Class::Switches, serves: || delete(identities::forget) },
+    Endpoint { path: "/control/config", class: Class::Settings, serves: || get(settings) },
+    Endpoint { path: "/control/upstreams", class: Class::Settings, serves: || get(upstreams) },
     Endpoint {
         path: "/control/policy",
         class: Class::Switches,
@@ -72,14 +88,44 @@ const ENDPOINTS: [Endpoint; 13] = [
             patch(override_policy).layer(limit).delete(forget_overrides)
         },
     },
+    Endpoint {
+        path: "/control/whatif",
+        class: Class::Switches,
+        serves: || post(rules::whatif).layer(DefaultBodyLimit::max(POLICY_MAX)),
+    },
+    Endpoint { path: RULES, class: Class::Settings, serves: || get(rules::show) },
+    Endpoint {
+        path: RULES,
+        class: Class::Switches,
+        serves: || {
+            let limit = DefaultBodyLimit::max(POLICY_MAX);
+            post(rules::apply).layer(limit).delete(rules::withdraw)
+        },
+    },
     Endpoint { path: "/control/reload", class: Class::Switches, serves: || post(reload) },
     Endpoint { path: "/control/enable", class: Class::Switches, serves: || post(enable) },
     Endpoint { path: "/control/disable", class: Class::Switches, serves: || post(disable) },
+    Endpoint { path: "/control", class: Class::Counts, serves: || get(page::moved) },
+    Endpoint { path: "/control/", class: Class::Counts, serves: || get(page::overview) },
+    Endpoint { path: "/control/route", class: Class::Values, serves: || get(page::route) },
+    Endpoint {
+        path: "/control/differences",
+        class: Class::Values,
+        serves: || get(page::differences),
+    },
+    Endpoint { path: "/control/timeline", class: Class::Values, serves: || get(page::timeline) },
+    Endpoint { path: "/control/settings", class: Class::Settings, serves: || get(page::settings) },
+    Endpoint { path: "/control/switch", class: Class::Switches, serves: || post(page::switch) },
+    Endpoint { path: "/control/live", class: Class::Counts, serves: || get(page::live::live) },
+    Endpoint { path: "/control/page.css", class: Class::Counts, serves: || get(page::style) },
+    Endpoint { path: "/control/page.js", class: Class::Counts, serves: || get(page::script) },
+    Endpoint { path: "/control/icon.svg", class: Class::Counts, serves: || get(page::icon) },
 ];
 
 /// The paths of the admin endpoints behind this prefix.
 pub fn paths(prefix: &str) -> impl Iterator<Item = String> {
-    ENDPOINTS.iter().map(move |endpoint| format!("{prefix}{}", endpoint.path))
+    let paths: BTreeSet<_> = ENDPOINTS.iter().map(|endpoint| endpoint.path).collect();
+    paths.into_iter().map(move |path| format!("{prefix}{path}"))
 }
 
 /// Whether a path belongs to the admin endpoints behind this prefix, where they share a listener
@@ -96,15 +142,15 @@ pub struct Control {
     pub steer: Arc<Steer>,
     /// Set once the proxy is told to stop.
     pub draining: Arc<AtomicBool>,
-    /// Who may do what.
-    pub access: Arc<Access>,
     /// Gives the Prometheus text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Those who look at the page.
+    pub live: Arc<Live>,
 }
 
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Control").field("steer", &self.steer).finish_non_exhaustive()
     }
 }
 
@@ -165,8 +211,7 @@ struct NotFound(String);
 
 impl IntoResponse for NotFound {
     fn into_response(self) -> Response {
-        let told = Json(json!({"error": "not found", "reason": self.0}));
-        (StatusCode::NOT_FOUND, told).into_response()
+        refused(StatusCode::NOT_FOUND, "not found", &self.0)
     }
 }
 
@@ -176,24 +221,55 @@ fn called(plan: &Plan, route: Option<String>) -> Result<Option<String>, NotFound
     overrides::route_called(plan.policies(), &route).map(Some).map_err(NotFound)
 }
 
-/// A trip or an event, for whoever may not see values without them.
+/// That something is not done, and why, which the audit log is told too.
+fn refused(code: StatusCode, error: &str, reason: &str) -> Response {
+    let told = Json(json!({"error": error, "reason": reason}));
+    (code, Extension(Why(reason.to_owned())), told).into_response()
+}
+
+/// A trip or an event, for whoever may not see values, or what the settings say, without them.
 fn shown(mut event: Value, sight: Sight) -> Value {
+    if let Some(denied) = sight.without_values() {
+        event::withhold_values(&mut event, denied.withheld());
+    }
     if let Sight::Counts(denied) = sight {
-        event::withhold(&mut event, denied.withheld());
+        event::withhold_settings(&mut event, denied.withheld());
     }
     event
 }
 
 /// The admin router, behind a prefix such as `/_mirrorlab`, or none.
 pub fn router(control: Control, prefix: &str) -> Router {
-    let endpoints = endpoints(control);
-    let router = if prefix.is_empty() { endpoints } else { Router::new().nest(prefix, endpoints) };
-    router.fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({"error": "not found"}))) })
+    let recorded = from_fn_with_state(Arc::clone(&control.steer), trail::record);
+    // Around all that is answered here, wrong methods and paths too.
+    let endpoints = endpoints(control).fallback(no_such_path).layer(recorded);
+    // What is told of a request must not tell what stands for bytes that no target may have.
+    let endpoints = endpoints.layer(map_request(with_target_shown));
+    if prefix.is_empty() {
+        endpoints
+    } else {
+        Router::new().nest(prefix, endpoints).fallback(no_such_path)
+    }
+}
+
+async fn with_target_shown(mut request: Request) -> Request {
+    let target = request.uri().path_and_query().map_or("", |it| it.as_str());
+    if let Cow::Owned(shown) = target::shown(target)
+        && let Ok(uri) = shown.parse()
+    {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+async fn no_such_path() -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({"error": "not found"}))).into_response()
 }
 
 fn endpoints(control: Control) -> Router {
     let router = ENDPOINTS.iter().fold(Router::new(), |router, endpoint| {
-        let guard = Guard { access: Arc::clone(&control.access), class: endpoint.class };
+        let (class, view) = (endpoint.class, page::view_at(endpoint.path));
+        let guard = Guard { steer: Arc::clone(&control.steer), class, view };
         // Behind the choice of the method, so that a wrong one stays 405.
         let serves = (endpoint.serves)().route_layer(from_fn_with_state(guard, admit));
         router.route(endpoint.path, serves)
@@ -202,14 +278,16 @@ fn endpoints(control: Control) -> Router {
 }
 
 async fn wrong_method() -> Response {
-    let told = json!({"error": "method not allowed", "reason": "the header Allow says which are"});
-    (StatusCode::METHOD_NOT_ALLOWED, Json(told)).into_response()
+    let reason = "the header Allow says which are";
+    refused(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", reason)
 }
 
 #[derive(Clone)]
 struct Guard {
-    access: Arc<Access>,
+    steer: Arc<Steer>,
     class: Class,
+    /// Where it is a page, which.
+    view: Option<View>,
 }
 
 /// Lets a request through, with what its answer may show, or answers why not.
@@ -219,22 +297,29 @@ async fn admit(Shared(guard): Shared<Guard>, mut request: Request, next: Next) -
         headers: request.headers(),
         target: request.uri(),
     };
-    match guard.access.decide(guard.class, asked) {
+    let class = guard.class;
+    match guard.steer.access().decide(class, asked) {
         Ok(sight) => {
             request.extensions_mut().insert(sight);
-            next.run(request).await
+            let mut answer = next.run(request).await;
+            answer.extensions_mut().insert(LetIn { class, sight });
+            answer
         }
-        Err(denied) => refusal(denied),
+        Err(denied) => match guard.view {
+            None => refusal(denied),
+            Some(view) => page::refused(&guard.steer, view, denied, refusal(denied)),
+        },
     }
 }
 
 fn refusal(denied: Denied) -> Response {
     let reason = denied.reason();
     if denied == Denied::Token {
-        let error = Json(json!({"error": reason}));
-        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], error).into_response();
+        let (why, error) = (Extension(Why(reason.to_owned())), Json(json!({"error": reason})));
+        let asks = [(WWW_AUTHENTICATE, "Bearer")];
+        return (StatusCode::UNAUTHORIZED, why, asks, error).into_response();
     }
-    (StatusCode::FORBIDDEN, Json(json!({"error": "forbidden", "reason": reason}))).into_response()
+    refused(StatusCode::FORBIDDEN, "forbidden", reason)
 }
 
 async fn healthz() -> &'static str {
@@ -322,13 +407,20 @@ async fn status(
         candidates,
         overrides: overrides::shown(plan.overrides()),
         unused_rules: plan.unused_rules().iter().map(UnusedRule::from).collect(),
-        reload_refused: refused(control.steer.refused(), sight),
+        reload_refused: reload_refused(control.steer.refused(), sight),
     };
-    Ok(Json(status).into_response())
+    let shows = sight == Sight::Values && observed.iter().any(|it| shows_values(it));
+    let shows = shows.then_some(Extension(ShowsValues));
+    Ok((shows, Json(status)).into_response())
 }
 
-/// Lines of the settings file are for those who may see values.
-fn refused(mut refused: Value, sight: Sight) -> Value {
+/// Whether the status of a candidate has requests in it.
+fn shows_values(observe: &Observe) -> bool {
+    observe.snapshot().last_trip.is_some_and(|trip| event::has_requests(&event::trip(&trip)))
+}
+
+/// Lines of the settings file are not for everybody.
+fn reload_refused(mut refused: Value, sight: Sight) -> Value {
     if let (Sight::Counts(denied), Some(reason)) = (sight, refused.get_mut("reason")) {
         *reason = denied.withheld().into();
     }
@@ -477,7 +569,7 @@ impl IntoResponse for NotSwitched {
             "route={route:?}: too many routes were seen or switched by now; a restart forgets those that \
              are no more, and without a route the whole candidate is switched"
         );
-        (StatusCode::CONFLICT, Json(json!({"error": "conflict", "reason": reason}))).into_response()
+        refused(StatusCode::CONFLICT, "conflict", &reason)
     }
 }
 
@@ -496,16 +588,11 @@ fn still_off(observe: &Observe, plan: &Plan, route: Option<&str>) -> Vec<String>
     by.into_iter().chain(as_other).collect()
 }
 
-/// What names addresses and files is for those who may see values, with a token or without.
 async fn settings(
     Shared(control): Shared<Control>,
-    Extension(sight): Extension<Sight>,
     Query(Nothing {}): Query<Nothing>,
-) -> Response {
-    match sight {
-        Sight::Values => Json(control.steer.settings()).into_response(),
-        Sight::Counts(denied) => refusal(denied),
-    }
+) -> Json<Value> {
+    Json(control.steer.settings())
 }
 
 /// Overrides the share of a route or of all, or whether a candidate gets copies.
@@ -520,16 +607,21 @@ async fn override_policy(
         Err(why) => return bad(&why.body_text()),
     };
     // Whatever it calls itself: no page of another origin comes this far.
-    match Said::parse(&said).and_then(|said| control.steer.say(said)) {
+    let said = match Said::parse(&said) {
+        Ok(said) => said,
+        Err(why) => return bad(&why),
+    };
+    let recorded = Extension(trail::Said(said.shown()));
+    let answer = match control.steer.say(said) {
         Ok(overrides) => Json(json!({"overrides": overrides})).into_response(),
         Err(why) => bad(&why),
-    }
+    };
+    (recorded, answer).into_response()
 }
 
 fn too_large() -> Response {
     let reason = format!("the body is longer; allowed is a policy of at most {POLICY_MAX} bytes");
-    let told = Json(json!({"error": "content too large", "reason": reason}));
-    (StatusCode::PAYLOAD_TOO_LARGE, told).into_response()
+    refused(StatusCode::PAYLOAD_TOO_LARGE, "content too large", &reason)
 }
 
 async fn forget_overrides(
@@ -546,16 +638,17 @@ async fn reload(Shared(control): Shared<Control>, Query(Nothing {}): Query<Nothi
     let steer = Arc::clone(&control.steer);
     // Reading files takes as long as the disk does.
     match tokio::task::spawn_blocking(move || steer.reload()).await {
-        Ok(Ok(Taken { anew, needs_restart, warnings })) => Json(json!({
+        Ok(Ok(Taken { anew, needs_restart, tokens, warnings })) => Json(json!({
             "message": "settings reloaded",
             "startedAnew": anew,
             "needsRestart": needs_restart,
+            "changedTokens": tokens,
             "warnings": warnings,
         }))
         .into_response(),
         Ok(Err(reason)) => {
-            let error = json!({"error": "not reloaded: the old settings go on", "reason": reason});
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response()
+            let error = "not reloaded: the old settings go on";
+            refused(StatusCode::UNPROCESSABLE_ENTITY, error, &reason)
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -564,12 +657,8 @@ async fn reload(Shared(control): Shared<Control>, Query(Nothing {}): Query<Nothi
 /// How baseline, second baseline and candidates do, as far as calls tell.
 async fn upstreams(
     Shared(control): Shared<Control>,
-    Extension(sight): Extension<Sight>,
     Query(Nothing {}): Query<Nothing>,
 ) -> Response {
-    if let Sight::Counts(denied) = sight {
-        return refusal(denied);
-    }
     let lanes = control.lanes();
     let fixed = control.steer.upstreams().iter().map(|it| (it.role.name().to_owned(), it));
     let named = lanes.entries.iter().map(|it| {

@@ -111,13 +111,21 @@ pub enum Outcome {
     CandidateFailed,
     /// The candidate's answer was not whole at the copy's deadline.
     CandidateTimeout,
+    /// The copy was not what a step expects that changes it, and so was not sent.
+    TransformFailed,
+    /// It went out with the baseline's id, for what the candidate calls it was not known in time.
+    IdentityUnknown,
+    /// A hook said that it goes nowhere.
+    DroppedByHook,
+    /// A hook failed, or took more than it may.
+    HookFailed,
     /// A fault of the mirror side itself, a panic for one; never held against the candidate.
     InternalError,
 }
 
 impl Outcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::NotSampled,
         Self::Disabled,
         Self::MethodExcluded,
@@ -138,6 +146,10 @@ impl Outcome {
         Self::ResponseTooLarge,
         Self::CandidateFailed,
         Self::CandidateTimeout,
+        Self::TransformFailed,
+        Self::IdentityUnknown,
+        Self::DroppedByHook,
+        Self::HookFailed,
         Self::InternalError,
     ];
 
@@ -164,6 +176,10 @@ impl Outcome {
             Self::ResponseTooLarge => "response_too_large",
             Self::CandidateFailed => "candidate_failed",
             Self::CandidateTimeout => "candidate_timeout",
+            Self::TransformFailed => "transform_failed",
+            Self::IdentityUnknown => "identity_unknown",
+            Self::DroppedByHook => "dropped_by_hook",
+            Self::HookFailed => "hook_failed",
             Self::InternalError => "internal_error",
         }
     }
@@ -198,6 +214,135 @@ impl NoiseResult {
             Self::Skipped => "skipped",
             Self::NotCompared => "not_compared",
         }
+    }
+}
+
+/// What came of a run of a hook; the label `result` of `mirror_hook_runs_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookResult {
+    /// It ran to its end.
+    Done,
+    /// It dropped the copy.
+    Dropped,
+    /// The script made a mistake, or threw.
+    Failed,
+    /// It took more steps than it may.
+    Steps,
+    /// It took longer than it may.
+    Time,
+    /// It took more memory than it may.
+    Memory,
+    /// `MIRROR_BUFFER_BYTES` were in use.
+    NoBudget,
+    /// The proxy failed.
+    InternalError,
+    /// It did not run: it had taken all that it may again and again, and rests.
+    Resting,
+}
+
+impl HookResult {
+    /// The word used as metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+            Self::Steps => "steps",
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::NoBudget => "no_budget",
+            Self::InternalError => "internal_error",
+            Self::Resting => "resting",
+        }
+    }
+}
+
+/// What became of a request to a relay listener; the label `result` of `mirror_relayed_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relayed {
+    /// It was taken, and its outcomes tell the rest.
+    Relayed,
+    /// As many as may wait were waiting already.
+    QueueFull,
+    /// The relays' part of `MIRROR_BUFFER_BYTES` was in use.
+    BufferFull,
+    /// As many as allowed were on their way to be whole.
+    TooMany,
+    /// Its body is larger than any candidate takes.
+    BodyTooLarge,
+    /// Its sender left before it was whole.
+    ClientAborted,
+    /// It asks for another protocol.
+    Upgrade,
+    /// The spool was full.
+    SpoolFull,
+    /// The spool could not be written, or not in time.
+    SpoolFailed,
+    /// It was in the spool and is no longer what was written.
+    SpoolDamaged,
+    /// It was in the spool at the start.
+    Replayed,
+}
+
+impl Relayed {
+    /// Every result, in the order of their discriminants.
+    pub const ALL: [Self; 11] = [
+        Self::Relayed,
+        Self::QueueFull,
+        Self::BufferFull,
+        Self::TooMany,
+        Self::BodyTooLarge,
+        Self::ClientAborted,
+        Self::Upgrade,
+        Self::SpoolFull,
+        Self::SpoolFailed,
+        Self::SpoolDamaged,
+        Self::Replayed,
+    ];
+
+    /// The word used as metric label and log field.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relayed => "relayed",
+            Self::QueueFull => "queue_full",
+            Self::BufferFull => "buffer_full",
+            Self::TooMany => "too_many",
+            Self::BodyTooLarge => "body_too_large",
+            Self::ClientAborted => "client_aborted",
+            Self::Upgrade => "upgrade",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolFailed => "spool_failed",
+            Self::SpoolDamaged => "spool_damaged",
+            Self::Replayed => "replayed",
+        }
+    }
+
+    /// What is counted of it for each candidate that would have got a copy.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            // Of those that are relayed others are counted, and of what was damaged nobody knows for whom
+            // it was.
+            Self::Relayed | Self::Replayed | Self::SpoolDamaged => Outcome::InternalError,
+            Self::QueueFull | Self::TooMany | Self::SpoolFull | Self::SpoolFailed => {
+                Outcome::DroppedQueueFull
+            }
+            Self::BufferFull => Outcome::DroppedBufferFull,
+            Self::BodyTooLarge => Outcome::BodyTooLarge,
+            Self::ClientAborted => Outcome::ClientAborted,
+            Self::Upgrade => Outcome::Upgrade,
+        }
+    }
+
+    /// Whether it is lost for want of room.
+    pub fn is_drop(self) -> bool {
+        matches!(
+            self,
+            Self::QueueFull
+                | Self::BufferFull
+                | Self::TooMany
+                | Self::SpoolFull
+                | Self::SpoolFailed
+        )
     }
 }
 
@@ -284,7 +429,14 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::{NoiseResult, Outcome, Refusal};
+    use super::{NoiseResult, Outcome, Refusal, Relayed};
+
+    #[test]
+    fn all_results_of_a_relay_stand_at_their_own_index() {
+        for (index, result) in Relayed::ALL.into_iter().enumerate() {
+            assert_eq!(result as usize, index);
+        }
+    }
 
     #[test]
     fn all_refusals_stand_at_their_own_index() {

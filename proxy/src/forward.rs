@@ -22,9 +22,11 @@ mod checked;
 mod downstream;
 mod expect;
 mod nobody;
+mod parcel;
 mod tunnel;
 
 pub use downstream::{Downstream, DownstreamBody};
+pub use parcel::{Broken, Incomplete, Parcel, Upload};
 
 use checked::{Checked, Withheld};
 use downstream::InFlight;
@@ -122,7 +124,7 @@ impl Forward {
             Err(refusal) => return self.refuse(refusal).map(Into::into),
         };
         let lanes = self.mirror.lanes();
-        let (found, route) = self.choose(&request, peer, &lanes);
+        let (found, route) = self.choose(&seen(&request, peer), &lanes);
         let Found { treatment, in_doubt, otherwise } = found;
         let label = self.label_otherwise(&seen(&request, peer), &lanes.plan, found);
         let otherwise = label.as_deref().map(|label| (label, &*otherwise.policy.id));
@@ -137,7 +139,7 @@ impl Forward {
         let waiting = expected.as_ref().map(|expected| (expected, connection));
         let line_feeds = Arc::clone(connection.line_feeds());
         let plan = &lanes.plan;
-        let upload = Upload { tap, expected: waiting, snapshot, chunked, line_feeds, plan };
+        let upload = Uploading { tap, expected: waiting, snapshot, chunked, line_feeds, plan };
         let answer =
             self.call_baseline(request, upload, &route, &mut baseline_tap, upgrade.is_some());
         match answer.await {
@@ -187,17 +189,11 @@ impl Forward {
     }
 
     /// What holds for a request, and its route.
-    fn choose<'l>(
-        &self,
-        request: &Request<Incoming>,
-        peer: &Peer,
-        lanes: &'l Lanes,
-    ) -> (Found<'l>, Arc<Route>) {
+    fn choose<'l>(&self, seen: &Seen<'_>, lanes: &'l Lanes) -> (Found<'l>, Arc<Route>) {
         let plan = &lanes.plan;
         let labels = plan.labels();
-        let mut label = |path: &str| labels.of(request.method(), path).into();
-        let seen = seen(request, peer);
-        let found = plan.of(&seen, &mut label);
+        let mut label = |path: &str| labels.of(seen.method, path).into();
+        let found = plan.of(seen, &mut label);
         let label = plan.label_of(found.treatment, seen.method, || seen.path());
         (found, self.routes.named(&label, plan.reserved()))
     }
@@ -235,7 +231,8 @@ impl Forward {
         let length = declared(request.body());
         prepare(&mut request, peer, self.config.forwarding);
         let upgrades = upgrade.is_some();
-        let arrived = Arrived { method: request.method(), marked, upgrade: upgrades, length };
+        let (method, keep, lost) = (request.method(), None, None);
+        let arrived = Arrived { method, marked, upgrade: upgrades, length, keep, lost };
         let (admitted, made) = self
             .mirror
             .admit(chosen, arrived, &seen(&request, peer), || snapshot(&request, length));
@@ -252,7 +249,7 @@ impl Forward {
     async fn call_baseline(
         &self,
         request: Request<Incoming>,
-        upload: Upload<'_>,
+        upload: Uploading<'_>,
         route: &Route,
         tap: &mut Option<Vec<BaselineTap>>,
         may_switch: bool,
@@ -262,7 +259,7 @@ impl Forward {
         let streams = declared(request.body()) != Some(0);
         let answered = Arc::new(AtomicBool::new(false));
         let limits = &self.config.limits;
-        let Upload { tap: request_tap, expected, snapshot, chunked, line_feeds, plan } = upload;
+        let Uploading { tap: request_tap, expected, snapshot, chunked, line_feeds, plan } = upload;
         let mut request = request.map(|body| match request_tap {
             tap if streams => {
                 let expected = expected.map(|(expected, _)| expected);
@@ -292,6 +289,19 @@ impl Forward {
                 Box::pin(expected.within(patience, connection.client_goes_on(), call)).await
             }
         };
+        answered.store(answer.is_ok(), Ordering::Relaxed);
+        self.heads(answer, &sent, route, tap.iter_mut().flatten(), may_switch)
+    }
+
+    /// Looks at the head of the baseline's answer, and tells of it.
+    fn heads<'t>(
+        &self,
+        answer: Result<Response<UpstreamBody>, Error>,
+        sent: &Sent,
+        route: &Route,
+        taps: impl Iterator<Item = &'t mut BaselineTap>,
+        may_switch: bool,
+    ) -> Result<Response<UpstreamBody>, Error> {
         let response = match answer {
             Err(error @ Error::HeadTimeout) => {
                 // The call was dropped before it could tell.
@@ -302,7 +312,6 @@ impl Forward {
             Err(_) if sent.is_malformed() => return Err(Error::UploadMalformed),
             answer => answer?,
         };
-        answered.store(true, Ordering::Relaxed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
             return Err(Error::UnaskedUpgrade);
         }
@@ -311,7 +320,7 @@ impl Forward {
         if let Some(latency) = latency {
             route.record_baseline(latency);
         }
-        for tap in tap.iter_mut().flatten() {
+        for tap in taps {
             tap.head(&response, latency.unwrap_or_default());
         }
         Ok(response)
@@ -356,6 +365,12 @@ pub fn malformed() -> Response<Downstream> {
 
 /// Rewrites the head for the next hop.
 fn prepare(request: &mut Request<Incoming>, peer: &Peer, forwarding: Forwarding) {
+    let version = end_to_end(request);
+    forwarding.tell(request.headers_mut(), peer, version);
+}
+
+/// Leaves of the head what is not for this hop alone; the version that it came in.
+fn end_to_end<B>(request: &mut Request<B>) -> Version {
     // HTTP/2 says it in the request target, the next hop wants it as a header.
     if let Some(authority) =
         request.uri().authority().map(|authority| authority.as_str().to_owned())
@@ -374,7 +389,7 @@ fn prepare(request: &mut Request<Incoming>, peer: &Peer, forwarding: Forwarding)
     if takes_trailers {
         headers::ask_trailers(headers);
     }
-    forwarding.tell(headers, peer, version);
+    version
 }
 
 /// Length of a body, 0 for none; `None` when only its end will tell. Over HTTP/2 the end of a body of
@@ -424,7 +439,7 @@ fn seen<'r>(request: &'r Request<Incoming>, peer: &Peer) -> Seen<'r> {
 }
 
 /// Who watches a request, and who holds its upload back; or what it can be made of again.
-struct Upload<'a> {
+struct Uploading<'a> {
     tap: Option<Vec<RequestTap>>,
     expected: Option<(&'a Expected, &'a Activity)>,
     snapshot: Option<Arc<RequestSnapshot>>,

@@ -13,6 +13,7 @@ pub mod target;
 
 pub use forwarded::{Chain, Forwarding, Peer};
 pub use strict::{is_malformed, join_lengths};
+pub use transform::parts::headers::reads_as;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -39,16 +40,6 @@ pub fn strip_connection_level(headers: &mut HeaderMap) {
         // It decided where the body ends, and a length beside it is none (RFC 9112 section 6.3).
         headers.remove(CONTENT_LENGTH);
     }
-}
-
-/// Whether servers may take one name for the other: those that make variables of them (CGI, WSGI) have one
-/// sign for all that is neither letter nor digit.
-pub fn reads_as(name: &HeaderName, other: &HeaderName) -> bool {
-    let (name, other) = (name.as_str().as_bytes(), other.as_str().as_bytes());
-    let is_sign = |byte: &u8| !byte.is_ascii_alphanumeric();
-    let alike = |(a, b): (&u8, &u8)| a == b || (is_sign(a) && is_sign(b));
-    // Most differ in length, which costs nothing to see.
-    name.len() == other.len() && name.iter().zip(other).all(alike)
 }
 
 /// The first name of a line that servers may take for one of these, and for which.

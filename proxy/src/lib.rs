@@ -15,8 +15,10 @@
 //!
 //! Whatever the mirror side does, steps 1 to 4 never wait for it.
 
+pub mod access;
 pub mod app;
 pub mod arguments;
+pub mod audit;
 pub mod body;
 pub mod check;
 pub mod config;
@@ -33,8 +35,11 @@ pub mod logging;
 pub mod metrics;
 pub mod mirror;
 pub mod observe;
+pub mod page;
 pub mod plan;
 pub mod policy;
+pub mod preview;
+pub mod relay;
 pub mod release;
 pub mod route;
 pub mod serve;

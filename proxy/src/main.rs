@@ -4,18 +4,21 @@
 //! told to stop at once (unhealthy), 2 for bad settings or arguments. `report` has those of
 //! [`release`].
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use proxy::access::Access;
 use proxy::arguments::{self, Arguments, Command};
 use proxy::check::{self, Explained};
 use proxy::config::{self, Config};
-use proxy::control::{self, access::Access};
+use proxy::control;
+use proxy::preview::{self, Tried};
+use proxy::relay::Left;
 use proxy::steer::Steer;
 use proxy::steer::watch::Watched;
-use proxy::{app, app::Source, healthcheck, release};
+use proxy::{app, app::Drained, app::Source, healthcheck, release};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -27,9 +30,12 @@ Usage: mirrorlab-proxy [--config FILE]
                        [--healthcheck | --print-schema | --help | --version]
        mirrorlab-proxy check [FILE] [--explain 'METHOD /path?query']
                              [-H 'name: value']... [--client IP]
+       mirrorlab-proxy try [--route ROUTE] [--candidate NAME] [--client IP] < request.http
        mirrorlab-proxy report --url URL [--require pass] [--min-pairs N]
                               [--candidate NAME] [--route ROUTE]
-                              [--cover p99|p99.9] [--format text|json]
+                              [--cover p99|p99.9] [--token-file FILE]
+                              [--format text|json|markdown|junit|html] [--verbose]
+                              [--watch [--interval TIME]]
 
   --config       the settings file (TOML); without it that of MIRROR_CONFIG, if any
   --healthcheck  ask the proxy with these settings whether it is alive; exit code 0 or 1
@@ -42,13 +48,24 @@ Usage: mirrorlab-proxy [--config FILE]
     -H           a header of that request, as often as there are some
     --client     the address that it comes from
 
+  try            tell what would go out for an HTTP/1.1 request, as a difference to it, and by which
+                 rule; exit code 0, or 2 where it cannot be told
+    --route      as if this route fitted it
+    --candidate  for this one; without it for all
+    --client     the address that it comes from
+
   report         show the report of a running proxy, to gate a release on it; UPSTREAM_CA is heeded
     --url        where its admin endpoints are, such as http://localhost:8080
     --require    pass: exit code 0 for a pass only; without it a fail is 0, too
     --min-pairs  with fewer pairs the exit code is 3, unless it is 1
     --candidate  the report of this one; without it those of all, which must all be as required
     --route      the verdict of this route, such as 'GET /api/search', not that over all
-    --format     text (default) or json
+    --format     text (default), json, markdown for a comment, junit for a pipeline, or html;
+                 --json is --format json
+    --verbose    every place that differs, every example and interval
+    --watch      follow it until Ctrl-C; the exit code is that of the last report
+    --interval   how often it is asked for then, such as 10s; 2s by default
+    --token-file what the token is read from that is sent; without it CONTROL_TOKEN is, if set
   exit codes of report: 0 as required, 1 fail, 2 bad arguments, no such
   route or no report to be had, 3 not enough data
 
@@ -70,6 +87,7 @@ fn main() -> ExitCode {
         Command::Schema => return say(&config::schema()),
         Command::Report(rest) => return report(file, rest),
         Command::Check(request) => return check(file, request.as_deref()),
+        Command::Try(tried) => return attempt(file, &tried),
         Command::Serve | Command::Healthcheck => {}
     }
     let config = match Config::from_process(file) {
@@ -121,6 +139,25 @@ fn check(file: Option<&Path>, request: Option<&Explained>) -> ExitCode {
     }
 }
 
+/// Tells what becomes of the copies of the request on standard input.
+fn attempt(file: Option<&Path>, tried: &Tried) -> ExitCode {
+    let config = match Config::from_process(file) {
+        Ok(config) => config,
+        Err(errors) => return fail(2, &errors.to_string()),
+    };
+    let mut request = Vec::new();
+    let most = preview::BYTES_MAX as u64 + 1;
+    match io::stdin().lock().take(most).read_to_end(&mut request) {
+        Ok(length) if length > preview::BYTES_MAX => return fail(2, "the request is too large"),
+        Ok(_) => {}
+        Err(error) => return fail(2, &format!("cannot read the request: {error}")),
+    }
+    match preview::shown(&config, tried, &request) {
+        Ok(text) => say(&text),
+        Err(why) => fail(2, &why),
+    }
+}
+
 /// Shows the report of another proxy.
 fn report(file: Option<&Path>, arguments: Vec<String>) -> ExitCode {
     let request = match release::Request::parse(arguments.into_iter()) {
@@ -135,7 +172,11 @@ fn report(file: Option<&Path>, arguments: Vec<String>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(2, &format!("cannot start: {error}")),
     };
-    match runtime.block_on(release::ask(&request, &config)) {
+    let asked = match request.watched() {
+        Some(every) => runtime.block_on(release::watch::follow(&request, &config, every)),
+        None => runtime.block_on(release::ask(&request, &config)),
+    };
+    match asked {
         Ok(answer) => {
             say(&answer.text);
             match answer.reason {
@@ -211,6 +252,7 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
         warn!(warning, "probably not what is meant");
     }
     let access = config.access();
+    let modes: Vec<_> = config.listeners.iter().map(|it| it.mode.name()).collect();
     let (prefix, shared) = (config.admin_prefix.clone(), config.admin.is_none());
     let source = source(&config, file);
     let app = match app::start_from(config, compare.handle().clone(), None, Some(source)).await {
@@ -220,9 +262,13 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
             return ExitCode::from(1);
         }
     };
+    let audit = app.steer().audit().clone();
     tokio::spawn(reload_at(hangup, Arc::clone(app.steer())));
     let admin = app.admin.unwrap_or(app.traffic);
     info!(traffic = %app.traffic, %admin, admin_prefix = prefix, "ready");
+    for (address, mode) in app.others().iter().zip(modes) {
+        info!(%address, mode, "listens, too");
+    }
     if shared {
         let hides = control::paths(&prefix).collect::<Vec<_>>().join(", ");
         info!(hides, "these paths are the proxy's own; ADMIN_ADDR or ADMIN_PREFIX moves them");
@@ -230,21 +276,35 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
     tell_access(&access);
     if !signals.wait().await {
         warn!("SIGQUIT: stopped at once");
+        audit.close("SIGQUIT: stopped at once").await;
         return ExitCode::from(1);
     }
     info!("draining: no new connections, requests in flight may finish");
     tokio::select! {
         drained = app.shutdown() => {
-            if drained.cut > 0 {
-                warn!(cut = drained.cut, "the drain took too long; requests were cut off");
-            }
+            tell_drained(drained);
             info!("stopped");
             ExitCode::SUCCESS
         }
         () = signals.again() => {
             warn!("a second signal: stopped at once");
+            audit.close("a second signal: stopped at once").await;
             ExitCode::from(1)
         }
+    }
+}
+
+/// Says what the drain has left.
+fn tell_drained(drained: Drained) {
+    if drained.cut > 0 {
+        warn!(cut = drained.cut, "the drain took too long; requests were cut off");
+    }
+    let Left { cut, kept } = drained.relays;
+    if cut > 0 {
+        warn!(cut, "the drain took too long; relayed requests were cut off");
+    }
+    if kept > 0 {
+        info!(kept, "requests stay in the spool and are relayed after the next start");
     }
 }
 
@@ -272,7 +332,7 @@ fn raise_descriptors(config: &Config) {
     // Logs, the runtimes, listeners, and names that are asked for.
     const OTHERS: usize = 64;
     let limits = &config.forward.limits;
-    let listeners = if config.admin.is_some() { 2 } else { 1 };
+    let listeners = 1 + usize::from(config.admin.is_some()) + config.listeners.len();
     let clients = limits.connections.saturating_mul(listeners);
     let upstreams = limits.requests_in_flight.saturating_add(config.mirror.concurrency);
     let needed = clients.saturating_add(upstreams).saturating_add(OTHERS);

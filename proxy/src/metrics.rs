@@ -5,13 +5,17 @@
 #![expect(clippy::disallowed_macros, reason = "the one module that spells metric names")]
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+mod audit;
 mod between;
 mod candidate;
+mod redacted;
 mod registry;
 
+pub use audit::{AuditMetrics, Lost};
 pub use between::BetweenMetrics;
 pub use candidate::CandidateMetrics;
 
@@ -23,7 +27,7 @@ use metrics_exporter_prometheus::BuildError;
 use metrics_process::Collector;
 use registry::{Candidates, Registry, merged};
 
-use crate::exchange::{NoiseResult, Outcome, Refusal, Role};
+use crate::exchange::{NoiseResult, Outcome, Refusal, Relayed, Role};
 use compare::{Differences, Kind};
 
 const REQUESTS: &str = "mirror_requests_total";
@@ -38,6 +42,12 @@ const ROUTE_ABORTS: &str = "mirror_route_aborts_total";
 const OUTCOMES: &str = "mirror_outcomes_total";
 const NOISE_PAIRS: &str = "mirror_noise_pairs_total";
 const REFUSED: &str = "mirror_refused_total";
+const RELAYED: &str = "mirror_relayed_total";
+const RELAY_QUEUE_LENGTH: &str = "mirror_relay_queue_length";
+const RELAY_SPOOL_REQUESTS: &str = "mirror_relay_spool_requests";
+const RELAY_SPOOL_BYTES: &str = "mirror_relay_spool_bytes";
+const RELAYS_IN_FLIGHT: &str = "mirror_relays_in_flight";
+const RELAY_BUFFERED_BYTES: &str = "mirror_relay_buffered_bytes";
 const REQUESTS_IN_FLIGHT: &str = "mirror_requests_in_flight";
 const COPIES_IN_FLIGHT: &str = "mirror_copies_in_flight";
 const COPIES_LIMIT: &str = "mirror_copies_limit";
@@ -52,10 +62,38 @@ const LAST_RELOAD: &str = "mirror_config_last_reload_success_timestamp_seconds";
 /// Written by hand, since an exporter's series stay for ever and there would be one for each revision.
 const CONFIG_INFO: &str = "mirror_config_info";
 const ABOUT_CONFIG: &str = "The settings that hold, by a hash of what they say.";
+const REDACTED: &str = "mirror_redacted_total";
 const CANDIDATE_PAIRS: &str = "mirror_candidate_pairs_total";
 const SAMPLED_WITHOUT_KEY: &str = "mirror_sampled_without_key_total";
+const IDENTITY_ENTRIES: &str = "mirror_identity_entries";
+const IDENTITY_LEARNED: &str = "mirror_identity_learned_total";
+const IDENTITY_UNKNOWN: &str = "mirror_identity_unknown_total";
+const IDENTITY_UNPAIRED: &str = "mirror_identity_unpaired_total";
+const IDENTITY_CONTRADICTED: &str = "mirror_identity_contradicted_total";
+const IDENTITY_EVICTED: &str = "mirror_identity_evicted_total";
 const RESPONSE_LINES_DROPPED: &str = "mirror_response_lines_dropped_total";
+const HOOK_RUNS: &str = "mirror_hook_runs_total";
+const HOOK_LABELS: &str = "mirror_hook_labels_total";
 const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
+const AUDIT_ENTRIES: &str = "mirror_audit_entries_total";
+const AUDIT_ENTRIES_LOST: &str = "mirror_audit_entries_lost_total";
+
+/// What is counted of an identity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdentityNumbers {
+    /// Entries now.
+    pub entries: usize,
+    /// Pairs of values that were learned.
+    pub learned: u64,
+    /// Values that had no counterpart where one should have been.
+    pub unpaired: u64,
+    /// Pairs of values that were not what is known.
+    pub contradicted: u64,
+    /// Copies that went out with a value of which it was not known what the candidate has in its place.
+    pub unknown: u64,
+    /// Entries that were forgotten for want of room or by age.
+    pub evicted: u64,
+}
 
 /// Upper bounds in seconds: fine where services answer, up to the default deadline of a copy.
 const LATENCY_BUCKETS: [f64; 18] = [
@@ -89,6 +127,8 @@ pub struct PairMetrics {
     mismatches: Counter,
     differences: [Counter; Kind::ALL.len()],
     outcomes: [Counter; Outcome::ALL.len()],
+    /// The same, since a counter of the exporter cannot be read.
+    counted: [AtomicU64; Outcome::ALL.len()],
     noise: [Counter; NoiseResult::ALL.len()],
 }
 
@@ -96,9 +136,15 @@ impl PairMetrics {
     /// Counts the one outcome of a request.
     pub fn count(&self, outcome: Outcome) {
         self.outcomes[outcome as usize].increment(1);
+        self.counted[outcome as usize].fetch_add(1, Ordering::Relaxed);
         if outcome == Outcome::Mismatched {
             self.mismatches.increment(1);
         }
+    }
+
+    /// How often each outcome was counted, in the order of [`Outcome::ALL`].
+    pub fn outcomes(&self) -> [u64; Outcome::ALL.len()] {
+        self.counted.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Counts what came of asking the secondary.
@@ -123,6 +169,23 @@ pub struct Gauges {
     pub log_lines_dropped: u64,
     /// Lines of each target's answers that are no headers, since the start.
     pub response_lines_dropped: Vec<(Arc<str>, u64)>,
+    /// Of the relay listeners.
+    pub relays: RelayGauges,
+}
+
+/// The same, of relay listeners.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RelayGauges {
+    /// Requests that wait to be asked.
+    pub queue_length: usize,
+    /// Requests that the baseline is asked and has not answered.
+    pub in_flight: usize,
+    /// Bytes held by both, and by requests that are on their way to be whole.
+    pub buffered_bytes: usize,
+    /// Requests on disk.
+    pub spooled: u64,
+    /// Bytes in use for them.
+    pub spool_bytes: u64,
 }
 
 /// The same, of one candidate.
@@ -146,9 +209,12 @@ pub struct Metrics {
     /// CPU time, memory, descriptors and threads, under the names that all exporters use.
     process: Collector,
     refused: [Counter; Refusal::ALL.len()],
+    relayed: [Counter; Relayed::ALL.len()],
     /// Failed, and done.
     reloads: [Counter; 2],
+    audit: AuditMetrics,
     revision: Mutex<String>,
+    redacted: redacted::Redacted,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -165,16 +231,27 @@ impl Metrics {
     pub fn new() -> Result<Self, BuildError> {
         let registry = Registry::new()?;
         let process = Collector::default();
-        let (refused, reloads) = registry.within(|| {
+        let (refused, relayed, reloads, audit) = registry.within(|| {
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
+            let relayed = Relayed::ALL.map(|result| counter!(RELAYED, "result" => result.name()));
             let reloads =
                 ["failure", "success"].map(|result| counter!(RELOADS, "result" => result));
-            refused.iter().chain(&reloads).for_each(touch);
-            (refused, reloads)
+            refused.iter().chain(&relayed).chain(&reloads).for_each(touch);
+            (refused, relayed, reloads, AuditMetrics::new())
         });
-        let (candidates, revision) = Default::default();
-        Ok(Self { registry, candidates, process, refused, reloads, revision })
+        let (candidates, revision, redacted) = Default::default();
+        Ok(Self {
+            registry,
+            candidates,
+            process,
+            refused,
+            relayed,
+            reloads,
+            audit,
+            revision,
+            redacted,
+        })
     }
 
     /// Registers the series of a route that are not a candidate's.
@@ -192,9 +269,19 @@ impl Metrics {
         self.refused[reason as usize].increment(1);
     }
 
+    /// Counts a request to a relay listener.
+    pub fn count_relayed(&self, result: Relayed) {
+        self.relayed[result as usize].increment(1);
+    }
+
     /// Counts that the settings were read anew, or refused, which leaves what there is.
     pub fn count_reload(&self, taken: bool) {
         self.reloads[usize::from(taken)].increment(1);
+    }
+
+    /// Those of the audit log.
+    pub fn audit(&self) -> &AuditMetrics {
+        &self.audit
     }
 
     /// Shows which settings hold since when.
@@ -216,6 +303,12 @@ impl Metrics {
             self.process.collect();
             gauge!(REQUESTS_IN_FLIGHT).set(float(gauges.requests_in_flight));
             counter!(LOG_LINES_DROPPED).absolute(gauges.log_lines_dropped);
+            let relays = gauges.relays;
+            gauge!(RELAY_QUEUE_LENGTH).set(float(relays.queue_length));
+            gauge!(RELAY_SPOOL_REQUESTS).set(relays.spooled as f64);
+            gauge!(RELAY_SPOOL_BYTES).set(relays.spool_bytes as f64);
+            gauge!(RELAYS_IN_FLIGHT).set(float(relays.in_flight));
+            gauge!(RELAY_BUFFERED_BYTES).set(float(relays.buffered_bytes));
         });
         for (target, lines) in gauges.response_lines_dropped {
             let show = || {
@@ -318,6 +411,7 @@ fn describe() {
         "When the settings that hold were taken over, since the epoch."
     );
     describe_gauge!(CONFIG_INFO, ABOUT_CONFIG);
+    describe_counter!(REDACTED, "Values that were hidden in copies, by rule and by way.");
     describe_counter!(
         CANDIDATE_PAIRS,
         "Requests that two candidates answered, by whether their answers are equal."
@@ -326,6 +420,14 @@ fn describe() {
         SAMPLED_WITHOUT_KEY,
         "Requests without the key of sample_by, decided by dice."
     );
+    describe_identities();
+    describe_lines();
+    describe_what_is_under_way();
+}
+
+fn describe_lines() {
+    describe_counter!(HOOK_RUNS, "Runs of hooks, by what came of them.");
+    describe_counter!(HOOK_LABELS, "Copies that a hook gave a label.");
     describe_counter!(
         LOG_LINES_DROPPED,
         "Log lines that were dropped because nobody took them from standard error."
@@ -334,11 +436,43 @@ fn describe() {
         RESPONSE_LINES_DROPPED,
         "Lines in heads of answers that are no headers and were left out, by target."
     );
+    describe_counter!(AUDIT_ENTRIES, "Entries that were written to the audit log.");
+    describe_counter!(AUDIT_ENTRIES_LOST, "Entries that are not in the audit log, by reason.");
+}
+
+fn describe_what_is_under_way() {
     describe_gauge!(REQUESTS_IN_FLIGHT, "Client requests whose response is not whole yet.");
     describe_gauge!(COPIES_IN_FLIGHT, "Copies sent to the candidate and not yet answered.");
     describe_gauge!(COPIES_LIMIT, "Copies that may be in flight, at most MIRROR_CONCURRENCY.");
     describe_gauge!(QUEUE_LENGTH, "Copies waiting to be sent.");
     describe_gauge!(BUFFERED_BYTES, Unit::Bytes, "Bytes held by the mirror side.");
+    describe_counter!(RELAYED, "Requests to relay listeners, by what became of them.");
+    describe_gauge!(RELAY_QUEUE_LENGTH, "Requests to relay listeners that wait to be relayed.");
+    describe_gauge!(
+        RELAYS_IN_FLIGHT,
+        "Relayed requests that the baseline is asked and has not answered."
+    );
+    describe_gauge!(RELAY_SPOOL_REQUESTS, "Requests in spools of relay listeners.");
+    describe_gauge!(RELAY_SPOOL_BYTES, Unit::Bytes, "Bytes of spools that are in use.");
+    describe_gauge!(RELAY_BUFFERED_BYTES, Unit::Bytes, "Bytes held by relay listeners.");
+}
+
+fn describe_identities() {
+    describe_gauge!(IDENTITY_ENTRIES, "Ids of which it is known what the candidate calls them.");
+    describe_counter!(IDENTITY_LEARNED, "Ids of which that was learned.");
+    describe_counter!(
+        IDENTITY_UNKNOWN,
+        "Copies that went out with an id of which it was not known in time."
+    );
+    describe_counter!(
+        IDENTITY_UNPAIRED,
+        "Ids in the baseline's answers that the candidate's had none for, or not as many."
+    );
+    describe_counter!(
+        IDENTITY_CONTRADICTED,
+        "Ids in the candidate's answers that are not what is known of the baseline's."
+    );
+    describe_counter!(IDENTITY_EVICTED, "Ids that were forgotten for want of room or by age.");
 }
 
 #[cfg(test)]

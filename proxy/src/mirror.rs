@@ -12,13 +12,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::runtime::Handle;
 use tracing::error;
 
+mod aboard;
 mod admit;
 pub mod between;
 pub mod entry;
+pub mod identities;
 mod job;
 pub mod lane;
 mod lanes;
 mod limit;
+mod order;
 mod pair;
 mod reach;
 mod reply;
@@ -27,19 +30,21 @@ mod secondary;
 mod slots;
 mod tap;
 mod ticket;
+mod told;
 mod worker;
 
 pub use lanes::{Connect, Fault, Lanes, Means};
 pub use pair::Head;
 pub use tap::{BaselineTap, RequestTap};
 
+use crate::body::Budget;
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::headers::{read_as_any, remove_read_as_any};
 use crate::log_limit::LogLimit;
 use crate::observe::{Observe, Series};
 use crate::plan::{Plan, Treatment};
 use crate::policy::matcher::Seen;
-use crate::policy::share::{WHOLE, position};
+use crate::policy::share::{SampleBy, WHOLE, position};
 use crate::route::table::Route;
 use crate::upstream::Trust;
 use admit::Sampling;
@@ -72,6 +77,8 @@ pub struct Config {
     pub trust_mark: bool,
     /// Whether copies carry a body.
     pub body: bool,
+    /// Whose copies go one after the other, where a route does not say otherwise.
+    pub order_by: Option<SampleBy>,
     /// Failed connections in a row after which only probes are tried.
     pub unreachable_after: u32,
     /// Share of mirrored requests that go to the secondary too, 0.0 to 1.0; 0.0 without one.
@@ -125,6 +132,15 @@ pub struct Admitted {
     /// Watches the baseline's answer.
     pub baseline: BaselineTap,
 }
+
+/// Follows a request, and is let go of when it has all its outcomes.
+pub trait Follow: std::fmt::Debug + Send + Sync {
+    /// One of its outcomes is none but our own fault: it was dropped on its way.
+    fn fault(&self);
+}
+
+/// What follows a request.
+pub type Keep = Arc<dyn Follow>;
 
 /// What a request is to the plan that it began with.
 #[derive(Clone, Copy, Debug)]
@@ -203,7 +219,7 @@ impl Mirror {
             let (entry, Some(terms)) = (&lanes.entries[at], &treatment.terms[at]) else { continue };
             let one = contained(|| {
                 let series = entry.lane.observe.series(&lanes.books[at], &route.label);
-                let tally = Tally::new(series);
+                let tally = Tally::new(series, arrived.keep.cloned());
                 let position =
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;
@@ -211,7 +227,11 @@ impl Mirror {
                 let own = (&*route.label, &*treatment.policy.id);
                 let has_less = |other| has_less(&entry.lane.observe, other, own);
                 let in_doubt = in_doubt || otherwise.is_some_and(has_less);
-                let sampling = Sampling { meeting, treatment, in_doubt, position, rates };
+                let by = treatment.order_by.as_ref();
+                let session =
+                    by.and_then(|by| by.key(seen)).map(|key| self.shared.sessions.of(&key));
+                let sampling =
+                    Sampling { meeting, treatment, in_doubt, position, rates, session, seen };
                 entry.admit(tally, (route, terms), arrived, sampling, &mut snapshot)
             });
             admitted.extend(one.flatten());
@@ -231,6 +251,19 @@ impl Mirror {
         if !plan.defaults.trust_mark {
             remove_read_as_any(headers, plan.marks());
         }
+    }
+
+    /// Marks a request that goes to the baseline and is a copy itself: it must not have side effects any
+    /// more than those to the candidates, and ends here where it comes back.
+    pub fn mark_relayed(&self, treatment: &Treatment, headers: &mut HeaderMap) {
+        if let Some(terms) = treatment.terms.iter().flatten().next() {
+            self.shared.mark_copy(terms, headers);
+        }
+    }
+
+    /// What pays for requests that are relayed, until the baseline has answered them.
+    pub fn relay_budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.shared.relayed)
     }
 
     /// Whether a request is a copy of this very process.
@@ -277,6 +310,10 @@ pub struct Arrived<'a> {
     pub upgrade: bool,
     /// Length of the body in bytes where it is known; 0 for none.
     pub length: Option<u64>,
+    /// Let go of with the last outcome; of requests that are relayed alone.
+    pub keep: Option<&'a Keep>,
+    /// Why there can be no copy, whatever is decided.
+    pub lost: Option<Outcome>,
 }
 
 /// The one outcome of one request for one candidate: counted exactly once, at the latest when this is dropped.
@@ -284,11 +321,12 @@ pub struct Arrived<'a> {
 struct Tally {
     series: Arc<Series>,
     counted: bool,
+    keep: Option<Keep>,
 }
 
 impl Tally {
-    fn new(series: Arc<Series>) -> Self {
-        Self { series, counted: false }
+    fn new(series: Arc<Series>, keep: Option<Keep>) -> Self {
+        Self { series, counted: false, keep }
     }
 
     /// Counts the outcome; gives `None`, so that a refusal reads as one expression.
@@ -302,6 +340,9 @@ impl Tally {
 impl Drop for Tally {
     fn drop(&mut self) {
         if !self.counted {
+            if let Some(keep) = &self.keep {
+                keep.fault();
+            }
             self.series.metrics.count(Outcome::InternalError);
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub mod announce;
 mod by_hand;
 pub mod event;
+pub mod kept;
 mod series;
 pub mod webhook;
 
@@ -25,7 +26,9 @@ use by_hand::HeldRoutes;
 use compare::Differences;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::gate::{self, Gate, Reading};
-use judge::guardrail::{self, Guardrail, Moment, State, Transition};
+use judge::guardrail::{self, Guardrail, Moment, Rule, State, Transition};
+use judge::history::{History, Minute};
+use judge::pair::Request;
 use judge::report::{self, Report, verdicts};
 use judge::verdict::Verdict;
 use judge::{Call, Comparison, Epoch, Pair};
@@ -41,7 +44,7 @@ pub struct Mirrored<'a> {
     /// When it was admitted.
     pub epoch: Epoch,
     /// As examples show it.
-    pub request: &'a str,
+    pub request: Request<'a>,
 }
 
 impl<'a> Mirrored<'a> {
@@ -68,6 +71,10 @@ pub struct Observe {
     origin: Instant,
     guardrail: Mutex<Guardrail>,
     report: Mutex<Report>,
+    /// The last pairs that differed.
+    kept: Mutex<kept::Pairs>,
+    /// The last hour.
+    history: Mutex<History>,
     gate: Gate,
     /// Where requests that begin now are counted.
     book: RwLock<Arc<Book>>,
@@ -104,6 +111,8 @@ impl Observe {
             origin: Instant::now(),
             guardrail: Mutex::new(Guardrail::new(thresholds, setter)),
             report: Mutex::new(Report::new(allowed)),
+            kept: Mutex::default(),
+            history: Mutex::default(),
             gate,
             book: RwLock::new(Book::new(metrics)),
             pairs: RwLock::default(),
@@ -201,9 +210,35 @@ impl Observe {
         let judged = comparison.differences.filter(|_| is_judged);
         let net = judged.and_then(|found| self.net_fields(&copy.series.label, found, asks));
         self.record(copy, pair, comparison);
+        self.remember(pair, comparison);
         let Some(differs) = net else { return };
         let own = copy.terms.thresholds.as_ref();
         self.decide(|guardrail, now| guardrail.compared_by(pair, differs.as_deref(), own, now));
+    }
+
+    /// Keeps a pair that differs, so that other rules can be tried on it; `answers` redacts them.
+    pub fn keep(
+        &self,
+        copy: &Mirrored<'_>,
+        differences: &Differences,
+        answers: impl FnOnce() -> [kept::Answer; 2],
+    ) {
+        let (label, now) = (&copy.series.label, Instant::now());
+        if !self.kept().wants(label, now) {
+            return;
+        }
+        let (id, differences) = (copy.terms.id().into(), differences.found.clone());
+        let pair = kept::Kept { id, answers: answers(), differences };
+        self.kept().keep(label, pair, now);
+    }
+
+    /// The last pairs of a route, or of all, that differed, each with its route.
+    pub fn kept_pairs(&self, route: Option<&str>) -> Vec<(Arc<str>, Arc<kept::Kept>)> {
+        self.kept().of(route)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, kept::Pairs> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self, copy: &Mirrored<'_>, pair: &Pair<'_>, comparison: &Comparison<'_>) {
@@ -213,6 +248,48 @@ impl Observe {
         copy.series.pairs.take_in(copy.terms.basis);
         let own = copy.terms.allowed.as_ref();
         self.report().record_by(pair, comparison, own, SystemTime::now());
+    }
+
+    /// For the lines over time. Evidence is looked at now and then, since a look takes all routes.
+    fn remember(&self, pair: &Pair<'_>, comparison: &Comparison<'_>) {
+        let now = SystemTime::now();
+        let mut history = self.history();
+        history.record(pair, comparison.differences, now);
+        if !history.wants_evidence(now) {
+            return;
+        }
+        drop(history);
+        let snapshot = self.snapshot();
+        let mut history = self.history();
+        history.note_evidence(None, snapshot.evidence.value, THRESHOLD, now);
+        for route in &snapshot.routes {
+            history.note_evidence(Some(&route.route), route.evidence.value, THRESHOLD, now);
+        }
+    }
+
+    /// A trip by evidence starts the evidence anew, so that a later look would not see how far it went.
+    fn remember_trip(&self, transition: &Transition, now: SystemTime) {
+        let (Transition::Tripped { trip, .. }
+        | Transition::RouteTripped { trip }
+        | Transition::WouldTrip { trip }) = transition
+        else {
+            return;
+        };
+        if let Rule::Evidence { evidence, whole } = trip.rule {
+            let route = (!whole).then_some(trip.route.as_str());
+            self.history().note_evidence(route, evidence.value, THRESHOLD, now);
+        }
+    }
+
+    /// The last hour of a route, or of all together, minute by minute; the current one last.
+    pub fn last_hour(&self, route: Option<&str>) -> Vec<Minute> {
+        self.history().of(route, SystemTime::now())
+    }
+
+    /// In how many pairs of each minute of the last hour a route differed in a field in this way; `None` where that is
+    /// not kept.
+    pub fn last_hour_of_field(&self, route: &str, field: &str, kind: &str) -> Option<Vec<u16>> {
+        self.history().of_field(route, field, kind, SystemTime::now())
     }
 
     /// Where the answers differ and the service does not differ from itself; `None` where that is not
@@ -261,6 +338,23 @@ impl Observe {
         snapshot
     }
 
+    /// What the pairs of one route told so far; nothing of others.
+    pub fn report_snapshot_of(&self, route: &str) -> report::Findings {
+        let mut snapshot = {
+            let report = self.report();
+            let mut snapshot = report.frame();
+            snapshot.routes.extend(report.snapshot(&Arc::from(route)));
+            snapshot
+        };
+        let guardrail = self.guardrail().snapshot();
+        snapshot.mirroring = Some(guardrail.state.name());
+        for known in &mut snapshot.routes {
+            let state = guardrail.routes.iter().find(|state| *state.route == *known.route);
+            known.mirroring = state.map(|known| known.state.name());
+        }
+        snapshot
+    }
+
     /// What is held against the candidate on routes that say nothing of it.
     pub fn allowed(&self) -> report::Allowed {
         self.report().allowed()
@@ -281,6 +375,11 @@ impl Observe {
     /// What the guardrail shows.
     pub fn snapshot(&self) -> guardrail::Snapshot {
         self.guardrail().snapshot()
+    }
+
+    /// Whether mirroring is on, as far as it is not about a route.
+    pub fn is_on(&self) -> bool {
+        self.guardrail().is_on()
     }
 
     /// Whether a route can be switched by itself: it was before, or there is room for one more.
@@ -466,6 +565,7 @@ impl Observe {
         if let Some(transition) = ask(&mut guardrail, now)
             && !self.is_past.load(Ordering::Relaxed)
         {
+            self.remember_trip(&transition, now.wall);
             let book = self.book();
             self.announcer.announce(&book.metrics, &transition, now.wall);
             for label in book.labels() {
@@ -506,6 +606,10 @@ impl Observe {
     pub(crate) fn panic_under_the_lock(&self) {
         let _guard = self.guardrail();
         panic!("on purpose");
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn report(&self) -> MutexGuard<'_, Report> {

@@ -10,12 +10,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue, Method};
 
+mod preparation;
+
+pub use preparation::{Identities, Preparation, Preparations, Watch};
+
+use crate::policy::hook::Hook;
+use crate::policy::identity;
 use crate::policy::matcher::{self, Choice, Seen};
 use crate::policy::rate::{Bucket, Rate};
+use crate::policy::scope::Scoped;
 use crate::policy::share::{SampleBy, Secret, Share};
 use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds, marks};
 use crate::route::table::Reserved;
 use crate::route::{Labels, Template};
+use compare::rules::RuleSet;
 use compare::{Policy, RouteRules, Unused};
 use judge::{guardrail, report};
 
@@ -39,6 +47,8 @@ pub struct Defaults {
     pub max_body_bytes: usize,
     /// Whether copies carry a body.
     pub body: bool,
+    /// Whose copies go one after the other.
+    pub order_by: Option<SampleBy>,
     /// Whether marks that come in are passed on: another mirror stands before.
     pub trust_mark: bool,
     /// Thresholds of the guardrail.
@@ -88,10 +98,13 @@ pub struct Terms {
     pub allowed: Option<report::Allowed>,
     /// Whether mismatches are judged by the guardrail.
     pub judges_mismatches: bool,
+    /// What becomes of copies before they go out; `None` where they go out as they came.
+    pub preparation: Option<Preparation>,
     /// What pairs are held against: the same for the same requests, thresholds of the route's own and
     /// rules, wherever they are written. In this process alone.
     pub basis: u64,
     comparison: Arc<Policy>,
+    applied: Arc<[Arc<Fragment>]>,
     rules: RwLock<HashMap<Arc<str>, Arc<RouteRules>>>,
 }
 
@@ -101,11 +114,28 @@ impl Terms {
         &self.id
     }
 
-    /// The mark as well: without the one that a service knows its copies have side effects. And what is
-    /// hidden: by the rules of another route values would be shown.
-    fn allows(&self) -> (bool, Share, bool, usize, Option<&(HeaderName, HeaderValue)>, u64) {
-        let hides = self.comparison.hides(&self.id);
-        (self.enabled, self.share, self.body, self.max_body_bytes, self.mark.as_ref(), hides)
+    /// The mark as well: without the one that a service knows its copies have side effects. What is
+    /// hidden: by the rules of another route values would be shown. And what becomes of the copy: what one
+    /// route takes out of it another would send.
+    fn allows(&self) -> Allows<'_> {
+        let (hides, prepared) = (self.comparison.hides(&self.id), self.prepared());
+        let mark = self.mark.as_ref();
+        (self.enabled, self.share, self.body, self.max_body_bytes, mark, hides, prepared)
+    }
+
+    /// The same for copies that are prepared in the same way; in this process alone.
+    fn prepared(&self) -> Option<u64> {
+        self.preparation.as_ref().map(|it| it.meaning)
+    }
+
+    /// The identities of its copies and their answers; `None` where it has none.
+    pub fn identities(&self) -> Option<&Identities> {
+        self.preparation.as_ref().map(|it| &it.identities).filter(|it| !it.is_empty())
+    }
+
+    /// The scripts that see answers before they are compared.
+    pub fn post_hooks(&self) -> &[Arc<Hook>] {
+        self.preparation.as_ref().map_or(&[], |it| &it.post)
     }
 
     /// The rules of all routes, by which answers are compared.
@@ -121,10 +151,24 @@ impl Terms {
         }
         drop(known);
         let mut known = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        let rules = || Arc::new(self.comparison.of(&self.id));
+        let rules = || Arc::new(self.rules_with(label, None));
         Arc::clone(known.entry(Arc::clone(label)).or_insert_with(rules))
     }
+
+    /// The same with more of them, to see what they would do.
+    pub fn rules_with(&self, label: &str, more: Option<&Fragment>) -> RouteRules {
+        let fragments = self.applied.iter().map(|it| &**it).chain(more);
+        let sets: Vec<_> = fragments.flat_map(|it| it.of(label)).cloned().collect();
+        if sets.is_empty() {
+            return self.comparison.of(&self.id);
+        }
+        self.comparison.of_with(&self.id, &sets)
+    }
 }
+
+/// What must be the same on two routes, so that it does not matter which a request is of.
+type Allows<'t> =
+    (bool, Share, bool, usize, Option<&'t (HeaderName, HeaderValue)>, u64, Option<u64>);
 
 /// What holds for the requests of one route.
 #[derive(Debug)]
@@ -137,6 +181,8 @@ pub struct Treatment {
     pub rate: Option<Arc<Bucket>>,
     /// Whether methods that are not safe are mirrored, of those in `methods`.
     pub unsafe_methods: bool,
+    /// Whose copies go one after the other.
+    pub order_by: Option<SampleBy>,
     methods: Option<Vec<Method>>,
 }
 
@@ -185,6 +231,7 @@ pub struct Plan {
     is_read_otherwise: bool,
     others: Arc<Treatment>,
     comparisons: Vec<Arc<Policy>>,
+    identities: Vec<Scoped<identity::Policy>>,
     overrides: Vec<Override>,
     marks: Vec<HeaderName>,
     names: HashSet<Arc<str>>,
@@ -234,14 +281,42 @@ pub struct Parts {
     pub routes: Vec<RoutePolicy>,
     /// The rules of the comparison for each candidate; those of a route under its id.
     pub comparisons: Vec<Arc<Policy>>,
+    /// What becomes of copies before they go out.
+    pub preparations: Preparations,
     /// What was said by hand, over all of it.
     pub overrides: Vec<Override>,
+    /// Rules of the comparison that were applied by hand, besides those of the settings.
+    pub applied: Vec<Arc<Fragment>>,
+}
+
+/// Rules of the comparison that are tried, or applied by hand.
+#[derive(Debug)]
+pub struct Fragment {
+    /// As it was written.
+    pub text: String,
+    /// Each with the label of the route that it is for; none for all.
+    pub rules: Vec<(Option<String>, RuleSet)>,
+}
+
+impl Fragment {
+    /// What holds for a label.
+    fn of<'f>(&'f self, label: &'f str) -> impl Iterator<Item = &'f RuleSet> {
+        let is_for = move |of: &Option<String>| of.as_ref().is_none_or(|of| *of == *label);
+        self.rules.iter().filter(move |(of, _)| is_for(of)).map(|(_, set)| set)
+    }
+
+    /// The routes that it is for, by their labels; `None` for all.
+    pub fn labels(&self) -> Option<Vec<&str>> {
+        self.rules.iter().map(|(label, _)| label.as_deref()).collect()
+    }
 }
 
 impl Plan {
     /// A plan that takes over, of the one before, what rates have left of their second.
     pub fn new(parts: Parts, before: Option<&Self>, now: Instant) -> Self {
-        let Parts { defaults, candidates, routes, comparisons, overrides } = parts;
+        let Parts { defaults, candidates, routes, comparisons, preparations, overrides, applied } =
+            parts;
+        let applied: Arc<[_]> = applied.into();
         let kept = |rate: Option<Rate>, old: Option<&Arc<Bucket>>| {
             let rate = rate?;
             let same = old.filter(|bucket| bucket.rate() == rate).cloned();
@@ -255,11 +330,14 @@ impl Plan {
                     .iter()
                     .zip(&comparisons)
                     .map(|(it, comparison)| {
-                        terms(&defaults, &policy, it, comparison)
+                        let preparation = || preparations.of(&it.name, &policy.id);
+                        terms(&defaults, &policy, it, comparison, preparation)
+                            .map(|terms| Terms { applied: Arc::clone(&applied), ..terms })
                             .map(|terms| Arc::new(overridden(terms, it, &overrides)))
                     })
                     .collect(),
                 unsafe_methods: policy.unsafe_methods.unwrap_or(defaults.unsafe_methods),
+                order_by: policy.order_by.as_ref().unwrap_or(&defaults.order_by).clone(),
                 methods: defaults.methods.clone(),
                 policy,
             })
@@ -277,6 +355,7 @@ impl Plan {
             is_read_otherwise: routes.iter().any(|route| route.matcher.is_read_otherwise()),
             routes: routes.into_iter().map(&treat).collect(),
             others: treat(RoutePolicy::new(OTHERS, "", Default::default())),
+            identities: preparations.identities,
             comparisons,
             overrides,
             defaults,
@@ -356,6 +435,11 @@ impl Plan {
         self.with_terms(candidate).any(|(_, terms)| terms.enabled)
     }
 
+    /// What holds for a candidate's copies of a route of the settings, by its id.
+    pub fn terms(&self, id: &str, candidate: &str) -> Option<&Arc<Terms>> {
+        self.treatment(id)?.terms.get(self.position(candidate)?)?.as_ref()
+    }
+
     fn treatment(&self, id: &str) -> Option<&Arc<Treatment>> {
         self.treatments().find(|it| *it.policy.id == *id)
     }
@@ -363,6 +447,12 @@ impl Plan {
     /// Where a candidate stands.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.candidates.iter().position(|candidate| *candidate.name == *name)
+    }
+
+    /// The identities of a candidate, of whatever routes.
+    pub fn identities(&self, candidate: &str) -> Vec<Arc<identity::Policy>> {
+        let of = |it: &&Scoped<identity::Policy>| it.scope.takes_candidate(candidate);
+        self.identities.iter().filter(of).map(|it| Arc::clone(&it.what)).collect()
     }
 
     /// What was said by hand.
@@ -423,6 +513,7 @@ fn terms(
     route: &RoutePolicy,
     of: &Candidate,
     comparison: &Arc<Policy>,
+    preparation: impl FnOnce() -> Option<Preparation>,
 ) -> Option<Terms> {
     let meant = route.candidates.as_ref().is_none_or(|names| names.contains(&of.name));
     if !meant {
@@ -437,11 +528,15 @@ fn terms(
         let base = of.allowances.over(&defaults.allowed, &of.thresholds);
         route.allowances.over(&base, &route.thresholds)
     });
+    let preparation = preparation();
+    let prepared = preparation.as_ref().map(|it| it.meaning);
     Some(Terms {
-        basis: basis(route, own.as_ref(), allowed.as_ref(), comparison),
+        basis: basis(route, (own.as_ref(), allowed.as_ref()), comparison, prepared),
+        preparation,
         enabled: of.enabled,
         id: Arc::clone(&route.id),
         comparison: Arc::clone(comparison),
+        applied: Arc::default(),
         rules: RwLock::default(),
         share: route.share.or(of.share).unwrap_or(defaults.share),
         mark: route.mark.as_ref().unwrap_or(&defaults.mark).clone(),
@@ -456,12 +551,12 @@ fn terms(
 
 fn basis(
     route: &RoutePolicy,
-    thresholds: Option<&guardrail::Config>,
-    allowed: Option<&report::Allowed>,
+    (thresholds, allowed): (Option<&guardrail::Config>, Option<&report::Allowed>),
     comparison: &Policy,
+    prepared: Option<u64>,
 ) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&route.name, comparison.meaning(&route.id)).hash(&mut hasher);
+    (&route.name, comparison.meaning(&route.id), prepared).hash(&mut hasher);
     let conditions = route.matcher.conditions.iter();
     conditions.for_each(|condition| (condition.not, &condition.text).hash(&mut hasher));
     // As text, since most of it is floats.

@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+pub mod hook;
+pub mod identity;
 pub mod matcher;
 pub mod rate;
+pub mod scope;
 pub mod share;
 pub mod time;
 
@@ -98,6 +101,8 @@ pub struct Candidate {
     pub target: Target,
     /// Whether copies are sent to it from the start.
     pub enabled: bool,
+    /// Whether its copies are without what is personal or secret.
+    pub redacted: bool,
     /// Share of requests, where it differs from that for all.
     pub share: Option<Share>,
     /// Copies a second, besides the limit for all.
@@ -121,6 +126,7 @@ impl Candidate {
             name: name.into(),
             target,
             enabled: true,
+            redacted: true,
             share: None,
             rate: None,
             timeout: None,
@@ -150,6 +156,8 @@ pub struct RoutePolicy {
     pub share: Option<Share>,
     /// What decides in place of dice.
     pub sample_by: Option<SampleBy>,
+    /// Whose copies go one after the other; `Some(None)` for nobody's.
+    pub order_by: Option<Option<SampleBy>>,
     /// Copies a second, besides the limits of candidates and for all.
     pub rate: Option<Rate>,
     /// Until so many pairs are known its share is 1; a share of 0 stays 0.
@@ -210,6 +218,7 @@ impl RoutePolicy {
             candidates: None,
             share: None,
             sample_by: None,
+            order_by: None,
             rate: None,
             min_pairs: 0,
             unsafe_methods: None,

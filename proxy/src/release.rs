@@ -2,20 +2,30 @@
 //! the candidate may be released.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
-use http::{Request as HttpRequest, Response, StatusCode, Uri};
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request as HttpRequest, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use crate::access::Token;
 use crate::config::Config;
 use crate::exchange::Role;
 use crate::upstream::{BoxError, Sent, Target, Upstream, UpstreamBody, empty_body};
 use judge::report::Summary;
-use judge::report::summary::{Quantile, RouteSummary, Scope};
-use judge::report::text::{Text, is_active, plain};
+use judge::report::format::Format;
+use judge::report::page::Shown;
+use judge::report::plain::{is_active, plain};
+use judge::report::summary::{Quantile, Scope};
 use judge::verdict::Verdict;
+
+mod arguments;
+mod screen;
+pub mod watch;
 
 /// The exit code where there is no report of what is asked for.
 const NO_REPORT: u8 = 2;
@@ -23,6 +33,9 @@ const NO_REPORT: u8 = 2;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// A longer report is none of ours.
 const LONGEST: usize = 64 << 20;
+
+/// A longer file holds no token.
+const LONGEST_TOKEN: u64 = 1 << 14;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +47,12 @@ pub struct Request {
     min_pairs: u64,
     candidate: Option<String>,
     route: Option<String>,
-    json: bool,
+    format: Format,
+    verbose: bool,
+    /// How often it is asked for again, where it is followed.
+    watch: Option<Duration>,
+    /// What the token is read from that is sent.
+    token_file: Option<String>,
 }
 
 /// A report, and where there are several candidates those of all of them by name.
@@ -63,6 +81,8 @@ impl Cover {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
+    /// The verdict in one sentence.
+    pub headline: String,
     /// The report, to be shown.
     pub text: String,
     /// The exit code: 0 as required, 1 fail, 2 no such route, 3 not enough data.
@@ -72,59 +92,27 @@ pub struct Answer {
 }
 
 impl Request {
-    /// Reads the arguments behind `report`: `--name value` or `--name=value`, each at most once.
-    ///
-    /// # Errors
-    /// The argument that is wrong, and what is allowed.
-    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        const NAMES: [&str; 7] =
-            ["--url", "--require", "--min-pairs", "--route", "--format", "--cover", "--candidate"];
-        let mut values = [const { None }; NAMES.len()];
-        let mut arguments = arguments;
-        while let Some(argument) = arguments.next() {
-            let (name, value) = match argument.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (argument.as_str(), None),
-            };
-            let Some(at) = NAMES.iter().position(|known| *known == name) else {
-                return Err(format!("unknown argument {name:?} of report"));
-            };
-            let value = value.or_else(|| arguments.next());
-            let value = value.ok_or_else(|| format!("{name} has no value"))?;
-            if values[at].replace(value).is_some() {
-                return Err(format!("{name} is there twice"));
-            }
-        }
-        let [url, require, min_pairs, route, format, cover, candidate] = values;
-        let url = url.ok_or("report needs --url, such as --url http://localhost:8080")?;
-        Ok(Self {
-            // What is wrong may be a password in the wrong place.
-            url: Target::parse(&url).map_err(|why| format!("--url {why}"))?,
-            require_pass: match require.as_deref() {
-                None => false,
-                Some("pass") => true,
-                Some(other) => return Err(format!("--require {other:?}: allowed is pass")),
-            },
-            cover: match cover.as_deref() {
-                None => None,
-                Some("p99") => Some(Cover::P99),
-                Some("p99.9") => Some(Cover::P999),
-                Some(other) => {
-                    return Err(format!("--cover {other:?}: allowed is p99 or p99.9"));
-                }
-            },
-            min_pairs: min_pairs.map_or(Ok(0), |text| {
-                let number = text.parse();
-                number.map_err(|_| format!("--min-pairs {text:?}: allowed is a whole number"))
-            })?,
-            candidate,
-            route,
-            json: match format.as_deref() {
-                None | Some("text") => false,
-                Some("json") => true,
-                Some(other) => return Err(format!("--format {other:?}: allowed is text or json")),
-            },
-        })
+    /// The token that is sent: that of the file, or `CONTROL_TOKEN`. No argument has one, since all
+    /// processes of a machine see each other's arguments.
+    fn token(&self, config: &Config) -> Result<Option<Token>, String> {
+        let Some(path) = &self.token_file else { return Ok(config.control_token.clone()) };
+        let bad = |why: &str| format!("--token-file {path}: {why}");
+        let mut text = String::new();
+        let read = File::open(path).and_then(|it| it.take(LONGEST_TOKEN).read_to_string(&mut text));
+        read.map_err(|error| bad(&format!("cannot be read ({error})")))?;
+        Token::parse(text.trim()).map(Some).map_err(|why| bad(&why))
+    }
+
+    /// How often it is asked for again; `None` for once.
+    pub fn watched(&self) -> Option<Duration> {
+        self.watch
+    }
+
+    /// How a report is shown: of a route alone where one is asked for.
+    fn shown<'s>(&self, name: Option<&'s str>, summary: &'s Summary) -> Shown<'s> {
+        let named = |name: &String| summary.routes.iter().find(|route| route.route == *name);
+        let route = self.route.as_ref().and_then(named);
+        Shown { name, summary, route, verbose: self.verbose }
     }
 }
 
@@ -154,7 +142,14 @@ async fn fetch(request: &Request, config: &Config) -> Result<Vec<u8>, String> {
     let proxy =
         Upstream::new(Role::Baseline, url.clone(), &config.trust, TIMEOUT, config.dns.clone());
     let proxy = proxy.map_err(|error| format!("{to}: {error}"))?;
+    let token = request.token(config)?;
     let mut request = HttpRequest::new(empty_body());
+    if let Some(token) = token {
+        let value = HeaderValue::try_from(format!("Bearer {}", token.secret()));
+        let mut value = value.map_err(|_| "the token is no header value")?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
     *request.uri_mut() = Uri::try_from(path).map_err(|error| error.to_string())?;
     let response = proxy.send(request, &Sent::default(), false).await;
     let response = response.map_err(|error| format!("{to}: {}", error.reason()))?;
@@ -182,31 +177,53 @@ fn answer_of_all(request: &Request, candidates: &BTreeMap<String, Summary>) -> A
     // Where none has it, each says which there are.
     let none = !candidates.values().any(has_it);
     let asked = candidates.iter().filter(|(_, summary)| none || has_it(summary));
-    let answers: Vec<_> = asked.map(|(name, summary)| (name, answer(request, summary))).collect();
-    let one = |(name, answer): &(&String, Answer)| match request.json {
-        // A name is letters, digits, dots and dashes.
-        true => format!("\"{name}\": {}", answer.text.trim_end()),
-        false => format!("=== {name} ===\n\n{}", answer.text),
-    };
-    let texts: Vec<_> = answers.iter().map(one).collect();
-    let text = if request.json { format!("{{{}}}\n", texts.join(",\n")) } else { texts.concat() };
+    let asked: Vec<_> = asked.map(|(name, it)| request.shown(Some(name), it)).collect();
+    let judged: Vec<_> = asked.iter().map(|shown| judge_shown(request, shown)).collect();
+    let headlines: Vec<_> = asked.iter().map(named_headline).collect();
     let rank = |code: u8| WORST_FIRST.iter().position(|it| *it == code);
-    let code = answers.iter().map(|(_, answer)| answer.code).min_by_key(|code| rank(*code));
-    let reasons = answers.iter().filter_map(|(name, answer)| {
-        answer.reason.as_ref().map(|reason| format!("candidate {name}: {reason}"))
+    let code = judged.iter().map(|(code, _)| *code).min_by_key(|code| rank(*code));
+    let reasons = asked.iter().zip(&judged).filter_map(|(shown, (_, reason))| {
+        let name = shown.name.unwrap_or_default();
+        reason.as_ref().map(|reason| format!("candidate {name}: {reason}"))
     });
     let reasons: Vec<_> = reasons.collect();
-    let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-    Answer { text, code: code.unwrap_or(NO_REPORT), reason }
+    Answer {
+        headline: headlines.join("; "),
+        text: request.format.render(&asked).unwrap_or_else(|| all_in_json(&asked)),
+        code: code.unwrap_or(NO_REPORT),
+        reason: (!reasons.is_empty()).then(|| plain(&reasons.join("; "))),
+    }
+}
+
+fn named_headline(shown: &Shown<'_>) -> String {
+    format!("{}: {}", shown.name.unwrap_or_default(), shown.headline())
+}
+
+fn all_in_json(all: &[Shown<'_>]) -> String {
+    // A name is letters, digits, dots and dashes.
+    let one = |shown: &Shown<'_>| {
+        format!("\"{}\": {}", shown.name.unwrap_or_default(), in_json(shown).trim_end())
+    };
+    let all: Vec<_> = all.iter().map(one).collect();
+    format!("{{{}}}\n", all.join(",\n"))
 }
 
 /// Shows a report and judges its verdict by what is required.
 fn answer(request: &Request, summary: &Summary) -> Answer {
-    let named = |name: &String| summary.routes.iter().find(|route| route.route == *name);
-    let route = request.route.as_ref().and_then(named);
-    let text =
-        if request.json { in_json(summary, route) } else { Text { summary, route }.to_string() };
-    let (code, reason) = match (&request.route, route) {
+    let shown = request.shown(None, summary);
+    let (code, reason) = judge_shown(request, &shown);
+    Answer {
+        headline: shown.headline().to_string(),
+        text: request.format.render(&[shown]).unwrap_or_else(|| in_json(&shown)),
+        code,
+        reason: reason.map(|reason| plain(&reason)),
+    }
+}
+
+/// The exit code for a report, and why it is not 0.
+fn judge_shown(request: &Request, shown: &Shown<'_>) -> (u8, Option<String>) {
+    let Shown { summary, route, .. } = *shown;
+    match (&request.route, route) {
         // It may still come, and so may whatever is asked for where nobody has asked for anything yet.
         (Some(name), None) if summary.routes.is_empty() || summary.has_route(name) => {
             judge(request, None, &format!("route {name}"))
@@ -214,8 +231,7 @@ fn answer(request: &Request, summary: &Summary) -> Answer {
         (Some(name), None) => (NO_REPORT, Some(no_such_route(name, summary))),
         (Some(name), Some(route)) => judge(request, Some(&route.scope), &format!("route {name}")),
         (None, _) => judge(request, Some(&summary.overall), "all routes"),
-    };
-    Answer { text, code, reason: reason.map(|reason| plain(&reason)) }
+    }
 }
 
 fn no_such_route(name: &str, summary: &Summary) -> String {
@@ -249,10 +265,10 @@ fn judge(request: &Request, scope: Option<&Scope>, name: &str) -> (u8, Option<St
 }
 
 /// In JSON, with escapes for all that a terminal acts on.
-fn in_json(summary: &Summary, route: Option<&RouteSummary>) -> String {
-    let json = match route {
+fn in_json(shown: &Shown<'_>) -> String {
+    let json = match shown.route {
         Some(route) => serde_json::to_string_pretty(route),
-        None => serde_json::to_string_pretty(summary),
+        None => serde_json::to_string_pretty(shown.summary),
     };
     let json = json.expect("a report has text keys only");
     let mut shown = String::with_capacity(json.len() + 1);

@@ -8,6 +8,7 @@ pub mod table;
 pub use shown::shown;
 
 use crate::headers::target::encoded;
+use transform::redact::looks_personal;
 
 /// Labels besides `other`.
 pub const LABELS_MAX: usize = 100;
@@ -152,6 +153,11 @@ fn is_id(segment: &str) -> bool {
 /// Whether a segment holds an address, a telephone number, or what cannot be printed and may disguise
 /// what is around it; as it is, or percent-encoded.
 fn is_personal(segment: &str) -> bool {
+    looks_personal(segment) || is_disguised(segment)
+}
+
+/// The same by what no service calls anything, whether or not it is known what it is.
+fn is_disguised(segment: &str) -> bool {
     let suspicious =
         |byte: u8| matches!(byte, b'@' | b'+' | b'%') || !(b' '..=b'~').contains(&byte);
     if !segment.bytes().any(suspicious) {
@@ -245,6 +251,9 @@ mod tests {
             "a%0Ab",
             "%FF",
             "a\u{200b}",
+            "192.0.2.7",
+            "2001:db8::7",
+            "4111%201111%201111%201111",
         ] {
             assert_eq!(plain(&format!("/u/{id}/orders")), "GET /u/{id}/orders", "{id:?}");
         }

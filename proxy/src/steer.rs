@@ -3,21 +3,25 @@
 //!
 //! Connections, requests and pairs that are under way keep what they began with.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use tracing::{error, info, warn};
 
+pub mod applied;
 pub mod overrides;
+mod recorded;
 pub mod watch;
 
+use crate::access::Access;
+use crate::audit::Audit;
 use crate::listen::tls::{Identity, Shown};
 use crate::metrics::Metrics;
 use crate::mirror::{Lanes, Means, Mirror};
 use crate::observe::announce::Announcer;
-use crate::plan::{Override, Parts, Plan};
+use crate::plan::{Fragment, Override, Parts, Plan};
 use crate::upstream::{RenewedTls, Target, Trust, Upstream};
 
 /// What is read, or read anew.
@@ -37,12 +41,19 @@ pub struct Fresh {
     pub fixed: Vec<(String, String)>,
     /// What is good and was probably not meant, such as a route that no request comes to.
     pub warnings: Vec<String>,
-    /// A hash of all that the settings say.
+    /// A hash of all that the settings say, which is short.
     pub revision: String,
+    /// The same as a SHA-256, which nobody finds other settings for.
+    pub sha256: String,
+    /// Who may do what at the admin endpoints; of this only tokens change while the proxy runs.
+    pub access: Access,
 }
 
 /// Reads the settings; waits for the disk.
 pub type Read = Arc<dyn Fn() -> Result<Fresh, String> + Send + Sync>;
+
+/// Reads rules of the comparison alone, or says what is wrong with them.
+pub type ReadRules = fn(&str) -> Result<Fragment, String>;
 
 /// Those that what is read anew goes to.
 #[derive(Debug)]
@@ -59,6 +70,8 @@ pub struct Parties {
     pub metrics: Arc<Metrics>,
     /// Makes known.
     pub announcer: Arc<Announcer>,
+    /// Understands rules that are said by hand.
+    pub read_rules: ReadRules,
 }
 
 /// Steers a running proxy.
@@ -69,6 +82,7 @@ pub struct Steer {
     reading: Mutex<()>,
     /// Held for moments.
     state: Mutex<State>,
+    access: RwLock<Arc<Access>>,
 }
 
 /// What holds now.
@@ -77,6 +91,8 @@ struct State {
     /// What was read at the start, of which [`Fresh::fixed`] still runs.
     start: Fresh,
     overrides: Vec<Override>,
+    /// Rules that were applied by hand.
+    applied: Vec<applied::Applied>,
     /// Of those that end by themselves.
     timers: Vec<(Override, AbortHandle)>,
     since: SystemTime,
@@ -97,6 +113,8 @@ pub struct Taken {
     pub anew: Vec<String>,
     /// Settings that have changed and only hold after a restart.
     pub needs_restart: Vec<String>,
+    /// Tokens that are others than before, by their names.
+    pub tokens: Vec<String>,
     /// See [`Fresh::warnings`].
     pub warnings: Vec<String>,
 }
@@ -106,15 +124,19 @@ impl Steer {
     pub fn new(parties: Parties, fresh: Fresh, read: Option<Read>) -> Arc<Self> {
         let since = SystemTime::now();
         parties.metrics.show_revision(&fresh.revision, since);
+        let access = RwLock::new(Arc::new(fresh.access.clone()));
         let state = Mutex::new(State {
             start: fresh.clone(),
             fresh,
             overrides: Vec::new(),
+            applied: Vec::new(),
             timers: Vec::new(),
             since,
             refused: None,
         });
-        Arc::new(Self { parties, read, reading: Mutex::default(), state })
+        let steer = Self { parties, read, reading: Mutex::default(), state, access };
+        steer.record_start();
+        Arc::new(steer)
     }
 
     /// Reads the settings anew and takes them over, or keeps all that there is. Waits for the disk.
@@ -176,14 +198,19 @@ impl Steer {
         }
         let needs_restart = changed(&state.start.fixed, &fresh.fixed);
         let warnings = fresh.warnings.clone();
+        let access = state.start.access.renewed(&fresh.access);
+        let tokens = access.changed(&self.access());
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
         state.fresh = fresh;
         // Their route or candidate is no more.
-        state.say(overrides).iter().for_each(|it| self.tell("override_ended", it));
-        Ok(Taken { anew, needs_restart, warnings })
+        let ended = state.say(overrides);
+        ended.iter().for_each(|it| self.tell(state, "override_ended", it));
+        self.end_applied(state, "the settings were reloaded");
+        Ok(Taken { anew, needs_restart, tokens, warnings })
     }
 
     fn tell_taken(&self, state: &mut State, taken: &Taken) {
-        let Taken { anew, needs_restart, warnings } = taken;
+        let Taken { anew, needs_restart, tokens, warnings } = taken;
         (state.since, state.refused) = (SystemTime::now(), None);
         let revision = &state.fresh.revision;
         self.parties.metrics.show_revision(revision, state.since);
@@ -196,9 +223,14 @@ impl Steer {
             let settings = needs_restart.join(", ");
             warn!(settings, "these settings have changed and only hold after a restart");
         }
+        if !tokens.is_empty() {
+            let (tokens, who) = (tokens.join(", "), self.access().who());
+            info!(tokens, who, "these tokens have changed: who may switch and see values now");
+        }
         for warning in warnings {
             warn!(warning, "probably not what is meant");
         }
+        self.record_taken(state, taken);
         self.parties.announcer.tell(json!({
             "time": humantime::format_rfc3339_millis(state.since).to_string(),
             "event": "reloaded",
@@ -212,6 +244,7 @@ impl Steer {
         let now = SystemTime::now();
         error!(reason, "not reloaded: the old settings go on");
         state.refused = Some((now, reason.to_owned()));
+        self.record_refused(state, reason);
         self.parties.announcer.tell(json!({
             "time": humantime::format_rfc3339_millis(now).to_string(),
             "event": "reload_refused",
@@ -225,6 +258,14 @@ impl Steer {
         work(&self.parties.mirror.lanes())
     }
 
+    /// Rules of the comparison alone, as they stand in a settings file.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn read_rules(&self, text: &str) -> Result<Fragment, String> {
+        (self.parties.read_rules)(text)
+    }
+
     /// What is steered.
     pub fn mirror(&self) -> &Arc<Mirror> {
         &self.parties.mirror
@@ -235,9 +276,30 @@ impl Steer {
         &self.parties.upstreams
     }
 
+    /// Who may do what now.
+    pub fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As the settings would say it.
+    #[cfg(test)]
+    pub(crate) fn set_access(&self, access: Access) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    /// Where what is done by hand is recorded.
+    pub fn audit(&self) -> &Audit {
+        self.parties.announcer.audit()
+    }
+
     /// The last events, the oldest first.
     pub fn events(&self) -> Vec<Value> {
         self.parties.announcer.events()
+    }
+
+    /// The hash of the settings that hold, see [`Fresh::revision`].
+    pub fn revision(&self) -> String {
+        self.state().fresh.revision.clone()
     }
 
     /// The settings that hold, for people.
@@ -255,11 +317,13 @@ impl Steer {
         }
         json!({
             "revision": state.fresh.revision,
+            "sha256": state.fresh.sha256,
             "since": humantime::format_rfc3339_millis(state.since).to_string(),
             "refused": self.refused_of(&state),
             "needsRestart": needs_restart,
             "settings": settings,
             "overrides": overrides::shown(&state.overrides),
+            "applied": applied::shown(&state.applied),
             "routes": overrides::effective(&plan),
         })
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{self, Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, LengthLimitError};
@@ -186,6 +186,10 @@ impl Sent {
     }
 }
 
+/// What `Host` of a copy says, whatever the settings of its candidate say: an extension of the request.
+#[derive(Clone, Debug)]
+pub struct Named(pub HeaderValue);
+
 /// A server behind the proxy, with its pool of connections.
 #[derive(Debug)]
 pub struct Upstream {
@@ -330,7 +334,7 @@ impl Upstream {
         anew: Option<Anew<'_>>,
     ) -> Result<Response<UpstreamBody>, Error> {
         let path = self.rewrite(request.uri());
-        self.name_host(request.headers_mut());
+        self.name_host(&mut request);
         if self.speaks_http2(&request) {
             // Boxed, as all that is not done for most requests: a future is as large as its largest
             // step, and is moved about.
@@ -381,7 +385,7 @@ impl Upstream {
     /// As it goes out over HTTP/1.1.
     fn addressed(&self, mut request: Request<OutBody>) -> Request<OutBody> {
         *request.uri_mut() = Uri::from(self.rewrite(request.uri()));
-        self.name_host(request.headers_mut());
+        self.name_host(&mut request);
         request
     }
 
@@ -452,7 +456,15 @@ impl Upstream {
         Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(path))
     }
 
-    fn name_host(&self, headers: &mut HeaderMap) {
+    fn name_host(&self, request: &mut Request<OutBody>) {
+        // Of copies alone: looking it up costs every request of a client otherwise.
+        if self.role == Role::Candidate
+            && let Some(Named(host)) = request.extensions().get().cloned()
+        {
+            request.headers_mut().insert(HOST, host);
+            return;
+        }
+        let headers = request.headers_mut();
         match &self.target.host_header {
             HostHeader::Preserve if headers.contains_key(HOST) => {}
             HostHeader::Target | HostHeader::Preserve => {

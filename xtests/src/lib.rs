@@ -2,11 +2,14 @@
 //!
 //! Reading order: [`run`] owns what a run leaves behind, [`binaries`] builds what is tested,
 //! [`engine`] is the container engine, [`part`] is one program in a container or a process,
-//! [`stack`] is all of them together, [`client`] asks and counts, [`prometheus`] is a real one.
+//! [`stack`] is all of them together, [`client`] asks and counts, [`prometheus`] is a real one, and so are the servers of [`mirrors`]
+//! and the [`browser`].
 
 pub mod binaries;
+pub mod browser;
 pub mod client;
 pub mod engine;
+pub mod mirrors;
 pub mod part;
 pub mod prometheus;
 pub mod run;

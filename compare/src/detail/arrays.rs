@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
-use super::{At, Sides, Walk, index};
+use super::{At, Sides, Walk, What, index};
 use crate::Obstacle;
 use crate::annotate::{Document, Mark};
 use crate::difference::Kind;
+use crate::explained::Explained;
 use crate::lenient;
 use crate::rules::Pairing;
 
@@ -17,11 +18,13 @@ const TRIALS_MAX: usize = 1024;
 
 /// An element that counts.
 #[derive(Clone, Copy)]
-struct Element {
-    node: usize,
-    index: u32,
+pub(super) struct Element {
+    pub(super) node: usize,
+    pub(super) index: u32,
     /// Those that may be paired have this in common.
-    group: u64,
+    pub(super) group: u64,
+    /// Those that are equal have this in common.
+    pub(super) digest: u64,
 }
 
 impl Walk<'_, '_> {
@@ -31,7 +34,7 @@ impl Walk<'_, '_> {
         let pairing = pairing.map(|at| &rules.pairings[usize::from(at)]);
         let count = ours.tape.children(a).count() + theirs.tape.children(b).count();
         let try_all = pairing == Some(&Pairing::Unordered)
-            && (!rules.leniences.is_empty() || rules.null_equals_absent);
+            && (!rules.leniences.is_empty() || rules.null_equals_absent || rules.aliases);
         // The elements and a list of their groups; and where they are tried, what is tried and left.
         let lists = if try_all { 8 } else { 2 };
         self.lend(lists * count * size_of::<Element>())?;
@@ -72,10 +75,17 @@ impl Walk<'_, '_> {
     ) -> Result<(), Obstacle> {
         let Sides { ours, theirs, .. } = self.sides;
         let same = |(a, b): &(&Element, &Element)| a.group == b.group;
+        if !self.is_trial()
+            && let Some(together) = self.together(left, right)?
+            && self.differs_by_index(a, b)?
+        {
+            return self.explained(&together, (a, b), crumb);
+        }
         if left.len() == right.len() {
             if !self.is_trial() && is_reordered(left, right) {
                 let (parent, at) = self.crumb(crumb);
-                self.report(Kind::Order, parent, at, (Some(a), Some(b)), Mark::default());
+                let what = What { kind: Kind::Order, explained: Some(Explained::AsSet) };
+                self.report(what, parent, at, (Some(a), Some(b)), Mark::default());
                 return Ok(());
             }
             return self.one_by_one(left, right, a, crumb);
@@ -87,15 +97,22 @@ impl Walk<'_, '_> {
         if !inner.is_empty() && !other.is_empty() {
             let (parent, at) = self.crumb(crumb);
             let mark = ours.mark(a).with(theirs.mark(b));
-            self.report(Kind::Length, parent, at, (Some(a), Some(b)), mark);
+            self.report(Kind::Length.into(), parent, at, (Some(a), Some(b)), mark);
         }
         self.one_by_one(&left[..start], &right[..start], a, crumb)?;
         self.one_by_one(inner, other, a, crumb)?;
         self.one_by_one(&left[left.len() - end..], &right[right.len() - end..], a, crumb)
     }
 
+    /// Whether two arrays differ by what the rules say, which explanations must not change.
+    fn differs_by_index(&mut self, a: usize, b: usize) -> Result<bool, Obstacle> {
+        let rules = self.sides.rules;
+        let exact = rules.leniences.is_empty() && !rules.null_equals_absent && !rules.aliases;
+        Ok(exact || !self.fits(a, b)? && *self.work > 0)
+    }
+
     /// The first with the first; what is left over has no partner.
-    fn one_by_one(
+    pub(super) fn one_by_one(
         &mut self,
         left: &[Element],
         right: &[Element],
@@ -250,7 +267,7 @@ fn elements(document: &Document<'_>, array: usize, pairing: Option<&Pairing>) ->
     list.extend(counted.map(|(at, node)| {
         let group =
             pairing.map_or_else(|| document.digest(node), |pairing| pairing.group(document, node));
-        Element { node, index: index(at), group }
+        Element { node, index: index(at), group, digest: document.digest(node) }
     }));
     list
 }

@@ -349,8 +349,7 @@ impl<D: Iterator<Item = u8>> Mutator<D> {
             }
             Some(Mutation::Rename) if !members.is_empty() => {
                 let (name, value) = members.remove(at);
-                self.note(key(&name), Kind::Missing);
-                self.note(key(&format!("{name}renamed")), Kind::Added);
+                self.note(key(&name), Kind::Renamed);
                 members.push((format!("{name}renamed"), value));
                 untouched = members.len() - 1;
             }

@@ -19,7 +19,7 @@ pub(crate) fn policy(book: &RuleBook) -> Policy {
     Policy::new(book, &[Origin::default(), Origin::default()], 42)
 }
 
-fn rules(whats: &[What]) -> std::sync::Arc<Rules> {
+pub(crate) fn rules(whats: &[What]) -> std::sync::Arc<Rules> {
     policy(&book(whats)).of("GET /").rules
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn looked(ours: &str, theirs: &str, rules: &Rules) -> Looked {
 
 /// `place kind baseline|candidate` of each difference.
 #[track_caller]
-fn found(ours: &str, theirs: &str, rules: &Rules) -> Vec<String> {
+pub(crate) fn found(ours: &str, theirs: &str, rules: &Rules) -> Vec<String> {
     let found = looked(ours, theirs, rules).differences.found;
     let text = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".to_owned());
     let shown = |it: &Difference| {
@@ -50,7 +50,7 @@ fn found(ours: &str, theirs: &str, rules: &Rules) -> Vec<String> {
     found.iter().map(shown).collect()
 }
 
-fn plain(ours: &str, theirs: &str) -> Vec<String> {
+pub(crate) fn plain(ours: &str, theirs: &str) -> Vec<String> {
     found(ours, theirs, &Rules::default())
 }
 
@@ -60,7 +60,7 @@ fn each_difference_has_its_place_kind_and_values_in_the_order_of_the_document() 
     let theirs =
         r#"{"new":{"a":1},"on":false,"id":"1","kind":"b","deep":{"list":[{"x":1},{"x":3}]}}"#;
     let expected = [
-        "$['id'] type 1|\"1\"",
+        "$['id'] form 1|\"1\"",
         "$['gone'] missing [2 elements]|-",
         "$['kind'] value \"a\"|\"b\"",
         "$['deep']['list'][1]['x'] value 2|3",
@@ -96,7 +96,6 @@ fn elements_put_in_or_taken_out_are_told_by_themselves() {
 fn the_same_elements_in_another_order_are_one_difference() {
     let list = ["$['a'] order [3 elements]|[3 elements]"];
     assert_eq!(plain(r#"{"a":[1,2,3]}"#, r#"{"a":[3,1,2.0]}"#), list);
-    assert_eq!(plain("[1,2,3]", "[3,1,4]").len(), 3);
     let object = [r#"[{"a":1,"b":2},{"a":3}]"#, r#"[{"a":3},{"b":2,"a":1}]"#];
     assert_eq!(plain(object[0], object[1]), ["$ order [2 elements]|[2 elements]"]);
 }
@@ -196,7 +195,7 @@ fn values_may_differ_as_much_as_rules_allow() {
     let bad = r#"{"price":1.6,"at":"2024-01-01T00:00:03Z","id":"1"}"#;
     assert_eq!(found(ours, good, &rules), [""; 0]);
     assert_eq!(found(ours, bad, &rules).len(), 3);
-    assert_eq!(found(r#"{"price":"1"}"#, r#"{"price":1}"#, &rules), ["$['price'] type \"1\"|1"]);
+    assert_eq!(found(r#"{"price":"1"}"#, r#"{"price":1}"#, &rules), ["$['price'] form \"1\"|1"]);
 }
 
 #[test]
@@ -232,7 +231,7 @@ fn null_equals_absent_where_a_rule_says_so() {
     assert_eq!(found(r#"{"email":null}"#, r#"{"email":1}"#, &rules), [""; 0]);
     assert_eq!(found(r#"{"a":null}"#, r#"{"a":1}"#, &rules), ["$['a'] type null|1"]);
     assert_eq!(found("[null]", "[]", &rules), ["$[0] missing null|-"]);
-    assert_eq!(plain(r#"{"a":null}"#, "{}"), ["$['a'] missing null|-"]);
+    assert_eq!(plain(r#"{"a":null}"#, "{}"), ["$['a'] form null|-"]);
 }
 
 /// What is shown of two values that are all of a document, and the note.
@@ -314,13 +313,15 @@ fn a_note_tells_nothing_of_what_is_hidden() {
 }
 
 #[test]
-fn texts_that_are_no_json_say_where_and_in_what_they_differ_and_show_nothing() {
-    let page = |text: &str| format!("<p>secret\n{}{text}</p>", "x".repeat(100));
+fn texts_that_are_no_json_are_shown_around_what_differs_with_a_note_on_what_is_hard_to_see() {
+    let page = |text: &str| format!("<p>first\n{}{text}</p>", "x".repeat(100));
     let note = |ours: &str, theirs: &str| shown(&page(ours), &page(theirs)).2;
-    assert_eq!(note("one", "two"), "from line 2, byte 101 on");
-    assert_eq!(note("1\u{a0}0", "1 0"), "from line 2, byte 102 on; white space");
-    assert_eq!(note("\u{e9}", "e\u{301}"), "from line 2, byte 101 on; unicode form");
-    assert!(!format!("{:?}", shown(&page("one"), &page("two"))).contains("secret"));
+    assert_eq!(note("one", "two"), "");
+    assert_eq!(note("1\u{a0}0", "1 0"), "white space");
+    assert_eq!(note("\u{e9}", "e\u{301}"), "unicode form");
+    let (ours, theirs, _) = shown(&page("one"), &page("two"));
+    assert!(ours.ends_with("xone\"") && theirs.ends_with("xtwo\""), "{ours} {theirs}");
+    assert!(ours.starts_with("\"…x") && ours.len() <= 64, "{ours}");
 }
 
 #[test]
@@ -447,9 +448,8 @@ fn strings_are_read_as_json_where_a_rule_says_so() {
 }
 
 #[test]
-fn bodies_that_are_no_json_are_told_by_their_length_alone() {
-    assert_eq!(plain("secret one", "secret two"), ["body value 10 bytes|10 bytes"]);
-    assert_eq!(plain("secret", "secrets"), ["body length 6 bytes|7 bytes"]);
+fn bodies_of_which_one_is_gone_or_is_no_json_are_told_by_that() {
+    assert_eq!(plain("one", "two"), ["body line 1 value \"one\"|\"two\""]);
     assert_eq!(plain("{}", "<html>"), ["body type JSON|no JSON"]);
     assert_eq!(plain("{}", ""), ["body missing JSON|-"]);
     assert_eq!(plain("", "text"), ["body added -|4 bytes"]);

@@ -170,3 +170,126 @@ fn scalars_of_a_mebibyte_do_not_stall() {
         mismatched(&body, format!("{body}x"));
     }
 }
+
+/// What is told of two bodies of this type, and the bytes that were asked for.
+fn told(said: &str, ours: &str, theirs: &str) -> (Vec<Difference>, usize) {
+    let side = |body| Side { content_type: Some(said.as_bytes()), ..side(body) };
+    let mut granted = 0;
+    let mut grant = |bytes: usize| {
+        granted += bytes;
+        true
+    };
+    let mut limits = Limits { max_decoded: 1 << 24, grant: &mut grant };
+    let (ours, theirs) = (side(ours.as_bytes()), side(theirs.as_bytes()));
+    let looked = look_closer(&ours, &theirs, &Rules::default(), false, &mut limits);
+    assert_eq!(looked.result, Match::Mismatched);
+    assert!((1..=32).contains(&looked.differences.found.len()));
+    (looked.differences.found, granted)
+}
+
+/// What bodies are made of, over and over.
+const THINGS: [&str; 39] = [
+    "<a>",
+    "</a>",
+    "<a><b>",
+    "</a><b>",
+    "<p>",
+    "<a ",
+    "<a b=",
+    "<!--",
+    "<![CDATA[",
+    "&amp;",
+    "&",
+    "<a/>",
+    "<a x='1' y='2'/>",
+    "x=1 ",
+    "\"",
+    ",",
+    "\"\",",
+    "\n",
+    "a\n",
+    "\r",
+    "=",
+    ":",
+    "&a=",
+    "%41&",
+    "<script>",
+    "<x:y",
+    "]]>",
+    "{}\n",
+    "{\n",
+    "[[\n",
+    "--b\r\n",
+    "--b\r\n\r\n",
+    "\n--",
+    " password",
+    "password=",
+    "é",
+    "<?",
+    "<!",
+    "<!ENTITY a '&b;&b;'>",
+];
+
+const TYPES: [&str; 7] = [
+    "text/html",
+    "application/xml",
+    "text/csv",
+    "text/plain",
+    "application/x-ndjson",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=b",
+];
+
+#[test]
+fn bodies_made_to_be_slow_to_read_do_not_stall() {
+    for thing in THINGS {
+        let many = thing.repeat((1 << 14) / thing.len());
+        for said in TYPES {
+            told(said, &format!("<a>{many}x"), &format!("<a>{many}y"));
+            let (_, granted) = told(said, &format!("{many}x1"), &format!("y2{many}"));
+            // As many nodes as are read, on both sides.
+            assert!(granted <= 16 << 20, "{said} {thing:?}: {granted}");
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_elements_within_each_other_neither_crash_nor_stall() {
+    let deep = |count: usize, inner: &str| {
+        format!("{}{inner}{}", "<a>".repeat(count), "</a>".repeat(count))
+    };
+    for said in ["text/html", "application/xml"] {
+        let (found, _) = told(said, &deep(100_000, "x"), &deep(100_000, "y"));
+        assert_eq!(found[0].place, "body", "{said}");
+        let (found, _) = told(said, &deep(15_000, "x"), &deep(15_000, "y"));
+        assert!(found[0].place.starts_with("body … > a > a"), "{}", found[0].place);
+        assert!(found[0].place.len() < 600, "{}", found[0].place);
+        let attribute = |last: &str| format!("<a b=\"{}{last}\"/>", "x".repeat(500_000));
+        let (found, _) = told(said, &attribute("1"), &attribute("2"));
+        assert_eq!(found[0].place, "body a @b", "{said}");
+    }
+}
+
+#[test]
+fn entities_are_not_made_larger() {
+    let bomb = |last: &str| {
+        let entities: String = (1..20)
+            .map(|n| format!("<!ENTITY e{n} \"{}\">", format!("&e{};", n - 1).repeat(10)))
+            .collect();
+        format!(
+            "<?xml version=\"1.0\"?><!DOCTYPE a [<!ENTITY e0 \"x\">{entities}]><a>&e19;{last}</a>"
+        )
+    };
+    let (found, _) = told("application/xml", &bomb("1"), &bomb("2"));
+    assert_eq!(found[0].baseline.as_deref(), Some("\"&e19;1\""));
+}
+
+#[test]
+fn lists_that_have_nothing_in_common_are_told_in_bounded_time() {
+    let lines = |with: &str| (0..1999).map(|n| format!("{with}{n}\n")).collect::<String>();
+    told("text/plain", &lines("a"), &lines("b"));
+    let items = |with: &str| (0..9000).map(|n| format!("<i>{with}{n}</i>")).collect::<String>();
+    told("text/html", &items("a"), &items("b"));
+    let turned: String = (0..1999).rev().map(|n| format!("a{n}\n")).collect();
+    told("text/plain", &lines("a"), &turned);
+}

@@ -206,10 +206,10 @@ async fn a_mismatch_is_a_wrong_but_well_formed_answer() {
 }
 
 #[tokio::test]
-async fn an_order_may_have_64_kib() {
+async fn an_order_may_have_2_mib() {
     let service = service(Chaos::default()).await;
     let order = r#"{"productIds":["p-100"]}"#;
-    let body = order.to_owned() + &" ".repeat(64 * 1024 - order.len());
+    let body = order.to_owned() + &" ".repeat((2 << 20) - order.len());
     assert_eq!(service.send(reqwest::Method::POST, "/api/checkout", &body).await.0, 200);
 }
 

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 
+use crate::pair::Request;
+
 /// Pairs remembered.
 const SIZE: usize = 256;
 /// Examples kept.
@@ -34,7 +36,7 @@ pub struct Differing {
 }
 
 impl Differing {
-    pub(super) fn record(&mut self, fields: Option<&[&str]>, request: &str, at: SystemTime) {
+    pub(super) fn record(&mut self, fields: Option<&[&str]>, request: Request<'_>, at: SystemTime) {
         if self.last.len() == SIZE {
             self.last.pop_front();
         }
@@ -45,7 +47,7 @@ impl Differing {
         }
         let cut = |field: &&str| field[..field.floor_char_boundary(NAME_MAX)].to_owned();
         let fields = fields.iter().take(FIELDS).map(cut).collect();
-        self.examples.push_back(Different { fields, request: request.to_owned(), at });
+        self.examples.push_back(Different { fields, request: request.shown().to_owned(), at });
     }
 
     pub(super) fn clear(&mut self) {

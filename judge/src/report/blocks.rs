@@ -61,17 +61,21 @@ impl Blocks {
     /// Pairs that make up one observation: at least 1, and all there were while the memory seems to be
     /// longer than that.
     pub fn length(&self) -> f64 {
-        let all = float(self.scores.max(1));
+        self.known_length().unwrap_or(float(self.scores.max(1)))
+    }
+
+    /// The same; `None` while nobody knows how long the memory is.
+    pub fn known_length(&self) -> Option<f64> {
         let known = self.scales.iter().take_while(|scale| scale.differences + 1 >= BLOCKS);
         let allan = known.map(|scale| scale.squares / float(2 * scale.differences));
         let allan: Vec<f64> = allan.collect();
-        let Some(last) = allan.last().copied() else { return all };
+        let last = allan.last().copied()?;
         let variance = allan.iter().copied().fold(0.0, f64::max);
         if variance <= 0.0 {
-            return 1.0;
+            return Some(1.0);
         }
         if last >= variance * FALLEN {
-            return all;
+            return None;
         }
         let mut length = 1.0;
         let times = allan.into_iter().map(|allan| {
@@ -80,7 +84,7 @@ impl Blocks {
             time
         });
         let longest = times.fold(1.0, f64::max);
-        if longest < LEAST { 1.0 } else { longest.ceil() }
+        Some(if longest < LEAST { 1.0 } else { longest.ceil() })
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::noise;
 use super::repeats::{Last, Stream};
+use crate::pair::{Asked, Request};
 use compare::rules::Classes;
-use compare::{Difference, Differences, Kind, Risk};
+use compare::{Difference, Differences, Explained, Kind, Risk};
 
 /// Fields kept for a route.
 pub const FIELDS_MAX: usize = 200;
@@ -38,6 +39,8 @@ const LAST_BYTES: usize = 320;
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     left: usize,
+    /// For what is kept of requests, which must not take the place of fields.
+    left_for_requests: usize,
     /// Differences in fields that found no room.
     pub differences_left_out: u64,
     /// Examples that found no room.
@@ -47,7 +50,19 @@ pub struct Room {
 impl Room {
     /// So many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self { left: bytes, differences_left_out: 0, examples_left_out: 0 }
+        let left_for_requests = bytes / 2;
+        Self { left: bytes, left_for_requests, differences_left_out: 0, examples_left_out: 0 }
+    }
+
+    /// What is kept of a request, where there is room. All examples of its pair share it, and the first pays:
+    /// before it there is nobody who holds it but the pair and who asks here.
+    fn keep(&mut self, asked: Arc<Asked>) -> Option<Arc<Asked>> {
+        let bytes = if Arc::strong_count(&asked) > 2 { 0 } else { asked.bytes() };
+        let enough = bytes <= self.left_for_requests;
+        if enough {
+            self.left_for_requests -= bytes;
+        }
+        enough.then_some(asked)
     }
 
     pub(super) fn take(&mut self, bytes: usize) -> bool {
@@ -76,6 +91,10 @@ pub struct Example {
     pub seen: SystemTime,
     /// Method, path and query, bounded, without secrets.
     pub request: String,
+    /// More of the request, where there was room for it.
+    pub asked: Option<Arc<Asked>>,
+    /// How long baseline and candidate took to the head of the answer.
+    pub latencies: [Option<Duration>; 2],
 }
 
 /// When a pair differed, and what was asked.
@@ -83,8 +102,10 @@ pub struct Example {
 pub struct Occasion<'a> {
     /// When.
     pub at: SystemTime,
-    /// See [`Example::request`].
-    pub request: &'a str,
+    /// What was asked.
+    pub request: Request<'a>,
+    /// See [`Example::latencies`].
+    pub latencies: [Option<Duration>; 2],
 }
 
 /// A field in which answers differ, or differ between two baselines.
@@ -113,6 +134,13 @@ pub struct Field {
     kinds: u32,
     /// Classes that the values of both sides were all of.
     pub classes: Classes,
+    /// What the differences here are; others of the same kind have a field of their own.
+    pub explained: Option<Explained>,
+    /// How far numbers were apart at most, as a share of the larger one in billionths; `None` where something
+    /// else differed, too.
+    pub apart: Option<u64>,
+    /// Pairs in which a side's value was one of its last ones here.
+    pub repeated: u64,
 }
 
 impl Field {
@@ -130,6 +158,9 @@ impl Field {
             other_class: 0,
             kinds: 0,
             classes: Classes::ALL,
+            explained: None,
+            apart: Some(0),
+            repeated: 0,
         }
     }
 
@@ -153,9 +184,10 @@ impl Field {
         if !self.wants(difference) {
             return;
         }
-        let example = Arc::new(Example::of(difference, occasion));
+        let mut example = Example::of(difference, occasion);
         if room.take(example.bytes()) {
-            self.examples.push(example);
+            example.asked = occasion.request.asked().and_then(|asked| room.keep(asked));
+            self.examples.push(Arc::new(example));
         } else {
             room.examples_left_out += 1;
         }
@@ -266,6 +298,7 @@ impl Fields {
     ) -> Vec<u16> {
         let mut set = Vec::new();
         let repeating = self.repeating(stream, found);
+        let known = self.known(stream, found);
         self.note_last(stream, found, room);
         for difference in &found.found {
             let repeats = repeating.contains(&difference.field.as_str());
@@ -287,6 +320,12 @@ impl Fields {
                 set.push(index);
             }
             field.classes = field.classes.and(difference.traits.classes);
+            let apart = difference.traits.apart;
+            field.apart = field.apart.zip(apart).map(|(most, apart)| most.max(apart));
+            if field.explained.is_none() {
+                field.explained.clone_from(&difference.traits.explained);
+            }
+            field.repeated += u64::from(first && known.contains(&difference.field.as_str()));
             touch(field, difference, first, room);
         }
         // They differ, and nobody says where.
@@ -307,6 +346,15 @@ impl Fields {
             }
         }
         repeating
+    }
+
+    /// The fields in which a side says again what it has said lately.
+    fn known<'f>(&self, stream: Stream, found: &'f Differences) -> Vec<&'f str> {
+        let first = first_values(found).into_iter();
+        let known = first.filter(|(field, values)| {
+            self.last.get(*field).is_some_and(|last| last.knows(stream, *values))
+        });
+        known.map(|(field, _)| field).collect()
     }
 
     fn note_last(&mut self, stream: Stream, found: &Differences, room: &mut Room) {
@@ -448,7 +496,8 @@ fn first_values(found: &Differences) -> Vec<(&str, [u32; 2])> {
 }
 
 impl Example {
-    fn of(difference: &Difference, Occasion { at, request }: Occasion<'_>) -> Self {
+    fn of(difference: &Difference, occasion: Occasion<'_>) -> Self {
+        let Occasion { at, request, latencies } = occasion;
         let side = |text: &Option<String>| text.as_deref().map(|text| cut(text).to_owned());
         Self {
             place: cut(&difference.place).to_owned(),
@@ -457,7 +506,9 @@ impl Example {
             candidate: side(&difference.candidate),
             note: side(&difference.note),
             seen: at,
-            request: cut(request).to_owned(),
+            request: cut(request.shown()).to_owned(),
+            asked: None,
+            latencies,
         }
     }
 

@@ -58,6 +58,16 @@ impl Latencies {
         })
     }
 
+    /// The buckets that are not empty, the fastest first: from, to, in seconds, and how many are in it. What never
+    /// came is in none.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, f64, u64)> {
+        let mut before = 0;
+        self.steps().into_iter().map(move |step| {
+            let count = step.up_to - std::mem::replace(&mut before, step.up_to);
+            (step.lowest, step.highest, count)
+        })
+    }
+
     /// The two ends of the bucket that a quantile is in, in seconds.
     pub fn bucket(&self, quantile: f64) -> Option<(f64, f64)> {
         let steps = self.steps();
@@ -152,6 +162,15 @@ mod tests {
             let (from, above) = latencies.bucket(exact).unwrap();
             assert!(from <= found && found <= above && above - from < 0.01, "{from} {above}");
         }
+    }
+
+    #[test]
+    fn buckets_hold_all_that_came() {
+        let mut latencies = of([1, 1, 50]);
+        latencies.record(None);
+        let buckets: Vec<_> = latencies.buckets().collect();
+        assert_eq!(buckets.iter().map(|(_, _, count)| count).collect::<Vec<_>>(), [&2, &1]);
+        assert!(buckets.iter().all(|(from, to, _)| from < to), "{buckets:?}");
     }
 
     #[test]

@@ -167,4 +167,9 @@ impl Paired {
         let ratio = self.ratio.length();
         std::array::from_fn(|at| self.places[at].blocks.length().max(ratio))
     }
+
+    /// Whether it is known how many these are at a place.
+    pub fn knows_length(&self, at: usize) -> bool {
+        [&self.ratio, &self.places[at].blocks].iter().all(|it| it.known_length().is_some())
+    }
 }

@@ -36,6 +36,12 @@ impl Last {
         their_ring.last.contains(&Some(theirs)) && !our_ring.last.contains(&Some(ours))
     }
 
+    /// Whether a side's value here is one of its last ones.
+    pub(super) fn knows(&self, stream: Stream, [ours, theirs]: [u32; 2]) -> bool {
+        let [our_ring, their_ring] = &self.0[stream as usize];
+        our_ring.last.contains(&Some(ours)) || their_ring.last.contains(&Some(theirs))
+    }
+
     /// Takes in the values of a pair.
     pub(super) fn note(&mut self, stream: Stream, values: [u32; 2]) {
         for (ring, value) in self.0[stream as usize].iter_mut().zip(values) {

@@ -2,24 +2,32 @@
 //! what it hides besides. Nothing is suggested that the rules' file would refuse or that would do nothing.
 
 use super::fields::Field;
-use super::summary::SuggestedIgnore;
+use super::summary::{SuggestedIgnore, SuggestedRule};
 use super::text::is_active;
 use super::{FieldFindings, RouteFindings};
-use compare::Kind;
 use compare::path::Path;
 use compare::rules::{Class, Classes};
+use compare::{Explained, Form, Kind};
 
 /// Most suggestions for a route: fewer than the lenient rules that it may have.
 const SUGGESTED_MAX: usize = 60;
+/// Numbers that are farther apart, in billionths of the larger one, are other numbers.
+const APART_MAX: u64 = 10_000_000;
+/// Pairs that must have differed before a value is taken for a random one.
+const RANDOM_MIN: u64 = 5;
 /// Most fields named that a rule would hide besides.
 const ALSO_MAX: usize = 10;
 
 /// What a rule does with a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Remedy {
     Ignore,
     IgnoreHeader,
     AnyOrder,
+    ByKey(String),
+    SameMoment,
+    /// By at most this share of the larger number.
+    Tolerance(f64),
     Class(Class),
 }
 
@@ -44,6 +52,102 @@ pub(super) fn suggestions(route: &RouteFindings) -> (Vec<SuggestedIgnore>, Optio
     found.truncate(SUGGESTED_MAX);
     let file = file(&route.route, &found);
     (found.iter().map(|it| it.summary(route)).collect(), file)
+}
+
+/// The rule that would settle one field, with what speaks for it: nothing is guessed of what is gone, new, or
+/// of another type.
+pub(super) fn of_field(route: &RouteFindings, found: &FieldFindings) -> Option<SuggestedRule> {
+    let name = &*found.field.name;
+    let (suggestion, evidence) = if found.is_noise {
+        let Counted { raw, noise, pairs, samples } = Counted::of(route, &found.field);
+        let evidence = format!(
+            "two baselines differ here, too: in {noise} of {samples} answers, the candidate in {raw} of \
+             {pairs}"
+        );
+        (Suggestion::of(route, name)?, evidence)
+    } else {
+        let (remedy, evidence) = settled(route, &found.field)?;
+        Path::parse(name).ok().filter(|_| !name.contains(['…', '\u{fffd}']))?;
+        (Suggestion { of: name, remedy, fields: vec![found] }, evidence)
+    };
+    let hides = suggestion.hides();
+    let rule = file(&route.route, &[suggestion])?;
+    Some(SuggestedRule { rule, evidence, hides, leaves: None })
+}
+
+/// How often a field differs.
+struct Counted {
+    raw: u64,
+    pairs: u64,
+    noise: u64,
+    samples: u64,
+}
+
+impl Counted {
+    fn of(route: &RouteFindings, field: &Field) -> Self {
+        let Field { raw, noise, .. } = *field;
+        Self { raw, pairs: route.numbers.compared, noise, samples: route.noise_pairs }
+    }
+}
+
+/// What would settle a field that is no noise, and what speaks for it.
+fn settled(route: &RouteFindings, field: &Field) -> Option<(Remedy, String)> {
+    let Counted { raw, pairs, .. } = Counted::of(route, field);
+    let told = match &field.explained {
+        Some(Explained::ByKey(key)) => {
+            let evidence =
+                format!("`{key}` pairs the elements in all {raw} of {raw} pairs in another order");
+            Some((Remedy::ByKey(key.clone()), evidence))
+        }
+        Some(Explained::AsSet) => {
+            let evidence =
+                format!("most elements are equal in all {raw} of {raw} pairs in another order");
+            Some((Remedy::AnyOrder, evidence))
+        }
+        Some(Explained::Form(Form::Moment)) if field.classes.contains(Class::Timestamp) => {
+            let evidence = format!("the same moment on both sides in all {raw} of {raw} pairs");
+            Some((Remedy::SameMoment, evidence))
+        }
+        Some(_) => None,
+        None if field.kind() != Some(Kind::Value) => None,
+        None => by_value(field, raw),
+    };
+    told.map(|(remedy, evidence)| {
+        (remedy, format!("{evidence}; {raw} of {pairs} pairs differ here"))
+    })
+}
+
+fn by_value(field: &Field, raw: u64) -> Option<(Remedy, String)> {
+    if let Some(apart @ 1..=APART_MAX) = field.apart {
+        let most = billionths(apart);
+        let evidence = format!("the largest relative difference seen is {most:e}");
+        return Some((Remedy::Tolerance(rounded_up(most)), evidence));
+    }
+    let random = raw >= RANDOM_MIN && field.repeated == 0;
+    let class = field.classes.tightest().filter(|class| random && is_form(*class))?;
+    let evidence = format!(
+        "no value was one of the four before it on either side in {raw} pairs, and all are of class {}",
+        class.name()
+    );
+    Some((Remedy::Class(class), evidence))
+}
+
+/// Whether a class says more than what type a value has.
+fn is_form(class: Class) -> bool {
+    !matches!(class, Class::Text | Class::Number)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+fn billionths(count: u64) -> f64 {
+    count as f64 / 1e9
+}
+
+/// A share with one digit that counts, not below the one given.
+fn rounded_up(share: f64) -> f64 {
+    let unit = 10_f64.powf(share.log10().floor());
+    let digits = (share / unit).ceil();
+    // By way of text, so that it is written with as few digits as it has.
+    format!("{digits}e{}", share.log10().floor()).parse().unwrap_or(share)
 }
 
 fn noisy_names(route: &RouteFindings) -> Vec<&str> {
@@ -87,10 +191,15 @@ impl<'r> Suggestion<'r> {
     /// The list that it stands in, and how it stands there.
     fn entry(&self) -> (&'static str, String) {
         let of = quoted(self.of);
-        match self.remedy {
+        match &self.remedy {
             Remedy::Ignore => ("ignore", of),
             Remedy::IgnoreHeader => ("ignore_headers", of),
             Remedy::AnyOrder => ("arrays", format!("{{ path = {of}, unordered = true }}")),
+            Remedy::ByKey(key) => ("arrays", format!("{{ path = {of}, key = {} }}", quoted(key))),
+            Remedy::SameMoment => ("times", format!("{{ path = {of}, within = \"0s\" }}")),
+            Remedy::Tolerance(share) => {
+                ("numbers", format!("{{ path = {of}, relative = {share} }}"))
+            }
             Remedy::Class(class) => {
                 ("classes", format!("{{ path = {of}, class = \"{}\" }}", class.name()))
             }
@@ -98,7 +207,7 @@ impl<'r> Suggestion<'r> {
     }
 
     fn hides(&self) -> String {
-        match self.remedy {
+        match &self.remedy {
             Remedy::Ignore => "whatever is there and in it: another value or type, a null, an \
                 empty list, nothing at all"
                 .to_owned(),
@@ -106,6 +215,16 @@ impl<'r> Suggestion<'r> {
             Remedy::AnyOrder => "another order; elements that are new, gone or changed still \
                 differ"
                 .to_owned(),
+            Remedy::ByKey(key) => format!(
+                "another order of elements; those of one {key} are compared with each other, and new, gone or \
+                 changed ones still differ"
+            ),
+            Remedy::SameMoment => "another way to write the same moment; another moment still \
+                differs"
+                .to_owned(),
+            Remedy::Tolerance(share) => {
+                format!("numbers that are apart by at most {share} of the larger one")
+            }
             Remedy::Class(class) => format!(
                 "any value of class {}; another type, a null or nothing at all still differs",
                 class.name()
@@ -115,11 +234,17 @@ impl<'r> Suggestion<'r> {
 
     /// Whether it would hide what differs in a field.
     fn covers(&self, field: &Field) -> bool {
-        match self.remedy {
+        match &self.remedy {
             Remedy::Ignore => *field.name == *self.of || is_within(&field.name, self.of),
             Remedy::IgnoreHeader => field.name.strip_prefix("header ") == Some(self.of),
             Remedy::AnyOrder => *field.name == *self.of && field.kind() == Some(Kind::Order),
-            Remedy::Class(class) => *field.name == *self.of && field.classes.contains(class),
+            Remedy::ByKey(_) => *field.name == *self.of && field.kind() == Some(Kind::Order),
+            Remedy::SameMoment => {
+                let moment = field.explained == Some(Explained::Form(Form::Moment));
+                *field.name == *self.of && moment
+            }
+            Remedy::Tolerance(_) => *field.name == *self.of && field.apart.is_some(),
+            Remedy::Class(class) => *field.name == *self.of && field.classes.contains(*class),
         }
     }
 
@@ -159,7 +284,7 @@ fn file(label: &str, all: &[Suggestion<'_>]) -> Option<String> {
         return None;
     }
     let mut text = format!("[[route]]\nroute = {}\n", quoted(label));
-    for wanted in ["ignore", "ignore_headers", "arrays", "classes"] {
+    for wanted in ["ignore", "ignore_headers", "arrays", "numbers", "times", "classes"] {
         let entries = all.iter().map(Suggestion::entry).filter(|(list, _)| *list == wanted);
         let entries: Vec<_> = entries.map(|(_, entry)| entry).collect();
         if !entries.is_empty() {

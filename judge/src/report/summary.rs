@@ -5,10 +5,16 @@ use serde::{Deserialize, Serialize};
 use crate::verdict::Verdict;
 use compare::Unused;
 
+/// The guardrail's states in which no pairs come.
+pub(super) const STOPPED: [&str; 2] = ["tripped", "held"];
+
 /// The whole report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
+    /// The verdict in one sentence, and why.
+    #[serde(default)]
+    pub headline: String,
     /// Over all routes.
     #[serde(flatten)]
     pub overall: Scope,
@@ -55,9 +61,6 @@ impl From<&Unused> for UnusedRule {
     }
 }
 
-/// Stands for a value that is not for everybody.
-pub const WITHHELD: &str = "withheld: needs the token";
-
 impl Summary {
     /// Whether the candidate has this route, be it without a pair so far.
     pub fn has_route(&self, label: &str) -> bool {
@@ -65,15 +68,17 @@ impl Summary {
             || self.awaited_routes.iter().any(|it| it == label)
     }
 
-    /// The same without the values of examples, which are parts of answers to somebody.
+    /// The same without the values of examples, which are parts of answers to somebody; `why` stands in
+    /// their place.
     #[must_use]
-    pub fn without_values(mut self) -> Self {
+    pub fn without_values(mut self, why: &str) -> Self {
         let fields = self.routes.iter_mut().flat_map(|route| &mut route.fields);
         for example in fields.chain(&mut self.worst_fields).flat_map(|field| &mut field.examples) {
-            let ExampleSummary { baseline, candidate, request, .. } = example;
+            let ExampleSummary { baseline, candidate, request, .. } = &mut *example;
             for value in [baseline, candidate, request].into_iter().flatten() {
-                WITHHELD.clone_into(value);
+                why.clone_into(value);
             }
+            example.asked = None;
         }
         self
     }
@@ -104,6 +109,9 @@ pub struct Scope {
     pub verdict: Verdict,
     /// What failed, or what is not settled yet; empty for a pass.
     pub reasons: Vec<String>,
+    /// What a verdict waits for; `null` where there is one.
+    #[serde(default)]
+    pub needed: Option<Needed>,
     /// What a pass does not cover, and what is missing for it.
     pub not_covered: Vec<String>,
     /// The verdict is wrong with at most this probability.
@@ -116,6 +124,33 @@ pub struct Scope {
     pub errors: Errors,
     /// Latencies of both sides.
     pub latency: Latency,
+}
+
+/// How many more pairs make the verdict a pass, by the bounds that it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Needed {
+    /// So many, should they be like those that came; `null` where more of their kind do not settle it.
+    pub pairs: Option<u64>,
+    /// How long they take at the present rate; `null` where that is not known.
+    pub seconds: Option<f64>,
+    /// So many, should none of them differ or fail; `null` where that is not enough.
+    pub clean_pairs: Option<u64>,
+    /// How long these take.
+    pub clean_seconds: Option<f64>,
+    /// Whether more may be needed: part of it is known only when the first pairs have come.
+    pub at_least: bool,
+    /// The present rate.
+    pub pairs_per_second: Option<f64>,
+    /// What is not settled: `mismatches`, `errors`, `latency`.
+    pub checks: Vec<String>,
+}
+
+impl Needed {
+    /// The same where no pairs come for the time being.
+    pub(super) fn without_time(&mut self) {
+        (self.seconds, self.clean_seconds, self.pairs_per_second) = (None, None, None);
+    }
 }
 
 /// Different answers.
@@ -224,6 +259,9 @@ pub struct Excess {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteSummary {
+    /// The verdict in one sentence, and why.
+    #[serde(default)]
+    pub headline: String,
     /// Its label.
     pub route: String,
     /// The guardrail's state of this route alone.
@@ -313,8 +351,51 @@ pub struct FieldSummary {
     pub first_seen: Option<String>,
     /// When it differed last.
     pub last_seen: Option<String>,
+    /// What the difference is, in words that name it; `null` where kind and values say all.
+    #[serde(default)]
+    pub explanation: Option<String>,
+    /// The rule that would settle it.
+    #[serde(default)]
+    pub suggestion: Option<SuggestedRule>,
     /// The first ones that are not alike.
     pub examples: Vec<ExampleSummary>,
+}
+
+/// A rule that would settle a difference, and what speaks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuggestedRule {
+    /// A fragment of a settings file, to be pasted or applied.
+    pub rule: String,
+    /// What speaks for it.
+    pub evidence: String,
+    /// What it hides by its nature.
+    pub hides: String,
+    /// What it would leave of the last pairs that differed; `null` where none were kept.
+    #[serde(default)]
+    pub leaves: Option<String>,
+}
+
+/// What was asked, so that it can be found and sent again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AskedSummary {
+    /// The method.
+    pub method: String,
+    /// Path and query; `***` stands for what is hidden.
+    pub target: String,
+    /// What finds it in logs and traces: `traceparent`, `x-request-id` and the like.
+    pub ids: std::collections::BTreeMap<String, String>,
+    /// Of the baseline's answer.
+    pub baseline_status: Option<u16>,
+    /// Of the candidate's.
+    pub candidate_status: Option<u16>,
+    /// To the head of the baseline's answer.
+    pub baseline_seconds: Option<f64>,
+    /// To the head of the candidate's.
+    pub candidate_seconds: Option<f64>,
+    /// A line for a shell that sends it again to `$UPSTREAM`; what is secret is a variable.
+    pub curl: String,
 }
 
 /// One difference as it was, masked.
@@ -341,6 +422,9 @@ pub struct ExampleSummary {
     /// Method, path and query, bounded, without secrets.
     #[serde(default)]
     pub request: Option<String>,
+    /// More of the request; `null` where there was no room for it.
+    #[serde(default)]
+    pub asked: Option<AskedSummary>,
 }
 
 /// A field that differs by itself, with the evidence.

@@ -308,7 +308,9 @@ proptest! {
         }
         prop_assert!(held <= 10_000, "{} bytes", held);
         let summary = summarize(&snapshot, &ALLOWED);
-        let text = text::Text { summary: &summary, route: None }.to_string();
+        let shown = page::Shown { name: None, summary: &summary, route: None, verbose: false };
+        let text = format::Format::ALL.map(|it| it.render(&[shown])).into_iter().flatten();
+        let text: String = text.collect();
         prop_assert!(text.chars().all(|c| c == '\n' || !text::is_active(c)), "{}", text);
         let json = serde_json::to_string(&summary).unwrap();
         let read: Summary = serde_json::from_str(&json).unwrap();

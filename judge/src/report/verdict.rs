@@ -13,16 +13,21 @@ use std::time::{Duration, SystemTime};
 
 use super::allowed::Allowed;
 use super::confidence::{self, Alpha, Interval};
+use super::curl;
 use super::fields::Example;
 use super::headers::Header;
+use super::headline;
+use super::needed::{Grounds, Pace, Times, Wait};
 use super::paired::{LEVELS, PLACES, Place};
-use super::suggested::suggestions;
+use super::suggested::{self, suggestions};
 use super::summary::{
-    Errors, ExampleSummary, Excess, FieldSummary, HeaderSummary, Latency, LeftOut, Mismatches,
-    Quantile, RouteSummary, Scope, Summary, Thresholds,
+    AskedSummary, Errors, ExampleSummary, Excess, FieldSummary, HeaderSummary, Latency, LeftOut,
+    Mismatches, Needed, Quantile, RouteSummary, STOPPED, Scope, Summary, Thresholds,
 };
 use super::{FieldFindings, Findings, Numbers, RouteFindings, float, share};
+use crate::pair::Asked;
 use crate::verdict::Verdict;
+use compare::Explained;
 
 /// All bounds of a report together are wrong with at most this probability, however often one looks.
 pub const ALPHA: f64 = 0.05;
@@ -54,10 +59,15 @@ pub fn verdicts(snapshot: &Findings, allowed: &Allowed) -> (Verdict, Vec<Verdict
 
 /// The report of a snapshot.
 pub fn summarize(snapshot: &Findings, allowed: &Allowed) -> Summary {
-    let (overall, scopes) = scopes(snapshot, allowed, Some(seconds(snapshot)));
+    let (mut overall, mut scopes) = scopes(snapshot, allowed, Some(seconds(snapshot)));
+    if snapshot.mirroring.is_some_and(|state| STOPPED.contains(&state)) {
+        let needed = scopes.iter_mut().chain([&mut overall]).filter_map(|it| it.needed.as_mut());
+        needed.for_each(Needed::without_time);
+    }
     let routes = snapshot.routes.iter().zip(scopes);
     let routes: Vec<_> = routes.map(|(route, scope)| route_summary(route, scope)).collect();
-    Summary {
+    let mut summary = Summary {
+        headline: String::new(),
         overall,
         since: snapshot.since.map(rfc3339),
         mirroring: snapshot.mirroring.map(str::to_owned),
@@ -71,10 +81,18 @@ pub fn summarize(snapshot: &Findings, allowed: &Allowed) -> Summary {
             differences: snapshot.differences_left_out,
             examples: snapshot.examples_left_out,
         },
+    };
+    summary.headline = headline::of_all(&summary).to_string();
+    let headlines = summary.routes.iter().map(|route| headline::of_route(&summary, route));
+    let headlines: Vec<_> = headlines.map(|line| line.to_string()).collect();
+    for (route, headline) in summary.routes.iter_mut().zip(headlines) {
+        route.headline = headline;
     }
+    summary
 }
 
-fn thresholds(allowed: &Allowed) -> Thresholds {
+/// What is allowed, as it is shown.
+pub fn thresholds(allowed: &Allowed) -> Thresholds {
     Thresholds {
         mismatch_rate: allowed.mismatch_rate,
         status_rate: allowed.status_rate,
@@ -84,14 +102,25 @@ fn thresholds(allowed: &Allowed) -> Thresholds {
     }
 }
 
+/// The verdicts with what they rest on: over all, and of each route. What is missing is told of the first alone: to
+/// find it out takes longer than all the rest.
+pub fn scopes_briefly(snapshot: &Findings, allowed: &Allowed) -> (Scope, Vec<Scope>) {
+    let routes = of_routes(snapshot, allowed, None);
+    (overall(snapshot, &routes, allowed, Some(seconds(snapshot))), routes)
+}
+
 fn scopes(snapshot: &Findings, allowed: &Allowed, seconds: Option<f64>) -> (Scope, Vec<Scope>) {
+    let routes = of_routes(snapshot, allowed, seconds);
+    (overall(snapshot, &routes, allowed, seconds), routes)
+}
+
+fn of_routes(snapshot: &Findings, allowed: &Allowed, seconds: Option<f64>) -> Vec<Scope> {
     let routes = snapshot.routes.iter().map(|route| {
         let rank = float(route.rank);
         let allowed = route.allowed.as_ref().unwrap_or(allowed);
         judge(&route.numbers, allowed, ALPHA / 2.0 / (rank * (rank + 1.0)), seconds)
     });
-    let routes: Vec<_> = routes.collect();
-    (overall(snapshot, &routes, allowed, seconds), routes)
+    routes.collect()
 }
 
 /// How long pairs have come.
@@ -121,6 +150,7 @@ fn overall(
             overall.reasons.clear();
         }
         overall.verdict = Verdict::Fail;
+        overall.needed = None;
         overall.reasons.extend(failing);
     }
     overall
@@ -131,6 +161,7 @@ fn route_summary(route: &RouteFindings, scope: Scope) -> RouteSummary {
     fields.sort_by(worse_first);
     let (suggested_ignores, suggested_rules) = suggestions(route);
     RouteSummary {
+        headline: String::new(),
         route: route.route.to_string(),
         mirroring: route.mirroring.map(str::to_owned),
         allowed: route.allowed.as_ref().map(thresholds),
@@ -147,58 +178,41 @@ fn route_summary(route: &RouteFindings, scope: Scope) -> RouteSummary {
 /// The verdict on these numbers, which is wrong with at most `alpha`. What is missing is told where it is
 /// known in how many seconds they came: it takes longer than all the rest.
 pub fn judge(numbers: &Numbers, allowed: &Allowed, alpha: f64, seconds: Option<f64>) -> Scope {
-    let mut reasons = Vec::new();
+    let mut reasons = Reasons::default();
     let third = Alpha { lower: alpha / 3.0, upper: alpha };
     let pace = Pace { pairs: numbers.pairs, seconds };
     let mismatches = mismatches(numbers, allowed, third, pace, &mut reasons);
     let errors = errors(numbers, allowed, third, pace, &mut reasons);
     let (latency, not_covered) = latency(numbers, allowed, third, pace, &mut reasons);
-    let verdict = Verdict::all([mismatches.verdict, errors.verdict, latency.verdict]);
+    let parts = [
+        ("mismatches", mismatches.verdict),
+        ("errors", errors.verdict),
+        ("latency", latency.verdict),
+    ];
+    let verdict = Verdict::all(parts.map(|(_, verdict)| verdict));
+    let needed = (verdict == Verdict::NotEnoughData && seconds.is_some()).then(|| {
+        let open = parts.iter().filter(|(_, verdict)| *verdict == Verdict::NotEnoughData);
+        pace.needed(&reasons.waits, open.map(|(name, _)| (*name).to_owned()).collect())
+    });
     // What is settled is not held up by what is not.
-    reasons.retain(|(of, _)| *of == verdict);
-    let reasons = reasons.into_iter().map(|(_, reason)| reason).collect();
+    let told = reasons.told.into_iter().filter(|(of, _)| *of == verdict);
+    let reasons = told.map(|(_, reason)| reason).collect();
     let pairs = numbers.pairs;
-    Scope { verdict, reasons, not_covered, alpha, pairs, mismatches, errors, latency }
+    Scope { verdict, reasons, needed, not_covered, alpha, pairs, mismatches, errors, latency }
 }
 
-/// How fast pairs come.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    pairs: u64,
-    seconds: Option<f64>,
+/// What a verdict rests on, and what it waits for.
+#[derive(Debug, Default)]
+struct Reasons {
+    told: Vec<(Verdict, String)>,
+    waits: Vec<Wait>,
 }
 
-impl Pace {
-    /// What is missing until this holds, should all go on as it did: `holds` is asked with how many
-    /// times as much there would be.
-    fn missing(self, holds: impl Fn(f64) -> bool) -> String {
-        const MOST: f64 = 4096.0;
-        let Some(seconds) = self.seconds else { return String::new() };
-        let (mut low, mut high) = (1.0, 2.0);
-        while high <= MOST && !holds(high) {
-            (low, high) = (high, 2.0 * high);
-        }
-        if high > MOST || self.pairs == 0 {
-            return "more pairs of this kind do not settle it".to_owned();
-        }
-        for _ in 0..8 {
-            let middle = f64::midpoint(low, high);
-            if holds(middle) { high = middle } else { low = middle }
-        }
-        let more = (high - 1.0) * float(self.pairs);
-        let time = match (high - 1.0) * seconds {
-            time if time < 1.0 => String::new(),
-            time if time < 120.0 => format!(", about {time:.0} seconds"),
-            time if time < 7200.0 => format!(", about {:.0} minutes", time / 60.0),
-            time => format!(", about {:.0} hours", time / 3600.0),
-        };
-        // Two digits are more than is known.
-        let digit = 10_f64.powf((more.log10().floor() - 1.0).max(0.0));
-        format!("{:.0} more pairs at the present rate{time}", (more / digit).ceil() * digit)
+impl Reasons {
+    fn tell(&mut self, verdict: Verdict, reason: String) {
+        self.told.push((verdict, reason));
     }
 }
-
-type Reasons = Vec<(Verdict, String)>;
 
 /// Where an interval lies, seen from what is allowed: what a pass asks for is never below
 /// [`RESOLUTION`].
@@ -213,7 +227,17 @@ fn against(found: Interval, allowed: f64) -> Verdict {
 }
 
 /// A bound on a share, as a function of how many times as much there is.
-type Bound<'a> = &'a dyn Fn(f64) -> Interval;
+#[derive(Clone, Copy)]
+struct Bound<'a> {
+    of: &'a dyn Fn(Times) -> Interval,
+    grounds: Grounds,
+}
+
+impl Bound<'_> {
+    fn now(self) -> Interval {
+        (self.of)(Times::NOW)
+    }
+}
 
 fn explain(
     name: &str,
@@ -222,24 +246,27 @@ fn explain(
     pace: Pace,
     reasons: &mut Reasons,
 ) -> (Verdict, Interval) {
-    let found = bound(1.0);
+    let found = bound.now();
     let verdict = against(found, allowed);
     let [lower, upper, limit] =
         [found.lower, found.upper, allowed.max(RESOLUTION)].map(|share| 100.0 * share);
     match verdict {
         Verdict::Pass => {}
-        Verdict::Fail => reasons.push((
+        Verdict::Fail => reasons.tell(
             verdict,
             format!("{name}: at least {lower:.2} %, allowed is {:.2} %", 100.0 * allowed),
-        )),
+        ),
         Verdict::NotEnoughData => {
-            let missing = pace.missing(|times| against(bound(times), allowed) == Verdict::Pass);
-            reasons.push((
+            let passes = |times| against((bound.of)(times), allowed) == Verdict::Pass;
+            let wait = pace.wait(bound.grounds, passes);
+            let missing = pace.missing(wait);
+            reasons.waits.extend(wait);
+            reasons.tell(
                 verdict,
                 format!(
                     "{name}: may be up to {upper:.2} %, a pass asks for at most {limit:.2} %: {missing}"
                 ),
-            ));
+            );
         }
     }
     (verdict, found)
@@ -258,22 +285,29 @@ fn mismatches(
     // What nobody could compare may differ or not: it counts against a pass and against a fail.
     let all = compared + unknown;
     let length = numbers.paired.mismatches.length();
-    let rate = |hits: u64, of: u64, times: f64| {
-        let times = times / length;
-        confidence::rate(times * float(hits), times * float(of), alpha)
+    let rate = |hits: u64, of: u64, times: Times| {
+        let [hits, of] = [times.telling * float(hits), times.all * float(of)];
+        confidence::rate(hits / length, of / length, alpha)
     };
-    let bound = |times: f64| Interval {
+    let are_known = numbers.paired.mismatches.known_length().is_some();
+    let pairs = float(numbers.pairs);
+    let bound =
+        |of, hits: u64| Bound { of, grounds: Grounds { are_known, are_telling: hits > 0, pairs } };
+    let differing = |times: Times| Interval {
         lower: rate(net, all, times).lower,
         upper: rate(net + unknown, all, times).upper,
     };
-    let (differ, found) = explain("mismatches", &bound, allowed.mismatch_rate, pace, reasons);
-    let bound = |times: f64| rate(numbers.other_class, compared, times);
+    let (differ, found) =
+        explain("mismatches", bound(&differing, net), allowed.mismatch_rate, pace, reasons);
+    let other_class = numbers.other_class;
+    let of_status = |times: Times| rate(other_class, compared, times);
     let name = "statuses of another class";
-    let (statuses, status) = explain(name, &bound, allowed.status_rate, pace, reasons);
+    let (statuses, status) =
+        explain(name, bound(&of_status, other_class), allowed.status_rate, pace, reasons);
     let verdict = Verdict::all([differ, statuses]);
     if unknown > 0 && verdict == Verdict::NotEnoughData {
         let share = 100.0 * share(unknown, all);
-        reasons.push((verdict, format!("{unknown} pairs ({share:.2} %) could not be compared")));
+        reasons.tell(verdict, format!("{unknown} pairs ({share:.2} %) could not be compared"));
     }
     Mismatches {
         verdict,
@@ -300,12 +334,15 @@ fn errors(
 ) -> Errors {
     let (up, down) = (numbers.candidate_alone_failed, numbers.baseline_alone_failed);
     let length = numbers.paired.failures.length();
-    let bound = |times: f64| {
-        let [up, down, of] = [up, down, numbers.pairs].map(|count| times / length * float(count));
-        confidence::difference(up, down, of, alpha)
+    let of = |times: Times| {
+        let [up, down] = [up, down].map(|count| times.telling / length * float(count));
+        confidence::difference(up, down, times.all / length * float(numbers.pairs), alpha)
     };
+    let are_known = numbers.paired.failures.known_length().is_some();
+    let pairs = float(numbers.pairs);
+    let bound = Bound { of: &of, grounds: Grounds { are_known, are_telling: up > 0, pairs } };
     let name = "errors beyond the baseline's";
-    let (verdict, found) = explain(name, &bound, allowed.error_delta, pace, reasons);
+    let (verdict, found) = explain(name, bound, allowed.error_delta, pace, reasons);
     let baseline_rate = share(down + numbers.both_failed, numbers.pairs);
     let candidate_rate = share(up + numbers.both_failed, numbers.pairs);
     Errors {
@@ -335,13 +372,17 @@ fn latency(
     let (mut excesses, mut not_covered) = (Vec::new(), Vec::new());
     let mut verdicts = Vec::new();
     for (at, (place, limit)) in numbers.paired.places.iter().zip(limits).enumerate() {
-        let bound = |times: f64| excess(place, times / lengths[at], alpha);
-        let verdict = explain_place(PLACE_NAMES[at], place.of, limit, &bound, pace, reasons);
+        // Pairs that say nothing here settle nothing: only those of the kind that came do.
+        let of = |times: Times| excess(place, times.all / lengths[at], alpha);
+        let are_known = place.of > 0.0 && numbers.paired.knows_length(at);
+        let bound =
+            Bound { of: &of, grounds: Grounds { are_known, are_telling: false, pairs: place.of } };
+        let verdict = explain_place(PLACE_NAMES[at], limit, bound, pace, reasons);
         verdicts.push(verdict);
-        let Interval { lower, upper } = bound(1.0);
-        let own = if at + 1 < PLACES { against_nothing(bound(1.0)) } else { verdict };
+        let Interval { lower, upper } = bound.now();
+        let own = if at + 1 < PLACES { against_nothing(bound.now()) } else { verdict };
         if own == Verdict::NotEnoughData && limit != Some(0.0) && at + 1 < PLACES {
-            let missing = missing(place.of, pace, &bound, 0.0);
+            let missing = pace.missing(wait(pace, bound, 0.0));
             let name = PLACE_NAMES[at].trim_start_matches("latency ");
             not_covered.push(format!("{name} not settled: {missing}"));
         }
@@ -365,40 +406,37 @@ fn latency(
 /// What a place says, where a pass asks for at most so much; `None` where it does not wait.
 fn explain_place(
     name: &str,
-    pairs: f64,
     limit: Option<f64>,
     bound: Bound<'_>,
     pace: Pace,
     reasons: &mut Reasons,
 ) -> Verdict {
-    let Interval { lower, upper } = bound(1.0);
+    let Interval { lower, upper } = bound.now();
     let [low, high] = [lower, upper].map(|share| 100.0 * share);
     if lower > 0.0 {
         let reason = format!(
             "{name}: at least {low:.2} % more of the candidate's, less what is allowed, are beyond the \
              baseline's"
         );
-        reasons.push((Verdict::Fail, reason));
+        reasons.tell(Verdict::Fail, reason);
         return Verdict::Fail;
     }
     let Some(limit) = limit.filter(|limit| upper > *limit) else { return Verdict::Pass };
-    let missing = missing(pairs, pace, bound, limit);
+    let wait = wait(pace, bound, limit);
+    let missing = pace.missing(wait);
+    reasons.waits.extend(wait);
     let reason = format!(
         "{name}: up to {high:.2} % more of the candidate's may be beyond the baseline's, a pass asks for \
          at most {:.2} %: {missing}",
         100.0 * limit
     );
-    reasons.push((Verdict::NotEnoughData, reason));
+    reasons.tell(Verdict::NotEnoughData, reason);
     Verdict::NotEnoughData
 }
 
 /// What is missing until no more than `limit` may be beyond a place.
-fn missing(pairs: f64, pace: Pace, bound: Bound<'_>, limit: f64) -> String {
-    if pairs > 0.0 {
-        pace.missing(|times| bound(times).upper <= limit)
-    } else {
-        "the first pairs choose the place".to_owned()
-    }
+fn wait(pace: Pace, bound: Bound<'_>, limit: f64) -> Option<Wait> {
+    pace.wait(bound.grounds, |times| (bound.of)(times).upper <= limit)
 }
 
 /// Where the share of the candidate's latencies beyond a place, less that of the baseline's, lies. Not
@@ -442,6 +480,8 @@ fn field_summary(route: &RouteFindings, found: &FieldFindings) -> FieldSummary {
         is_noise: found.is_noise,
         first_seen: field.seen.map(|(first, _)| rfc3339(first)),
         last_seen: field.seen.map(|(_, last)| rfc3339(last)),
+        explanation: field.explained.as_ref().map(Explained::text),
+        suggestion: suggested::of_field(route, found),
         examples: field.examples.iter().map(|example| example_summary(route, example)).collect(),
     }
 }
@@ -475,6 +515,22 @@ fn example_summary(route: &RouteFindings, example: &Example) -> ExampleSummary {
         seen: rfc3339(example.seen),
         route: route.route.to_string(),
         request: Some(example.request.clone()),
+        asked: example.asked.as_ref().map(|asked| asked_summary(asked, example.latencies)),
+    }
+}
+
+fn asked_summary(asked: &Asked, latencies: [Option<Duration>; 2]) -> AskedSummary {
+    let [baseline_status, candidate_status] = asked.statuses.map_or([None; 2], |it| it.map(Some));
+    let [baseline_seconds, candidate_seconds] = latencies.map(|it| Some(it?.as_secs_f64()));
+    AskedSummary {
+        method: asked.method.clone(),
+        target: asked.target.clone(),
+        ids: asked.ids.iter().cloned().collect(),
+        baseline_status,
+        candidate_status,
+        baseline_seconds,
+        candidate_seconds,
+        curl: curl::line(asked),
     }
 }
 

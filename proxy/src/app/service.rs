@@ -14,12 +14,14 @@ use crate::forward::{self, Downstream, DownstreamBody, Forward};
 use crate::headers::Peer;
 use crate::limits::timed::Activity;
 use crate::metrics::Metrics;
+use crate::relay::Relay;
 use crate::serve::Answer;
 
 /// What a listener serves.
 pub(super) enum Service {
     Traffic(Traffic),
     Admin(Router),
+    Relay(Arc<Relay>),
 }
 
 pub(super) struct Traffic {
@@ -50,6 +52,7 @@ impl Answer for Service {
             Self::Traffic(traffic) => {
                 traffic.forward.handle(request, peer, client, connection).await
             }
+            Self::Relay(relay) => relay.answer(request, peer, connection).await,
         }
     }
 
@@ -58,8 +61,10 @@ impl Answer for Service {
     }
 
     fn note_refused(&self, refusal: Refusal) {
-        if let Self::Traffic(traffic) = self {
-            traffic.metrics.count_refused(refusal);
+        match self {
+            Self::Traffic(traffic) => traffic.metrics.count_refused(refusal),
+            Self::Relay(relay) => relay.note_refused(refusal),
+            Self::Admin(_) => {}
         }
     }
 

@@ -28,7 +28,8 @@ const FROM_ENV: [&str; 6] = [
 
 impl<'a> Env<'a> {
     /// Those of the file; none where it has none.
-    pub(super) fn candidates(&mut self) -> Vec<Candidate> {
+    /// `trusted`: trust levels of those that may see everything.
+    pub(super) fn candidates(&mut self, trusted: &[String]) -> Vec<Candidate> {
         let Some(file) = self.file else { return Vec::new() };
         let tables = file.root.tables("candidate");
         if let Some((node, _)) = tables.get(CANDIDATES_MAX) {
@@ -43,7 +44,7 @@ impl<'a> Env<'a> {
             let id = names[index].map_or_else(|| file.place(node.key.start), str::to_owned);
             let scope = Scope::of(table, "candidate", &id);
             let scope = if of_env == Some(index) { scope.with_env() } else { scope };
-            found.push(self.candidate(&scope, &id, node.key.clone()));
+            found.push(self.candidate(&scope, &id, node.key.clone(), trusted));
         }
         found
     }
@@ -95,7 +96,13 @@ impl<'a> Env<'a> {
         }
     }
 
-    fn candidate(&mut self, scope: &Scope<'a>, id: &str, at: Range<usize>) -> Candidate {
+    fn candidate(
+        &mut self,
+        scope: &Scope<'a>,
+        id: &str,
+        at: Range<usize>,
+        trusted: &[String],
+    ) -> Candidate {
         self.read_optional_in(&scope.slot("name"), candidate_name);
         let url = scope.slot("url");
         let is_told = scope.table.is_some_and(|table| table.removed.contains(&"url"));
@@ -105,8 +112,12 @@ impl<'a> Env<'a> {
         }
         let enabled = self.read_in(&scope.slot("enabled"), values::boolean);
         let target = self.upstream_in(scope);
+        let trust = self.read_optional_in(&scope.slot("trust"), values::level);
+        let redact = self.read_optional_in(&scope.slot("redact"), values::boolean);
+        let is_trusted = trust.is_some_and(|level| trusted.contains(&level));
         Candidate {
             enabled,
+            redacted: redact.unwrap_or(!is_trusted),
             share: self.read_optional_in(&scope.slot("share"), Share::parse),
             rate: self.read_optional_in(&scope.slot("rate"), Rate::parse),
             timeout: self.read_optional_in(&scope.slot("timeout"), values::duration_above_zero),

@@ -323,9 +323,17 @@ pub(super) fn written(node: &Node, setting: &Setting) -> Parsed<String> {
         Some(_) if setting.kind == Kind::List && has_commas(node) => {
             Err("has an item with a comma".to_owned())
         }
+        // An empty list is written as one.
+        Some(text) if text.is_empty() && setting.kind == Kind::List && !is_empty_list(node) => {
+            Err("is empty".to_owned())
+        }
         Some(text) if setting.may_be_empty || !text.is_empty() => Ok(text),
         _ => Err("is empty".to_owned()),
     }
+}
+
+fn is_empty_list(node: &Node) -> bool {
+    matches!(&node.value, Value::List(items) if items.is_empty())
 }
 
 fn has_commas(node: &Node) -> bool {

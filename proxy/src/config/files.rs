@@ -76,8 +76,8 @@ impl<'a> Env<'a> {
         self.note(slot, given.as_ref());
         let Some(given) = given else { return Said::Nothing };
         let read = match (given.node, self.file) {
-            (Some(_), Some(file)) => bytes(&file.path(&given.text)),
-            _ => bytes(Path::new(&given.text)),
+            (Some(_), Some(file)) => bytes(&file.path(&given.text), BYTES_MAX),
+            _ => bytes(Path::new(&given.text), BYTES_MAX),
         };
         match read {
             Ok(bytes) => Said::Read(given, bytes),
@@ -89,12 +89,13 @@ impl<'a> Env<'a> {
     }
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+/// What is in a plain file, of at most so many bytes.
+pub(super) fn bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     // A pipe could be waited for without end, and gives what it has once: a reload would find nothing.
     if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err("is no plain file".to_owned());
     }
-    file::bytes(path, BYTES_MAX)
+    file::bytes(path, most)
 }
 
 enum Said<'a> {

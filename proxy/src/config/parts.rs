@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::env::Env;
 use super::{Config, Log, log_filter, values};
-use crate::control::access::{Hosts, Token};
+use crate::access::Hosts;
 use crate::headers::{Chain, Forwarding};
 use crate::limits::pace::Pace;
 use crate::limits::{LEAST_HEADER_BYTES, Limits};
 use crate::listen::proxy_protocol::Networks;
 use crate::observe::webhook::Webhook;
 use crate::policy::rate::Rate;
-use crate::policy::share::Secret;
+use crate::policy::share::{SampleBy, Secret};
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits};
 use crate::{forward, mirror};
@@ -27,25 +27,24 @@ impl Env<'_> {
     /// Everything.
     pub(super) fn config(&mut self) -> Config {
         let guardrail = self.guardrail();
-        let candidates = self.candidates();
+        let redaction = self.redaction();
+        let candidates = self.candidates(&redaction.trusted);
         let (rules, routes) = self.rules_and_routes(&candidates);
+        let preparations = self.preparations(&redaction, &candidates, &routes);
         let candidate = candidates.first().map(|first| first.target.clone());
+        let control_token = self.control_token();
         let config = Config {
             listen: self.read("LISTEN_ADDR", values::listen),
+            listeners: self.listeners(),
             admin: self.read_optional("ADMIN_ADDR", values::listen),
-            admin_prefix: self
-                .read_optional("ADMIN_PREFIX", values::path_prefix)
-                .unwrap_or_default(),
-            proxy_protocol_from: self
-                .read_optional("PROXY_PROTOCOL_FROM", |text| {
-                    values::whole_list(text, Networks::parse)
-                })
-                .unwrap_or_default(),
+            admin_prefix: self.admin_prefix(),
+            proxy_protocol_from: self.balancers(),
             tls: self.identity(),
             baseline: self.upstream("baseline"),
             candidate: candidate.unwrap_or_else(|| self.upstream("candidate")),
             candidates,
             routes,
+            preparations,
             compare_candidates: self.read("MIRROR_COMPARE_CANDIDATES", values::boolean),
             rate: self.read_optional("MIRROR_RATE", Rate::parse),
             sample_secret: self.sample_secret(),
@@ -69,9 +68,11 @@ impl Env<'_> {
             templates_alone: self.word("ROUTE_LABELS") == "templates",
             drain_delay: self.read("DRAIN_DELAY", values::duration),
             drain_timeout: self.time("DRAIN_TIMEOUT"),
-            control_token: self.read_optional("CONTROL_TOKEN", token),
+            admin_tokens: self.tokens(control_token.as_ref()),
+            control_token,
             admin_open: self.read("ADMIN_OPEN", values::boolean),
             admin_hosts: self.admin_hosts(),
+            audit: self.audit(),
             log: self.log(),
             settings: super::Settings::default(),
             file: None,
@@ -80,7 +81,14 @@ impl Env<'_> {
             warnings: Vec::new(),
         };
         self.two_listeners(&config);
+        self.listeners_fit(&config);
         config
+    }
+
+    /// Who says with the PROXY protocol who its clients are.
+    fn balancers(&mut self) -> Networks {
+        let networks = |text: &str| values::whole_list(text, Networks::parse);
+        self.read_optional("PROXY_PROTOCOL_FROM", networks).unwrap_or_default()
     }
 
     /// One address cannot be listened on twice.
@@ -111,6 +119,10 @@ impl Env<'_> {
             self.settings.follows("mirror.share", json!(share));
         }
         share
+    }
+
+    fn admin_prefix(&mut self) -> String {
+        self.read_optional("ADMIN_PREFIX", values::path_prefix).unwrap_or_default()
     }
 
     fn admin_hosts(&mut self) -> Hosts {
@@ -184,6 +196,7 @@ impl Env<'_> {
             concurrency: self.read("MIRROR_CONCURRENCY", values::permits),
             buffer_bytes: self.read("MIRROR_BUFFER_BYTES", |text| values::whole(text, 0)),
             body: self.read("MIRROR_BODY", values::boolean),
+            order_by: self.read("MIRROR_ORDER_BY", SampleBy::parse_or_off),
             trust_mark: self.read("MIRROR_TRUST_MARK", values::boolean),
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
@@ -260,11 +273,4 @@ fn head_bytes(text: &str) -> values::Parsed<usize> {
 
 fn head_lines(text: &str) -> values::Parsed<usize> {
     values::within(text, 1..=10_000)
-}
-
-fn token(text: &str) -> values::Parsed<Token> {
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(Token::new(text.to_owned()));
-    }
-    Err("has white space or characters outside ASCII".to_owned())
 }

@@ -8,7 +8,7 @@ use crate::policy::matcher::{Condition, Matcher, Test, label_as_sent};
 use crate::policy::share::Share;
 use crate::policy::{self, CANDIDATE};
 use compare::Policy;
-use compare::rules::{RuleBook, RuleSet};
+use compare::rules::{Redacted, RuleBook, RuleSet};
 
 impl Config {
     /// What a plan is made of. The key of hashes in comparisons is never known to anybody.
@@ -16,13 +16,18 @@ impl Config {
         let candidates = self.all_candidates();
         let book = self.rule_book();
         let comparison = |candidate: &policy::Candidate| {
+            let by = Arc::clone(&self.preparations.redaction);
+            let rules = by.compared(candidate.redacted);
+            let redacted = Some(Redacted { by, copies: candidate.redacted, rules });
+            let book = RuleBook { redacted, ..book.clone() };
             let origins = [self.baseline.origin(), candidate.target.origin()];
             Arc::new(Policy::new(&book, &origins, rand::random()))
         };
         let comparisons = candidates.iter().map(comparison).collect();
         let (defaults, routes) = (self.defaults(), self.all_routes());
-        let overrides = Vec::new();
-        Parts { defaults, candidates, routes, comparisons, overrides }
+        let (overrides, applied) = (Vec::new(), Vec::new());
+        let preparations = self.preparations.clone();
+        Parts { defaults, candidates, routes, comparisons, preparations, overrides, applied }
     }
 
     /// The candidates; that of the environment where the file has none.
@@ -59,6 +64,7 @@ impl Config {
             timeout: mirror.timeout,
             max_body_bytes: mirror.max_body_bytes,
             body: mirror.body,
+            order_by: mirror.order_by.clone(),
             trust_mark: mirror.trust_mark,
             thresholds: self.guardrail.clone(),
             allowed: self.report,

@@ -123,6 +123,7 @@ impl<'a> Env<'a> {
             candidates: self.candidates_of(&scope, candidates),
             share: self.read_optional_in(&scope.slot("share"), Share::parse),
             sample_by: self.read_optional_in(&scope.slot("sample_by"), SampleBy::parse),
+            order_by: self.read_optional_in(&scope.slot("order_by"), SampleBy::parse_or_off),
             rate: self.read_optional_in(&scope.slot("rate"), Rate::parse),
             min_pairs: self.read_in(&scope.slot("min_pairs"), |text| values::whole(text, 0)),
             unsafe_methods: self.read_optional_in(&scope.slot("unsafe_methods"), values::boolean),

@@ -146,7 +146,7 @@ impl Env<'_> {
         let builtin = section.builtin.as_ref().is_none_or(|it| *it.get_ref());
         let default_headers = section.headers.is_none();
         let all = Reader { env: self }.section(&section, "compare");
-        RuleBook { builtin, default_headers, all, routes: Vec::new() }
+        RuleBook { builtin, default_headers, all, ..RuleBook::default() }
     }
 
     /// Those that a `[[route]]` has besides.
@@ -199,7 +199,7 @@ impl Reader<'_, '_> {
         for it in &written.mask {
             let select = match mask {
                 MaskAs::Equal => self.part(it, table, "mask"),
-                MaskAs::Hash => self.select(it, table, "mask"),
+                MaskAs::Hash | MaskAs::Alias(_) => self.select(it, table, "mask"),
             };
             let what = select.map(|select| What::Mask(select, mask));
             rules.extend(self.rule(it, "mask", what));

@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::candidates::CANDIDATES_MAX;
 use super::effective;
+use super::listeners::LISTENERS_MAX;
 use super::routes::ROUTES_MAX;
 use super::settings::{FILE, Kind, Setting, Shape, Times};
+use super::transforms::{ACTIONS, SECRETS_MAX, TRANSFORMS_MAX};
 use crate::policy::share::Share;
 
 /// Longest time, in seconds.
@@ -29,7 +31,13 @@ const EXPECTED: &str = "candidate.url";
 const NOT_TESTS: [&str; 2] = ["name", "not"];
 
 /// Lists of tables, and how many there may be.
-const MOST: [(&str, usize); 2] = [("candidate", CANDIDATES_MAX), ("route", ROUTES_MAX)];
+const MOST: [(&str, usize); 5] = [
+    ("candidate", CANDIDATES_MAX),
+    ("listener", LISTENERS_MAX),
+    ("route", ROUTES_MAX),
+    ("transform", TRANSFORMS_MAX),
+    ("secret", SECRETS_MAX),
+];
 
 /// The schema as text.
 pub fn schema() -> String {
@@ -76,7 +84,9 @@ fn table(shape: &Shape) -> Value {
     }
     match shape.name {
         "route" => schema["anyOf"] = one_of(&["name", "route", "match"]),
-        "path" | "host" | "header" | "query" | "cookie" => {
+        "transform" => schema["oneOf"] = one_of(&ACTIONS),
+        "secret" => schema["oneOf"] = one_of(&["file", "env"]),
+        "path" | "host" | "header" | "query" | "cookie" if shape.child("not").is_some() => {
             let names = shape.children.iter().map(|child| child.name);
             let tests: Vec<_> = names.filter(|name| !NOT_TESTS.contains(name)).collect();
             schema["oneOf"] = one_of(&tests);
@@ -89,9 +99,24 @@ fn table(shape: &Shape) -> Value {
                 { "required": ["key"], "properties": by(false) },
             ]);
         }
+        _ if shape.child("rename").is_some() => changes(shape, &mut schema),
         _ => {}
     }
     schema
+}
+
+/// What of many is changed, and how: one of each.
+fn changes(shape: &Shape, schema: &mut Value) {
+    const HOW: [&str; 6] = ["set", "set_json", "add", "remove", "rename", "redact"];
+    let how: Vec<_> = HOW.into_iter().filter(|name| shape.child(name).is_some()).collect();
+    let mut both = vec![json!({ "oneOf": one_of(&how) })];
+    if shape.child("prefix").is_some() {
+        both.push(json!({ "oneOf": one_of(&["name", "prefix"]) }));
+        // Another one has no name but one.
+        both.push(json!({ "not": { "required": ["prefix", "add"] } }));
+    }
+    schema["allOf"] = both.into();
+    schema["properties"]["remove"]["const"] = json!(true);
 }
 
 /// Tables that have a number of this name that is no 0.

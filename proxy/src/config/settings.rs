@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 
 use http::HeaderName;
 
+pub(super) mod copies;
 mod policies;
+pub(super) mod redact;
 mod table;
 
 /// How a value is written.
@@ -185,7 +187,7 @@ impl Shape {
         let place = if before.is_empty() { (*name).to_owned() } else { format!("{before}.{name}") };
         let known = self.children.iter().position(|child| child.name == *name);
         let index = known.unwrap_or_else(|| {
-            let table = table::TABLES.iter().find(|table| table.place == place);
+            let table = tables().find(|table| table.place == place);
             let (times, about) = table.map_or((Times::Once, ""), |it| (it.times, it.about));
             self.children.push(Self { name, about, times, ..Self::default() });
             self.children.len() - 1
@@ -209,7 +211,13 @@ pub(super) struct TableOf {
 
 /// Every setting, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Setting> {
-    table::SETTINGS.iter().chain(policies::SETTINGS)
+    let redact = redact::SETTINGS.iter().chain(redact::OF_CANDIDATES);
+    table::SETTINGS.iter().chain(policies::SETTINGS).chain(copies::SETTINGS).chain(redact)
+}
+
+/// Every table of the file that something is told of.
+fn tables() -> impl Iterator<Item = &'static TableOf> {
+    table::TABLES.iter().chain(copies::TABLES).chain(redact::TABLES)
 }
 
 /// The shape of the whole file. The rules of the comparison may stand in a route too.
@@ -237,14 +245,11 @@ pub(super) fn of(key: &str) -> &'static Setting {
     found.expect("the table has every setting that is read")
 }
 
-/// Headers whose values are not shown.
-const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
-
 /// Whether a condition on this, such as `header`, with this name is on values that are not shown. What is
 /// no name of a header may be a misspelt one.
 pub(super) fn is_on_secrets(what: &str, name: &str) -> bool {
-    let is_secret = || SECRET_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name));
-    what == "cookie" || (what == "header" && (is_secret() || name.parse::<HeaderName>().is_err()))
+    let is_secret = || compare::names_secret(name) || name.parse::<HeaderName>().is_err();
+    what == "cookie" || (what == "header" && is_secret())
 }
 
 /// The names of all settings that the environment may have.

@@ -431,7 +431,7 @@ fn access_is_what_the_settings_of_the_admin_endpoints_say() {
     assert!(good("ADMIN_OPEN", "true").access().open);
     assert!(!good("ADMIN_OPEN", "false").access().open);
     assert!(good("ADMIN_ADDR", ":9001").access().own_listener);
-    assert!(good("CONTROL_TOKEN", "s3cret").access().token.is_some());
+    assert_eq!(good("CONTROL_TOKEN", "s3cret").access().tokens.len(), 1);
     assert_eq!(good("ADMIN_HOSTS", "a, B").access().hosts, Hosts::parse("a,b").unwrap());
     for value in ["yes", "1", "True"] {
         bad("ADMIN_OPEN", value);

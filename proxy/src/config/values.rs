@@ -2,13 +2,14 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::listen::Listen;
 use crate::policy::share::Share;
+pub(super) use transform::parts::headers::NOT_TO_CHANGE;
 
 /// Of a parser: the value, or why not; what is allowed is said elsewhere.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -17,6 +18,11 @@ pub(super) type Parsed<T> = Result<T, String>;
 const ALL_METHODS: [&str; 3] = ["*", "ALL", "ANY"];
 /// Of a list with very many wrong items the first are told.
 const WRONG_MAX: usize = 8;
+
+/// Longest name of a trust level.
+const LEVEL_MAX: usize = 64;
+/// Longest name of what messages call something.
+const NAME_MAX: usize = 100;
 
 /// Whole seconds, or a number with a unit.
 pub(super) use crate::policy::time::parse as duration;
@@ -115,6 +121,24 @@ pub(super) fn listen(text: &str) -> Parsed<Listen> {
     Ok(Listen { addr, dual_stack: addr.ip() == Ipv6Addr::UNSPECIFIED })
 }
 
+/// What messages call something.
+pub(super) fn visible_name(text: &str) -> Parsed<Arc<str>> {
+    if text.len() > NAME_MAX {
+        Err(format!("has {} bytes", text.len()))
+    } else if text.contains(char::is_control) {
+        Err("has characters that are not visible".to_owned())
+    } else {
+        Ok(text.into())
+    }
+}
+
+/// The name of a trust level.
+pub(super) fn level(text: &str) -> Parsed<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_one = (1..=LEVEL_MAX).contains(&text.len()) && text.bytes().all(plain);
+    if is_one { Ok(text.to_owned()) } else { Err(format!("{text:?} is no name of a level")) }
+}
+
 pub(super) fn methods(text: &str) -> Parsed<Vec<Method>> {
     list(text, method)
 }
@@ -165,9 +189,7 @@ pub(super) fn header_line(text: &str) -> Parsed<(HeaderName, HeaderValue)> {
     let name: HeaderName =
         name.trim().parse().map_err(|_| format!("{:?} is no header name", name.trim()))?;
     let value = value.trim();
-    if [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE].contains(&name)
-        || ["keep-alive", "proxy-connection"].contains(&name.as_str())
-    {
+    if NOT_TO_CHANGE.contains(&name) {
         return Err(format!("{name} has a meaning of its own"));
     }
     let value = HeaderValue::from_str(value).map_err(|_| "no header value".to_owned())?;

@@ -1,13 +1,11 @@
 //! What stands behind the `?` of an admin endpoint, or in JSON what is wrong with it.
 
-use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 /// Of a query with very many wrong names the first are told.
 const WRONG_MAX: usize = 8;
@@ -63,6 +61,5 @@ fn misnamed(uri: &Uri, known: &[&str]) -> Result<(), String> {
 
 /// Of a request that makes no sense, why.
 pub(super) fn bad(reason: &str) -> Response {
-    (StatusCode::BAD_REQUEST, Json(json!({"error": "bad request", "reason": reason})))
-        .into_response()
+    super::refused(StatusCode::BAD_REQUEST, "bad request", reason)
 }

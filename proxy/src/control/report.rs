@@ -5,25 +5,39 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State as Shared};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::header::{
+    ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::access::Sight;
-use super::query::{Parameters, Query};
+use super::query::{Parameters, Query, bad};
+use super::rules::tell_what_is_left_of;
 use super::{About, Control, NotFound, beside_traffic, called, named};
+use crate::access::Sight;
 use crate::mirror::between::Between;
 use crate::observe::Observe;
 use crate::plan::Plan;
 use judge::report::Summary;
+use judge::report::format::Format;
+use judge::report::page::Shown;
 use judge::report::summarize;
-use judge::report::summary::{RouteSummary, UnusedRule};
-use judge::report::text::Text;
+use judge::report::summary::UnusedRule;
 
-/// The format of the report for people.
-const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+/// Formats by the media types that ask for them; JSON is for whoever names none of them.
+const TYPES: [(&str, Format); 6] = [
+    ("application/json", Format::Json),
+    ("text/plain", Format::Text),
+    ("text/markdown", Format::Markdown),
+    ("text/html", Format::Html),
+    ("application/xml", Format::Junit),
+    ("text/xml", Format::Junit),
+];
+/// What a browser may do with the page: nothing but show it.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
 
 /// Which report is asked for.
 #[derive(Debug, Default, Deserialize)]
@@ -33,10 +47,14 @@ pub(super) struct Wanted {
     route: Option<String>,
     /// Another candidate, which stands where the baseline does.
     against: Option<String>,
+    /// Over what `Accept` says.
+    format: Option<String>,
+    /// Whether all is shown; JSON has all anyway.
+    verbose: Option<bool>,
 }
 
 impl Parameters for Wanted {
-    const NAMES: &'static [&'static str] = &["candidate", "route", "against"];
+    const NAMES: &'static [&'static str] = &["candidate", "route", "against", "format", "verbose"];
 }
 
 impl Wanted {
@@ -52,7 +70,11 @@ pub(super) async fn report(
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
 ) -> Response {
-    let as_text = wants_text(&headers);
+    let named = wanted.format.as_deref().map_or_else(|| Ok(accepted(&headers)), Format::parse);
+    let format = match named {
+        Ok(format) => format,
+        Err(why) => return bad(&format!("format={why}")),
+    };
     beside_traffic(move || {
         let wanted = match wanted.called(&control.lanes().plan) {
             Ok(wanted) => wanted,
@@ -62,12 +84,11 @@ pub(super) async fn report(
             Ok(summaries) => summaries,
             Err(not_found) => return not_found.into_response(),
         };
-        let mut response = if as_text {
-            let text = report_text(&summaries, wanted.route.is_some());
-            ([(CONTENT_TYPE, PLAIN_TEXT)], text).into_response()
-        } else {
-            report_json(summaries, control.lanes().entries.len() > 1)
+        let mut response = match in_form(format, &summaries, &wanted) {
+            Some(text) => text.into_response(),
+            None => report_json(summaries, control.lanes().entries.len() > 1),
         };
+        dress(response.headers_mut(), format);
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
         response
     })
@@ -85,8 +106,9 @@ fn summaries(
         Some(against) => vec![summary_between(control, wanted, against)?],
         None => observed.iter().map(|it| summary(control, it)).collect(),
     };
-    if let Sight::Counts(_) = sight {
-        let hidden = summaries.into_iter().map(|(name, it)| (name, it.without_values()));
+    if let Some(denied) = sight.without_values() {
+        let hidden =
+            summaries.into_iter().map(|(name, it)| (name, it.without_values(denied.withheld())));
         summaries = hidden.collect();
     }
     if let Some(route) = &wanted.route {
@@ -106,13 +128,19 @@ fn summary(control: &Control, of: &Observe) -> (Arc<str>, Summary) {
     let mut summary = summarize(&of.report_snapshot(), &of.allowed());
     let plan = &control.lanes().plan;
     summary.unused_rules = plan.unused_rules().iter().map(UnusedRule::from).collect();
-    summary.awaited_routes = awaited(plan, of, &summary.routes);
+    let known = summary.routes.iter().map(|it| it.route.as_str());
+    summary.awaited_routes = awaited(plan, of, known);
+    tell_what_is_left_of(control, of, &mut summary);
     (of.name(), summary)
 }
 
 /// Routes of the settings that are meant for a candidate, and others of which a request was, without a pair.
-fn awaited(plan: &Plan, of: &Observe, known: &[RouteSummary]) -> Vec<String> {
-    let known: BTreeSet<_> = known.iter().map(|it| it.route.as_str()).collect();
+pub(super) fn awaited<'k>(
+    plan: &Plan,
+    of: &Observe,
+    known: impl Iterator<Item = &'k str>,
+) -> Vec<String> {
+    let known: BTreeSet<_> = known.collect();
     let (name, seen) = (of.name(), of.labels());
     let all: BTreeSet<_> = plan.labels_for(&name).chain(&seen).map(|it| &**it).collect();
     all.difference(&known).map(|it| (*it).to_owned()).collect()
@@ -168,24 +196,40 @@ fn report_json(summaries: Vec<(Arc<str>, Summary)>, several: bool) -> Response {
     Json(Reports { first, candidate: name.to_string(), candidates }).into_response()
 }
 
-fn report_text(summaries: &[(Arc<str>, Summary)], of_route: bool) -> String {
+/// In a form for people or pipelines; `None` for JSON.
+fn in_form(format: Format, summaries: &[(Arc<str>, Summary)], wanted: &Wanted) -> Option<String> {
     let several = summaries.len() > 1;
-    let one = |(name, summary): &(Arc<str>, Summary)| {
-        let route = summary.routes.first().filter(|_| of_route);
-        let text = Text { summary, route };
-        if several { format!("=== candidate {name} ===\n\n{text}\n") } else { text.to_string() }
-    };
-    summaries.iter().map(one).collect()
+    let verbose = wanted.verbose.unwrap_or_default();
+    let shown = summaries.iter().map(|(name, summary)| Shown {
+        name: several.then_some(&**name),
+        summary,
+        route: summary.routes.first().filter(|_| wanted.route.is_some()),
+        verbose,
+    });
+    format.render(&shown.collect::<Vec<_>>())
 }
 
-/// Whether `Accept` (RFC 9110, section 12.5.1) names plain text, and not JSON.
-fn wants_text(headers: &HeaderMap) -> bool {
+/// What is said of the report. What it shows was written by others: nobody is to guess that it is
+/// something else, and a browser is to do nothing with it.
+fn dress(headers: &mut HeaderMap, format: Format) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if format == Format::Html {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    }
+}
+
+/// The first format that `Accept` (RFC 9110, section 12.5.1) names, but JSON where that is among them.
+fn accepted(headers: &HeaderMap) -> Format {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges = lines.flat_map(|line| line.split(','));
     let types = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
-    let types: Vec<&str> = types.collect();
-    let names = |wanted: &str| types.iter().any(|named| named.eq_ignore_ascii_case(wanted));
-    names("text/plain") && !names("application/json")
+    let known = types.filter_map(|named| {
+        TYPES.iter().find(|(media, _)| named.eq_ignore_ascii_case(media)).map(|(_, format)| *format)
+    });
+    let named: Vec<_> = known.collect();
+    let first = named.first().copied().unwrap_or(Format::Json);
+    if named.contains(&Format::Json) { Format::Json } else { first }
 }
 
 pub(super) async fn reset(

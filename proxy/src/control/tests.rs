@@ -8,6 +8,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
+use crate::access::{Access, Known};
 use crate::exchange::Role;
 use crate::metrics::Metrics;
 use crate::mirror::{Means, Mirror};
@@ -20,14 +21,17 @@ use compare::{Difference, Differences, Kind, Traits};
 use judge::{Call, Comparison, Epoch};
 
 /// The endpoints over a mirror that no request reaches.
-struct Fixture {
-    control: Control,
+pub(super) struct Fixture {
+    pub(super) control: Control,
 }
+
+/// What is asked for there has no end.
+const LIVE: &str = "/control/live";
 
 /// The lower case of both latencies.
 const LATENCY: Duration = Duration::from_millis(3);
 
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     with_cooldown(Duration::from_secs(10))
 }
 
@@ -38,8 +42,12 @@ fn with_cooldown(cooldown: Duration) -> Fixture {
 }
 
 fn of(config: &crate::config::Config) -> Fixture {
+    audited(config, crate::audit::Audit::default())
+}
+
+pub(super) fn audited(config: &crate::config::Config, audit: crate::audit::Audit) -> Fixture {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let announcer = Arc::new(Announcer::new(None));
+    let announcer = Arc::new(Announcer::new(None).audited(audit));
     let connect = |target: &crate::upstream::Target, trust: &Trust| {
         let (wait, dns) = (Duration::from_secs(1), Dns::default());
         Upstream::new(Role::Candidate, target.clone(), trust, wait, dns)
@@ -49,6 +57,7 @@ fn of(config: &crate::config::Config) -> Fixture {
         metrics: Arc::clone(&metrics),
         announcer: Arc::clone(&announcer),
         secondary: None,
+        relays: false,
     };
     let fresh = Fresh {
         parts: config.parts(),
@@ -59,17 +68,20 @@ fn of(config: &crate::config::Config) -> Fixture {
         fixed: Vec::new(),
         warnings: Vec::new(),
         revision: "r1".to_owned(),
+        sha256: "5a".to_owned(),
+        access: config.access(),
     };
     let plan = Plan::new(fresh.parts.clone(), None, Instant::now());
     let compare = tokio::runtime::Handle::current();
     let mirror = Mirror::new(plan, (&means, &fresh.trust), compare, None).unwrap();
     let (shown, upstreams) = (None, Vec::new());
-    let parties = Parties { shown, upstreams, mirror, means, metrics, announcer };
+    let read_rules = |_: &str| Err("none are read here".to_owned());
+    let parties = Parties { shown, upstreams, mirror, means, metrics, announcer, read_rules };
     let control = Control {
         steer: Steer::new(parties, fresh, None),
         draining: Arc::new(AtomicBool::new(false)),
-        access: Arc::default(),
         render_metrics: Arc::new(|| "# HELP x\n".to_owned()),
+        live: Arc::default(),
     };
     Fixture { control }
 }
@@ -77,15 +89,16 @@ fn of(config: &crate::config::Config) -> Fixture {
 fn method_of(path: &str, class: Class) -> &'static str {
     match (path, class) {
         ("/control/policy", _) => "PATCH",
+        (IDENTITIES, Class::Switches) => "DELETE",
         (_, Class::Switches) => "POST",
         _ => "GET",
     }
 }
 
-struct Answer {
-    code: StatusCode,
-    headers: HeaderMap,
-    text: String,
+pub(super) struct Answer {
+    pub(super) code: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
 }
 
 impl Answer {
@@ -96,13 +109,13 @@ impl Answer {
 }
 
 impl Fixture {
-    fn with_token(mut self) -> Self {
-        let token = Some(Token::new("s3cret".to_owned()));
-        self.control.access = Arc::new(Access { token, ..Access::default() });
+    pub(super) fn with_token(self) -> Self {
+        let tokens = vec![Known::control(&Token::new("s3cret".to_owned()))];
+        self.control.steer.set_access(Access { tokens, ..Access::default() });
         self
     }
 
-    async fn ask(&self, method: &str, path: &str) -> Answer {
+    pub(super) async fn ask(&self, method: &str, path: &str) -> Answer {
         self.ask_with(method, path, None).await
     }
 
@@ -114,7 +127,12 @@ impl Fixture {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
-    async fn ask_with(&self, method: &str, path: &str, authorization: Option<&str>) -> Answer {
+    pub(super) async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
@@ -123,38 +141,52 @@ impl Fixture {
     }
 
     /// From this machine.
-    async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Peer::new([127, 0, 0, 1].into(), "http"));
         self.send_from_nobody(request).await
     }
 
-    async fn send_from_nobody(&self, request: Request<Body>) -> Answer {
-        let response = router(self.control.clone(), "").oneshot(request).await.unwrap();
-        let (head, body) = response.into_parts();
+    async fn raw(&self, request: Request<Body>) -> Response {
+        router(self.control.clone(), "").oneshot(request).await.unwrap()
+    }
+
+    /// From this machine, with a body that may still go on.
+    pub(super) async fn answer(&self, mut request: Request<Body>) -> Response {
+        request.extensions_mut().insert(Peer::new([127, 0, 0, 1].into(), "http"));
+        self.raw(request).await
+    }
+
+    pub(super) async fn send_from_nobody(&self, request: Request<Body>) -> Answer {
+        let (head, body) = self.raw(request).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         Answer { code: head.status, headers: head.headers, text }
     }
 
-    async fn status(&self) -> Value {
+    pub(super) async fn status(&self) -> Value {
         self.ask("GET", "/control/status").await.json()
     }
 
-    fn observe(&self) -> Arc<Observe> {
+    pub(super) fn observe(&self) -> Arc<Observe> {
         Arc::clone(&self.control.lanes().entries[0].lane.observe)
     }
 
-    /// Tells of a pair on this route.
+    /// Tells of a pair.
     fn tell(&self, request: &str, tell: impl Fn(&Observe, &Mirrored<'_>)) {
+        self.tell_of("GET /a", request, tell);
+    }
+
+    fn tell_of(&self, label: &str, request: &str, tell: impl Fn(&Observe, &Mirrored<'_>)) {
         let lanes = self.control.lanes();
         let terms = lanes.plan.treatments().last().unwrap().terms[0].as_ref().unwrap();
         let observe = self.observe();
-        let series = observe.series(&observe.book(), &Arc::from("GET /a"));
+        let series = observe.series(&observe.book(), &Arc::from(label));
         let epoch = Epoch::default();
+        let request = request.into();
         tell(&observe, &Mirrored { series: &series, terms, epoch, request });
     }
 
-    fn breach(&self, times: usize) {
+    pub(super) fn breach(&self, times: usize) {
         let baseline = Call { latency: Some(Duration::from_millis(1)), failed: false };
         let candidate = Call { latency: None, failed: true };
         for _ in 0..times {
@@ -166,7 +198,7 @@ impl Fixture {
     }
 
     /// One pair that differs, which the report knows of.
-    fn differ(&self) {
+    pub(super) fn differ(&self) {
         let found = Difference {
             place: "$.a[3]".to_owned(),
             field: "$.a[*]".to_owned(),
@@ -176,10 +208,14 @@ impl Fixture {
             traits: Traits::default(),
             note: None,
         };
+        self.differ_in("GET /a", "GET /a/7", found);
+    }
+
+    pub(super) fn differ_in(&self, label: &str, request: &str, found: Difference) {
         let differences = Differences { found: vec![found], more: false, ..Differences::default() };
         let side = Call { latency: Some(LATENCY), failed: false };
         let comparison = Comparison { content: true, differences: Some(&differences) };
-        self.tell("GET /a/7", |observe, copy| {
+        self.tell_of(label, request, |observe, copy| {
             observe.compared(copy, &copy.pair(side, side), &comparison, false);
         });
     }
@@ -336,7 +372,10 @@ async fn a_wrong_method_is_405_with_allow_and_switches_nothing() {
     let fixture = fixture().with_token();
     for Endpoint { path, class, .. } in ENDPOINTS {
         let right = method_of(path, class);
-        let wrong = if right == "POST" { "GET" } else { "POST" };
+        let taken = |method| {
+            ENDPOINTS.iter().any(|it| it.path == path && method_of(it.path, it.class) == method)
+        };
+        let wrong = ["POST", "GET", "PATCH"].into_iter().find(|method| !taken(*method)).unwrap();
         for method in [wrong, "PUT", "OPTIONS"] {
             let answer = fixture.ask(method, path).await;
             assert_eq!(answer.code, 405, "{method} {path}");
@@ -388,6 +427,47 @@ async fn the_report_is_json_unless_only_plain_text_is_asked_for() {
         assert_eq!(answer.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
         assert!(answer.text.contains("GET /a: not enough data, 1 pairs"), "{}", answer.text);
         assert!(!answer.text.contains('\u{1b}'), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn the_report_is_in_the_form_that_is_asked_for_by_name_or_by_type() {
+    let fixture = fixture().with_token();
+    fixture.differ();
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (format, accept, content_type, begins) in [
+        ("text", "text/plain", "text/plain; charset=utf-8", "Not known yet: "),
+        ("markdown", "text/markdown", "text/markdown; charset=utf-8", "**Not known yet: "),
+        ("junit", "application/xml", "application/xml; charset=utf-8", "<?xml "),
+        ("html", browser, "text/html; charset=utf-8", "<!DOCTYPE html>"),
+        ("json", "application/json", "application/json", "{\"headline\":\"Not known yet: "),
+    ] {
+        let named = format!("/control/report?format={format}");
+        for (path, accept) in [(named.as_str(), "text/plain"), ("/control/report", accept)] {
+            let answer = fixture.ask_accepting(path, Some(accept)).await;
+            assert_eq!(answer.headers[CONTENT_TYPE], content_type, "{path}");
+            assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+            assert!(answer.text.starts_with(begins), "{path}: {}", answer.text);
+            let policy = answer.headers.get("content-security-policy");
+            assert_eq!(policy.is_some(), format == "html");
+        }
+    }
+    let verbose = fixture.ask("GET", "/control/report?format=text&verbose=true").await;
+    assert!(verbose.text.contains("Waudby-Smith"), "{}", verbose.text);
+    let bad = fixture.ask("GET", "/control/report?format=xml").await;
+    assert_eq!(bad.code, 400);
+    assert!(bad.text.contains("json, text, markdown, junit, html"), "{}", bad.text);
+}
+
+#[tokio::test]
+async fn values_that_are_withheld_are_in_no_form_of_the_report() {
+    let fixture = fixture().with_token();
+    fixture.differ();
+    for format in ["json", "text", "markdown", "junit", "html"] {
+        let path = format!("/control/report?format={format}&verbose=true");
+        let closed = fixture.ask("GET", &path).await;
+        assert_eq!(closed.code, 200);
+        assert!(!closed.text.contains("[31m"), "{}", closed.text);
     }
 }
 
@@ -445,14 +525,15 @@ async fn without_a_token_set_none_is_asked_for() {
 #[tokio::test]
 async fn a_token_is_never_shown() {
     let control = fixture().with_token().control;
-    let shown = format!("{control:?}");
-    assert!(shown.contains("Some(Token(…))") && !shown.contains("s3cret"), "{shown}");
+    let shown = format!("{control:?}{:?}", control.steer.access());
+    assert!(shown.contains("Hash(…)") && !shown.contains("s3cret"), "{shown}");
 }
 
 #[tokio::test]
 async fn other_paths_get_404_in_json_and_are_no_admin_paths() {
     let fixture = fixture();
-    for path in ["/", "/control", "/control/", "/metrics/", "/healthz2", "/Healthz", "//healthz"] {
+    for path in ["/", "/control//", "/control/x", "/metrics/", "/healthz2", "/Healthz", "//healthz"]
+    {
         assert!(!is_admin_path("", path), "{path}");
         let answer = fixture.ask("GET", path).await;
         assert_eq!(
@@ -462,7 +543,10 @@ async fn other_paths_get_404_in_json_and_are_no_admin_paths() {
     }
     for Endpoint { path, .. } in ENDPOINTS {
         assert!(is_admin_path("", path));
-        assert_ne!(fixture.ask("GET", path).await.code, 404, "{path}");
+        // A page of nothing in particular, and one that has no end.
+        if !["/control/route", LIVE].contains(&path) {
+            assert_ne!(fixture.ask("GET", path).await.code, 404, "{path}");
+        }
     }
 }
 
@@ -482,16 +566,19 @@ async fn a_panic_under_the_lock_leaves_the_switch_in_the_operators_hand() {
 async fn a_request_of_nobody_sees_counts_and_switches_nothing() {
     let fixture = fixture();
     fixture.differ();
-    for Endpoint { path, class, .. } in ENDPOINTS {
+    for Endpoint { path, class, .. } in ENDPOINTS.into_iter().filter(|it| it.path != LIVE) {
         let method = method_of(path, class);
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let answer = fixture.send_from_nobody(request).await;
         if class == Class::Counts {
-            assert_eq!(answer.code, 200, "{path}");
+            let expected = if path == "/control" { 308 } else { 200 };
+            assert_eq!(answer.code, expected, "{path}");
             continue;
         }
         assert_eq!(answer.code, 403, "{path}");
-        let reason = answer.json()["reason"].as_str().unwrap().to_owned();
+        let is_page = page::view_at(path).is_some();
+        let told = || answer.json()["reason"].as_str().unwrap().to_owned();
+        let reason = if is_page { answer.text.clone() } else { told() };
         for setting in ["CONTROL_TOKEN", "ADMIN_ADDR", "ADMIN_OPEN"] {
             assert!(reason.contains(setting), "{reason}");
         }
@@ -556,7 +643,7 @@ async fn a_query_that_nothing_looks_at_is_refused_below_control() {
     let fixture = fixture();
     for Endpoint { path, class, .. } in ENDPOINTS {
         let answer = fixture.ask(method_of(path, class), &format!("{path}?since=1")).await;
-        let is_refused = path.starts_with("/control/");
+        let is_refused = path.starts_with("/control");
         assert_eq!(answer.code == 400, is_refused, "{path}: {}", answer.text);
         if is_refused {
             assert!(answer.json()["reason"].as_str().unwrap().contains("since"), "{}", answer.text);
@@ -573,7 +660,7 @@ async fn a_query_that_nothing_looks_at_is_refused_below_control() {
         ),
         (
             "/control/report?x",
-            "\"x\" is no known name; allowed in the query is candidate, route, against, each once",
+            "\"x\" is no known name; allowed in the query is candidate, route, against, format, verbose, each once",
         ),
         (
             "/control/status?route=a&route=b",
@@ -609,4 +696,25 @@ async fn so_many_routes_are_switched_by_hand_and_no_more() {
     assert_eq!(answer.code, 409, "{}", answer.text);
     assert!(answer.json()["reason"].as_str().unwrap().contains("GET /new"), "{}", answer.text);
     assert_eq!(observe.off_by_hand(), before);
+}
+
+#[tokio::test]
+async fn a_request_whose_client_left_before_the_answer_is_recorded() {
+    let path = std::env::temp_dir().join(format!("mirrorlab-left-{}", rand::random::<u64>()));
+    let place = crate::audit::Place::File(path.clone());
+    let config = crate::audit::Config { place, max_bytes: 1 << 20, files: 2 };
+    let metrics = Metrics::new().unwrap();
+    let audit = crate::audit::Audit::start(config, metrics.audit()).await.unwrap();
+    let fixture = audited(&crate::config::Config::default(), audit.clone());
+    let body = Body::new(http_body_util::StreamBody::new(futures_util::stream::pending::<
+        Result<http_body::Frame<Bytes>, std::io::Error>,
+    >()));
+    let request = Request::patch("/control/policy").body(body).unwrap();
+    let answer = tokio::time::timeout(Duration::from_millis(20), fixture.send(request)).await;
+    assert!(answer.is_err());
+    audit.close("the end").await;
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    let told = text.lines().find(|line| line.contains("/control/policy")).unwrap();
+    assert!(told.contains("the client left before the answer"), "{told}");
 }

@@ -112,8 +112,16 @@ pub fn take_told(headers: &mut HeaderMap) -> Option<HeaderValue> {
 /// The target that the client sent, where hyper read this one instead.
 pub fn sent(read: &str, told: &HeaderValue) -> Option<Vec<u8>> {
     let mut digits = told.as_bytes().chunks(DIGITS);
-    let mut was = || u8::from_str_radix(std::str::from_utf8(digits.next()?).ok()?, 16).ok();
+    // What stands for others may have been sent itself.
+    let mut was = || byte_of(digits.next()?, |byte| is_refused(byte) || byte == SUBSTITUTE);
     read.bytes().map(|byte| if byte == SUBSTITUTE { was() } else { Some(byte) }).collect()
+}
+
+/// The byte that digits stand for. Whoever should find out the word must not write what no target can have been
+/// sent with, such as a line end.
+fn byte_of(digits: &[u8], may: impl Fn(u8) -> bool) -> Option<u8> {
+    let byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    may(byte).then_some(byte)
 }
 
 /// Bytes as they go out, where the word is among them.
@@ -162,8 +170,7 @@ fn replaced(bytes: &[u8], put: impl Fn(u8, &mut Vec<u8>)) -> Option<Vec<u8>> {
         let into: &mut Vec<u8> = found.get_or_insert_default();
         into.extend_from_slice(&rest[..at]);
         let behind = &rest[at + WORD..];
-        let digits = behind.get(..DIGITS).and_then(|it| std::str::from_utf8(it).ok());
-        if let Some(byte) = digits.and_then(|it| u8::from_str_radix(it, 16).ok()) {
+        if let Some(byte) = behind.get(..DIGITS).and_then(|it| byte_of(it, is_refused)) {
             put(byte, into);
         }
         rest = behind.get(DIGITS..).unwrap_or_default();
@@ -192,6 +199,16 @@ mod tests {
         assert_eq!(before_fragment(&named(b"/a%23b\"")), None);
         assert_eq!(encoded("/caf\u{e9} {x}#%22"), "/caf%C3%A9%20{x}%23%22");
         assert_eq!(encoded("/a%2Fb"), "/a%2Fb");
+    }
+
+    #[test]
+    fn who_knows_the_word_writes_no_line_end_with_it() {
+        let word = WORD_OF_THIS_PROCESS.as_str();
+        SEEN.store(true, Ordering::Relaxed);
+        let target = format!("/a{word}20HTTP/1.1{word}0d{word}0aX:{word}00{word}22");
+        assert_eq!(restored(target.as_bytes()).as_deref(), Some(&b"/aHTTP/1.1X:\""[..]));
+        assert_eq!(shown(&target), "/aHTTP/1.1X:%22");
+        assert_eq!(sent("/~~", &HeaderValue::from_static("0d0a")), None);
     }
 
     proptest! {

@@ -1,26 +1,30 @@
 //! The series of one candidate.
 #![expect(clippy::disallowed_macros, reason = "a part of the one module that spells metric names")]
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError};
 
 use metrics::{Counter, Gauge, counter, gauge};
 
 use super::registry::Registry;
 use super::{
     ABORTS, BUFFERED_BYTES, COPIES_IN_FLIGHT, COPIES_LIMIT, CopyGauges, ENABLED, EVIDENCE,
-    FIELD_DIFFERENCES, Labels, MISMATCHES, Metrics, NOISE_PAIRS, OUTCOMES, OVERALL_EVIDENCE,
-    OVERALL_VERDICT, PairMetrics, QUEUE_LENGTH, ROUTE_ABORTS, ROUTE_ENABLED, VERDICT, WOULD_ABORTS,
-    float, target, touch,
+    FIELD_DIFFERENCES, HOOK_LABELS, HOOK_RUNS, IDENTITY_CONTRADICTED, IDENTITY_ENTRIES,
+    IDENTITY_EVICTED, IDENTITY_LEARNED, IDENTITY_UNKNOWN, IDENTITY_UNPAIRED, IdentityNumbers,
+    Labels, MISMATCHES, Metrics, NOISE_PAIRS, OUTCOMES, OVERALL_EVIDENCE, OVERALL_VERDICT,
+    PairMetrics, QUEUE_LENGTH, ROUTE_ABORTS, ROUTE_ENABLED, VERDICT, WOULD_ABORTS, float, target,
+    touch,
 };
-use crate::exchange::{NoiseResult, Outcome};
+use crate::exchange::{HookResult, NoiseResult, Outcome};
 use compare::Kind;
 use judge::verdict::Verdict;
 
 /// The series of one candidate. Where there are several, the label `candidate` tells them apart.
 #[derive(Clone, Debug)]
 pub struct CandidateMetrics {
-    metrics: Arc<Metrics>,
-    registry: Arc<Registry>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) registry: Arc<Registry>,
     name: Arc<str>,
     told_apart: bool,
     enabled: Gauge,
@@ -73,6 +77,7 @@ impl CandidateMetrics {
                 mismatches: counter!(MISMATCHES, of().0),
                 differences: Kind::ALL.map(difference),
                 outcomes: Outcome::ALL.map(outcome),
+                counted: [const { AtomicU64::new(0) }; Outcome::ALL.len()],
                 noise: NoiseResult::ALL.map(result),
             };
             let PairMetrics { mismatches, differences, outcomes, noise, .. } = &metrics;
@@ -102,6 +107,7 @@ impl CandidateMetrics {
             self.gauge(EVIDENCE, Some(route), f64::NAN);
             self.verdict(Some(route), |_| f64::NAN);
         }
+        self.set_identities(&[]);
         self.metrics.candidates.retire(&self.name, self.told_apart);
     }
 
@@ -169,6 +175,44 @@ impl CandidateMetrics {
         }
     }
 
+    /// Shows what is known of identities, and counts what was not counted before; of those that are not named
+    /// any more nothing is known.
+    pub fn set_identities(&self, all: &[(Arc<str>, IdentityNumbers)]) {
+        let of = |name: &Arc<str>| self.labels().and("identity", name).0;
+        let named: HashSet<_> = all.iter().map(|(name, _)| Arc::clone(name)).collect();
+        let mut shown = self.registry.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        self.registry.within(|| {
+            for gone in shown.difference(&named) {
+                gauge!(IDENTITY_ENTRIES, of(gone)).set(f64::NAN);
+            }
+            for (name, numbers) in all {
+                gauge!(IDENTITY_ENTRIES, of(name)).set(float(numbers.entries));
+                for (counter, count) in [
+                    (IDENTITY_LEARNED, numbers.learned),
+                    (IDENTITY_UNKNOWN, numbers.unknown),
+                    (IDENTITY_UNPAIRED, numbers.unpaired),
+                    (IDENTITY_CONTRADICTED, numbers.contradicted),
+                    (IDENTITY_EVICTED, numbers.evicted),
+                ] {
+                    counter!(counter, of(name)).increment(count);
+                }
+            }
+        });
+        *shown = named;
+    }
+
+    /// Counts what came of a run of a hook.
+    pub fn count_hook(&self, hook: &str, result: HookResult) {
+        let labels = self.labels().and("hook", hook).and("result", result.name()).0;
+        self.registry.within(|| counter!(HOOK_RUNS, labels).increment(1));
+    }
+
+    /// Counts a label that a hook gave.
+    pub fn count_hook_label(&self, hook: &str, label: &str) {
+        let labels = self.labels().and("hook", hook).and("label", label).0;
+        self.registry.within(|| counter!(HOOK_LABELS, labels).increment(1));
+    }
+
     fn gauge(&self, name: &'static str, route: Option<&str>, value: f64) {
         let labels = match route {
             Some(route) => self.labels().and("route", route),
@@ -177,7 +221,7 @@ impl CandidateMetrics {
         self.registry.within(|| gauge!(name, labels.0).set(value));
     }
 
-    fn labels(&self) -> Labels {
+    pub(super) fn labels(&self) -> Labels {
         Labels::default().apart(&self.name, self.told_apart)
     }
 }

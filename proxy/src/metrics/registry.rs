@@ -1,6 +1,7 @@
 //! Where series are kept. An exporter's series stay for ever, so that each candidate has a registry of its
 //! own, which goes with it: names of releases come and go for as long as the process runs.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::with_local_recorder;
@@ -18,6 +19,8 @@ const GONE_MAX: usize = 8;
 pub(super) struct Registry {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    /// The identities whose entries it shows.
+    pub(super) identities: Mutex<HashSet<Arc<str>>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -37,7 +40,7 @@ impl Registry {
             .build_recorder();
         let handle = recorder.handle();
         with_local_recorder(&recorder, describe);
-        Ok(Self { recorder, handle })
+        Ok(Self { recorder, handle, identities: Mutex::default() })
     }
 
     /// Series that are named meanwhile are kept here.
@@ -138,8 +141,6 @@ pub(super) fn merged(texts: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::super::{CandidateMetrics, Gauges, Metrics};
     use super::*;
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::between::Meeting;
 use super::entry::Entry;
 use super::job::Job;
+use super::order::Session;
 use super::tap::{self, RequestTap};
 use super::ticket::Ticket;
 use super::{Admitted, Arrived, Stage, Tally, sample};
@@ -14,6 +15,7 @@ use crate::body::Capture;
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::observe::{Open, Series};
 use crate::plan::{Terms, Treatment};
+use crate::policy::matcher::Seen;
 use crate::policy::rate::Bucket;
 use crate::policy::share::Share;
 use crate::route::table::Route;
@@ -33,6 +35,10 @@ pub(super) struct Sampling<'a> {
     pub(super) position: u32,
     /// Limits of copies a second.
     pub(super) rates: Rates<'a>,
+    /// Of whose copies one is sent after the other.
+    pub(super) session: Option<Session>,
+    /// The request.
+    pub(super) seen: &'a Seen<'a>,
 }
 
 impl Entry {
@@ -61,9 +67,8 @@ impl Entry {
                 tally.count(Outcome::CandidateUnreachable)
             }
             (Ok(()), Some(open)) => {
-                let meeting = sampling.meeting.cloned();
-                let told = (arrived.length, sampling.rates);
-                self.open_ticket((tally, meeting), open.epoch, (route, terms), told, snapshot)
+                let told = (tally, open.epoch, arrived);
+                self.open_ticket(told, (route, terms), sampling, snapshot)
             }
             (Ok(()), None) => tally.count(Outcome::Disabled),
             (Err(outcome), _) => tally.count(outcome),
@@ -72,13 +77,15 @@ impl Entry {
 
     fn open_ticket(
         self: &Arc<Self>,
-        (tally, meeting): (Tally, Option<Arc<Meeting>>),
-        epoch: Epoch,
+        (tally, epoch, arrived): (Tally, Epoch, Arrived<'_>),
         (route, terms): (&Arc<Route>, &Arc<Terms>),
-        (length, rates): (Option<u64>, Rates<'_>),
+        sampling: Sampling<'_>,
         snapshot: &mut dyn FnMut() -> Arc<RequestSnapshot>,
     ) -> Option<Admitted> {
-        let lane = &self.lane;
+        let (lane, Arrived { length, lost, .. }) = (&self.lane, arrived);
+        if let Some(outcome) = lost {
+            return tally.count(outcome);
+        }
         let with_body = terms.body;
         if with_body && length.is_some_and(|length| length > terms.max_body_bytes as u64) {
             return tally.count(Outcome::BodyTooLarge);
@@ -89,7 +96,7 @@ impl Entry {
             return tally.count(Outcome::DroppedQueueFull);
         }
         // After what is known to keep it from being sent, which uses up no rate.
-        if !within(rates) {
+        if !within(sampling.rates) {
             return tally.count(Outcome::DroppedRate);
         }
         let snapshot = snapshot();
@@ -98,8 +105,11 @@ impl Entry {
             return tally.count(Outcome::DroppedBufferFull);
         };
         let body = with_body.then(|| Capture::new(terms.max_body_bytes, &lane.budget));
-        let (mut tap, baseline) = tap::of_baseline(lane, terms);
+        let is_overtaken = arrived.keep.is_some() && !arrived.method.is_safe();
+        let (mut tap, baseline) = tap::of_baseline(lane, terms, is_overtaken);
         let complete_since = Instant::now();
+        let secret = lane.identities.secret();
+        let scopes = terms.identities().map(|it| it.scopes(sampling.seen, secret));
         let (route, terms) = (Arc::clone(route), Arc::clone(terms));
         let job = Job {
             tally,
@@ -111,7 +121,12 @@ impl Entry {
             held,
             complete_since,
             baseline,
-            meeting,
+            session: sampling.session,
+            turn: None,
+            scopes: scopes.unwrap_or_default(),
+            aboard: None,
+            has_waited: false,
+            meeting: sampling.meeting.cloned(),
         };
         let ticket = Ticket::new(Arc::clone(self), job);
         tap.ticket = Some(Arc::clone(&ticket));

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::job::Job;
 use super::lane::{Lane, Made, Room, Shared};
 use super::{Stage, worker};
-use crate::exchange::Outcome;
 use crate::metrics::CopyGauges;
 
 /// The way into a lane. As long as one is held, copies may come; after that the lane ends with its last.
@@ -19,7 +18,7 @@ pub struct Entry {
     /// Where it leads.
     pub lane: Arc<Lane>,
     pub(super) room: Room,
-    pub(super) queue: mpsc::Sender<Job>,
+    pub(super) queue: mpsc::Sender<Box<Job>>,
     worker: AbortHandle,
 }
 
@@ -43,7 +42,8 @@ impl Entry {
         CopyGauges {
             in_flight: self.lane.in_flight.load(Ordering::Relaxed),
             limit: self.lane.slots.current(),
-            queue_length: self.queue.max_capacity() - self.queue.capacity(),
+            queue_length: self.queue.max_capacity() - self.queue.capacity()
+                + self.lane.waiting.count(),
             buffered_bytes: self.lane.budget.used(),
         }
     }
@@ -52,11 +52,12 @@ impl Entry {
     pub(super) fn submit(&self, mut job: Job) {
         self.lane.probe(Stage::Submit);
         job.complete_since = Instant::now();
-        match self.queue.try_send(job) {
+        job.turn = job.session.map(|session| self.lane.order.stand_in_line(session));
+        // It goes from hand to hand from here on, and is large.
+        match self.queue.try_send(Box::new(job)) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(job)) => {
-                self.lane.note_drop(Outcome::DroppedQueueFull);
-                job.tally.count::<()>(Outcome::DroppedQueueFull);
+                worker::drop_for_want_of_room(&self.lane, job)
             }
             // The worker is gone; dropping the job counts it as our own fault.
             Err(mpsc::error::TrySendError::Closed(_)) => {}

@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
+use super::identities::{Both, Identities};
+use super::order::{Order, Sessions, Waiting};
 use super::reach::Reach;
 use super::secondary::Secondary;
 use super::slots::Slots;
@@ -18,8 +20,13 @@ use crate::body::Budget;
 use crate::exchange::Outcome;
 use crate::log_limit::LogLimit;
 use crate::observe::Observe;
-use crate::plan::Terms;
+use crate::plan::{Preparation, Terms};
+use crate::policy::hook::Hook;
 use crate::upstream::Upstream;
+use transform::hook::Failure;
+use transform::identity::Secret;
+use transform::redact::Tally;
+use transform::steps::Failed;
 
 /// Tells this process' copies from all other requests, so that one that comes back ends there.
 /// Mirrors one after the other each add a line.
@@ -30,8 +37,14 @@ pub(super) struct Shared {
     /// The value of [`LOOP`] in this process' copies, which nobody else knows.
     own: HeaderValue,
     pub(super) compare_runtime: Handle,
+    /// Whose copies go one after the other.
+    pub(super) sessions: Sessions,
+    /// Hashes ids.
+    pub(super) secret: Secret,
     /// The bytes of all lanes, those that are ending included.
     pub(super) budget: Arc<Budget>,
+    /// The part of it for requests that are relayed.
+    pub(super) relayed: Arc<Budget>,
     probe: Option<Failpoint>,
 }
 
@@ -45,12 +58,23 @@ impl Shared {
     pub(super) fn new(compare_runtime: Handle, probe: Option<Failpoint>) -> Arc<Self> {
         let own = format!("{:032x}", rand::random::<u128>());
         let own = HeaderValue::try_from(own).expect("hex digits are a header value");
-        Arc::new(Self { own, compare_runtime, budget: Budget::new(0), probe })
+        let (sessions, budget) = (Sessions::default(), Budget::new(0));
+        let secret = Secret::new([rand::random(), rand::random()]);
+        let relayed = budget.part(0);
+        Arc::new(Self { own, compare_runtime, sessions, secret, budget, relayed, probe })
     }
 
     /// Whether a request is a copy of this very process.
     pub(super) fn is_own_copy(&self, headers: &HeaderMap) -> bool {
         headers.get_all(LOOP).iter().any(|value| *value == self.own)
+    }
+
+    /// Makes a request a copy that is known as one.
+    pub(super) fn mark_copy(&self, terms: &Terms, headers: &mut HeaderMap) {
+        if let Some((name, value)) = &terms.mark {
+            headers.insert(name, value.clone());
+        }
+        headers.append(LOOP, self.own.clone());
     }
 
     pub(super) fn probe(&self, stage: Stage) {
@@ -65,6 +89,7 @@ pub(super) struct Made {
     pub(super) observe: Arc<Observe>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) budget: Arc<Budget>,
+    pub(super) identities: Both,
     pub(super) secondary: Option<Arc<Secondary>>,
     pub(super) room: Room,
     /// Failed connections in a row after which only probes are tried.
@@ -87,30 +112,47 @@ pub struct Lane {
     pub upstream: Arc<Upstream>,
     /// Its part of the byte budget.
     pub budget: Arc<Budget>,
+    /// What it calls what the baseline calls otherwise.
+    pub identities: Arc<Identities>,
+    /// The same of the second baseline, where it is asked beside this candidate.
+    pub(super) of_secondary: Arc<Identities>,
     pub(super) in_flight: AtomicUsize,
     pub(super) slots: Arc<Slots>,
+    pub(super) order: Arc<Order>,
+    /// Those that wait beside the queue.
+    pub(super) waiting: Arc<Waiting>,
     pub(super) shared: Arc<Shared>,
     pub(super) secondary: Option<Arc<Secondary>>,
     pub(super) reach: Reach,
     dropped: LogLimit,
+    unfit: LogLimit,
+    hooked: LogLimit,
     lost: LogLimit,
     found: LogLimit,
 }
 
 impl Lane {
     pub(super) fn new(made: Made, shared: &Arc<Shared>) -> Arc<Self> {
-        let Made { observe, upstream, budget, secondary, room, unreachable_after } = made;
+        let Made { observe, upstream, budget, identities, secondary, room, unreachable_after } =
+            made;
+        let [identities, of_secondary] = identities;
         let every = Duration::from_secs(5);
         Arc::new(Self {
             observe,
             upstream,
             budget,
+            identities,
+            of_secondary,
             secondary,
             in_flight: AtomicUsize::new(0),
             slots: Slots::new(room.concurrency),
+            order: Arc::default(),
+            waiting: Waiting::new(room.queue),
             shared: Arc::clone(shared),
             reach: Reach::new(unreachable_after),
             dropped: LogLimit::new(every),
+            unfit: LogLimit::new(every),
+            hooked: LogLimit::new(every),
             lost: LogLimit::new(every),
             found: LogLimit::new(every),
         })
@@ -125,12 +167,15 @@ impl Lane {
         self.reach.set_after(after);
     }
 
-    /// Makes a request a copy that is known as one.
-    pub(super) fn mark_copy(&self, terms: &Terms, headers: &mut HeaderMap) {
-        if let Some((name, value)) = &terms.mark {
-            headers.insert(name, value.clone());
-        }
-        headers.append(LOOP, self.shared.own.clone());
+    /// How many copies wait for another.
+    pub fn waiting(&self) -> usize {
+        self.waiting.count()
+    }
+
+    /// Forgets what is known of an identity, or of all; says how much that was.
+    pub fn forget_identities(&self, name: Option<&str>) -> usize {
+        self.of_secondary.clear(name);
+        self.identities.clear(name)
     }
 
     /// Keeps in mind whether there was a connection to the candidate.
@@ -151,6 +196,54 @@ impl Lane {
                 not_logged_before = before,
                 "the candidate is unreachable; only probes are sent"
             );
+        }
+    }
+
+    /// A copy could not be made to fit, and was not sent.
+    pub(super) fn note_unfit(&self, route: &str, failed: &Failed) {
+        if let Some(before) = self.unfit.admit(std::time::Instant::now()) {
+            let (candidate, why) = (self.observe.name(), failed.fault.name());
+            let transform = &*failed.step;
+            warn!(
+                %candidate,
+                route,
+                transform,
+                why,
+                not_logged_before = before,
+                "copies are not sent: a transform does not fit them"
+            );
+        }
+    }
+
+    /// A hook failed, and with it a copy, or what would have been compared.
+    pub(super) fn note_hook(&self, route: &str, hook: &Hook, failed: &Failure) {
+        if let Some(before) = self.hooked.admit(std::time::Instant::now()) {
+            let (candidate, hook, script) = (self.observe.name(), &*hook.name, &*hook.place);
+            let (line, column) = (failed.line.unwrap_or(0), failed.column.unwrap_or(0));
+            let why = &*failed.reason;
+            warn!(
+                %candidate,
+                route,
+                hook,
+                script,
+                line,
+                column,
+                why,
+                not_logged_before = before,
+                "a hook failed"
+            );
+        }
+    }
+
+    /// Values were hidden in a copy.
+    pub(super) fn count_redacted(&self, preparation: &Preparation, tally: &Tally) {
+        let Some(policy) = preparation.redaction() else { return };
+        let mut counts = tally.counts().peekable();
+        if counts.peek().is_some() {
+            let metrics = self.observe.metrics();
+            counts.for_each(|(by, count)| {
+                metrics.count_redacted(policy.name(by), policy.way_of(by).name(), count.into());
+            });
         }
     }
 

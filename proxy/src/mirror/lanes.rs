@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::between::Between;
 use super::entry::Entry;
+use super::identities::{Both, Identities};
 use super::lane::{Made, Room, Shared};
 use super::secondary::Secondary;
 use crate::body::Budget;
@@ -28,6 +29,8 @@ pub struct Means {
     pub announcer: Arc<Announcer>,
     /// The second baseline, and the share of copies that it gets too.
     pub secondary: Option<(Arc<Upstream>, f64)>,
+    /// Whether requests are relayed, which takes a part of the byte budget.
+    pub relays: bool,
 }
 
 impl std::fmt::Debug for Means {
@@ -151,8 +154,10 @@ impl Prepared {
     ) -> (Arc<Lanes>, Vec<String>) {
         let Self { plan, candidates } = self;
         let several = plan.candidates.len() > 1;
-        let part = plan.defaults.buffer_bytes / plan.candidates.len().max(1);
+        let parts = plan.candidates.len() + usize::from(means.relays);
+        let part = plan.defaults.buffer_bytes / parts.max(1);
         shared.budget.set_limit(plan.defaults.buffer_bytes);
+        shared.relayed.set_limit(if means.relays { part } else { 0 });
         if let Some(before) = before {
             silence_who_is_gone(before, &candidates);
         }
@@ -169,7 +174,9 @@ impl Prepared {
                 let observe = Observe::new(thresholds, allowed, metrics, announcer);
                 observe.stay_off(&off);
                 let budget = shared.budget.part(part);
-                entry(&plan, candidate, (observe, upstream, budget), shared, means)
+                let identities = [(), ()].map(|()| Identities::new(shared.secret));
+                let kept = Kept { observe, upstream, budget, identities };
+                entry(&plan, candidate, kept, shared, means)
             }
         });
         let entries: Vec<_> = entries.collect();
@@ -184,13 +191,25 @@ impl Prepared {
     }
 }
 
-type Kept = (Arc<Observe>, Arc<Upstream>, Arc<Budget>);
+/// What outlives a lane of the same candidate.
+struct Kept {
+    observe: Arc<Observe>,
+    upstream: Arc<Upstream>,
+    budget: Arc<Budget>,
+    identities: Both,
+}
+
+/// What a candidate's identities are from now on.
+fn configure(plan: &Plan, candidate: &Candidate, both: [&Arc<Identities>; 2]) {
+    let policies = plan.identities(&candidate.name);
+    both.into_iter().for_each(|identities| identities.configure(&policies));
+}
 
 /// A lane of its own for a candidate of which this much is there.
 fn entry(
     plan: &Plan,
     candidate: &Candidate,
-    (observe, upstream, budget): Kept,
+    kept: Kept,
     shared: &Arc<Shared>,
     means: &Means,
 ) -> Arc<Entry> {
@@ -199,7 +218,10 @@ fn entry(
         secondary.map(|(upstream, fraction)| Secondary::new(Arc::clone(upstream), *fraction));
     let unreachable_after = unreachable_after(plan, candidate);
     let room = self::room(plan, candidate);
-    Entry::open(Made { observe, upstream, budget, secondary, room, unreachable_after }, shared)
+    let Kept { observe, upstream, budget, identities } = kept;
+    configure(plan, candidate, identities.each_ref());
+    let made = Made { observe, upstream, budget, identities, secondary, room, unreachable_after };
+    Entry::open(made, shared)
 }
 
 /// The lane of a candidate that was there, with all that is known of it.
@@ -220,10 +242,15 @@ fn go_on(
         lane.observe.relabel(CandidateMetrics::new(metrics, name, several));
     }
     if entry.room == room(plan, candidate) {
+        configure(plan, candidate, [&lane.identities, &lane.of_secondary]);
         return Arc::clone(entry);
     }
-    let kept = (&lane.observe, &lane.upstream, &lane.budget);
-    let kept = (Arc::clone(kept.0), Arc::clone(kept.1), Arc::clone(kept.2));
+    let kept = Kept {
+        observe: Arc::clone(&lane.observe),
+        upstream: Arc::clone(&lane.upstream),
+        budget: Arc::clone(&lane.budget),
+        identities: [Arc::clone(&lane.identities), Arc::clone(&lane.of_secondary)],
+    };
     self::entry(plan, candidate, kept, shared, means)
 }
 

@@ -1,7 +1,7 @@
 //! The two sides of a pair meet here: the client path tells of the baseline's answer, the worker
 //! that sent the copy waits for it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::plan::Terms;
 use compare::Headers;
 use compare::reply::{copied, says_grpc};
 use judge::Call;
+use transform::identity::Reached;
 
 /// What is kept of a response head.
 #[derive(Clone, Debug)]
@@ -31,6 +32,9 @@ pub struct Head {
     pub content_encoding: Vec<HeaderValue>,
     /// The status of a gRPC call; in the trailers, where the answer has a body.
     pub grpc_status: Option<HeaderValue>,
+    /// Those that identities look at; of a candidate's answer, and where hooks see answers, all. Empty on routes
+    /// without either.
+    pub kept: HeaderMap,
 }
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -53,6 +57,14 @@ impl Head {
             latency,
             headers: Headers::of(headers, response.status(), names),
             content_encoding: headers.get_all(CONTENT_ENCODING).iter().map(copied).collect(),
+            kept: kept(headers, terms),
+        }
+    }
+
+    /// Keeps all headers, where they may have to be changed to be compared.
+    pub(super) fn keep_all(&mut self, headers: &HeaderMap) {
+        if self.terms.identities().is_some() || !self.terms.post_hooks().is_empty() {
+            self.kept = headers.clone();
         }
     }
 
@@ -83,17 +95,48 @@ impl Head {
     }
 }
 
+fn kept(headers: &HeaderMap, terms: &Terms) -> HeaderMap {
+    if terms.post_hooks().is_empty() {
+        return terms.identities().map(|it| named(headers, &it.headers)).unwrap_or_default();
+    }
+    headers.iter().map(|(name, value)| (name.clone(), copied(value))).collect()
+}
+
+fn named(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in names {
+        for value in headers.get_all(name) {
+            kept.append(name, copied(value));
+        }
+    }
+    kept
+}
+
 /// How the baseline's side of a pair ended.
-#[derive(Debug)]
-pub(super) enum End {
+#[derive(Clone, Debug)]
+pub(super) enum End<B = ReplyBody> {
     /// Its answer is whole.
-    Answered(ReplyBody),
+    Answered(B),
     /// There is none, or it broke off, after this time; `None` where the request was not sent whole.
     Failed(Option<Duration>),
     /// The client left before it was whole, after this time; `None` as above.
     Aborted(Option<Duration>),
     /// The mirror side failed while keeping it.
     Broken,
+}
+
+/// The same for all who want to know.
+pub(super) type Ended = End<Arc<ReplyBody>>;
+
+impl From<End> for Ended {
+    fn from(end: End) -> Self {
+        match end {
+            End::Answered(body) => Self::Answered(Arc::new(body)),
+            End::Failed(after) => Self::Failed(after),
+            End::Aborted(after) => Self::Aborted(after),
+            End::Broken => Self::Broken,
+        }
+    }
 }
 
 /// How far the baseline's answer has come.
@@ -105,17 +148,34 @@ pub(super) struct Progress {
     /// From the trailers.
     pub(super) grpc_status: OnceLock<HeaderValue>,
     pub(super) length: AtomicU64,
+    /// All of it has come.
+    pub(super) is_whole: AtomicBool,
+    /// It may make what requests that follow are about, and these do not wait for it: whoever sends them has had
+    /// an answer elsewhere.
+    pub(super) is_overtaken: bool,
 }
 
 /// What the worker has of the baseline's side.
 #[derive(Debug)]
 pub(super) struct BaselineSide {
     pub(super) progress: Arc<Progress>,
-    pub(super) head_seen: oneshot::Receiver<()>,
+    /// Until the head has come, or never will.
+    pub(super) head_seen: Option<oneshot::Receiver<()>>,
     pub(super) end: oneshot::Receiver<End>,
+    /// What came of it, once somebody has looked.
+    pub(super) ended: Option<Ended>,
 }
 
 impl Progress {
+    /// How far the answer has come.
+    pub(super) fn reached(&self) -> Reached {
+        match self.head.get() {
+            None => Reached::Nothing,
+            Some(_) if self.is_whole.load(Ordering::Acquire) => Reached::End,
+            Some(_) => Reached::Head,
+        }
+    }
+
     /// Bytes of the answer's body so far.
     pub(super) fn length(&self) -> u64 {
         self.length.load(Ordering::Relaxed)
@@ -129,17 +189,24 @@ impl BaselineSide {
     }
 
     /// The end, if it has come.
-    pub(super) fn end_so_far(&mut self) -> Option<End> {
-        match self.end.try_recv() {
-            Ok(end) => Some(end),
-            Err(oneshot::error::TryRecvError::Empty) => None,
-            Err(oneshot::error::TryRecvError::Closed) => Some(End::Broken),
+    pub(super) fn end_so_far(&mut self) -> Option<Ended> {
+        if self.ended.is_none() {
+            self.ended = match self.end.try_recv() {
+                Ok(end) => Some(end.into()),
+                Err(oneshot::error::TryRecvError::Empty) => None,
+                Err(oneshot::error::TryRecvError::Closed) => Some(End::Broken),
+            };
         }
+        self.ended.clone()
     }
 
     /// Waits for the end.
-    pub(super) async fn end(&mut self) -> End {
-        (&mut self.end).await.unwrap_or(End::Broken)
+    pub(super) async fn end(&mut self) -> Ended {
+        if let Some(ended) = &self.ended {
+            return ended.clone();
+        }
+        let ended = (&mut self.end).await.map_or(End::Broken, Ended::from);
+        self.ended.insert(ended).clone()
     }
 
     /// The head, if it has come.
@@ -149,9 +216,10 @@ impl BaselineSide {
 
     /// Waits for the head; `None` when there will be none.
     pub(super) async fn head(&mut self) -> Option<&Head> {
-        if self.progress.head.get().is_none() {
-            // Whether it came or never will, the next line tells.
-            drop((&mut self.head_seen).await);
+        if let Some(seen) = &mut self.head_seen {
+            // Whether it came or never will, the last line tells.
+            seen.await.ok();
+            self.head_seen = None;
         }
         self.progress.head.get()
     }

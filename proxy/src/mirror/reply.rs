@@ -13,10 +13,10 @@ use crate::observe::Series;
 use compare::{self, Differences, Limits, Match, Rules, Side};
 
 /// Bytes of a body that is compared where it was read.
-const SMALL: u64 = 8 * 1024;
+pub(super) const SMALL: u64 = 8 * 1024;
 
 /// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
-const DECODED_FACTOR: usize = 8;
+pub(super) const DECODED_FACTOR: usize = 8;
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
 pub(super) type Looked = (Outcome, Option<Differences>);
@@ -25,7 +25,7 @@ pub(super) type Looked = (Outcome, Option<Differences>);
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) head: Head,
-    pub(super) body: ReplyBody,
+    pub(super) body: Arc<ReplyBody>,
 }
 
 /// Compares two answers. Equal bytes are seen at once; a closer look at large bodies takes time
@@ -79,11 +79,11 @@ fn look_closer(lane: &Lane, ours: &Reply, theirs: &Reply, rules: &Rules, detail:
 impl Reply {
     /// Looking at it closely takes less than handing it to another thread. What is encoded may be
     /// of any size.
-    fn is_small(&self) -> bool {
+    pub(super) fn is_small(&self) -> bool {
         self.body.length() <= SMALL && self.head.content_encoding.is_empty()
     }
 
-    fn side(&self) -> Side<'_> {
+    pub(super) fn side(&self) -> Side<'_> {
         let Head { status, content_encoding, grpc_status, headers, .. } = &self.head;
         Side {
             status: status.as_u16(),
@@ -91,7 +91,7 @@ impl Reply {
             content_encoding: content_encoding.iter().map(HeaderValue::as_bytes).collect(),
             grpc_status: grpc_status.as_ref().map(HeaderValue::as_bytes),
             headers: Some(headers),
-            body: match &self.body {
+            body: match &*self.body {
                 ReplyBody::Whole(capture) => compare::Body::Whole(capture.bytes()),
                 ReplyBody::Hashed { hasher, length, cause } => compare::Body::Hashed {
                     length: *length,

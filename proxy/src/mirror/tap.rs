@@ -1,7 +1,7 @@
 //! What watches a request and its answer on the client's path, and keeps a copy beside: for each candidate
 //! that may get one a tap of the request's body and one of the baseline's answer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -69,6 +69,9 @@ impl BaselineTap {
         if let Some(ticket) = self.ticket.take() {
             contained(|| ticket.baseline_ended(&end));
         }
+        if matches!(end, End::Answered(_)) {
+            self.progress.is_whole.store(true, Ordering::Release);
+        }
         if let Some(sender) = self.end.take() {
             // A worker that is gone needs no word.
             drop(sender.send(end));
@@ -126,13 +129,19 @@ impl Drop for BaselineTap {
     }
 }
 
-/// The two ends of what is told of the baseline's answer.
-pub(super) fn of_baseline(lane: &Arc<Lane>, terms: &Arc<Terms>) -> (BaselineTap, BaselineSide) {
+/// The two ends of what is told of the baseline's answer, which requests that follow may overtake.
+pub(super) fn of_baseline(
+    lane: &Arc<Lane>,
+    terms: &Arc<Terms>,
+    is_overtaken: bool,
+) -> (BaselineTap, BaselineSide) {
     let progress = Arc::new(Progress {
         terms: Arc::clone(terms),
         head: OnceLock::new(),
         grpc_status: OnceLock::new(),
         length: AtomicU64::new(0),
+        is_whole: AtomicBool::new(false),
+        is_overtaken,
     });
     let (head_tx, head_seen) = oneshot::channel();
     let (end_tx, end) = oneshot::channel();
@@ -145,7 +154,7 @@ pub(super) fn of_baseline(lane: &Arc<Lane>, terms: &Arc<Terms>) -> (BaselineTap,
         sent: None,
         ticket: None,
     };
-    (tap, BaselineSide { progress, head_seen, end })
+    (tap, BaselineSide { progress, head_seen: Some(head_seen), end, ended: None })
 }
 
 impl RequestTap {

@@ -6,6 +6,7 @@
 //! enough for five such pairs in a row. What takes time, comparing large bodies, has its
 //! own threads.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,21 +23,32 @@ use super::Stage;
 use super::between::Meeting;
 use super::job::Job;
 use super::lane::Lane;
-use super::pair::{BaselineSide, End, Head, Progress};
-use super::reply::{Reply, compared};
+use super::order::Turn;
+use super::pair::{BaselineSide, End, Ended, Head, Progress};
+use super::reply::{Reply, SMALL, compared};
 use super::slots::Slot;
+use super::told::Told;
 use crate::body::{Capture, Held, ReplyBody};
 use crate::exchange::{Outcome, RequestSnapshot};
-use crate::observe::Mirrored;
+use crate::observe::kept::Answer;
+use crate::observe::{Mirrored, Series};
 use crate::plan::Terms;
-use crate::route::{self, table::Route};
+use crate::route::table::Route;
 use crate::upstream::{Anew, Error, OutBody, Sent, UpstreamBody, empty_body, full_body};
 use judge::{Call, Comparison, Pair};
 
+mod copied;
+mod due;
+mod hooks;
+mod identities;
 mod noise;
+mod prepare;
 mod sides;
 
-use noise::Asked;
+use due::{Back, Due};
+use identities::Ready;
+use noise::{Asked, Request as Asking};
+use prepare::{Prepared, prepare};
 use sides::cut_short;
 
 /// How far a candidate's body may be ahead of the baseline's before it is read with pauses.
@@ -47,48 +59,152 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// endless one, which is not worth a busy core.
 const LONG_PAUSE: Duration = Duration::from_millis(100);
 
-/// Pays for a request's head and body as long as anybody holds them.
-type Paid = (Held, Option<Held>);
+/// Pays for a request's head and body as long as anybody holds them, and is the turn of its session.
+type Paid = (Arc<Held>, Option<Held>, Option<Turn>);
 
 /// Sends copies, as many at once as the candidate copes with, until the queue's other end is gone.
-pub(super) async fn run(lane: Arc<Lane>, mut jobs: mpsc::Receiver<Job>) {
+pub(super) async fn run(lane: Arc<Lane>, jobs: mpsc::Receiver<Box<Job>>) {
+    let mut due = Due::new(jobs);
     loop {
-        // The slot comes first, so that a copy waits in the queue and nowhere else.
+        // The slot comes first, so that a copy waits in the queue, or beside it, and nowhere else.
         let slot = lane.slots.acquire().await;
-        let Some(job) = jobs.recv().await else { return };
-        tokio::spawn(send(Arc::clone(&lane), job, slot));
+        let Some(job) = due.next(&lane).await else { return };
+        tokio::spawn(take_up(Arc::clone(&lane), job, slot, due.back()));
     }
 }
 
-async fn send(lane: Arc<Lane>, job: Job, slot: Slot) {
+/// Sends a copy, or lets it wait for an id that is being learned, without its slot.
+async fn take_up(lane: Arc<Lane>, job: Box<Job>, slot: Slot, back: Back) {
     lane.probe(Stage::Receive);
     if let Some(reason) = unsent(&lane, &job) {
-        job.tally.count::<()>(reason);
-        return;
+        drop(slot);
+        return Box::pin(identities::forgo(lane, job, reason)).await;
     }
-    let Job { tally, route, terms, epoch, snapshot, body, held, complete_since, meeting, .. } = job;
+    // Most copies have nothing to do with ids, and what is in a future is moved with it.
+    match job.aboard.is_some() {
+        true => Box::pin(wait_or_send(lane, job, slot, back)).await,
+        false => send(lane, job, slot).await,
+    }
+}
+
+async fn wait_or_send(lane: Arc<Lane>, job: Box<Job>, slot: Slot, back: Back) {
+    // None where that panicked, which the outcome tells.
+    match identities::ready(&lane, job).await {
+        Some(Ready::Now(job)) => send(lane, job, slot).await,
+        Some(Ready::Later(mut job, ids, until, waits)) => {
+            drop(slot);
+            let Job { aboard, baseline, .. } = &mut *job;
+            if let Some(learned) = aboard.clone() {
+                let settled = pin!(learned.settled(&ids, until));
+                identities::beside(settled, identities::telling(&lane, baseline, &[aboard])).await;
+            }
+            back.send((job, waits)).await.ok();
+        }
+        None => {}
+    }
+}
+
+/// As many copies wait as may.
+pub(super) fn drop_for_want_of_room(lane: &Arc<Lane>, mut job: Box<Job>) {
+    lane.note_drop(Outcome::DroppedQueueFull);
+    due::aboard(lane, &mut job);
+    if job.aboard.is_some() {
+        // It ends with the baseline's answer.
+        tokio::spawn(identities::forgo(Arc::clone(lane), job, Outcome::DroppedQueueFull));
+    } else {
+        job.tally.count::<()>(Outcome::DroppedQueueFull);
+    }
+}
+
+async fn send(lane: Arc<Lane>, job: Box<Job>, slot: Slot) {
+    let Job { tally, route, terms, epoch, snapshot, body, held, meeting, turn, aboard, .. } = *job;
     let mut baseline = job.baseline;
-    let series = &tally.series;
-    let deadline = complete_since + terms.timeout;
+    let (series, deadline) = (&Arc::clone(&tally.series), job.complete_since + terms.timeout);
     let progress = baseline.progress();
     let (body, paid) = body.map(Capture::into_parts).unzip();
-    let (body, paid) = (body.map(Bytes::from), Arc::new((held, paid)));
+    let (body, held) = (body.map(Bytes::from), Arc::new(held));
+    let paid: Arc<Paid> = Arc::new((Arc::clone(&held), paid, turn));
     let asked = {
         let (snapshot, body) = (&snapshot, body.as_ref());
-        let progress = Arc::clone(&progress);
-        let request = noise::Request { snapshot, body, paid: &paid, deadline, progress };
+        let (progress, scopes) = (Arc::clone(&progress), &job.scopes);
+        let request =
+            Asking { snapshot, body, paid: &paid, deadline, progress, scopes, aboard: &aboard };
         noise::ask(&lane, series, &request)
     };
     let rules = terms.rules(&series.label);
-    let request = route::shown(&snapshot.method, &snapshot.uri, &rules.rules);
-    let only_head = snapshot.method == Method::HEAD;
-    let copy = Mirrored { series, terms: &terms, epoch, request: &request };
-    let about = About { copy, route: &route, meeting: meeting.as_deref() };
-    let called = call(&lane, about, (snapshot, body), deadline, &progress, &slot).await;
-    drop((slot, paid));
-    let judged = judge(&lane, about, (called, &mut baseline), asked, only_head);
-    if let Some(outcome) = judged.await {
+    let told = Told::new(&snapshot, body.as_ref(), &rules.rules, held);
+    let is_head = snapshot.method == Method::HEAD;
+    let all = [&aboard, asked.as_ref().map_or(&None, Asked::aboard)];
+    let prepared = if let Some(preparation) = &terms.preparation {
+        let with = (series, &terms, preparation);
+        let prepare = Box::pin(prepare(&lane, with, &aboard, snapshot, body));
+        identities::beside(prepare, identities::telling(&lane, &mut baseline, &all)).await
+    } else {
+        Ok(Prepared { snapshot, body, held: None, is_unknown: false })
+    };
+    let Prepared { snapshot, body, held: more, is_unknown } = match prepared {
+        Ok(prepared) => prepared,
+        Err(reason) => {
+            tally.count::<()>(reason);
+            drop((slot, paid));
+            return not_judged(&lane, (&aboard, &mut baseline), asked, deadline).await;
+        }
+    };
+    // One that asks for the head alone says nothing of a body.
+    let only_head = is_head || snapshot.method == Method::HEAD;
+    let copy = Mirrored { series, terms: &terms, epoch, request: judge::pair::Request::of(&told) };
+    let about =
+        About { copy, told: &told, route: &route, meeting: meeting.as_deref(), aboard: &aboard };
+    let called = {
+        let called = pin!(call(&lane, about, (snapshot, body), deadline, &progress, &slot));
+        identities::beside(called, identities::telling(&lane, &mut baseline, &all)).await
+    };
+    drop((slot, paid, more));
+    if is_unknown {
+        // Whatever the candidate made of it says nothing of the candidate.
+        tally.count::<()>(Outcome::IdentityUnknown);
+        let of = (&aboard, &mut baseline);
+        return Box::pin(not_counted(&lane, series, of, (called, asked), deadline)).await;
+    }
+    let is_answered = matches!(called, Called::Answered(..));
+    let (judges, asked) = if is_answered { (asked, None) } else { (None, asked) };
+    let outcome = judge(&lane, about, (called, &mut baseline), judges, only_head).await;
+    if let Some(outcome) = outcome {
         tally.count::<()>(outcome);
+    }
+    if !is_answered {
+        not_judged(&lane, (&aboard, &mut baseline), asked, deadline).await;
+        aboard.iter().for_each(|aboard| aboard.land());
+    }
+}
+
+/// A copy with an id that is not known is no evidence, and yet it may tell of the id.
+async fn not_counted(
+    lane: &Arc<Lane>,
+    series: &Series,
+    (aboard, baseline): (&identities::Of, &mut BaselineSide),
+    (called, asked): (Called, Option<Asked>),
+    deadline: Instant,
+) {
+    if let Called::Answered(head, body) = called {
+        let theirs = Arc::new(Reply { head, body: Arc::new(body) });
+        identities::reconsider(lane, series, aboard, baseline, (theirs, deadline)).await;
+    }
+    not_judged(lane, (aboard, baseline), asked, deadline).await;
+}
+
+/// There are no two answers: nothing is learned but what has no counterpart.
+async fn not_judged(
+    lane: &Lane,
+    (aboard, baseline): (&identities::Of, &mut BaselineSide),
+    asked: Option<Asked>,
+    deadline: Instant,
+) {
+    if aboard.is_some() {
+        let ours = Box::pin(identities::give_up(lane, aboard, baseline, deadline)).await;
+        if let (Some(ours), Some(asked)) = (ours, asked) {
+            asked.not_judged(ours);
+        }
     }
 }
 
@@ -96,10 +212,14 @@ async fn send(lane: Arc<Lane>, job: Job, slot: Slot) {
 #[derive(Clone, Copy)]
 struct About<'a> {
     copy: Mirrored<'a>,
+    /// The request.
+    told: &'a Told<'a>,
     /// Knows how the baseline did lately.
     route: &'a Route,
     /// Where it meets the answers of other candidates.
     meeting: Option<&'a Meeting>,
+    /// What it teaches of ids.
+    aboard: &'a identities::Of,
 }
 
 /// Why a copy is not sent any more.
@@ -107,7 +227,7 @@ fn unsent(lane: &Lane, job: &Job) -> Option<Outcome> {
     let open = lane.observe.open(&job.tally.series, job.terms.id());
     if open.is_none_or(|open| open.epoch != job.epoch) {
         Some(Outcome::Disabled)
-    } else if job.complete_since.elapsed() > job.terms.timeout / 2 {
+    } else if job.complete_since.elapsed() > job.terms.timeout / 2 || !job.is_its_turn() {
         Some(Outcome::ExpiredInQueue)
     } else {
         None
@@ -184,6 +304,7 @@ async fn call(
         slot.answered(taken);
         series.metrics.target.latency.record(taken);
         let mut head = Head::of(&response, taken, &baseline.terms);
+        head.keep_all(response.headers());
         match read_body(lane, response.into_body(), &mut head, baseline).await {
             Some(body) => Called::Answered(head, body),
             None => Called::Failed(Some(taken)),
@@ -209,7 +330,7 @@ fn copy_of(
 ) -> Request<OutBody> {
     let mut request = snapshot.into_request(empty_body());
     let headers = request.headers_mut();
-    lane.mark_copy(terms, headers);
+    lane.shared.mark_copy(terms, headers);
     match body {
         None => drop(headers.remove(CONTENT_LENGTH)),
         Some(bytes) if bytes.is_empty() => {}
@@ -254,12 +375,17 @@ async fn judge(
 ) -> Option<Outcome> {
     match called {
         Called::Answered(head, body) => {
+            let all = [about.aboard, asked.as_ref().map_or(&None, Asked::aboard)];
+            if let Some(telling) = identities::telling(lane, baseline, &all) {
+                telling.await;
+            }
             let theirs = match baseline.end().await {
                 End::Answered(body) => body,
                 other => return without_answer(lane, about, &other, baseline, head.call()),
             };
             let ours = Arc::new(Reply { head: baseline.whole_head().await?, body: theirs });
-            let replies = (ours, Arc::new(Reply { head, body }));
+            let theirs = Reply { head, body: Arc::new(body) };
+            let replies = (ours, Arc::new(theirs));
             judge_answers(lane, about, replies, asked, only_head).await
         }
         Called::Failed(latency) => {
@@ -280,10 +406,26 @@ async fn judge_answers(
     only_head: bool,
 ) -> Option<Outcome> {
     let pair = about.copy.pair(ours.head.call(), theirs.head.call());
+    about.told.answered([ours.head.status, theirs.head.status]);
     answered(lane, about, &pair);
     let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
     let content = !(only_head || (not_modified(&ours) && not_modified(&theirs)));
     let Mirrored { series, .. } = about.copy;
+    let theirs = identities::meet(lane, about.aboard, &ours, theirs).await?;
+    let (as_sent, both) = (Arc::clone(&ours), (ours, theirs));
+    let seen = hooks::post(lane, &series.label, both, true).await;
+    let (ours, theirs) = match seen {
+        Ok(both) => both,
+        Err(outcome) => {
+            // What it took and whether it failed counts; what it said nobody knows.
+            let comparison = Comparison { content, differences: None };
+            lane.observe.compared(&about.copy, &pair, &comparison, asks(lane));
+            if let Some(asked) = asked {
+                asked.not_judged(as_sent);
+            }
+            return Some(outcome);
+        }
+    };
     let looked = compared(lane, series, Arc::clone(&ours), Arc::clone(&theirs)).await;
     let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
     let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
@@ -292,8 +434,13 @@ async fn judge_answers(
     }
     let comparison = Comparison { content, differences };
     lane.observe.compared(&about.copy, &pair, &comparison, asks(lane));
+    if let Some(differences) = differences.filter(|_| comparison.differs() == Some(true)) {
+        let rules = &ours.head.terms.rules(&series.label).rules;
+        let answers = || [&ours, &theirs].map(|reply| Answer::of(&reply.side(), rules));
+        lane.observe.keep(&about.copy, differences, answers);
+    }
     if let Some(asked) = asked {
-        asked.judged(ours, differences);
+        asked.judged(as_sent, differences);
     }
     if let Some(meeting) = about.meeting {
         meeting.answer(lane, &about.copy, &theirs).await;
@@ -338,7 +485,7 @@ async fn unanswered(
 fn without_answer(
     lane: &Lane,
     about: About<'_>,
-    end: &End,
+    end: &Ended,
     baseline: &BaselineSide,
     candidate: Call,
 ) -> Option<Outcome> {

@@ -1,5 +1,5 @@
 //! Makes known what the guardrail decided: metrics, log lines that a person understands, a bounded
-//! list of events, the webhook.
+//! list of events, the webhook, the audit log.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::event::event;
+use super::event::{self, event};
+use crate::audit::Audit;
 use crate::log_limit::LogLimit;
 use crate::metrics::CandidateMetrics;
 use judge::guardrail::{Transition, Trip};
@@ -29,6 +30,7 @@ const NOT_POSTED_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Announcer {
     webhook: Option<mpsc::Sender<Value>>,
+    audit: Audit,
     known: Mutex<Known>,
     lines: LogLimit,
     not_posted: LogLimit,
@@ -50,7 +52,19 @@ impl Announcer {
     pub fn new(webhook: Option<mpsc::Sender<Value>>) -> Self {
         let lines = LogLimit::burst(LINES_MAX, LINES_EVERY);
         let not_posted = LogLimit::new(NOT_POSTED_EVERY);
-        Self { webhook, known: Mutex::default(), lines, not_posted }
+        let (audit, known) = Default::default();
+        Self { webhook, audit, known, lines, not_posted }
+    }
+
+    /// The same, which records in this audit log what changes.
+    #[must_use]
+    pub fn audited(self, audit: Audit) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// Where what changes is recorded, without values of traffic.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The last events, the oldest first.
@@ -71,6 +85,8 @@ impl Announcer {
             }
             log(of.name(), transition);
         }
+        let (what, about) = event::recorded(of.name(), transition);
+        self.audit.record(what, about);
         let event = event(of.name(), transition, at);
         self.post(&event);
         known.count += 1;

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::audit::cut;
 use judge::guardrail::bets::Signal;
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::differing::Different;
@@ -13,7 +14,33 @@ use judge::guardrail::{Rule, Transition, Trip};
 
 /// A transition, with its time and all that is known of it.
 pub fn event(candidate: &str, transition: &Transition, at: SystemTime) -> Value {
-    let (route, about) = match transition {
+    let (route, about) = about(transition);
+    json!({
+        "time": time(at),
+        "event": name(transition),
+        "candidate": candidate,
+        "route": route,
+        "trip": about.map(trip),
+    })
+}
+
+/// A transition as the audit log has it: what changed, and by which rule, without anybody's request.
+pub(super) fn recorded(candidate: &str, transition: &Transition) -> (&'static str, Value) {
+    let (route, about) = about(transition);
+    let mut recorded = json!({ "candidate": candidate, "route": route });
+    if let Some(trip) = about {
+        recorded["rule"] = trip.rule.name().into();
+        // Where all of it is off, the route whose pair decided.
+        recorded["on"] = trip.route.as_str().into();
+        recorded["reason"] = cut(&trip.reason).into();
+        recorded["until"] = time(trip.resumes).into();
+    }
+    (name(transition), recorded)
+}
+
+/// The route that a transition is about, where it is not about all, and the trip.
+fn about(transition: &Transition) -> (Option<&String>, Option<&Trip>) {
+    match transition {
         Transition::Tripped { trip, .. } => (None, Some(trip)),
         Transition::RouteTripped { trip } => (Some(&trip.route), Some(trip)),
         Transition::WouldTrip { trip } => ((!trip.whole()).then_some(&trip.route), Some(trip)),
@@ -22,14 +49,7 @@ pub fn event(candidate: &str, transition: &Transition, at: SystemTime) -> Value 
         | Transition::RouteHeld { route } => (Some(route), None),
         Transition::Probation { route } | Transition::Passed { route } => (route.as_ref(), None),
         Transition::Resumed | Transition::Enabled | Transition::Held { .. } => (None, None),
-    };
-    json!({
-        "time": time(at),
-        "event": name(transition),
-        "candidate": candidate,
-        "route": route,
-        "trip": about.map(|about| trip(about)),
-    })
+    }
 }
 
 fn name(transition: &Transition) -> &'static str {
@@ -119,19 +139,27 @@ fn example(trip: &Trip, Example { pair, request, at }: &Example) -> Value {
     })
 }
 
-/// Takes out what is not for everybody: the requests of a trip's examples, or of the trip of an event,
-/// since they are somebody's, and the lines of the settings file that a refused reload quotes. `why`
-/// stands in their place.
-pub fn withhold(event: &mut Value, why: &str) {
+/// Takes out of a refused reload the lines of the settings file that it quotes; `why` stands in their place.
+pub fn withhold_settings(event: &mut Value, why: &str) {
     if event["event"] == "reload_refused" {
         event["reason"] = why.into();
     }
+}
+
+/// Takes out the requests of a trip's examples, or of the trip of an event, since they are somebody's; `why`
+/// stands in their place.
+pub fn withhold_values(event: &mut Value, why: &str) {
     for trip in ["/trip/examples", "/examples"] {
         let examples = event.pointer_mut(trip).and_then(Value::as_array_mut);
         for request in examples.into_iter().flatten().filter_map(|it| it.get_mut("request")) {
             *request = why.into();
         }
     }
+}
+
+/// Whether a trip shows requests.
+pub fn has_requests(trip: &Value) -> bool {
+    trip["examples"].as_array().is_some_and(|examples| !examples.is_empty())
 }
 
 /// Milliseconds to the microsecond.

@@ -126,6 +126,14 @@ impl SampleBy {
         }
     }
 
+    /// The same, or `off` for nobody's.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_or_off(text: &str) -> Result<Option<Self>, String> {
+        if text.trim() == "off" { Ok(None) } else { Self::parse(text).map(Some) }
+    }
+
     /// The key of a request; `None` where it has none.
     pub fn key<'r>(&self, request: &Seen<'r>) -> Option<Cow<'r, [u8]>> {
         let key = match self {

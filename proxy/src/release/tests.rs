@@ -79,7 +79,7 @@ fn a_route_that_does_not_exist_is_told_with_those_that_do() {
 fn one_route_is_shown_where_one_is_asked_for() {
     let summary = summary(10, 0);
     let one = answer(&request(&["--route", "GET /a\u{9b}"]), &summary).text;
-    assert!(one.starts_with("GET /a\\u{9b}: "), "{one}");
+    assert!(one.contains("\nGET /a\\u{9b}: ") && !one.contains("all routes"), "{one}");
     let json = answer(&request(&["--format=json", "--route", "GET /a\u{9b}"]), &summary).text;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["route"], "GET /a\u{9b}");
@@ -106,7 +106,11 @@ fn bad_arguments_are_named_with_what_is_allowed() {
             &["--require", "\"fail\"", "allowed is pass"],
         ),
         (&["--url", "http://a", "--min-pairs", "-1"], &["--min-pairs", "\"-1\"", "whole number"]),
-        (&["--url", "http://a", "--format", "xml"], &["--format", "\"xml\"", "json"]),
+        (&["--url", "http://a", "--format", "xml"], &["--format", "\"xml\"", "json", "junit"]),
+        (&["--url", "http://a", "--json", "--format=text"], &["--json", "--format"]),
+        (&["--url", "http://a", "--watch", "--format=html"], &["--watch", "text, not html"]),
+        (&["--url", "http://a", "--interval=1s"], &["--interval", "--watch"]),
+        (&["--url", "http://a", "--watch", "--interval=1ms"], &["--interval", "\"1ms\"", "100ms"]),
         (&["--url", "http://a", "--url=http://b"], &["--url", "twice"]),
         (&["--url", "http://a", "--cover", "p50"], &["--cover", "\"p50\"", "p99 or p99.9"]),
         (&["--url", "http://a", "--what"], &["--what", "unknown"]),
@@ -134,7 +138,9 @@ fn of_several_candidates_each_must_be_as_required_and_the_worst_gives_the_exit_c
     ] {
         let answer = answer_of_all(&required, &candidates);
         assert_eq!(answer.code, code, "{:?}", answer.reason);
-        assert!(answer.text.contains("=== v2 ===") && answer.text.contains("=== v3 ==="));
+        for name in ["=== candidate v2 ===", "=== candidate v3 ==="] {
+            assert!(answer.text.contains(name), "{}", answer.text);
+        }
     }
     let both = of(&[("v2", &fail), ("v3", &pass)]);
     let reason = answer_of_all(&required, &both).reason.unwrap();
@@ -161,7 +167,7 @@ fn of_several_candidates_those_that_have_the_route_must_be_as_required() {
         let answer = answer_of_all(&required, &all);
         assert_eq!(answer.code, code, "{:?}", answer.reason);
         assert!(
-            !answer.text.contains("=== err") && answer.text.contains("=== off"),
+            !answer.text.contains("candidate err") && answer.text.contains("candidate off"),
             "{}",
             answer.text
         );
@@ -185,4 +191,46 @@ fn a_report_of_one_candidate_is_read_as_one_and_of_several_as_several() {
     several["candidates"] = serde_json::json!({"v2": summary, "v3": summary});
     let several: Reports = serde_json::from_value(several).unwrap();
     assert_eq!(several.candidates.unwrap().len(), 2);
+}
+
+#[test]
+fn each_format_is_there_by_its_name_and_begins_with_the_verdict() {
+    let summary = summary(10, 0);
+    for (more, begins) in [
+        (&[][..], "Not known yet: "),
+        (&["--json"][..], "{\n  \"headline\": \"Not known yet: "),
+        (&["--format=markdown"][..], "**Not known yet: "),
+        (&["--format=junit"][..], "<?xml "),
+        (&["--format=html"][..], "<!DOCTYPE html>"),
+    ] {
+        let answer = answer(&request(more), &summary);
+        assert!(answer.text.starts_with(begins), "{more:?}: {}", answer.text);
+        assert!(answer.headline.starts_with("Not known yet: "), "{more:?}");
+    }
+    let [usual, all] = [&[][..], &["--verbose"]].map(|more| answer(&request(more), &summary).text);
+    assert!(all.contains("Waudby-Smith") && !usual.contains("Waudby-Smith"), "{usual}");
+}
+
+#[test]
+fn several_candidates_are_one_document_in_each_format() {
+    let both = [("v2", summary(5000, 0)), ("v3", summary(300, 300))];
+    let both = both.map(|(name, it)| (name.to_owned(), it)).into();
+    let text = |format: &str| answer_of_all(&request(&["--format", format]), &both).text;
+    assert_eq!(text("junit").matches("<testsuite name=\"mirrorlab v").count(), 2);
+    assert_eq!(text("junit").matches("<?xml").count(), 1);
+    assert_eq!(text("html").matches("<!DOCTYPE").count(), 1);
+    assert_eq!(text("html").matches("<h1>").count(), 2);
+    assert_eq!(text("markdown").matches("\n\n**").count(), 2);
+    let headline = answer_of_all(&request(&[]), &both).headline;
+    assert!(headline.contains("v2: Safe") && headline.contains("v3: Do not"), "{headline}");
+}
+
+#[test]
+fn a_report_is_followed_every_two_seconds_unless_it_is_said_how_often() {
+    assert_eq!(request(&[]).watched(), None);
+    assert_eq!(request(&["--watch"]).watched(), Some(Duration::from_secs(2)));
+    for (text, millis) in [("5", 5000), ("500ms", 500), ("2m", 120_000)] {
+        let watched = request(&["--watch", "--interval", text]).watched();
+        assert_eq!(watched, Some(Duration::from_millis(millis)));
+    }
 }

@@ -25,7 +25,8 @@ pub fn shown(method: &Method, uri: &Uri, rules: &Rules) -> String {
         if index > 0 {
             text.push('/');
         }
-        text.push_str(if hidden || is_personal(segment) { MASK } else { segment });
+        let is_private = hidden || is_personal(segment) || rules.hides_looks(segment);
+        text.push_str(if is_private { MASK } else { segment });
         hidden = hides(rules, segment);
     }
     for (index, part) in query.iter().flat_map(|query| query.split('&')).enumerate() {
@@ -44,7 +45,7 @@ pub fn shown(method: &Method, uri: &Uri, rules: &Rules) -> String {
 
 fn parameter(text: &mut String, part: &str, rules: &Rules) {
     let (name, value) = part.split_once('=').map_or((part, None), |(name, it)| (name, Some(it)));
-    text.push_str(if is_private(name) { MASK } else { name });
+    text.push_str(if is_private(name) || rules.hides_looks(name) { MASK } else { name });
     let Some(value) = value else { return };
     text.push('=');
     text.push_str(if is_harmless(value) && !hides(rules, name) { value } else { MASK });
@@ -90,6 +91,8 @@ mod tests {
             ("/", "GET /"),
             ("/u/alice@example.com", "GET /u/***"),
             ("/reset/token/abc", "GET /reset/token/***"),
+            ("/from/192.0.2.7/2001:db8::7/x?192.0.2.7", "GET /from/***/***/x?***"),
+            ("/c/4111%2D1111-1111-1111", "GET /c/***"),
             (
                 "/a?Api-Key=x&name=bob&u%5Bpassword%5D=x",
                 "GET /a?Api-Key=***&name=***&u%5Bpassword%5D=***",

@@ -10,6 +10,7 @@ use tracing::info;
 
 mod said;
 
+use super::applied::fragments;
 use super::{State, Steer};
 use crate::plan::{OTHERS, Override, Parts, Plan, Says, Terms};
 use crate::policy::RoutePolicy;
@@ -36,7 +37,7 @@ impl Steer {
         overrides.extend(new.iter().cloned());
         self.hold(&mut state, overrides)?;
         for new in new {
-            self.tell("override", &new);
+            self.tell(&state, "override", &new);
             if let Some(time) = time {
                 let timer = self.end_after(time, new.clone());
                 state.timers.push((new, timer));
@@ -62,7 +63,7 @@ impl Steer {
         let mut state = self.state();
         let before = state.overrides.clone();
         self.hold(&mut state, Vec::new())?;
-        before.iter().for_each(|it| self.tell("override_ended", it));
+        before.iter().for_each(|it| self.tell(&state, "override_ended", it));
         Ok(shown(&state.overrides))
     }
 
@@ -71,13 +72,14 @@ impl Steer {
         let mut state = self.state();
         let rest: Vec<_> = state.overrides.iter().filter(|it| *it != ended).cloned().collect();
         if rest.len() < state.overrides.len() && self.hold(&mut state, rest).is_ok() {
-            self.tell("override_ended", ended);
+            self.tell(&state, "override_ended", ended);
         }
     }
 
-    fn hold(&self, state: &mut State, overrides: Vec<Override>) -> Result<(), String> {
+    pub(super) fn hold(&self, state: &mut State, overrides: Vec<Override>) -> Result<(), String> {
         let before = self.parties.mirror.lanes();
-        let parts = Parts { overrides: overrides.clone(), ..state.fresh.parts.clone() };
+        let applied = fragments(&state.applied);
+        let parts = Parts { overrides: overrides.clone(), applied, ..state.fresh.parts.clone() };
         let plan = Plan::new(parts, Some(&before.plan), Instant::now());
         let followed = self.parties.mirror.follow(plan, &self.parties.means, &state.fresh.trust);
         followed.map_err(|fault| fault.to_string())?;
@@ -85,10 +87,11 @@ impl Steer {
         Ok(())
     }
 
-    pub(super) fn tell(&self, event: &str, about: &Override) {
+    pub(super) fn tell(&self, state: &State, event: &'static str, about: &Override) {
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut told = one(about);
         info!(%told, "{event}");
+        self.record_override(state, event, &told);
         told["time"] = now.into();
         told["event"] = event.into();
         self.parties.announcer.tell(told);
@@ -263,6 +266,7 @@ pub(super) fn effective(plan: &Plan) -> Value {
             "place": &*policy.place,
             "minPairs": policy.min_pairs,
             "sampleBy": policy.sample_by.as_ref().map(ToString::to_string),
+            "orderBy": treatment.order_by.as_ref().map(ToString::to_string),
             "rate": policy.rate.map(|rate| rate.to_string()),
             "unsafeMethods": treatment.unsafe_methods,
             "candidates": candidates.collect::<serde_json::Map<_, _>>(),

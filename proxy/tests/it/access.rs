@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use http::Request;
+use proxy::access::Hosts;
 use proxy::config::Config;
 use proxy::control::Token;
-use proxy::control::access::Hosts;
 use proxy::listen::proxy_protocol::Networks;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -166,7 +166,7 @@ async fn own(baseline: std::net::SocketAddr) -> crate::support::Proxy {
 async fn other_paths_on_a_shared_port_are_traffic() {
     let baseline = fixed("{}").await;
     let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
-    for path in ["/control", "/control/other", "/metrics/", "/healthz2"] {
+    for path in ["/control2", "/control/other", "/metrics/", "/healthz2"] {
         assert_eq!(proxy.get(path).await.text().await.unwrap(), "{}");
     }
     assert_eq!(baseline.count(), 4);

@@ -45,7 +45,7 @@ fn answer(request: &Seen, who: &str) -> Answer {
         ("/hashed", _) => format!(
             r#"{{"token":"{hidden}","pin":"{hidden}","email":"{hidden}","deep":[{{"token":"{hidden}"}}]}}"#
         ),
-        ("/text", _) => return text(format!("{hidden} is no JSON")),
+        ("/text", _) => return text(format!("iban={hidden} is no JSON")),
         ("/failing", "candidate") => return status(500),
         _ => format!(r#"{{"email":"{hidden}"}}"#),
     };

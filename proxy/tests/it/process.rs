@@ -79,12 +79,12 @@ impl Process {
         self.addr
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
-    async fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         crate::eventually!(self.child.try_wait().unwrap().is_some());
         self.child.wait().unwrap().code()
     }

@@ -1,5 +1,7 @@
 //! What the pairs told: the report over a real socket, the gauges, and the exit codes of `report`.
 
+mod watched;
+
 use std::time::Duration;
 
 use proxy::config::Config;

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::certificates::{Certificates, certificates, certificates_for};
 use crate::eventually;
-use crate::support::{Proxy, Upstream, fixed, free, in_time, proxy, read_head, refusing};
+use crate::support::{Proxy, Upstream, fixed, free, in_time, proxy, read_head, refusing, skipped};
 
 /// A server process with a folder of its own; both are gone when the test ends.
 pub(crate) struct Server {
@@ -33,7 +33,6 @@ impl Drop for Server {
 impl Server {
     /// Starts a program with these files in its folder, the first of which configures it; `None`
     /// where there is no such program.
-    #[expect(clippy::disallowed_methods, reason = "a test's switch")]
     pub(crate) fn start(
         program: &str,
         arguments: &[&str],
@@ -52,11 +51,7 @@ impl Server {
         match command.spawn() {
             Ok(child) => Some(Self { child, folder: folder.to_owned() }),
             Err(error) => {
-                assert!(
-                    std::env::var("PROXY_REQUIRE_SERVERS").is_err(),
-                    "cannot start {program}: {error}"
-                );
-                eprintln!("skipped: {program} is missing ({error})");
+                skipped(&format!("cannot start {program}: {error}"));
                 None
             }
         }

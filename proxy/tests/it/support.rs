@@ -243,14 +243,27 @@ pub(crate) async fn http2_body(mut body: h2::RecvStream) -> Result<Vec<u8>, h2::
     Ok(whole)
 }
 
+/// Something that a test needs is not there: says so, or fails where it is demanded.
+#[expect(clippy::disallowed_methods, reason = "a test's switch")]
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var("PROXY_REQUIRE_SERVERS").is_err(), "{why}");
+    eprintln!("skipped: {why}");
+}
+
 /// Runs curl with these arguments; `None` where there is no curl.
 pub(crate) async fn curl(arguments: &[&str]) -> Option<String> {
     let mut command = std::process::Command::new("curl");
     command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]);
     command.args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().ok()?;
+    let output = match tokio::task::spawn_blocking(move || command.output()).await.unwrap() {
+        Ok(output) => output,
+        Err(error) => {
+            skipped(&format!("cannot start curl: {error}"));
+            return None;
+        }
+    };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Some(text(&output.stdout) + &text(&output.stderr))
+    Some(text(&output.stdout) + &*text(&output.stderr))
 }
 
 /// An address that takes no connection and refuses none: its queue is full.

@@ -177,6 +177,28 @@ async fn what_could_split_a_line_or_names_a_host_is_refused_as_before() {
 }
 
 #[tokio::test]
+async fn what_stands_for_such_bytes_is_told_to_nobody() {
+    let (baseline, _) = plain().await;
+    let proxy = proxy(baseline, refusing(), |_| {}).await;
+    for target in [
+        &b"/control/status?candidate=a\"b"[..],
+        b"/control/status?route=a\"b",
+        b"/control/report?route=<b>",
+        b"/control/identities?identity=a\"b",
+        b"/control/no\"such",
+    ] {
+        let mut client = proxy.connect().await;
+        let head = b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        client.write_all(&[b"GET ", target, &head[..]].concat()).await.unwrap();
+        let mut answer = String::new();
+        in_time(client.read_to_string(&mut answer)).await.unwrap();
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+        assert!(body.is_some_and(|body| !body.is_empty()), "{answer}");
+        assert!(!answer.contains("~m"), "{}: {answer}", target.escape_ascii());
+    }
+}
+
+#[tokio::test]
 async fn a_target_whose_bytes_cannot_all_be_named_is_refused_and_never_altered() {
     let (baseline, asked) = plain().await;
     let proxy = proxy(baseline, refusing(), |_| {}).await;

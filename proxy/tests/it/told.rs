@@ -4,6 +4,7 @@
 mod examples;
 mod headers;
 mod ids;
+mod person;
 mod suggested;
 
 use proxy::config::Config;

@@ -293,7 +293,7 @@ async fn pipelined_requests_are_answered_in_their_order() {
     let proxy = proxy(baseline.addr, refusing(), |_| {}).await;
     let mut client = proxy.connect().await;
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-    let both = request("/first") + &request("/second");
+    let both = request("/first") + &*request("/second");
     client.write_all(both.as_bytes()).await.unwrap();
     for path in ["/first", "/second"] {
         let answer = in_time(read_until(&mut client, path)).await;

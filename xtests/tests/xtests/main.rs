@@ -2,7 +2,8 @@
 //!
 //! Where no container engine answers, the container tests show as ignored, with the reason;
 //! `XTESTS_REQUIRE_DOCKER=1` makes that a failure. `XTESTS_REQUIRE_OBSERVABILITY=1` does the same
-//! for the tests that need Prometheus, Python and its httpx.
+//! for the tests that need Prometheus, Python and its httpx, NGINX or Envoy, and `XTESTS_REQUIRE_BROWSER=1`
+//! for those that need Chromium.
 #![allow(clippy::disallowed_methods, reason = "tests read their switches from the environment")]
 
 use std::future::Future;
@@ -22,7 +23,9 @@ mod faults;
 mod guardrail;
 mod mirroring;
 mod observability;
+mod page;
 mod policies;
+mod relay;
 
 type Scenario = fn(Place) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
@@ -57,10 +60,19 @@ const BOTH: [(&str, Scenario); 13] = [
 const CONTAINERS: [(&str, Scenario); 1] =
     [scenario!(faults::a_candidate_that_is_cut_off_costs_no_client_anything)];
 
-/// Scenarios with a settings file, which a process reads where it lies.
-const PROCESSES: [(&str, Scenario); 2] = [
+/// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
+/// processes.
+const PROCESSES: [(&str, Scenario); 10] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
+    scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
+    scenario!(relay::behind_envoy_pairs_come_out_right_and_its_clients_see_nothing),
+    scenario!(page::each_view_shows_real_data),
+    scenario!(page::switches_switch_by_clicking_and_by_keyboard),
+    scenario!(page::values_wait_for_the_token),
+    scenario!(page::a_lost_connection_is_shown_and_taken_up_again),
+    scenario!(page::planted_markup_is_inert),
+    scenario!(page::a_suggested_rule_is_applied_by_clicking_and_settles_its_group),
 ];
 
 fn is_set(name: &str) -> bool {
@@ -170,6 +182,9 @@ fn finish(result: Result<()>) -> std::result::Result<Completion, Failed> {
     match result {
         Ok(()) => Ok(Completion::Completed),
         Err(error) if error.is::<Missing>() && !is_set("XTESTS_REQUIRE_OBSERVABILITY") => {
+            Ok(Completion::ignored_with(error))
+        }
+        Err(error) if error.is::<page::NoBrowser>() && !is_set("XTESTS_REQUIRE_BROWSER") => {
             Ok(Completion::ignored_with(error))
         }
         Err(error) => Err(error.to_string().into()),

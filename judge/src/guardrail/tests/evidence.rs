@@ -116,7 +116,7 @@ fn a_trip_tells_its_numbers_its_examples_and_what_comes_next() {
 
 /// A healthy pair, by another request.
 fn asked() -> Pair<'static> {
-    Pair { request: "GET /a/7", ..healthy() }
+    Pair { request: "GET /a/7".into(), ..healthy() }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 use super::super::tests::{NOW, differing};
 use super::*;
 
-const WHEN: Occasion<'_> = Occasion { at: NOW, request: "GET /a?b" };
+const WHEN: Occasion<'_> =
+    Occasion { at: NOW, request: Request::text("GET /a?b"), latencies: [None; 2] };
 
 fn fields(told: &[&[&str]]) -> (Fields, Room) {
     let (mut fields, mut room) = (Fields::default(), Room::new(1 << 20));

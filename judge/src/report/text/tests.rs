@@ -1,13 +1,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::*;
 use crate::pair::Call;
+use crate::report::format::Format;
+use crate::report::page::Shown;
+use crate::report::summary::Summary;
 use crate::report::tests::{ALLOWED, record};
+use crate::report::text::is_active;
 use crate::report::{Report, summarize};
 use compare::{Difference, Differences, Kind, Traits};
 
-/// The summary of one pair that differs.
+/// The summary of one pair that differs, and that differs between two baselines, too.
 fn summary(route: &str, found: Difference) -> Summary {
     let mut report = Report::default();
     let differences = Differences { found: vec![found], more: false, ..Differences::default() };
@@ -34,28 +37,35 @@ fn difference() -> Difference {
     }
 }
 
+fn text(summary: &Summary, verbose: bool) -> String {
+    let shown = Shown { name: None, summary, route: None, verbose };
+    Format::Text.render(&[shown]).unwrap()
+}
+
 #[test]
-fn what_a_verdict_rests_on_is_there_with_the_fields_and_their_examples() {
+fn what_a_verdict_rests_on_is_there_behind_the_sentence() {
     let summary = summary("GET /a", difference());
-    let text = Text { summary: &summary, route: None }.to_string();
+    let whole = text(&summary, true);
+    assert!(whole.starts_with("Not known yet: 1 pair does not settle"), "{whole}");
     for part in [
-        "since 1970-01-01T00:00:00.000Z, mirroring tripped",
-        "all routes: not enough data, 1 pairs",
+        "all routes: not enough data, 1 pairs; since 1970-01-01T00:00:00.000Z, mirroring tripped",
         "GET /a: not enough data, 1 pairs",
-        "! errors beyond the baseline's: may be up to 99.57 %, a pass asks for at most 0.50 %: ",
-        "mismatches   0.00 % net (0 of 1, 1 raw)",
-        "! latency p50: up to 100.00 % more of the candidate's may be beyond the baseline's",
-        "latency p50   baseline 3.0 ms, candidate 3.0 ms, ratio 1.00, allowed 1.15 or 2.0 ms; -100.00 to",
-        "! mirroring of this route: probation",
-        "$.items[*].score (value; risk medium): 1 of 1 pairs, 1 of 1 between baselines, net 0, noise",
-        "    $.items[3].score: 1 -> nothing",
+        "errors beyond the baseline's: may be up to 99.57 %, a pass asks for at most 0.50 %: ",
+        "mismatches     0.00 % net (0 of 1, 1 raw)",
+        "latency p50: up to 100.00 % more of the candidate's may be beyond the baseline's",
+        "latency p50    baseline 3.0 ms, candidate 3.0 ms, ratio 1.00  -100.00 to",
+        "mirroring of this route: probation",
         "worth ignoring: $.items[*].score (1 of 1 pairs, 1 of 1 between baselines)",
         "Waudby-Smith and Ramdas",
     ] {
-        assert!(text.contains(part), "{part} not in\n{text}");
+        assert!(whole.contains(part), "{part} not in\n{whole}");
     }
-    let one = Text { summary: &summary, route: summary.routes.first() }.to_string();
-    assert!(one.starts_with("GET /a: ") && !one.contains("all routes"), "{one}");
+    let usual = text(&summary, false);
+    assert!(usual.len() < whole.len() / 2 && !usual.contains("Waudby-Smith"), "{usual}");
+    let route = summary.routes.first();
+    let alone = Shown { name: None, summary: &summary, route, verbose: false };
+    let alone = Format::Text.render(&[alone]).unwrap();
+    assert!(alone.contains("\nGET /a: not") && !alone.contains("all routes"), "{alone}");
 }
 
 #[test]
@@ -66,28 +76,9 @@ fn nothing_from_outside_reaches_the_terminal_unescaped() {
         field: evil.to_owned(),
         baseline: Some(evil.to_owned()),
         candidate: Some(evil.to_owned()),
-        traits: Traits::default(),
-        note: None,
         ..difference()
     };
-    let summary = summary(&format!("GET /{evil}"), found);
-    let text = Text { summary: &summary, route: None }.to_string();
+    let text = text(&summary(&format!("GET /{evil}"), found), true);
     assert!(text.chars().all(|c| c == '\n' || !is_active(c)), "{text}");
     assert!(text.contains("GET /\\u{1b}[2J\\u{d}\\u{7}"), "{text}");
-}
-
-#[test]
-fn what_is_not_shown_is_counted_by_field_and_not_by_kind() {
-    let mut summary = summary("GET /a", difference());
-    let route = &mut summary.routes[0];
-    let field = route.fields.remove(0);
-    let named = |name: &str| FieldSummary { field: name.to_owned(), ..field.clone() };
-    route.fields = (0..12).map(|index| named(&format!("$.f{index}"))).collect();
-    // Of another kind each, one shown and one not.
-    route.fields.extend([named("$.f0"), named("$.f11")]);
-    let text = |summary: &Summary| Text { summary, route: None }.to_string();
-    assert!(text(&summary).contains("… and 2 more fields, see the JSON"), "{}", text(&summary));
-    summary.routes[0].fields.push(named(OTHER));
-    let text = text(&summary);
-    assert!(text.contains("… and 2 more fields, and others that found no room, see"), "{text}");
 }

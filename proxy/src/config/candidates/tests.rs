@@ -71,11 +71,11 @@ fn what_the_environment_says_of_the_candidate_goes_over_the_only_one_or_the_one_
     let told = config.settings.get("candidate.v2.url").unwrap();
     let over = Some("m.toml:3".to_owned());
     assert_eq!(told.origin, Origin::Environment { name: "CANDIDATE_URL".to_owned(), over });
-    let both = candidate("v2") + &candidate("candidate");
+    let both = candidate("v2") + &*candidate("candidate");
     let hosts: Vec<_> =
         with(&both, &url).unwrap().candidates.into_iter().map(|it| it.target.host).collect();
     assert_eq!(hosts, ["v2", "env"]);
-    let both = candidate("v2") + &candidate("v3");
+    let both = candidate("v2") + &*candidate("v3");
     let message = with(&both, &url).unwrap_err().to_string();
     assert!(
         message.contains("CANDIDATE_URL=\"http://env:9\": ") && message.contains("v2, v3"),
@@ -100,7 +100,7 @@ fn names_are_labels_and_unique_and_candidates_are_few() {
         let message = with(&text, &[]).expect_err(name).to_string();
         assert!(message.contains("m.toml:2:8: candidate.name = "), "{message}");
     }
-    let twice = with(&(candidate("v2") + &candidate("v2")), &[]).unwrap_err().to_string();
+    let twice = with(&(candidate("v2") + &*candidate("v2")), &[]).unwrap_err().to_string();
     assert!(twice.contains("is there already, at m.toml:2;"), "{twice}");
     let of = |count: usize| (0..count).map(|it| candidate(&format!("v{it}"))).collect::<String>();
     assert_eq!(with(&of(8), &[]).unwrap().candidates.len(), 8);

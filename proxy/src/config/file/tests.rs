@@ -177,7 +177,7 @@ fn of_tables_that_are_there_twice_the_name_or_the_brackets_are_told() {
         let of = |name: &str| {
             format!("{header}\nname = \"{name}\"\n{inner}\npath = {{ exact = \"/\" }}\n")
         };
-        of("a") + &of("b")
+        of("a") + &*of("b")
     };
     tells(&two("[[routes]]", "[route.match]"), &[("1:3: routes: is no known name", "[[route]]")]);
     tells(&two("[[route]]", "[match]"), &[("3:2: match: is no known name", "[route.match]")]);
@@ -229,7 +229,7 @@ fn names_of_the_environment_and_of_other_tables_are_told_by_their_places() {
         ("MIRROR_FRACTON", "mirror.share"),
         ("share", "mirror.share, candidate.share, secondary.share or route.share"),
         ("methods", "mirror.methods"),
-        ("queue_size", "mirror.queue_size or candidate.queue_size"),
+        ("queue_size", "mirror.queue_size, candidate.queue_size or listener.queue_size"),
         ("mirorr", "mirror"),
         ("MIRROR_CONFIG", ""),
         ("not", ""),

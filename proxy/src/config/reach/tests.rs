@@ -53,7 +53,7 @@ fn a_route_by_a_label_that_no_request_has_is_warned_of() {
 fn a_route_behind_a_wider_one_is_warned_of() {
     let two = |earlier: &str, later: &str| {
         let route = |name, said| format!("[[route]]\nname = \"{name}\"\nmatch = {{ {said} }}\n");
-        warnings(&(route("a", earlier) + &route("b", later)))
+        warnings(&(route("a", earlier) + &*route("b", later)))
     };
     let all =
         "m.toml:4: no request comes to the route \"b\": the route \"a\" at m.toml:1 takes them all";
@@ -92,7 +92,7 @@ fn nothing_that_is_mirrored_is_warned_of() {
         (none.to_owned(), true),
         (CANDIDATES.to_owned(), false),
         (off.clone(), true),
-        (off + &route("share = 1"), true),
+        (off + &*route("share = 1"), true),
         (format!("{none}{CANDIDATES}"), true),
         (format!("{none}{}", CANDIDATES.replacen("url", "share = 0.1\nurl", 1)), false),
         (format!("{none}{}", route("share = 0.1")), false),

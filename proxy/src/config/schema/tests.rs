@@ -58,7 +58,8 @@ fn the_example_shows_every_setting_with_its_default() {
         assert!(text.contains(setting.name()), "{} is not in the example", setting.place);
     }
     // What is commented out would be good too.
-    let is_setting = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase());
+    let is_setting =
+        |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase()) || rest.starts_with("[[");
     let with = |line: &str| {
         let line = line.strip_prefix('#').filter(is_setting).unwrap_or(line);
         format!("{line}\n")
@@ -69,6 +70,7 @@ fn the_example_shows_every_setting_with_its_default() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of files")]
 fn what_the_parser_refuses_the_schema_refuses() {
     let validator = validator();
     let candidates: String =
@@ -102,6 +104,18 @@ fn what_the_parser_refuses_the_schema_refuses() {
         "[compare]\nnumbers = [{ absolute = 1.0 }]",
         "[compare]\nroute = \"GET /\"",
         "[admin]\ntoken = \"\"",
+        "[[transform]]\nname = \"a\"",
+        "[[transform]]\nmethod = \"PUT\"",
+        "[[transform]]\nname = \"a\"\nmethod = \"PUT\"\nhost = \"a\"",
+        "[[transform]]\nname = \"a\"\npath = { regex = \"a\" }",
+        "[[transform]]\nname = \"a\"\nheader = { name = \"a\" }",
+        "[[transform]]\nname = \"a\"\nheader = { set = \"a\" }",
+        "[[transform]]\nname = \"a\"\ncookie = { name = \"a\", set = \"a\", remove = true }",
+        "[[transform]]\nname = \"a\"\nquery = { name = \"a\", remove = false }",
+        "[[transform]]\nname = \"a\"\nquery = { prefix = \"a\", add = \"b\" }",
+        "[[transform]]\nname = \"a\"\njson = { path = \"$.a\" }",
+        "[[secret]]\nname = \"a\"",
+        "[[secret]]\nname = \"a\"\nenv = \"A\"\nfile = \"a\"",
     ] {
         are_of_one_mind(&validator, text, false);
     }
@@ -113,6 +127,9 @@ fn what_the_parser_refuses_the_schema_refuses() {
         "[compare]\ntimes = [{ path = \"$\", within = 0 }]",
         "[guardrail]\nmismatch_rate = \"off\"\ncooldown = 10\nramp = \"2m\"",
         "[[route]]\nname = \"a\"\nmatch = { method = \"GET\", header = [{ name = \"a\", range = [1, 2.5] }] }",
+        "[[transform]]\nname = \"a\"\nheader = { prefix = \"x-\", rename = \"y-\" }\notherwise = \"as_is\"",
+        "[[transform]]\nname = \"a\"\npath = { regex = \"^/a\", to = \"/b\" }\ncandidates = []",
+        "[[transform]]\nname = \"a\"\njson = { path = \"$.a\", remove = true }",
         "[[route]]\nroute = \"GET /\"\nmatch = { method = { any_of = [\"GET\"], not = true } }\nnumbers = [{ path = \"$\", absolute = 1 }]",
     ] {
         are_of_one_mind(&validator, text, true);

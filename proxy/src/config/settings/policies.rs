@@ -1,14 +1,15 @@
-//! The settings of single candidates and single routes, and the rules of the comparison.
+//! The settings of single tokens, candidates and routes, and the rules of the comparison.
 
-use super::Kind::{List, Number, NumberOrOff, Range, Switch, Text, Texts, Time, Whole, Word};
+use super::Kind::{List, Number, NumberOrOff, Path, Range, Switch, Text, Texts, Time, Whole, Word};
 use super::Setting;
 use super::table::{
-    ABOVE_0, ABSOLUTE, AT_LEAST_0, BOOL, BYTES, COPIES, COUNT, LEAST_0, MARK, OFF_OR_RATE, PERMITS,
-    RATE, RELATIVE, SHARE_PARTS, TIME, TIME_OR_0,
+    ABOVE_0, ABSOLUTE, ADDRESS, AT_LEAST_0, BOOL, BYTES, COPIES, COUNT, LEAST_0, MARK, OFF_OR_RATE,
+    ORDER_BY, PERMITS, RATE, RELATIVE, SHARE_PARTS, SPOOL_BYTES, STATUS, TIME, TIME_OR_0,
 };
 
 const NAME: &str =
     "1 to 64 letters, digits and any of -_., and none of baseline, secondary and other";
+const TOKEN_NAME: &str = "1 to 64 letters, digits and any of -_., and not CONTROL_TOKEN";
 const ROUTE_NAME: &str = "a text of 1 to 100 visible characters, not other";
 const LABEL: &str = "the label of a route, such as `GET /api/product/{id}` or `other`";
 const FOR_ALL: &str = "the value for all";
@@ -18,9 +19,11 @@ const PATH: &str = "a JSON path";
 const KEYS: &str = "keys, or paths to a part of the document";
 const HEADERS: &str = "names of headers";
 const VALUE: &str = "a text";
+const FOLDER: &str = "the path of a folder, which is made where there is none";
 const METHODS: &str = "methods such as GET; for all leave method out";
 
-const fn of(
+/// A setting that no variable of the environment has.
+pub(super) const fn of(
     place: &'static str,
     kind: super::Kind,
     allowed: &'static str,
@@ -41,6 +44,31 @@ const fn own(
 
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
+    of("listener.address", Text, ADDRESS, "where it listens").required().restart(),
+    of("listener.mode", Word(&["proxy", "relay"]), "proxy or relay",
+        "proxy: as [listen], without the admin endpoints; relay: answered at once, and asked of the baseline \
+         and candidates in the background").default("proxy").restart(),
+    of("listener.tls", Switch, BOOL, "true: it speaks TLS with the certificate of [listen]")
+        .default("false").restart(),
+    of("listener.status", Whole, STATUS, "of a relay: the status of its answers").default("200").restart(),
+    of("listener.body", Text, "a text; empty where the status allows none",
+        "of a relay: the body of its answers").default("").or_empty().restart(),
+    of("listener.queue_size", Whole, PERMITS, "of a relay: requests that may wait").default("256").restart(),
+    of("listener.concurrency", Whole, PERMITS,
+        "of a relay: requests at once that the baseline is asked, in the order of their arrival; 1: one after \
+         the other").default("64").restart(),
+    of("listener.spool", Path, FOLDER,
+        "of a relay: where its requests wait on disk, over a restart and a crash")
+        .unset("they wait in memory").restart(),
+    of("listener.spool_bytes", Whole, SPOOL_BYTES, "of a relay: most bytes of the file in its spool")
+        .default("1073741824").restart(),
+
+    of("admin.tokens.name", Text, TOKEN_NAME, "what the log and the audit log call it").required(),
+    of("admin.tokens.sha256", Text, "64 hexadecimal digits",
+        "the SHA-256 of the token, as `printf %s TOKEN | sha256sum` has it").secret().required(),
+    of("admin.tokens.rights", List, "read, examples, control, or several of them",
+        "what it may: see status and settings; see values of traffic, too; switch something, too").required(),
+
     of("candidate.name", Text, NAME, "tells it from the others; a metric label").required(),
     of("candidate.enabled", Switch, BOOL, "whether copies are sent to it from the start").default("true"),
     own("candidate.share", Number, SHARE_PARTS, "share of requests that it gets copies of"),
@@ -135,6 +163,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "share of its requests that each of its candidates gets copies of"),
     of("route.sample_by", Text, "header:NAME, cookie:NAME, query:NAME or client",
         "what decides in place of dice, so that whole sessions are mirrored or not").unset("dice"),
+    own("route.order_by", Text, ORDER_BY,
+        "copies with the same key are sent one after the other, as their requests came"),
     of("route.rate", Text, COPIES, "copies in a time, besides the other limits").unset("any number"),
     of("route.min_pairs", Whole, LEAST_0,
         "until so many pairs are known its share is 1; a share of 0 stays 0").default("0"),

@@ -9,7 +9,7 @@ pub(super) const TIME_OR_0: &str =
     "0, or whole seconds, or a number with a unit such as 2ms, at most 24h";
 pub(super) const URL: &str = "an http or https URL without user info, query and fragment, or \
     http://unix:/path/of.sock:/prefix";
-const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
+pub(super) const ADDRESS: &str = "an address such as :8080, 127.0.0.1:8080 or [::]:8080";
 pub(super) const HOST: &str = "target, preserve, or a host with or without a port";
 pub(super) const SHARE: &str = "a number from 0.0 to 1.0";
 /// Finer digits are rounded, but for what would be rounded to nothing.
@@ -19,13 +19,17 @@ pub(super) const LEAST_0: &str = "a whole number from 0 to 9223372036854775807";
 pub(super) const OFF_OR_RATE: &str = "off, or a number above 0 and below 1";
 /// What a semaphore can count.
 pub(super) const PERMITS: &str = "a whole number from 1 to 2305843009213693951";
+pub(super) const ENTRIES: &str = "a whole number from 1 to 1000000";
 pub(super) const COUNT: &str = "a whole number from 1 to 4294967295";
+pub(super) const HOOK_BYTES: &str = "a whole number of bytes from 65536 to 1073741824";
 /// No larger than TOML can say.
 pub(super) const BYTES: &str = "a whole number of bytes, from 0 to 9223372036854775807";
 /// The environment can say more, and some say the most there is for no limit.
 const BYTES_OF_ALL: &str = "a whole number of bytes, in a file from 0 to 9223372036854775807, in the \
     environment from 0 to 18446744073709551615";
 const HEAD_BYTES: &str = "a whole number of bytes from 8192 to 16777216";
+pub(super) const STATUS: &str = "a whole number from 200 to 599";
+pub(super) const SPOOL_BYTES: &str = "a whole number of bytes from 1048576 to 9223372036854775807";
 const HEAD_LINES: &str = "a whole number from 1 to 10000";
 pub(super) const BOOL: &str = "true or false";
 const CHAIN: &str = "off, extend or replace";
@@ -35,6 +39,7 @@ pub(super) const DNS_NAME: &str = "a DNS name or an IP address";
 pub(super) const RATE: &str = "a number above 0 and below 1";
 pub(super) const MARK: &str =
     "a header line such as \"X-Mirror: 1\" of an end-to-end header, or empty for none";
+pub(super) const ORDER_BY: &str = "header:NAME, cookie:NAME, query:NAME, client or off";
 pub(super) const COPIES: &str =
     "a number and a time, such as 200/s, 30/m or 5/h, from one a day to a million a second";
 pub(super) const ABOVE_0: &str = "a number above 0";
@@ -42,6 +47,8 @@ pub(super) const AT_LEAST_0: &str = "a number of 0 or more";
 pub(super) const ABSOLUTE: &str = "a number of 0 or more; one of absolute and relative is above 0";
 pub(super) const RELATIVE: &str =
     "a number of 0 or more and below 1; one of absolute and relative is above 0";
+const AUDIT_BYTES: &str = "a whole number of bytes from 4096 to 9223372036854775807";
+const AUDIT_FILES: &str = "a whole number from 2 to 1000";
 const CHAIN_FILE: &str = "the path of a PEM file with the certificate chain, with its key";
 const KEY_FILE: &str = "the path of a PEM file with the private key, with its certificate";
 const NETWORKS: &str = "a comma-separated list of networks such as 10.0.0.0/8, or addresses";
@@ -53,12 +60,18 @@ pub(super) const BOUNDS: &[(&str, &[(&str, f64)])] = &[
     (SHARE_PARTS, &[("maximum", 1.0)]),
     // The first number that is too large has all its digits as a float.
     (PERMITS, &[("minimum", 1.0), ("exclusiveMaximum", 2_305_843_009_213_693_952.0)]),
+    (ENTRIES, &[("minimum", 1.0), ("maximum", 1_000_000.0)]),
     (COUNT, &[("minimum", 1.0), ("maximum", 4_294_967_295.0)]),
+    (HOOK_BYTES, &[("minimum", 65_536.0), ("maximum", 1_073_741_824.0)]),
     (BYTES, &[("minimum", 0.0)]),
     (BYTES_OF_ALL, &[("minimum", 0.0)]),
     (LEAST_0, &[("minimum", 0.0)]),
     (HEAD_BYTES, &[("minimum", 8192.0), ("maximum", 16_777_216.0)]),
     (HEAD_LINES, &[("minimum", 1.0), ("maximum", 10_000.0)]),
+    (SPOOL_BYTES, &[("minimum", 1_048_576.0)]),
+    (AUDIT_BYTES, &[("minimum", 4096.0)]),
+    (AUDIT_FILES, &[("minimum", 2.0), ("maximum", 1000.0)]),
+    (STATUS, &[("minimum", 200.0), ("maximum", 599.0)]),
     (RATE, &[("exclusiveMinimum", 0.0), ("exclusiveMaximum", 1.0)]),
     (OFF_OR_RATE, &[("exclusiveMinimum", 0.0), ("exclusiveMaximum", 1.0)]),
     (ABOVE_0, &[("exclusiveMinimum", 0.0)]),
@@ -80,7 +93,14 @@ const fn of(
 /// What is told of tables, and which may stand there more than once.
 pub(super) const TABLES: &[TableOf] = &[
     table("listen", Times::Once, "Where clients are taken, and how the proxy stops."),
+    table(
+        "listener",
+        Times::Many,
+        "More addresses where clients are taken, or copies of another mirror; at most 16.",
+    ),
     table("admin", Times::Once, "Health, metrics and control, and who may use them."),
+    table("admin.tokens", Times::Many, "Who may use them, each by a token; at most 100."),
+    table("audit", Times::Once, "A log of who did what, by which settings, and what was stopped."),
     table("baseline", Times::Once, "Where real requests go, and answers come from."),
     table("candidate", Times::Many, "Where copies go; at most 8."),
     table("secondary", Times::Once, "A second baseline, which tells what differs by itself."),
@@ -115,7 +135,7 @@ pub(super) const TABLES: &[TableOf] = &[
     table("route.classes", Times::Many, "Values that need only be of the same class."),
 ];
 
-const fn table(place: &'static str, times: Times, about: &'static str) -> TableOf {
+pub(super) const fn table(place: &'static str, times: Times, about: &'static str) -> TableOf {
     TableOf { place, times, about }
 }
 
@@ -153,6 +173,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("ADMIN_HOSTS", "admin.hosts", List,
         "a comma-separated list of host names such as proxy.internal, without ports",
         "names besides addresses and localhost by which values of traffic may be asked for").restart(),
+
+    of("AUDIT_PATH", "audit.path", Path, "stderr, or the path of a file",
+        "where the audit log is written").unset("there is none").restart(),
+    of("AUDIT_MAX_BYTES", "audit.max_bytes", Whole, AUDIT_BYTES,
+        "a larger file is put aside as path.1 for a new one").default("10485760").restart(),
+    of("AUDIT_FILES", "audit.files", Whole, AUDIT_FILES,
+        "how many files there may be, with the one that is written to").default("10").restart(),
 
     of("BASELINE_URL", "baseline.url", Url, URL, "where real requests go; a path is a prefix")
         .default("http://service-v1:4001").restart(),
@@ -255,7 +282,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "one byte budget for everything the mirror side holds at once")
         .default("67108864"),
     of("MIRROR_BODY", "mirror.body", Switch, BOOL,
-        "false: copies carry no body, and none is too large").default("true"),
+        "false: copies carry no body, and none is too large; a relay has its bound all the same").default("true"),
+    of("MIRROR_ORDER_BY", "mirror.order_by", Text, ORDER_BY,
+        "copies with the same key are sent one after the other, as their requests came").default("off"),
     of("MIRROR_MARK_HEADER", "mirror.mark", Text, MARK,
         "header line that marks a copy; empty turns it off").default("X-Mirror: 1").or_empty(),
     of("MIRROR_TRUST_MARK", "mirror.trust_mark", Switch, BOOL,

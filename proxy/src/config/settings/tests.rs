@@ -102,3 +102,14 @@ fn the_files_in_the_documentation_are_good() {
     assert!(good.iter().any(|config| config.routes.len() == 3 && config.candidates.len() == 2));
     assert!(good.iter().all(|config| config.warnings.is_empty()));
 }
+
+#[test]
+fn the_identities_in_the_documentation_are_good() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/identities.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let read = |block| crate::config::Config::from_text("docs.toml", block, &|_| None).unwrap();
+    let all: Vec<_> = blocks.map(read).collect();
+    assert!(all.iter().any(|config| config.preparations.identities.len() == 3));
+    assert!(all.iter().all(|config| config.warnings.is_empty()));
+}

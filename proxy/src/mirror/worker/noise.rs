@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::{Paid, copy_of, read_body};
+use super::{Paid, copy_of, hooks, identities, read_body};
 use crate::body::Held;
 use crate::exchange::{NoiseResult, Outcome, RequestSnapshot};
 use crate::mirror::lane::Lane;
@@ -27,6 +27,7 @@ use crate::observe::Series;
 use crate::plan::Terms;
 use crate::upstream::{OutBody, Sent};
 use compare::Differences;
+use transform::identity::Scope;
 
 /// What a request to the secondary is made of: the same as the copy.
 pub(super) struct Request<'a> {
@@ -37,19 +38,43 @@ pub(super) struct Request<'a> {
     pub(super) deadline: Instant,
     /// Of the baseline's answer.
     pub(super) progress: Arc<Progress>,
+    /// Whose ids it has.
+    pub(super) scopes: &'a [Scope],
+    /// Which these are.
+    pub(super) aboard: &'a identities::Of,
 }
 
-/// The baseline's answer, and what the candidate differs in from it, where that is known.
-type Judged = (Arc<Reply>, Option<Differences>);
+/// What the pair came to.
+struct Judged {
+    baseline: Arc<Reply>,
+    /// What the candidate differs in from it, where that is known.
+    differences: Option<Differences>,
+    /// Whether there is a verdict, which noise says something of.
+    counts: bool,
+}
 
 /// The secondary is being asked; dropped without the pair, there is nothing to compare.
-pub(super) struct Asked(oneshot::Sender<Judged>);
+pub(super) struct Asked {
+    judged: oneshot::Sender<Judged>,
+    aboard: identities::Of,
+}
 
 impl Asked {
+    /// What the secondary teaches of its ids.
+    pub(super) fn aboard(&self) -> &identities::Of {
+        &self.aboard
+    }
+
     /// The pair is judged.
     pub(super) fn judged(self, baseline: Arc<Reply>, differences: Option<&Differences>) {
+        let differences = differences.cloned();
         // The probe may have ended at its deadline.
-        self.0.send((baseline, differences.cloned())).ok();
+        self.judged.send(Judged { baseline, differences, counts: true }).ok();
+    }
+
+    /// There is no verdict, and only ids to be learned.
+    pub(super) fn not_judged(self, baseline: Arc<Reply>) {
+        self.judged.send(Judged { baseline, differences: None, counts: false }).ok();
     }
 }
 
@@ -92,33 +117,54 @@ pub(super) fn ask(lane: &Arc<Lane>, series: &Arc<Series>, request: &Request<'_>)
         deadline: request.deadline,
         _slot: slot,
     };
-    let terms = &request.progress.terms;
-    let (snapshot, body) = (request.snapshot.clone(), request.body.cloned());
-    let copy = copy_of(lane, terms, snapshot, body);
+    let progress = &request.progress;
+    let of = (progress, &request.snapshot.method);
+    let aboard = identities::board(&lane.of_secondary, &progress.terms, request.scopes, of);
+    if let (Some(aboard), Some(copy)) = (&aboard, request.aboard) {
+        aboard.asks_as(copy);
+    }
+    let copy = (request.snapshot.clone(), request.body.cloned());
     let paid = (held, Arc::clone(request.paid));
-    let progress = Arc::clone(&request.progress);
-    tokio::spawn(probe.run(copy, paid, progress, judged));
-    Some(Asked(sender))
+    let progress = Arc::clone(progress);
+    tokio::spawn(probe.run(copy, aboard.clone(), paid, progress, judged));
+    Some(Asked { judged: sender, aboard })
 }
+
+/// A request, and its body.
+type Copied = (RequestSnapshot, Option<Bytes>);
 
 impl Probe {
     async fn run(
         mut self,
-        copy: http::Request<OutBody>,
+        copy: Copied,
+        aboard: identities::Of,
         paid: (Held, Arc<Paid>),
         progress: Arc<Progress>,
         judged: oneshot::Receiver<Judged>,
     ) {
         self.lane.probe(Stage::Noise);
+        let fitted = identities::fit_secondary(&self.lane, (&aboard, &progress), copy);
+        let Ok(Some(fitted)) = timeout_at(self.deadline, fitted).await else { return };
+        let ((snapshot, body), is_unknown) = fitted;
+        let copy = copy_of(&self.lane, &progress.terms, snapshot, body);
         let answered = timeout_at(self.deadline, self.call(copy, &progress)).await;
         drop(paid);
         let theirs = match answered.unwrap_or(Err("no answer in time")) {
-            Ok(reply) => reply,
+            Ok(reply) => Arc::new(reply),
             Err(reason) => return self.failed(reason),
         };
         // Without an end in time on the pair's side there is nothing to compare.
-        let Ok(Ok((ours, raw))) = timeout_at(self.deadline, judged).await else { return };
-        let looked = compared(&self.lane, &self.count.series, ours, Arc::new(theirs)).await;
+        let Ok(Ok(pair)) = timeout_at(self.deadline, judged).await else { return };
+        if is_unknown {
+            return;
+        }
+        let Judged { baseline: ours, differences: raw, counts } = pair;
+        let theirs = identities::meet(&self.lane, &aboard, &ours, theirs).await;
+        let Some(theirs) = theirs.filter(|_| counts) else { return };
+        let label = &self.count.series.label;
+        let seen = hooks::post(&self.lane, label, (ours, theirs), false).await;
+        let Ok((ours, theirs)) = seen else { return };
+        let looked = compared(&self.lane, &self.count.series, ours, theirs).await;
         if let Some((outcome, Some(noise))) = looked {
             self.compared(&progress.terms, outcome, raw.as_ref(), &noise);
         }
@@ -134,8 +180,9 @@ impl Probe {
         let response = response.map_err(|error| error.reason())?;
         let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
         let mut head = Head::of(&response, latency, &progress.terms);
+        head.keep_all(response.headers());
         let body = read_body(&self.lane, response.into_body(), &mut head, progress).await;
-        Ok(Reply { head, body: body.ok_or("answer broken off")? })
+        Ok(Reply { head, body: Arc::new(body.ok_or("answer broken off")?) })
     }
 
     fn compared(

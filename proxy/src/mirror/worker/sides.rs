@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use crate::mirror::pair::{End, Head};
+use crate::mirror::pair::{End, Ended, Head};
 use crate::observe::Mirrored;
 use judge::{Call, Pair};
 
 /// Where the baseline's answer ended before it was whole; `None` where nothing is known of it.
 pub(super) fn cut_short<'a>(
     copy: &Mirrored<'a>,
-    end: &End,
+    end: &Ended,
     head: Option<&Head>,
     candidate: Call,
 ) -> Option<Pair<'a>> {

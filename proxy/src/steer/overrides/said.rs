@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::policy::share::Share;
 use crate::policy::time;
@@ -55,6 +55,21 @@ impl Said {
         }
         wrong.truncate(TOLD_MAX);
         if wrong.is_empty() { Ok(said) } else { Err(wrong.join("; ")) }
+    }
+
+    /// For people; what it says nothing of is left out.
+    pub fn shown(&self) -> Value {
+        let text = |text: &Option<String>| text.as_deref().map(|it| Value::from(cut(it)));
+        let time = self.time.map(|time| humantime::format_duration(time).to_string().into());
+        let members = [
+            ("route", text(&self.route)),
+            ("candidate", text(&self.candidate)),
+            ("share", self.share.map(|share| share.fraction().into())),
+            ("enabled", self.enabled.map(Value::from)),
+            ("for", time),
+        ];
+        let said = members.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        said.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
     }
 
     /// Takes in a member; one that is null says nothing.

@@ -111,7 +111,8 @@ fn every_setting_has_one_row_and_every_row_is_of_a_setting() {
 /// Words that look like settings, in code spans of the manual.
 #[test]
 fn settings_that_the_manual_speaks_of_are_there() {
-    const PREFIXES: [&str; 12] = [
+    const PREFIXES: [&str; 13] = [
+        "AUDIT_",
         "MIRROR_",
         "ABORT_",
         "ADMIN_",
