@@ -1,19 +1,14 @@
-//! What the rules say of each value of a document, and a digest of each: found in one pass, down
-//! for the paths and up for the digests, without recursion.
-//!
-//! Values that are equal under the rules have equal digests. Digests only pair elements of arrays;
-//! whether the two of a pair are equal is looked at. The one exception are masked values that are
-//! compared by their hash.
+//! What the rules say of each value of a document: found in one pass, without recursion.
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use std::cell::OnceCell;
 
+use super::digests::Digests;
 use super::json::{Kind, Tape, make_room};
 use super::normalize::Treatment;
-use super::number;
 use super::path::{Child, Taken};
 use super::policy::{Effect, Rules};
-use super::redaction::{self, Alias};
-use super::rules::{MaskAs, Pairing};
+use super::redaction::Alias;
+use super::rules::MaskAs;
 use super::text::Text;
 use super::{Grant, Obstacle};
 
@@ -39,9 +34,8 @@ pub(super) struct Mark {
 pub(super) struct Document<'a> {
     pub(super) tape: Tape<'a>,
     marks: Vec<Mark>,
-    digests: Vec<u64>,
-    /// Digests in which lenient values count; empty where there are none.
-    exact: Vec<u64>,
+    /// Most documents are equal but for a few values, and need none.
+    digests: OnceCell<Digests>,
     /// The values that stood in strings, in order.
     read: Vec<u32>,
 }
@@ -55,12 +49,18 @@ impl<'a> Document<'a> {
         u32::try_from(node).is_ok_and(|node| self.read.binary_search(&node).is_ok())
     }
 
-    pub(super) fn digest(&self, node: usize) -> u64 {
-        self.digests[node]
+    /// Whether some of its values stood in strings.
+    pub(super) fn has_read(&self) -> bool {
+        !self.read.is_empty()
     }
 
-    pub(super) fn exact(&self, node: usize) -> u64 {
-        self.exact.get(node).copied().unwrap_or_else(|| self.digest(node))
+    /// A digest of each value, by the rules that it was made with; found when first asked for.
+    pub(super) fn digests(&self, rules: &Rules, grant: Grant<'_>) -> Result<&Digests, Obstacle> {
+        if let Some(digests) = self.digests.get() {
+            return Ok(digests);
+        }
+        let digests = Digests::of(self, rules, grant)?;
+        Ok(self.digests.get_or_init(|| digests))
     }
 
     /// Applies rules to a document, of which these values stood in strings.
@@ -70,13 +70,11 @@ impl<'a> Document<'a> {
         read: Vec<u32>,
         grant: Grant<'_>,
     ) -> Result<Self, Obstacle> {
-        let exact = if rules.leniences.is_empty() { 0 } else { tape.len() };
-        let bytes = tape.len() * (size_of::<Mark>() + size_of::<u64>()) + exact * size_of::<u64>();
-        if !grant(bytes) {
+        if !grant(tape.len() * size_of::<Mark>()) {
             return Err(Obstacle::NoBudget);
         }
-        let (marks, digests) = (vec![Mark::default(); tape.len()], vec![0; tape.len()]);
-        let document = Self { tape, marks, digests, exact: vec![0; exact], read };
+        let marks = vec![Mark::default(); tape.len()];
+        let document = Self { tape, marks, digests: OnceCell::new(), read };
         let pass = Pass { document, rules, open: Vec::new(), ways: Vec::new(), lent: 0, grant };
         pass.run()
     }
@@ -91,39 +89,18 @@ struct Way {
 
 /// A container whose children are being read.
 struct Open {
-    node: usize,
     /// The node behind it.
     end: usize,
     object: bool,
     hidden: bool,
     /// All that is in it stands for others in this way.
     alias: Option<Alias>,
-    /// Elements in any order are the same.
-    any_order: bool,
     /// Of an element, the next one's index.
     index: usize,
     /// The key of a member whose value is due.
     key: usize,
     /// Where its part of [`Pass::ways`] begins.
     ways: usize,
-    sums: Sums,
-}
-
-/// A digest, and the one in which lenient values count.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    digest: u64,
-    exact: u64,
-}
-
-impl Sums {
-    /// What stood in a string is not what stands for itself.
-    fn within(self, mark: Mark) -> Self {
-        if !mark.was_string {
-            return self;
-        }
-        Self { digest: mix(self.digest, STRING), exact: mix(self.exact, STRING) }
-    }
 }
 
 struct Pass<'w, 'a> {
@@ -137,26 +114,15 @@ struct Pass<'w, 'a> {
     grant: Grant<'w>,
 }
 
-const MASKED: u64 = 0x6d61_736b;
-const ABSENT: u64 = 0;
-const STRING: u64 = 0x6a73_6f6e;
-
-fn mix(a: u64, b: u64) -> u64 {
-    xxh3_64_with_seed(&a.to_le_bytes(), b)
-}
-
 impl<'a> Pass<'_, 'a> {
     fn run(mut self) -> Result<Document<'a>, Obstacle> {
         let count = self.document.tape.len();
         let mut at = 0;
         while at < count {
-            while self.open.last().is_some_and(|open| open.end == at) {
-                self.close();
+            while let Some(open) = self.open.pop_if(|open| open.end == at) {
+                self.ways.truncate(open.ways);
             }
             at = self.node(at)?;
-        }
-        while !self.open.is_empty() {
-            self.close();
         }
         Ok(self.document)
     }
@@ -179,32 +145,20 @@ impl<'a> Pass<'_, 'a> {
         self.document.marks[at] = mark;
         let behind = self.document.tape.behind(at);
         // Nothing in there is looked at.
-        if mark.ignored || mark.mask == Some(MaskAs::Equal) {
+        let is_left_out = mark.ignored || mark.mask == Some(MaskAs::Equal);
+        if is_left_out || !matches!(kind, Kind::Array | Kind::Object) {
             self.ways.truncate(ways);
-            self.done(at, Sums { digest: MASKED, exact: MASKED });
-            return Ok(behind);
-        }
-        if !matches!(kind, Kind::Array | Kind::Object) {
-            self.ways.truncate(ways);
-            let sums = self.scalar(at, kind, mark)?.within(mark);
-            self.done(at, sums);
             return Ok(behind);
         }
         make_room(&mut self.open, &mut self.grant)?;
-        let object = kind == Kind::Object;
-        let any_order = !object && mark.pairing.is_some();
-        let sums = Sums { digest: u64::from(object), exact: u64::from(object) };
         self.open.push(Open {
-            node: at,
             end: behind,
-            object,
+            object: kind == Kind::Object,
             hidden: mark.hidden,
             alias: mark.alias(),
-            any_order,
             index: 0,
             key: 0,
             ways,
-            sums,
         });
         Ok(at + 1)
     }
@@ -259,93 +213,6 @@ impl<'a> Pass<'_, 'a> {
         }
         Ok(())
     }
-
-    fn scalar(&mut self, at: usize, kind: Kind, mark: Mark) -> Result<Sums, Obstacle> {
-        let (tape, seed) = (&self.document.tape, self.rules.seed ^ kind as u64);
-        if let (Some(alias), Some(redaction)) = (mark.alias(), self.rules.of_copies()) {
-            self.lend(at)?;
-            let canonical = redaction::canonical(redaction, alias, (&self.document.tape, at));
-            let sum =
-                canonical.map_or(1, |text| xxh3_64_with_seed(text.as_bytes(), self.rules.seed));
-            return Ok(Sums { digest: sum, exact: sum });
-        }
-        let exact = match kind {
-            Kind::Number => number::digest(tape.raw(at), seed),
-            Kind::String => text(&tape.text(at), seed),
-            Kind::Word => text(&Text::of(tape.raw(at)), seed),
-            _ => mix(kind as u64, seed),
-        };
-        // Whichever of them are equal must have the same.
-        let loose = mark.lenient != 0 && matches!(kind, Kind::Number | Kind::String);
-        if loose {
-            return Ok(Sums { digest: mix(1, seed), exact });
-        }
-        let looks = self.rules.looks().filter(|_| matches!(kind, Kind::Number | Kind::String));
-        let Some(redaction) = looks else { return Ok(Sums { digest: exact, exact }) };
-        self.lend(at)?;
-        let scalar = (&self.document.tape, at);
-        let sum = redaction::same_for_all(redaction, scalar, self.rules.seed).unwrap_or(exact);
-        Ok(Sums { digest: sum, exact: sum })
-    }
-
-    /// Memory for a copy of a text.
-    fn lend(&mut self, at: usize) -> Result<(), Obstacle> {
-        let length = match self.document.tape.kind(at) {
-            Kind::Number | Kind::String => self.document.tape.raw(at).len(),
-            _ => 0,
-        };
-        let more = length.saturating_sub(self.lent);
-        if more > 0 && !(self.grant)(more) {
-            return Err(Obstacle::NoBudget);
-        }
-        self.lent += more;
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        let Some(open) = self.open.pop() else { return };
-        self.ways.truncate(open.ways);
-        let mark = self.document.marks[open.node];
-        self.done(open.node, open.sums.within(mark));
-    }
-
-    /// A value is read: its digest counts for its container.
-    fn done(&mut self, at: usize, sums: Sums) {
-        let document = &mut self.document;
-        document.digests[at] = sums.digest;
-        if let Some(exact) = document.exact.get_mut(at) {
-            *exact = sums.exact;
-        }
-        let mark = document.marks[at];
-        let Some(open) = self.open.last_mut() else { return };
-        if mark.ignored {
-            return;
-        }
-        if !open.object {
-            let add = |sum: &mut u64, digest| {
-                *sum = if open.any_order {
-                    sum.wrapping_add(mix(digest, 2))
-                } else {
-                    mix(digest, *sum)
-                };
-            };
-            add(&mut open.sums.digest, sums.digest);
-            add(&mut open.sums.exact, sums.exact);
-            return;
-        }
-        let null = document.tape.kind(at) == Kind::Null;
-        if self.rules.null_equals_absent && (null || mark.mask.is_some()) {
-            return;
-        }
-        let key = document.tape.text(open.key);
-        let key = match self.rules.keys.treatment(&key) {
-            Treatment::Masked(name) | Treatment::Hashed(name, _) => text(&Text::plain(name), 3),
-            _ => text(&key, 3),
-        };
-        let add = |sum: &mut u64, digest| *sum = sum.wrapping_add(mix(digest, key));
-        add(&mut open.sums.digest, sums.digest);
-        add(&mut open.sums.exact, sums.exact);
-    }
 }
 
 impl Mark {
@@ -368,7 +235,7 @@ impl Mark {
         self.hidden |= matches!(mask, MaskAs::Alias(_));
     }
 
-    fn alias(self) -> Option<Alias> {
+    pub(super) fn alias(self) -> Option<Alias> {
         match self.mask {
             Some(MaskAs::Alias(alias)) => Some(alias),
             _ => None,
@@ -422,48 +289,4 @@ fn unescaped<'t>(
     }
     *lent += more;
     Ok(key.unescaped())
-}
-
-/// A hash of what a text stands for, however it is spelled.
-fn text(text: &Text<'_>, seed: u64) -> u64 {
-    if let Some(plain) = text.as_plain() {
-        return xxh3_64_with_seed(plain, seed);
-    }
-    let mut hasher = xxhash_rust::xxh3::Xxh3::with_seed(seed);
-    let (mut block, mut bytes) = ([0; 64], text.bytes());
-    loop {
-        let mut length = 0;
-        for (slot, byte) in block.iter_mut().zip(&mut bytes) {
-            *slot = byte;
-            length += 1;
-        }
-        hasher.update(&block[..length]);
-        if length < block.len() {
-            return hasher.digest();
-        }
-    }
-}
-
-/// The member of an object that pairs it with one of the other side: its digest, if it counts.
-pub(super) fn key_digest(document: &Document<'_>, element: usize, name: &[u8]) -> Option<u64> {
-    let tape = &document.tape;
-    if tape.kind(element) != Kind::Object {
-        return None;
-    }
-    let name = Text::of(name);
-    let key = tape.children(element).find(|key| tape.text(*key).equals(&name))?;
-    let absent = document.mark(key + 1).ignored || tape.kind(key + 1) == Kind::Null;
-    (!absent).then(|| document.digest(key + 1))
-}
-
-impl Pairing {
-    /// What elements that may be paired have in common.
-    pub(super) fn group(&self, document: &Document<'_>, element: usize) -> u64 {
-        match self {
-            Self::Unordered => document.digest(element),
-            Self::ByKey(name) => {
-                key_digest(document, element, name.as_bytes()).map_or(ABSENT, |digest| digest | 1)
-            }
-        }
-    }
 }

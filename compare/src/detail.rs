@@ -91,7 +91,7 @@ pub(super) fn differences(
     walk.run(0, 0)?;
     let Find::All(mut found) = walk.find else { return Ok(Found::default()) };
     found.list.sort_by_key(|entry| entry.order);
-    renamed::join(ours, theirs, &mut found.list);
+    renamed::join(sides, &mut found.list, &mut *walk.grant)?;
     Ok(found)
 }
 
@@ -229,7 +229,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             *self.work -= 1;
         }
-        if mark.ignored || mark.mask == Some(MaskAs::Equal) {
+        if mark.ignored || mark.mask == Some(MaskAs::Equal) || self.are_same(a, b) {
             return Ok(());
         }
         if Some(b) == self.new_errors {
@@ -237,7 +237,8 @@ impl<'w, 'a> Walk<'w, 'a> {
             return Ok(());
         }
         if mark.mask == Some(MaskAs::Hash) {
-            if ours.digest(a) != theirs.digest(b) {
+            let ours = ours.digests(rules, &mut *self.grant)?.digest(a);
+            if ours != theirs.digests(rules, &mut *self.grant)?.digest(b) {
                 self.report(Kind::Value.into(), parent, at, (Some(a), Some(b)), mark);
             }
             return Ok(());
@@ -280,6 +281,16 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether two values have the same text, and so are equal by any rules. Of what stood in a string the text
+    /// does not say all.
+    fn are_same(&self, a: usize, b: usize) -> bool {
+        let Sides { ours, theirs, .. } = self.sides;
+        ours.tape.kind(a) == theirs.tape.kind(b)
+            && ours.tape.raw(a) == theirs.tape.raw(b)
+            && !ours.has_read()
+            && !theirs.has_read()
     }
 
     /// Two values that differ, which may be the same in another form.

@@ -128,11 +128,13 @@ impl Parser<'_, '_> {
     }
 
     fn container(&mut self, kind: Kind, close: u8) -> Result<bool, Stop> {
+        let from = self.at;
         self.at += 1;
-        self.push(Node::new(kind, 0, 0))?;
+        self.push(Node::new(kind, from, from))?;
         self.skip_space();
         if self.peek() == Some(close) {
             self.at += 1;
+            self.end(self.tape.nodes.len() - 1);
             return Ok(false);
         }
         let index = self.tape.nodes.len() - 1;
@@ -165,8 +167,14 @@ impl Parser<'_, '_> {
             }
             self.open.pop();
             self.tape.nodes[container as usize].next = index_of(self.tape.nodes.len());
+            self.end(container as usize);
         }
         Ok(false)
+    }
+
+    /// A container ends here.
+    fn end(&mut self, container: usize) {
+        self.tape.nodes[container].to = index_of(self.at);
     }
 
     fn key(&mut self) -> Result<(), Stop> {
@@ -279,7 +287,7 @@ impl<'a> Tape<'a> {
         self.nodes[node].kind
     }
 
-    /// The text of a number, or of a string or key between its quotes.
+    /// The text of a number or container, or of a string or key between its quotes.
     #[inline]
     pub fn raw(&self, node: usize) -> &'a [u8] {
         let node = self.nodes[node];

@@ -30,8 +30,8 @@ pub fn kept(body: &[u8], rules: &Rules, stand: Stand, grant: Grant<'_>) -> Optio
         return None;
     }
     let mut writer =
-        Writer { document: &document, rules, stand, out: Vec::new(), open: Vec::new() };
-    writer.run();
+        Writer { document: &document, rules, stand, out: Vec::new(), open: Vec::new(), grant };
+    writer.run()?;
     Some(writer.out)
 }
 
@@ -52,16 +52,19 @@ struct Writer<'w, 'a> {
     out: Vec<u8>,
     /// The nodes behind the containers that are open, and what closes them.
     open: Vec<(usize, u8)>,
+    grant: Grant<'w>,
 }
 
 impl Writer<'_, '_> {
-    fn run(&mut self) {
+    /// `None` where memory is not granted.
+    fn run(&mut self) -> Option<()> {
         let (mut at, count) = (0, self.document.tape.len());
         while at < count {
             self.close(at);
-            at = self.node(at);
+            at = self.node(at)?;
         }
         self.close(count);
+        Some(())
     }
 
     fn close(&mut self, at: usize) {
@@ -71,7 +74,7 @@ impl Writer<'_, '_> {
     }
 
     /// Writes a node; the next one to write.
-    fn node(&mut self, at: usize) -> usize {
+    fn node(&mut self, at: usize) -> Option<usize> {
         if !matches!(self.out.last(), None | Some(b'[' | b'{' | b':')) {
             self.out.push(b',');
         }
@@ -88,15 +91,15 @@ impl Writer<'_, '_> {
         if self.rules.hides(&String::from_utf8_lossy(&name)) {
             return self.hidden(at + 1);
         }
-        at + 1
+        Some(at + 1)
     }
 
-    fn value(&mut self, at: usize) -> usize {
+    fn value(&mut self, at: usize) -> Option<usize> {
         let (tape, mark) = (&self.document.tape, self.document.mark(at));
         if mark.mask.is_some() || mark.hidden {
             return self.hidden(at);
         }
-        match tape.kind(at) {
+        Some(match tape.kind(at) {
             Kind::Array => self.begin(at, b'[', b']'),
             Kind::Object => self.begin(at, b'{', b'}'),
             Kind::String | Kind::Key => {
@@ -116,7 +119,7 @@ impl Writer<'_, '_> {
             Kind::Null => self.word(at, b"null"),
             Kind::True => self.word(at, b"true"),
             Kind::False => self.word(at, b"false"),
-        }
+        })
     }
 
     fn begin(&mut self, at: usize, open: u8, close: u8) -> usize {
@@ -138,14 +141,15 @@ impl Writer<'_, '_> {
     }
 
     /// What stands for a value and all that is in it.
-    fn hidden(&mut self, at: usize) -> usize {
+    fn hidden(&mut self, at: usize) -> Option<usize> {
         let any = self.document.mark(at).mask == Some(super::rules::MaskAs::Equal);
         if self.stand == Stand::Mask || any {
             self.string(MASK.as_bytes());
         } else {
-            self.string(format!("{MASK}{:016x}", self.document.exact(at)).as_bytes());
+            let digests = self.document.digests(self.rules, &mut *self.grant).ok()?;
+            self.string(format!("{MASK}{:016x}", digests.exact(at)).as_bytes());
         }
-        self.document.tape.behind(at)
+        Some(self.document.tape.behind(at))
     }
 }
 

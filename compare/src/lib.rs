@@ -14,6 +14,7 @@ mod bodies;
 pub mod decode;
 mod detail;
 mod difference;
+mod digests;
 mod explained;
 mod form;
 mod header;

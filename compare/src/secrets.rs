@@ -46,6 +46,32 @@ const WHOLE: &[&str] = &[
     "setcookie",
 ];
 
+/// The last two letters of all names, so that most keys are told from all of them without a look at the rest.
+const LAST_TWO: [u32; 32] = {
+    let mut table = [0; 32];
+    let mut index = 0;
+    while index < ENDS.len() + WHOLE.len() {
+        let name = if index < ENDS.len() { ENDS[index] } else { WHOLE[index - ENDS.len()] };
+        let (before, last) = last_two(name.as_bytes());
+        table[last] |= 1 << before;
+        index += 1;
+    }
+    table
+};
+
+/// Letters have the same low five bits in either case.
+const fn last_two(name: &[u8]) -> (usize, usize) {
+    match name {
+        [.., before, last] => ((*before & 31) as usize, (*last & 31) as usize),
+        _ => (0, 0),
+    }
+}
+
+fn may_be_named(name: &[u8]) -> bool {
+    let (before, last) = last_two(name);
+    LAST_TWO[last] & (1 << before) != 0
+}
+
 /// Whether a key or a header names a secret, in any spelling: `apiKey`, `api_key`, `api-key`, `API_KEY`.
 pub(super) fn is_named(key: &Text<'_>) -> bool {
     let joins = |byte: &u8| !matches!(byte, b'_' | b'-' | b'.' | b' ');
@@ -61,7 +87,7 @@ pub(super) fn is_named(key: &Text<'_>) -> bool {
     }
     let name = &letters[..count.min(LETTERS_MAX)];
     let one = name.strip_suffix(b"s").unwrap_or(name);
-    [name, one].iter().any(|name| {
+    [name, one].iter().filter(|name| may_be_named(name)).any(|name| {
         WHOLE.iter().any(|whole| *name == whole.as_bytes())
             || ENDS.iter().any(|end| name.ends_with(end.as_bytes()))
     })

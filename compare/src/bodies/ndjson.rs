@@ -40,7 +40,8 @@ fn digests(lines: &[&[u8]], rules: &Rules, grant: Grant<'_>) -> Result<Vec<u64>,
             continue;
         };
         let mut store = Vec::new();
-        digests.push(read::document(tape, &mut store, rules, grant)?.digest(0));
+        let document = read::document(tape, &mut store, rules, grant)?;
+        digests.push(document.digests(rules, grant)?.digest(0));
     }
     Ok(digests)
 }

@@ -7,6 +7,7 @@ use super::{At, Sides, Walk, What, index};
 use crate::Obstacle;
 use crate::annotate::{Document, Mark};
 use crate::difference::Kind;
+use crate::digests::Digests;
 use crate::explained::Explained;
 use crate::lenient;
 use crate::rules::Pairing;
@@ -32,13 +33,19 @@ impl Walk<'_, '_> {
         let Sides { ours, theirs, rules } = self.sides;
         let pairing = ours.mark(a).with(theirs.mark(b)).pairing;
         let pairing = pairing.map(|at| &rules.pairings[usize::from(at)]);
+        if pairing.is_none() && self.are_same_but_one(a, b) {
+            return self.by_index(a, b, crumb);
+        }
         let count = ours.tape.children(a).count() + theirs.tape.children(b).count();
         let try_all = pairing == Some(&Pairing::Unordered)
             && (!rules.leniences.is_empty() || rules.null_equals_absent || rules.aliases);
         // The elements and a list of their groups; and where they are tried, what is tried and left.
         let lists = if try_all { 8 } else { 2 };
         self.lend(lists * count * size_of::<Element>())?;
-        let (mut left, mut right) = (elements(ours, a, pairing), elements(theirs, b, pairing));
+        let digests =
+            [ours.digests(rules, &mut *self.grant)?, theirs.digests(rules, &mut *self.grant)?];
+        let mut left = elements((ours, digests[0]), a, pairing);
+        let mut right = elements((theirs, digests[1]), b, pairing);
         if pairing.is_none() {
             return self.in_order(&left, &right, (a, b), crumb);
         }
@@ -60,6 +67,32 @@ impl Walk<'_, '_> {
             } else {
                 self.one_by_one(ours, theirs, a, crumb)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether as many elements count on both sides, and all but one at most have the same text as the one at
+    /// their index, so that nothing tells how else they might belong together.
+    fn are_same_but_one(&self, a: usize, b: usize) -> bool {
+        let Sides { ours, theirs, .. } = self.sides;
+        let (mut left, mut right) = (counted(ours, a), counted(theirs, b));
+        let mut others = 0;
+        loop {
+            match (left.next(), right.next()) {
+                (None, None) => return true,
+                (Some((_, a)), Some((_, b))) => others += usize::from(!self.are_same(a, b)),
+                _ => return false,
+            }
+            if others > 1 {
+                return false;
+            }
+        }
+    }
+
+    fn by_index(&mut self, a: usize, b: usize, crumb: u32) -> Result<(), Obstacle> {
+        let Sides { ours, theirs, .. } = self.sides;
+        for ((at, a), (_, b)) in counted(ours, a).zip(counted(theirs, b)) {
+            self.value(a, b, crumb, At::Index(index(at)))?;
         }
         Ok(())
     }
@@ -159,8 +192,10 @@ impl Walk<'_, '_> {
                 return self.one_by_one(&left, &right, array, crumb);
             }
         }
-        let Sides { ours, theirs, .. } = self.sides;
+        let Sides { ours, theirs, rules } = self.sides;
         let (mut left, mut right) = (left.to_vec(), right.to_vec());
+        let ours = ours.digests(rules, &mut *self.grant)?;
+        let theirs = theirs.digests(rules, &mut *self.grant)?;
         without_equal(ours, theirs, &mut left, &mut right);
         let (left, right) = self.nearest(&left, &right)?;
         self.one_by_one(&left, &right, array, crumb)
@@ -260,14 +295,22 @@ fn settle(j: usize, from: &[Option<usize>], partner: &mut [Option<usize>]) {
     }
 }
 
-fn elements(document: &Document<'_>, array: usize, pairing: Option<&Pairing>) -> Vec<Element> {
-    let counted = document.tape.children(array).enumerate();
-    let counted = counted.filter(|(_, node)| !document.mark(*node).ignored);
+/// The elements that count, each with its index.
+fn counted(document: &Document<'_>, array: usize) -> impl Iterator<Item = (usize, usize)> {
+    let all = document.tape.children(array).enumerate();
+    all.filter(|(_, node)| !document.mark(*node).ignored)
+}
+
+fn elements(
+    (document, digests): (&Document<'_>, &Digests),
+    array: usize,
+    pairing: Option<&Pairing>,
+) -> Vec<Element> {
     let mut list = Vec::with_capacity(document.tape.children(array).count());
-    list.extend(counted.map(|(at, node)| {
-        let group =
-            pairing.map_or_else(|| document.digest(node), |pairing| pairing.group(document, node));
-        Element { node, index: index(at), group, digest: document.digest(node) }
+    list.extend(counted(document, array).map(|(at, node)| {
+        let digest = digests.digest(node);
+        let group = pairing.map_or(digest, |pairing| pairing.group((document, digests), node));
+        Element { node, index: index(at), group, digest }
     }));
     list
 }
@@ -298,13 +341,13 @@ fn by_value(document: &Document<'_>, list: &[Element]) -> Vec<(Option<u64>, Elem
 
 /// Takes out of both lists what is exactly equal, in whatever order; what is left keeps its own.
 fn without_equal(
-    ours: &Document<'_>,
-    theirs: &Document<'_>,
+    ours: &Digests,
+    theirs: &Digests,
     left: &mut Vec<Element>,
     right: &mut Vec<Element>,
 ) {
-    let exact = |document: &Document<'_>, list: &[Element]| {
-        let mut list: Vec<_> = list.iter().map(|element| document.exact(element.node)).collect();
+    let exact = |digests: &Digests, list: &[Element]| {
+        let mut list: Vec<_> = list.iter().map(|element| digests.exact(element.node)).collect();
         list.sort_unstable();
         list
     };
@@ -318,9 +361,9 @@ fn without_equal(
         i += usize::from(x <= y);
         j += usize::from(y <= x);
     }
-    for (document, list) in [(ours, left), (theirs, right)] {
+    for (digests, list) in [(ours, left), (theirs, right)] {
         let mut common = common.clone();
-        list.retain(|element| match common.get_mut(&document.exact(element.node)) {
+        list.retain(|element| match common.get_mut(&digests.exact(element.node)) {
             Some(count @ 1..) => {
                 *count -= 1;
                 false

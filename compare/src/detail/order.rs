@@ -8,6 +8,7 @@ use super::{At, Sides, Walk, What};
 use crate::Obstacle;
 use crate::annotate::{Document, Mark};
 use crate::difference::Kind;
+use crate::digests::Digests;
 use crate::explained::Explained;
 use crate::json::Kind as Node;
 use crate::members::members;
@@ -54,7 +55,9 @@ impl Walk<'_, '_> {
         }
         // Lists and maps of both sides, at most two at a time.
         self.lend(8 * count * size_of::<Element>())?;
-        let Sides { ours, theirs, .. } = self.sides;
+        let Sides { ours, theirs, rules } = self.sides;
+        let ours = (ours, ours.digests(rules, &mut *self.grant)?);
+        let theirs = (theirs, theirs.digests(rules, &mut *self.grant)?);
         let by_key = keys(self.sides, left).into_iter().filter_map(|key| {
             let (left, right) = (by_name(ours, left, &key)?, by_name(theirs, right, &key)?);
             let in_place = in_place(&left, &right, |it| it.group);
@@ -184,7 +187,11 @@ fn is_key(document: &Document<'_>, node: usize) -> bool {
 }
 
 /// The elements grouped by a member; `None` where one has not got it, or two have the same.
-fn by_name(document: &Document<'_>, list: &[Element], key: &[u8]) -> Option<Vec<Element>> {
+fn by_name(
+    (document, digests): (&Document<'_>, &Digests),
+    list: &[Element],
+    key: &[u8],
+) -> Option<Vec<Element>> {
     let group = |element: &Element| {
         if document.tape.kind(element.node) != Node::Object {
             return None;
@@ -192,7 +199,7 @@ fn by_name(document: &Document<'_>, list: &[Element], key: &[u8]) -> Option<Vec<
         let mut keys = document.tape.children(element.node);
         let key = keys.find(|node| *document.tape.text(*node).unescaped() == *key)?;
         let value = key + 1;
-        is_key(document, value).then(|| Element { group: document.digest(value), ..*element })
+        is_key(document, value).then(|| Element { group: digests.digest(value), ..*element })
     };
     let grouped: Vec<_> = list.iter().map(group).collect::<Option<_>>()?;
     let mut groups: Vec<_> = grouped.iter().map(|element| element.group).collect();

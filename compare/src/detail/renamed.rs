@@ -1,11 +1,13 @@
 //! Members that are missing under one name and there under another, with the same value.
 
-use super::Entry;
+use super::{Entry, Sides};
 use crate::annotate::Document;
 use crate::difference::Kind;
+use crate::digests::Digests;
 use crate::explained::Explained;
 use crate::json::Kind as Node;
 use crate::traits::Traits;
+use crate::{Grant, Obstacle};
 
 /// Longest text that may be one by chance, in bytes as sent.
 const COMMON_TEXT: usize = 5;
@@ -13,7 +15,17 @@ const COMMON_TEXT: usize = 5;
 const COMMON_NUMBER: usize = 3;
 
 /// Makes one difference of each two that belong together. Bounded by how many are listed.
-pub(super) fn join(ours: &Document<'_>, theirs: &Document<'_>, list: &mut Vec<Entry>) {
+pub(super) fn join(
+    Sides { ours, theirs, rules }: Sides<'_, '_>,
+    list: &mut Vec<Entry>,
+    grant: Grant<'_>,
+) -> Result<(), Obstacle> {
+    let has = |kind| list.iter().any(|it| it.member && it.difference.kind == kind);
+    if !has(Kind::Missing) || !has(Kind::Added) {
+        return Ok(());
+    }
+    let ours = (ours, ours.digests(rules, &mut *grant)?);
+    let theirs = (theirs, theirs.digests(rules, grant)?);
     for same_parent in [true, false] {
         let partners = partners(ours, theirs, list, same_parent);
         for (gone, new) in &partners {
@@ -30,13 +42,17 @@ pub(super) fn join(ours: &Document<'_>, theirs: &Document<'_>, list: &mut Vec<En
             !partners.iter().any(|(_, new)| *new == at - 1)
         });
     }
+    Ok(())
 }
+
+/// A document with its digests.
+type Digested<'d> = (&'d Document<'d>, &'d Digests);
 
 /// What is missing, and what was added in its place: where there is one of each kind alone, so that nothing
 /// is guessed.
 fn partners(
-    ours: &Document<'_>,
-    theirs: &Document<'_>,
+    ours: Digested<'_>,
+    theirs: Digested<'_>,
     list: &[Entry],
     same_parent: bool,
 ) -> Vec<(usize, usize)> {
@@ -48,12 +64,12 @@ fn partners(
         let alone = |list: &[(usize, &Entry)]| {
             list.iter().filter(|(_, it)| it.parent == a.parent).count() == 1
         };
-        let says_little = is_common(ours, x);
+        let says_little = is_common(ours.0, x);
         same_value(ours, x, theirs, y)
             && if same_parent {
                 a.parent == b.parent && (!says_little || alone(&gone) && alone(&new))
             } else {
-                !says_little && same_name(ours, x, theirs, y)
+                !says_little && same_name(ours.0, x, theirs.0, y)
             }
     };
     let one = |fitting: Vec<usize>| match fitting[..] {
@@ -70,12 +86,17 @@ fn partners(
 }
 
 /// Whether two values are equal, neither of which is masked or hidden.
-fn same_value(ours: &Document<'_>, a: usize, theirs: &Document<'_>, b: usize) -> bool {
+fn same_value(
+    (ours, our_digests): Digested<'_>,
+    a: usize,
+    (theirs, their_digests): Digested<'_>,
+    b: usize,
+) -> bool {
     let open = |document: &Document<'_>, node| {
         let mark = document.mark(node);
         mark.mask.is_none() && !mark.hidden
     };
-    open(ours, a) && open(theirs, b) && ours.exact(a) == theirs.exact(b)
+    open(ours, a) && open(theirs, b) && our_digests.exact(a) == their_digests.exact(b)
 }
 
 fn same_name(ours: &Document<'_>, a: usize, theirs: &Document<'_>, b: usize) -> bool {

@@ -151,3 +151,16 @@ fn every_setting_is_of_the_stack_or_of_the_machine() {
         assert_eq!(passed, !NOT_IN_THE_STACK.contains(&name), "{name} in compose.yaml");
     }
 }
+
+/// `cargo run -p ...`, as the manual and the recipes have it, finds one program each.
+#[test]
+fn each_package_has_one_program_that_its_name_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for package in ["lab", "loadgen", "proxy", "demo-service"] {
+        let manifest = fs::read_to_string(root.join(package).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        let programs = manifest["bin"].as_array().unwrap().len();
+        let chosen = manifest["package"].get("default-run").is_some();
+        assert!(programs == 1 || chosen, "{package} has {programs} programs and no default-run");
+    }
+}
