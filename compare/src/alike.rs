@@ -40,6 +40,13 @@ impl<I: Iterator<Item = u8>> Iterator for Chars<I> {
     type Item = char;
 
     fn next(&mut self) -> Option<char> {
+        if self.length == 0 {
+            // Most texts are of one byte a character.
+            match self.bytes.next()? {
+                byte @ 0..0x80 => return Some(byte.into()),
+                byte => (self.ahead[0], self.length) = (byte, 1),
+            }
+        }
         loop {
             let (whole, rest) = match std::str::from_utf8(&self.ahead[..self.length]) {
                 Ok(text) => (text.chars().next(), None),

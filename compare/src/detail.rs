@@ -237,8 +237,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             return Ok(());
         }
         if mark.mask == Some(MaskAs::Hash) {
-            let ours = ours.digests(rules, &mut *self.grant)?.digest(a);
-            if ours != theirs.digests(rules, &mut *self.grant)?.digest(b) {
+            if self.have_other_digests(a, b)? {
                 self.report(Kind::Value.into(), parent, at, (Some(a), Some(b)), mark);
             }
             return Ok(());
@@ -281,6 +280,12 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
         }
         Ok(())
+    }
+
+    fn have_other_digests(&mut self, a: usize, b: usize) -> Result<bool, Obstacle> {
+        let Sides { ours, theirs, rules } = self.sides;
+        let ours = ours.digests(rules, &mut *self.grant)?.digest(a);
+        Ok(ours != theirs.digests(rules, &mut *self.grant)?.digest(b))
     }
 
     /// Whether two values have the same text, and so are equal by any rules. Of what stood in a string the text

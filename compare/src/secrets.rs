@@ -68,17 +68,34 @@ const fn last_two(name: &[u8]) -> (usize, usize) {
 }
 
 fn may_be_named(name: &[u8]) -> bool {
-    let (before, last) = last_two(name);
-    LAST_TWO[last] & (1 << before) != 0
+    let may = |name| {
+        let (before, last) = last_two(name);
+        LAST_TWO[last] & (1 << before) != 0
+    };
+    may(name) || name.split_last().is_some_and(|(last, one)| last | 32 == b's' && may(one))
+}
+
+fn joins(byte: u8) -> bool {
+    matches!(byte, b'_' | b'-' | b'.' | b' ')
+}
+
+/// Whether the end of a key tells that it is no name.
+fn is_other(key: &Text<'_>) -> bool {
+    key.as_plain().is_some_and(|key| {
+        let end = &key[key.len().saturating_sub(3)..];
+        !end.iter().any(|byte| joins(*byte)) && !may_be_named(end)
+    })
 }
 
 /// Whether a key or a header names a secret, in any spelling: `apiKey`, `api_key`, `api-key`, `API_KEY`.
 pub(super) fn is_named(key: &Text<'_>) -> bool {
-    let joins = |byte: &u8| !matches!(byte, b'_' | b'-' | b'.' | b' ');
+    if is_other(key) {
+        return false;
+    }
     // What is longer is known by its end: the last letters go round in here.
     let mut letters = [0; LETTERS_MAX];
     let mut count = 0;
-    for byte in key.bytes().filter(joins) {
+    for byte in key.bytes().filter(|byte| !joins(*byte)) {
         letters[count % LETTERS_MAX] = byte.to_ascii_lowercase();
         count += 1;
     }
@@ -87,7 +104,7 @@ pub(super) fn is_named(key: &Text<'_>) -> bool {
     }
     let name = &letters[..count.min(LETTERS_MAX)];
     let one = name.strip_suffix(b"s").unwrap_or(name);
-    [name, one].iter().filter(|name| may_be_named(name)).any(|name| {
+    [name, one].iter().any(|name| {
         WHOLE.iter().any(|whole| *name == whole.as_bytes())
             || ENDS.iter().any(|end| name.ends_with(end.as_bytes()))
     })

@@ -68,7 +68,8 @@ impl<'a> Text<'a> {
     #[inline]
     pub fn is_any_case_of(&self, name: &str) -> bool {
         if self.plain {
-            return self.raw.eq_ignore_ascii_case(name.as_bytes());
+            let name = name.as_bytes();
+            return self.raw.len() == name.len() && self.raw.eq_ignore_ascii_case(name);
         }
         let lower = |byte: u8| byte.to_ascii_lowercase();
         self.bytes().map(lower).eq(name.bytes().map(lower))
