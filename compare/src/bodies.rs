@@ -26,6 +26,7 @@ mod whole;
 mod xml;
 
 pub(super) use documents::two_documents;
+pub(super) use looks::has_secret;
 pub(super) use whole::{body, one_is_json, whole_body};
 
 use explain::{Content, explained};

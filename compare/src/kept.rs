@@ -1,6 +1,7 @@
 //! A JSON body as it may be kept: without what the rules mask, and without what is personal or secret.
 
 use super::annotate::Document;
+use super::bodies::has_secret;
 use super::json::Kind;
 use super::policy::Rules;
 use super::redaction::{self, MASK};
@@ -100,7 +101,9 @@ impl Writer<'_, '_> {
             Kind::Array => self.begin(at, b'[', b']'),
             Kind::Object => self.begin(at, b'{', b'}'),
             Kind::String | Kind::Key => {
-                if redaction::hidden(&tape.text(at), self.rules.hide()).is_some() {
+                let text = tape.text(at);
+                let is_hidden = redaction::hidden(&text, self.rules.hide()).is_some();
+                if is_hidden || has_secret(&text.unescaped(), self.rules) {
                     return self.hidden(at);
                 }
                 self.string(tape.raw(at));
@@ -173,6 +176,16 @@ mod tests {
             Some("{\"a\":{\"b\":[[[{}]]]}}")
         );
         assert_eq!(of("no JSON", Stand::Mask), None);
+    }
+
+    #[test]
+    fn a_string_in_which_something_stands_behind_the_name_of_a_secret_is_hidden() {
+        for text in
+            [r#"{\"password\":\"hunter2\"}"#, "/login?token=hunter2", "Bearer hunter2hunter2"]
+        {
+            let kept = of(&format!("{{\"a\":\"{text}\",\"b\":\"x: y\"}}"), Stand::Hash).unwrap();
+            assert!(!kept.contains("hunter2") && kept.contains("\"b\":\"x: y\""), "{kept}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Answer {
 pub struct Kept {
     /// By the rules of which route of the settings.
     pub id: Arc<str>,
+    /// What it was held against, and what was hidden of it.
+    pub basis: u64,
     /// Of baseline and candidate.
     pub answers: [Answer; 2],
     /// Where they differed then.
@@ -178,7 +180,8 @@ mod tests {
     }
 
     fn pair(ours: &str, theirs: &str) -> Kept {
-        Kept { id: "".into(), answers: [answer(ours), answer(theirs)], differences: Vec::new() }
+        let answers = [answer(ours), answer(theirs)];
+        Kept { id: "".into(), basis: 0, answers, differences: Vec::new() }
     }
 
     #[test]
