@@ -1,7 +1,7 @@
 //! A JSON body as it may be kept: without what the rules mask, and without what is personal or secret.
 
 use super::annotate::Document;
-use super::bodies::has_secret;
+use super::bodies::{self, has_secret};
 use super::json::Kind;
 use super::policy::Rules;
 use super::redaction::{self, MASK};
@@ -41,6 +41,13 @@ pub fn kept_answer(side: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> O
     let Body::Whole(bytes) = side.body else { return None };
     let (plain, _) = plain(&side.content_encoding, bytes, limits).ok()?;
     kept(&plain, rules, Stand::Hash, limits.grant)
+}
+
+/// The lines of an answer that is no JSON as they may be kept; `None` for what is not read by its lines.
+pub fn kept_lines(side: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Option<Vec<u8>> {
+    let Body::Whole(bytes) = side.body else { return None };
+    let (plain, _) = plain(&side.content_encoding, bytes, limits).ok()?;
+    bodies::kept_text(side.content_type, &plain, rules, limits.grant)
 }
 
 /// Bytes of what stands for a value, with its quotes.

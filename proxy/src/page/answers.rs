@@ -1,6 +1,7 @@
 //! The two answers of a pair beside each other, line by line: what differs is marked, what is equal is folded away,
 //! and what is hidden is told apart by whether it is equal.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -91,22 +92,32 @@ pub(super) fn answers(pair: &Kept) -> Answers {
         name,
         status: answer.status,
         is_another: ours.status != theirs.status,
-        has_body: answer.body.is_some(),
+        has_body: answer.body.is_some() || answer.lines.is_some(),
     };
-    let texts = [ours, theirs].map(|answer| {
-        let body = answer.body.as_deref().unwrap_or_default();
-        spread(&String::from_utf8_lossy(body))
+    let texts = pair.answers.each_ref().map(lines);
+    let (blocks, more) = blocks(&Texts {
+        lines: texts.each_ref().map(|text| text.lines().collect()),
+        is_json: [ours, theirs].into_iter().all(|answer| answer.lines.is_none()),
+        until: Instant::now() + ALIGNING + MARKING,
     });
-    let (blocks, more) = blocks(texts.each_ref().map(|text| text.lines().collect()));
-    let is_whole = [ours, theirs].into_iter().all(|answer| answer.body.is_some());
+    let heads = [head(NAMES[0], ours), head(NAMES[1], theirs)];
+    let is_whole = heads.iter().all(|head| head.has_body);
     // The lines show what differs in them.
     let is_listed = |it: &&Difference| !is_whole || it.kind == Kind::Header;
     Answers {
-        heads: [head(NAMES[0], ours), head(NAMES[1], theirs)],
+        heads,
         blocks,
         left_out: told_of(more, "more line"),
         is_whole,
         listed: pair.differences.iter().filter(is_listed).map(listed).collect(),
+    }
+}
+
+fn lines(answer: &Answer) -> Cow<'_, str> {
+    let text = |bytes| String::from_utf8_lossy(bytes);
+    match (&answer.body, &answer.lines) {
+        (Some(body), _) => spread(&text(body)).into(),
+        (None, lines) => text(lines.as_deref().unwrap_or_default()),
     }
 }
 
@@ -121,6 +132,22 @@ fn listed(it: &Difference) -> Listed {
         kind: it.kind.name(),
         note: it.note.as_deref().map(text),
         sides: sides(it.baseline.as_deref(), it.candidate.as_deref()),
+    }
+}
+
+/// What is put beside each other.
+struct Texts<'t> {
+    lines: [Vec<&'t str>; 2],
+    /// Whether a comma at the end of a line says that another value follows, and nothing of its own.
+    is_json: bool,
+    /// When no line is looked into any more.
+    until: Instant,
+}
+
+impl Texts<'_> {
+    /// A line without the comma that is none of its own.
+    fn bare<'l>(&self, line: &'l str) -> &'l str {
+        if self.is_json { bare(line) } else { line }
     }
 }
 
@@ -144,13 +171,12 @@ impl Stretch {
 }
 
 /// All lines that find room, and how many do not.
-fn blocks(lines: [Vec<&str>; 2]) -> (Vec<Block>, usize) {
-    let stretches = folded(stretches(&lines));
+fn blocks(texts: &Texts<'_>) -> (Vec<Block>, usize) {
+    let stretches = folded(stretches(texts));
     let seen = |it: &&Stretch| !it.folded;
     let mut room = LINES_MAX;
     let wanted: usize = stretches.iter().filter(seen).map(Stretch::len).sum();
     let mut room_in_folds = LINES_MAX.saturating_sub(wanted);
-    let until = Instant::now() + MARKING;
     let (mut blocks, mut more): (Vec<Block>, _) = (Vec::new(), 0);
     for stretch in stretches {
         if room == 0 {
@@ -160,7 +186,7 @@ fn blocks(lines: [Vec<&str>; 2]) -> (Vec<Block>, usize) {
         let room = if stretch.folded { &mut room_in_folds } else { &mut room };
         let shown = stretch.len().min(*room);
         *room -= shown;
-        let rows = (0..shown).map(|at| row(&lines, &stretch, at, until));
+        let rows = (0..shown).map(|at| row(texts, &stretch, at));
         let left_out = stretch.len() - shown;
         match blocks.last_mut() {
             Some(last) if !stretch.folded && last.folded.is_none() => last.rows.extend(rows),
@@ -175,10 +201,10 @@ fn blocks(lines: [Vec<&str>; 2]) -> (Vec<Block>, usize) {
     (blocks, more)
 }
 
-/// Which lines are equal. A comma says that another value follows, and nothing of its own.
-fn stretches(lines: &[Vec<&str>; 2]) -> Vec<Stretch> {
-    let [ours, theirs] =
-        lines.each_ref().map(|it| it.iter().map(|line| bare(line)).collect::<Vec<_>>());
+/// Which lines are equal.
+fn stretches(texts: &Texts<'_>) -> Vec<Stretch> {
+    let bare = |lines: &Vec<&'_ str>| lines.iter().map(|line| texts.bare(line)).collect::<Vec<_>>();
+    let [ours, theirs] = texts.lines.each_ref().map(bare);
     let mut settings = TextDiff::configure();
     let diff = settings.deadline(Instant::now() + ALIGNING).diff_slices(&ours, &theirs);
     let stretch = |op: &similar::DiffOp| {
@@ -210,13 +236,13 @@ fn folded(all: Vec<Stretch>) -> Vec<Stretch> {
     folded
 }
 
-fn row(lines: &[Vec<&str>; 2], stretch: &Stretch, at: usize, until: Instant) -> Row {
+fn row(texts: &Texts<'_>, stretch: &Stretch, at: usize) -> Row {
     let found = [0, 1].map(|side| {
         let number = (at < stretch.lines[side].len()).then(|| stretch.lines[side].start + at)?;
-        Some((number + 1, lines[side][number]))
+        Some((number + 1, texts.lines[side][number]))
     });
     let parts = match found {
-        [Some((_, ours)), Some((_, theirs))] if stretch.differs => both(ours, theirs, until),
+        [Some((_, ours)), Some((_, theirs))] if stretch.differs => both(texts, [ours, theirs]),
         _ => found.map(|line| line.map(|(_, line)| parts(line, None)).unwrap_or_default()),
     };
     let mut parts = parts.into_iter();
@@ -228,12 +254,12 @@ fn row(lines: &[Vec<&str>; 2], stretch: &Stretch, at: usize, until: Instant) -> 
 }
 
 /// Two lines that differ, with what differs marked.
-fn both(ours: &str, theirs: &str, until: Instant) -> [Vec<Part>; 2] {
+fn both(texts: &Texts<'_>, [ours, theirs]: [&str; 2]) -> [Vec<Part>; 2] {
     let head = common_head(ours, theirs);
     let rests = [&ours[head..], &theirs[head..]];
     let hidden = rests.map(|rest| hidden(rest).map(|at| &rest[at]));
     let values = match hidden {
-        [None, None] if Instant::now() < until => values(rests),
+        [None, None] if Instant::now() < texts.until => values(texts, rests),
         [Some(one), Some(two)] if one == two => rests.map(|rest| parts(rest, None)),
         [Some(_), Some(_)] => rests.map(|rest| parts(rest, Some(UNEQUAL))),
         _ => rests.map(|rest| parts(rest, Some(MASKED))),
@@ -243,9 +269,9 @@ fn both(ours: &str, theirs: &str, until: Instant) -> [Vec<Part>; 2] {
 }
 
 /// Two values without what both have at their beginning, where they are long.
-fn values(values: [&str; 2]) -> [Vec<Part>; 2] {
-    let commas = values.map(|value| &value[bare(value).len()..]);
-    let bare = values.map(bare);
+fn values(texts: &Texts<'_>, values: [&str; 2]) -> [Vec<Part>; 2] {
+    let bare = values.map(|value| texts.bare(value));
+    let commas = [0, 1].map(|side| &values[side][bare[side].len()..]);
     let mut start = 0;
     if bare.iter().any(|value| value.len() > LINE_MAX) {
         let same = bare[0].bytes().zip(bare[1].bytes()).take_while(|(a, b)| a == b).count();

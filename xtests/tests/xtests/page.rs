@@ -118,6 +118,8 @@ pub(crate) async fn each_view_shows_real_data(place: &Place) -> Result<()> {
     pictures(&tab, &folder, "differences").await?;
     let shown = tab.text(".group.open .request").await;
     ensure!(shown.contains("/api/"), "{shown}");
+    both_answers(&tab, &url).await?;
+    pictures(&tab, &folder, "answers").await?;
 
     trip(&stack).await?;
     tab.go(&format!("{url}/control/timeline")).await?;
@@ -136,6 +138,25 @@ pub(crate) async fn each_view_shows_real_data(place: &Place) -> Result<()> {
     std::fs::remove_file(file)?;
     browser.close().await?;
     stack.stop().await
+}
+
+/// Both answers stand beside each other, with what is equal folded, which opens without a script.
+async fn both_answers(tab: &Tab, url: &str) -> Result<()> {
+    tab.go(&format!("{url}/control/differences?route=search&text=price")).await?;
+    tab.shows(".group", "priceCents").await?;
+    tab.click(".group h2 a").await?;
+    tab.shows(".group.open .answer-heads .baseline", "status 200").await?;
+    for side in ["baseline", "candidate"] {
+        let shown = tab.text(&format!(".answer .differs td.{side}")).await;
+        ensure!(shown.contains("priceCents"), "{side}: {shown}");
+    }
+    ensure!(tab.count(".answer .differs mark").await > 0);
+    tab.shows(".answer .fold summary", "equal lines").await?;
+    let is_seen = "document.querySelector('.answer .fold td.baseline').checkVisibility()";
+    ensure!(tab.eval(is_seen).await == false);
+    tab.click(".answer .fold summary").await?;
+    eventually!(tab.eval(is_seen).await == true);
+    Ok(())
 }
 
 /// What happens shows without anybody asking.

@@ -128,7 +128,8 @@ fn keep(fixture: &Fixture, bodies: [Option<&str>; 2]) {
     };
     fixture.differ_in("GET /a", "GET /a/7", found.clone());
     let differences = compare::Differences { found: vec![found], ..Default::default() };
-    let answer = |body: Option<&str>| kept::Answer { status: 200, body: body.map(Into::into) };
+    let answer =
+        |body: Option<&str>| kept::Answer { status: 200, body: body.map(Into::into), lines: None };
     fixture.tell_of("GET /a", "GET /a/7", |observe, copy| {
         observe.keep(copy, &differences, || bodies.map(answer));
     });

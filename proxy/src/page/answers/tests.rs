@@ -4,7 +4,7 @@ use super::*;
 use compare::Traits;
 
 fn answer(status: u16, body: Option<&str>) -> Answer {
-    Answer { status, body: body.map(|body| body.as_bytes().to_vec()) }
+    Answer { status, body: body.map(|body| body.as_bytes().to_vec()), lines: None }
 }
 
 fn of(answers: [Answer; 2], differences: Vec<Difference>) -> Answers {
@@ -56,7 +56,7 @@ fn equal_lines_are_folded_but_for_those_around_what_differs() {
     // One line between those around two differences is not worth a fold.
     assert_eq!(
         shape(&bodies(&list(&[]), &list(&[3, 11])))[..2],
-        [(None, 16), (Some("17 equal lines"), 17)]
+        [(None, 16), (Some("16 equal lines"), 16)]
     );
     let same = bodies(&list(&[]), &list(&[]));
     assert_eq!(shape(&same), [(Some("32 equal lines"), 32)]);
@@ -157,4 +157,21 @@ fn without_bodies_all_places_that_differ_are_listed_and_with_them_headers_alone(
     assert!(one.heads[0].has_body && !one.heads[1].has_body);
     let both = of([answer(200, Some("[1]")), answer(200, Some("[2]"))], differences());
     assert_eq!(places(&both), ["header etag"]);
+}
+
+#[test]
+fn texts_that_are_no_json_are_shown_by_their_lines() {
+    let text = |text: &str| Answer { status: 200, body: None, lines: Some(text.into()) };
+    let mask = |digit: &str| format!("\"***{}\"", digit.repeat(16));
+    let [ours, theirs] = ["a", "b"].map(|it| {
+        text(&format!("Hello,\n  x {it}\n{}\nend{}", mask(it), if it == "a" { "," } else { "" }))
+    });
+    let answers = of([ours, theirs], vec![difference("body line 2", Kind::Value)]);
+    let expected = [
+        ["2   x [a]", "2   x [b]"],
+        ["3 [masked, not equal]", "3 [masked, not equal]"],
+        ["4 end[,]", "4 end"],
+    ];
+    assert_eq!(differing(&answers), expected);
+    assert!(answers.is_whole && answers.listed.is_empty());
 }
