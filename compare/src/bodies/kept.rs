@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::super::Grant;
 use super::super::kept::{self, Stand};
 use super::super::policy::Rules;
 use super::super::redaction::MASK;
+use super::super::{Grant, read};
 use super::lines::{Lines, has_key};
 use super::looks;
 use super::sort::Sort;
@@ -41,19 +41,21 @@ pub(crate) fn kept_text(
     Some(text.join(&b'\n'))
 }
 
-/// Whether all that can be known of a line is in it and before it: not in a key, and not in JSON that is cut off.
+/// Whether all that can be known of a line is in it and before it: not in a key, and not in JSON, even if it is cut off
+/// or stands behind something.
 fn is_open(text: &[u8]) -> bool {
-    let begins_like_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    let (_, text) = read::frame(text.trim_ascii_start());
+    let begins_like_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
     !begins_like_json && !has_key(text)
 }
 
 fn of_text<'t>(lines: Lines<'t>, rules: &Rules) -> Vec<Cow<'t, [u8]>> {
     let mut is_labelled = false;
     let line = |line: &'t [u8]| {
-        let is_hidden = is_labelled;
-        if !line.trim_ascii().is_empty() {
-            is_labelled = looks::is_label(line, rules);
+        if line.trim_ascii().is_empty() {
+            return Cow::Borrowed(line);
         }
+        let is_hidden = std::mem::replace(&mut is_labelled, looks::is_label(line, rules));
         shown(line, is_hidden, rules)
     };
     lines.map(line).collect()
@@ -122,8 +124,10 @@ mod tests {
     #[test]
     fn of_lines_those_are_hidden_that_have_a_secret_or_stand_behind_its_name() {
         let text = "Hello\r\n  world,\ntoken=hunter2\n\nPassword:\n\nhunter2\nbye\n";
-        assert_eq!(masked(&of("text/plain", text).unwrap()), "Hello|  world,|~||Password:||~|bye");
-        for nothing in ["-----BEGIN KEY-----\nabc\n", "{\"a\":\n1", "", "\u{0}\n"] {
+        assert_eq!(masked(&of("text/plain", text).unwrap()), "Hello|  world,|~||~||~|bye");
+        for nothing in
+            ["-----BEGIN KEY-----\nabc\n", "{\"a\":\n1", ")]}',\n{\"a\":1}", "", "\u{0}\n"]
+        {
             assert_eq!(of("text/plain", nothing), None, "{nothing}");
         }
         assert_eq!(of("application/json", "{\"password\":\n\"hunter2\""), None);
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_read_by_names_that_stand_elsewhere_is_not_kept() {
-        for said in ["text/html", "application/xml", "text/csv", "application/grpc", "image/png"] {
+        for said in ["text/html", "application/xml", "text/csv", "application/grpc"] {
             assert_eq!(of(said, "password,a\nhunter2,1"), None, "{said}");
         }
     }

@@ -203,8 +203,10 @@ fn blocks(texts: &Texts<'_>) -> (Vec<Block>, usize) {
 
 /// Which lines are equal.
 fn stretches(texts: &Texts<'_>) -> Vec<Stretch> {
-    let bare = |lines: &Vec<&'_ str>| lines.iter().map(|line| texts.bare(line)).collect::<Vec<_>>();
-    let [ours, theirs] = texts.lines.each_ref().map(bare);
+    let [ours, theirs] = texts
+        .lines
+        .each_ref()
+        .map(|lines| lines.iter().map(|line| texts.bare(line)).collect::<Vec<_>>());
     let mut settings = TextDiff::configure();
     let diff = settings.deadline(Instant::now() + ALIGNING).diff_slices(&ours, &theirs);
     let stretch = |op: &similar::DiffOp| {

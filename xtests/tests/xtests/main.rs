@@ -72,6 +72,7 @@ const PROCESSES: [(&str, Scenario); 10] = [
     scenario!(page::values_wait_for_the_token),
     scenario!(page::a_lost_connection_is_shown_and_taken_up_again),
     scenario!(page::planted_markup_is_inert),
+    scenario!(page::both_answers_stand_beside_each_other),
     scenario!(page::a_suggested_rule_is_applied_by_clicking_and_settles_its_group),
 ];
 
