@@ -40,14 +40,18 @@ pub fn kept(body: &[u8], rules: &Rules, stand: Stand, grant: Grant<'_>) -> Optio
 pub fn kept_answer(side: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Option<Vec<u8>> {
     let Body::Whole(bytes) = side.body else { return None };
     let (plain, _) = plain(&side.content_encoding, bytes, limits).ok()?;
-    kept(&plain, rules, Stand::Hash, limits.grant)
+    hashed(&plain, rules, limits.grant)
 }
 
 /// The lines of an answer that is no JSON as they may be kept; `None` for what is not read by its lines.
 pub fn kept_lines(side: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Option<Vec<u8>> {
     let Body::Whole(bytes) = side.body else { return None };
     let (plain, _) = plain(&side.content_encoding, bytes, limits).ok()?;
-    bodies::kept_text(side.content_type, &plain, rules, limits.grant)
+    bodies::kept_text(side.content_type, &plain, rules, hashed, limits.grant)
+}
+
+pub(super) fn hashed(body: &[u8], rules: &Rules, grant: Grant<'_>) -> Option<Vec<u8>> {
+    kept(body, rules, Stand::Hash, grant)
 }
 
 /// Bytes of what stands for a value, with its quotes.

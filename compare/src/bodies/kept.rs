@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::super::kept::{self, Stand};
 use super::super::policy::Rules;
 use super::super::redaction::MASK;
 use super::super::{Grant, read};
@@ -18,12 +17,16 @@ use super::told::Told;
 /// Bytes of what stands for a line that is hidden.
 const HIDDEN: usize = 24;
 
+/// Keeps a document, with hashes for what is hidden.
+pub(crate) type KeepDocument = fn(&[u8], &Rules, Grant<'_>) -> Option<Vec<u8>>;
+
 /// The lines of a text; `None` for what is read in another way than by its lines, or where memory is not granted. What
 /// is hidden is `"***` with a hash, in quotes as in JSON, so that two are equal where the lines are.
 pub(crate) fn kept_text(
     content_type: Option<&[u8]>,
     bytes: &[u8],
     rules: &Rules,
+    keep: KeepDocument,
     grant: Grant<'_>,
 ) -> Option<Vec<u8>> {
     let bytes = bytes.trim_ascii_end();
@@ -34,7 +37,7 @@ pub(crate) fn kept_text(
     let lines = Lines { rest: Some(bytes) };
     let text: Vec<Cow<'_, [u8]>> = match Sort::of(content_type, bytes) {
         Sort::Lines if is_open(bytes) => of_text(lines, rules),
-        Sort::Ndjson => lines.map(|line| document(line, rules, grant)).collect(),
+        Sort::Ndjson => lines.map(|line| document(line, rules, keep, grant)).collect(),
         Sort::Form => of_form(bytes, rules),
         _ => return None,
     };
@@ -81,13 +84,17 @@ fn decoded(part: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(&text).replace('\r', "\\r").replace('\n', "\\n").into_bytes()
 }
 
-fn document<'t>(line: &'t [u8], rules: &Rules, grant: Grant<'_>) -> Cow<'t, [u8]> {
+fn document<'t>(
+    line: &'t [u8],
+    rules: &Rules,
+    keep: KeepDocument,
+    grant: Grant<'_>,
+) -> Cow<'t, [u8]> {
     if line.trim_ascii().is_empty() {
         return Cow::Borrowed(b"");
     }
     // Who knows what is in lines that are no JSON.
-    let kept = kept::kept(line.trim_ascii(), rules, Stand::Hash, grant);
-    Cow::Owned(kept.unwrap_or_else(|| hidden(line, rules)))
+    Cow::Owned(keep(line.trim_ascii(), rules, grant).unwrap_or_else(|| hidden(line, rules)))
 }
 
 /// A text, unless anything of it is not to be shown.
@@ -104,11 +111,12 @@ fn hidden(text: &[u8], rules: &Rules) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::kept::hashed;
     use super::*;
 
     fn of(content_type: &str, text: &str) -> Option<String> {
         let (said, rules) = (Some(content_type.as_bytes()), Rules::default());
-        let kept = kept_text(said, text.as_bytes(), &rules, &mut |_| true)?;
+        let kept = kept_text(said, text.as_bytes(), &rules, hashed, &mut |_| true)?;
         Some(String::from_utf8(kept).unwrap())
     }
 
@@ -163,6 +171,6 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_where_memory_is_not_granted() {
-        assert_eq!(kept_text(None, b"a", &Rules::default(), &mut |_| false), None);
+        assert_eq!(kept_text(None, b"a", &Rules::default(), hashed, &mut |_| false), None);
     }
 }
