@@ -13,6 +13,7 @@ mod elements;
 mod explain;
 mod form;
 mod html;
+mod kept;
 mod lines;
 mod looks;
 mod multipart;
@@ -26,6 +27,8 @@ mod whole;
 mod xml;
 
 pub(super) use documents::two_documents;
+pub(super) use kept::kept_text;
+pub(super) use looks::has_secret;
 pub(super) use whole::{body, one_is_json, whole_body};
 
 use explain::{Content, explained};

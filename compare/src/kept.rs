@@ -1,6 +1,7 @@
 //! A JSON body as it may be kept: without what the rules mask, and without what is personal or secret.
 
 use super::annotate::Document;
+use super::bodies::{self, has_secret};
 use super::json::Kind;
 use super::policy::Rules;
 use super::redaction::{self, MASK};
@@ -39,7 +40,18 @@ pub fn kept(body: &[u8], rules: &Rules, stand: Stand, grant: Grant<'_>) -> Optio
 pub fn kept_answer(side: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Option<Vec<u8>> {
     let Body::Whole(bytes) = side.body else { return None };
     let (plain, _) = plain(&side.content_encoding, bytes, limits).ok()?;
-    kept(&plain, rules, Stand::Hash, limits.grant)
+    hashed(&plain, rules, limits.grant)
+}
+
+/// The lines of an answer that is no JSON as they may be kept; `None` for what is not read by its lines.
+pub fn kept_lines(side: &Side<'_>, rules: &Rules, limits: &mut Limits<'_>) -> Option<Vec<u8>> {
+    let Body::Whole(bytes) = side.body else { return None };
+    let (plain, _) = plain(&side.content_encoding, bytes, limits).ok()?;
+    bodies::kept_text(side.content_type, &plain, rules, hashed, limits.grant)
+}
+
+pub(super) fn hashed(body: &[u8], rules: &Rules, grant: Grant<'_>) -> Option<Vec<u8>> {
+    kept(body, rules, Stand::Hash, grant)
 }
 
 /// Bytes of what stands for a value, with its quotes.
@@ -103,7 +115,9 @@ impl Writer<'_, '_> {
             Kind::Array => self.begin(at, b'[', b']'),
             Kind::Object => self.begin(at, b'{', b'}'),
             Kind::String | Kind::Key => {
-                if redaction::hidden(&tape.text(at), self.rules.hide()).is_some() {
+                let text = tape.text(at);
+                let is_hidden = redaction::hidden(&text, self.rules.hide()).is_some();
+                if is_hidden || has_secret(&text.unescaped(), self.rules) {
                     return self.hidden(at);
                 }
                 self.string(tape.raw(at));
@@ -177,6 +191,16 @@ mod tests {
             Some("{\"a\":{\"b\":[[[{}]]]}}")
         );
         assert_eq!(of("no JSON", Stand::Mask), None);
+    }
+
+    #[test]
+    fn a_string_in_which_something_stands_behind_the_name_of_a_secret_is_hidden() {
+        for text in
+            [r#"{\"password\":\"hunter2\"}"#, "/login?token=hunter2", "Bearer hunter2hunter2"]
+        {
+            let kept = of(&format!("{{\"a\":\"{text}\",\"b\":\"x: y\"}}"), Stand::Hash).unwrap();
+            assert!(!kept.contains("hunter2") && kept.contains("\"b\":\"x: y\""), "{kept}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub use difference::{Change, Difference, Differences, Kind, Risk, Uncompared};
 pub use explained::Explained;
 pub use form::Form;
 pub use header::{Headers, Origin};
-pub use kept::{Stand, kept, kept_answer};
+pub use kept::{Stand, kept, kept_answer, kept_lines};
 pub use policy::{Policy, RouteRules, Rules, Unused};
 pub use traits::Traits;
 

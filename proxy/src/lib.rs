@@ -43,5 +43,6 @@ pub mod relay;
 pub mod release;
 pub mod route;
 pub mod serve;
+pub mod spread;
 pub mod steer;
 pub mod upstream;

@@ -23,7 +23,7 @@ use crate::plan::Terms;
 use crate::route::{LABELS_MAX, OTHER};
 use announce::Announcer;
 use by_hand::HeldRoutes;
-use compare::Differences;
+use compare::{Difference, Differences};
 use judge::guardrail::detector::THRESHOLD;
 use judge::guardrail::gate::{self, Gate, Reading};
 use judge::guardrail::{self, Guardrail, Moment, Rule, State, Transition};
@@ -228,13 +228,26 @@ impl Observe {
             return;
         }
         let (id, differences) = (copy.terms.id().into(), differences.found.clone());
-        let pair = kept::Kept { id, answers: answers(), differences };
+        let pair = kept::Kept { id, basis: copy.terms.basis, answers: answers(), differences };
         self.kept().keep(label, pair, now);
     }
 
     /// The last pairs of a route, or of all, that differed, each with its route.
     pub fn kept_pairs(&self, route: Option<&str>) -> Vec<(Arc<str>, Arc<kept::Kept>)> {
         self.kept().of(route)
+    }
+
+    /// The last of them in which something differs in this way, to be shown. Those that were held against something
+    /// else are not: by other rules other values are hidden.
+    pub fn kept_pair(
+        &self,
+        route: &str,
+        differs: impl Fn(&Difference) -> bool,
+    ) -> Option<Arc<kept::Kept>> {
+        let bases = self.bases.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let holds = |basis: &u64| bases.as_ref().is_none_or(|bases| bases.contains(basis));
+        let mut kept = self.kept_pairs(Some(route)).into_iter().rev().map(|(_, pair)| pair);
+        kept.find(|pair| holds(&pair.basis) && pair.differences.iter().any(&differs))
     }
 
     fn kept(&self) -> MutexGuard<'_, kept::Pairs> {

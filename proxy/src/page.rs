@@ -5,6 +5,7 @@
 //! told ([`POLICY`]) takes nothing away. Pages work without a script; with it they follow what happens, and send a token.
 //! Links are relative, since nobody here knows behind which path a page is shown.
 
+mod answers;
 mod chart;
 pub mod differences;
 mod marked;

@@ -17,6 +17,7 @@ use crate::headers::{self, target};
 use crate::plan::{Identities, Plan, Terms, Treatment};
 use crate::policy::hook::Hook;
 use crate::policy::matcher::Seen;
+use crate::spread::spread;
 use compare::Limits;
 use transform::CopyRequest;
 use transform::hook::{self, Failure, Verdict};
@@ -253,52 +254,6 @@ fn body_lines(text: &mut String, copy: &CopyRequest, body: &Bytes) {
         let cut = shown.floor_char_boundary(LINE_MAX);
         line(text, &format!("{}{}", &shown[..cut], if cut < shown.len() { "…" } else { "" }));
     }
-}
-
-/// JSON with each value on a line, so that what is another one can be seen; the values as they are.
-fn spread(json: &str) -> String {
-    let mut text = String::with_capacity(2 * json.len());
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    let mut chars = json.chars().filter(|c| !c.is_ascii_control()).peekable();
-    while let Some(c) = chars.next() {
-        if in_text {
-            text.push(c);
-            in_text = escaped || c != '"';
-            escaped = c == '\\' && !escaped;
-            continue;
-        }
-        match c {
-            ' ' => {}
-            '{' | '[' if matches!(chars.peek(), Some('}' | ']')) => text.push(c),
-            '{' | '[' => {
-                depth += 1;
-                text.push(c);
-                next_line(&mut text, depth);
-            }
-            '}' | ']' if text.ends_with(['{', '[']) => text.push(c),
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                next_line(&mut text, depth);
-                text.push(c);
-            }
-            ',' => {
-                text.push(c);
-                next_line(&mut text, depth);
-            }
-            ':' => text.push_str(": "),
-            c => {
-                in_text = c == '"';
-                text.push(c);
-            }
-        }
-    }
-    text
-}
-
-fn next_line(text: &mut String, depth: usize) {
-    const DEPTH_MAX: usize = 100;
-    text.push('\n');
-    text.extend(std::iter::repeat_n("  ", depth.min(DEPTH_MAX)));
 }
 
 fn difference(before: &str, after: &str) -> String {

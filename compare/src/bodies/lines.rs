@@ -98,7 +98,7 @@ fn is_broken_json(text: &[u8], rules: &Rules) -> bool {
 }
 
 /// Whether there is a key or the like in it (RFC 7468).
-fn has_key(text: &[u8]) -> bool {
+pub(super) fn has_key(text: &[u8]) -> bool {
     Lines { rest: Some(text) }.any(|line| line.trim_ascii_start().starts_with(b"-----BEGIN"))
 }
 

@@ -30,7 +30,7 @@ pub(super) fn is_label(text: &[u8], rules: &Rules) -> bool {
 }
 
 /// Whether it has credentials, a key, or a value behind the name of a secret: `token=...`, `"password": "..."`.
-fn has_secret(text: &[u8], rules: &Rules) -> bool {
+pub(crate) fn has_secret(text: &[u8], rules: &Rules) -> bool {
     let mut names = 0;
     for (at, byte) in text.iter().enumerate() {
         let is_secret = match byte {

@@ -17,7 +17,7 @@ pub const EXAMPLES_MAX: usize = 5;
 /// Shapes told apart in one field and kind; what is more counts as one.
 const SHAPES_MAX: usize = 8;
 /// Stands for the shapes that found no room.
-const OTHER_SHAPE: &str = "another shape";
+pub const OTHER_SHAPE: &str = "another shape";
 /// Combinations of fields kept for a route.
 const SETS_MAX: usize = 256;
 /// Fields told apart in one pair; what is more counts as [`OTHER`].

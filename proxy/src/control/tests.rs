@@ -176,7 +176,12 @@ impl Fixture {
         self.tell_of("GET /a", request, tell);
     }
 
-    fn tell_of(&self, label: &str, request: &str, tell: impl Fn(&Observe, &Mirrored<'_>)) {
+    pub(super) fn tell_of(
+        &self,
+        label: &str,
+        request: &str,
+        tell: impl Fn(&Observe, &Mirrored<'_>),
+    ) {
         let lanes = self.control.lanes();
         let terms = lanes.plan.treatments().last().unwrap().terms[0].as_ref().unwrap();
         let observe = self.observe();

@@ -25,6 +25,8 @@ pub struct Answer {
     pub status: u16,
     /// JSON; `None` for what cannot be judged again.
     pub body: Option<Vec<u8>>,
+    /// What is no JSON by its lines, to be looked at.
+    pub lines: Option<Vec<u8>>,
 }
 
 /// A pair that differed.
@@ -32,6 +34,8 @@ pub struct Answer {
 pub struct Kept {
     /// By the rules of which route of the settings.
     pub id: Arc<str>,
+    /// What it was held against, and what was hidden of it.
+    pub basis: u64,
     /// Of baseline and candidate.
     pub answers: [Answer; 2],
     /// Where they differed then.
@@ -56,12 +60,16 @@ struct Route {
 impl Answer {
     /// Of an answer, by the rules of its comparison.
     pub fn of(side: &Side<'_>, rules: &Rules) -> Self {
-        let mut grant = compare::up_to(64 * BODY_MAX);
         let is_short = matches!(side.body, Body::Whole(bytes) if bytes.len() <= BODY_MAX);
-        let mut limits = Limits { max_decoded: BODY_MAX, grant: &mut grant };
-        let body = is_short.then(|| compare::kept_answer(side, rules, &mut limits)).flatten();
-        // What stands for values may be longer.
-        Self { status: side.status, body: body.filter(|body| body.len() <= 2 * BODY_MAX) }
+        let kept = |keep: fn(&Side<'_>, &Rules, &mut Limits<'_>) -> Option<Vec<u8>>| {
+            let mut grant = compare::up_to(64 * BODY_MAX);
+            let mut limits = Limits { max_decoded: BODY_MAX, grant: &mut grant };
+            // What stands for values may be longer.
+            keep(side, rules, &mut limits).filter(|body| body.len() <= 2 * BODY_MAX)
+        };
+        let body = is_short.then(|| kept(compare::kept_answer)).flatten();
+        let lines = (is_short && body.is_none()).then(|| kept(compare::kept_lines)).flatten();
+        Self { status: side.status, body, lines }
     }
 
     fn side(&self) -> Option<Side<'_>> {
@@ -104,7 +112,8 @@ impl Kept {
                 + it.field.len()
                 + [&it.baseline, &it.candidate, &it.note].map(text).iter().sum::<usize>()
         };
-        let bodies = self.answers.iter().map(|it| it.body.as_ref().map_or(0, Vec::len));
+        let texts = self.answers.iter().flat_map(|it| [&it.body, &it.lines]);
+        let bodies = texts.map(|it| it.as_ref().map_or(0, Vec::len));
         PAIR_BYTES + bodies.sum::<usize>() + self.differences.iter().map(difference).sum::<usize>()
     }
 }
@@ -174,11 +183,42 @@ mod tests {
     use super::*;
 
     fn answer(body: &str) -> Answer {
-        Answer { status: 200, body: Some(body.as_bytes().to_vec()) }
+        Answer { status: 200, body: Some(body.as_bytes().to_vec()), lines: None }
     }
 
     fn pair(ours: &str, theirs: &str) -> Kept {
-        Kept { id: "".into(), answers: [answer(ours), answer(theirs)], differences: Vec::new() }
+        let answers = [answer(ours), answer(theirs)];
+        Kept { id: "".into(), basis: 0, answers, differences: Vec::new() }
+    }
+
+    #[test]
+    fn an_answer_is_kept_as_json_or_by_its_lines_and_only_where_it_is_short() {
+        let of = |content_type: &'static str, body: &str| {
+            let side = Side {
+                status: 200,
+                content_type: Some(content_type.as_bytes()),
+                content_encoding: Vec::new(),
+                grpc_status: None,
+                headers: None,
+                body: Body::Whole(body.as_bytes()),
+            };
+            let Answer { body, lines, .. } = Answer::of(&side, &Rules::default());
+            [body, lines].map(|it| it.map(|it| String::from_utf8(it).unwrap()))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(of("application/json", "{\"a\": 1}"), [some("{\"a\":1}"), None]);
+        assert_eq!(of("text/plain", "a\nb"), [None, some("a\nb")]);
+        assert_eq!(of("text/html", "<p>a"), [None, None]);
+        assert_eq!(of("text/plain", &"a".repeat(BODY_MAX + 1)), [None, None]);
+        assert_eq!(
+            of("text/plain", &"a=1\n".repeat(BODY_MAX / 4)).map(|it| it.is_some()),
+            [false, true]
+        );
+        assert_eq!(
+            of("text/plain", &"pin=1\n".repeat(BODY_MAX / 7)),
+            [None, None],
+            "too long when hidden"
+        );
     }
 
     #[test]

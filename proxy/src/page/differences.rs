@@ -1,15 +1,19 @@
-//! Where answers differ, the worst first; of one of the groups its examples, with what differs marked.
+//! Where answers differ, the worst first; of one of the groups its examples and the two answers of a pair, with what
+//! differs marked.
 
 use std::sync::Arc;
 
 use askama::Template;
 
+use super::answers::{Answers, answers};
 use super::chart;
-use super::marked::{Part, marked};
+use super::marked::{Side, sides};
 use super::overview::route_href;
 use super::shell::{Shell, html};
 use super::words::{count, encoded, lines, percent, short, spoken, text};
-use compare::{Kind, Risk};
+use crate::observe::kept::Kept;
+use compare::{Difference, Kind, Risk};
+use judge::report::fields::OTHER_SHAPE;
 use judge::report::summary::{AskedSummary, ExampleSummary, FieldSummary, SuggestedRule};
 use serde_json::Value;
 
@@ -17,8 +21,6 @@ use serde_json::Value;
 const ON_A_PAGE: usize = 50;
 /// Characters of a field's path in the list.
 const FIELD_MAX: usize = 240;
-/// What stands for a masked value.
-const MASK: &str = "***";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +50,8 @@ pub struct Seen {
     pub field: FieldSummary,
     /// In how many pairs of each minute it differed; empty where that is not kept.
     pub hour: Vec<u16>,
+    /// Of the open one a pair that differs so, to those who may see values.
+    pub pair: Option<Arc<Kept>>,
 }
 
 #[derive(Template)]
@@ -122,6 +126,7 @@ struct Group {
     /// This page with the group open, to come back to.
     back: String,
     examples: Vec<Example>,
+    answers: Option<Answers>,
 }
 
 /// A rule that would settle a group. It is sent as it is shown, since nothing active is in what our rules are made of.
@@ -148,13 +153,6 @@ struct Example {
     asked: Option<Told>,
     seen: String,
     sides: [Side; 2],
-}
-
-struct Side {
-    name: &'static str,
-    /// `None` where it has no value.
-    parts: Option<Vec<Part>>,
-    is_masked: bool,
 }
 
 impl Asked {
@@ -265,7 +263,7 @@ fn choices<'c>(all: impl Iterator<Item = &'c str>, chosen: &str) -> Vec<Choice> 
     all.map(choice).collect()
 }
 
-fn group(asked: &Asked, page: usize, Seen { field, hour }: &Seen) -> Group {
+fn group(asked: &Asked, page: usize, Seen { field, hour, pair }: &Seen) -> Group {
     let id = id_of(field);
     let is_open = id == asked.open;
     let values: Vec<_> = hour.iter().map(|it| f64::from(*it)).collect();
@@ -301,6 +299,7 @@ fn group(asked: &Asked, page: usize, Seen { field, hour }: &Seen) -> Group {
         suggestion: field.suggestion.as_ref().filter(|_| is_open).map(suggestion),
         back: asked.query(page, &id),
         examples,
+        answers: pair.as_deref().filter(|_| is_open).map(answers),
         id,
     }
 }
@@ -333,13 +332,6 @@ fn raw_share(field: &FieldSummary) -> f64 {
 }
 
 fn example(it: &ExampleSummary) -> Example {
-    let (baseline, candidate) = (it.baseline.as_deref(), it.candidate.as_deref());
-    let [before, after] = marked(baseline.unwrap_or_default(), candidate.unwrap_or_default());
-    let side = |name, value: Option<&str>, parts| Side {
-        name,
-        is_masked: value == Some(MASK),
-        parts: value.map(|_| parts),
-    };
     Example {
         place: text(&it.place),
         kind: text(&it.kind),
@@ -347,13 +339,21 @@ fn example(it: &ExampleSummary) -> Example {
         request: it.request.as_deref().map(text),
         asked: it.asked.as_ref().map(told),
         seen: spoken(&it.seen),
-        sides: [side("baseline", baseline, before), side("candidate", candidate, after)],
+        sides: sides(it.baseline.as_deref(), it.candidate.as_deref()),
     }
 }
 
 /// Whether the examples of a group are asked for.
 pub fn is_open(asked: &Asked, field: &FieldSummary) -> bool {
     id_of(field) == asked.open
+}
+
+/// Whether a difference is one of a group.
+pub fn is_of(field: &FieldSummary, it: &Difference) -> bool {
+    let shape = field.shape.as_deref();
+    it.field == field.field
+        && field.kinds.iter().any(|kind| kind == it.kind.name())
+        && (shape.is_none_or(|shape| shape == OTHER_SHAPE) || shape == it.traits.shape.as_deref())
 }
 
 /// Tells a group from the others, in links.

@@ -19,11 +19,38 @@ pub(super) struct Part {
     pub(super) text: String,
     /// Whether the other side has it not.
     pub(super) marked: bool,
+    /// Whether it stands for a value that is hidden.
+    pub(super) is_mask: bool,
+}
+
+/// The value of one side.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) name: &'static str,
+    /// `None` where it has none.
+    pub(super) parts: Option<Vec<Part>>,
+    pub(super) is_masked: bool,
+}
+
+/// What both sides are called.
+pub(super) const NAMES: [&str; 2] = ["baseline", "candidate"];
+/// What stands for a masked value.
+const MASK: &str = "***";
+
+/// The values of both, as far as they have one.
+pub(super) fn sides(baseline: Option<&str>, candidate: Option<&str>) -> [Side; 2] {
+    let [before, after] = marked(baseline.unwrap_or_default(), candidate.unwrap_or_default());
+    let side = |name, value: Option<&str>, parts| Side {
+        name,
+        is_masked: value == Some(MASK),
+        parts: value.map(|_| parts),
+    };
+    [side(NAMES[0], baseline, before), side(NAMES[1], candidate, after)]
 }
 
 /// Both values in parts.
 pub(super) fn marked(baseline: &str, candidate: &str) -> [Vec<Part>; 2] {
-    let whole = |value: &str, marked| vec![Part { text: text(value), marked }];
+    let whole = |value: &str, marked| vec![Part { text: text(value), marked, is_mask: false }];
     if baseline.len() > LENGTH_MAX || candidate.len() > LENGTH_MAX {
         return [whole(baseline, true), whole(candidate, true)];
     }
@@ -52,7 +79,7 @@ fn push(parts: &mut Vec<Part>, more: &str, marked: bool) {
     let more = text(more);
     match parts.last_mut() {
         Some(last) if last.marked == marked => last.text.push_str(&more),
-        _ => parts.push(Part { text: more, marked }),
+        _ => parts.push(Part { text: more, marked, is_mask: false }),
     }
 }
 
@@ -79,7 +106,7 @@ mod tests {
         let [before, after] = marked("abc", "xyzuvw");
         assert_eq!((shown(&before), shown(&after)), ("[abc]".into(), "[xyzuvw]".into()));
         let long = "x".repeat(LENGTH_MAX + 1);
-        assert_eq!(marked(&long, "x")[1], [Part { text: "x".into(), marked: true }]);
+        assert_eq!(shown(&marked(&long, "x")[1]), "[x]");
     }
 
     #[test]

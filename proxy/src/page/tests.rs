@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::differences::{Asked, on_page, wanted};
+use super::differences::{Asked, is_of, on_page, wanted};
 use super::{Shell, View, settings, timeline};
 use judge::report::summary::FieldSummary;
 
@@ -120,4 +120,24 @@ fn only_addresses_of_pages_are_led_back_to() {
     for address in ["", "/", "//x", "https://x/", "page.js", "switch", "../", "route/x", ".//x"] {
         assert!(!View::is_of(address), "{address}");
     }
+}
+
+#[test]
+fn a_difference_is_of_the_group_with_its_field_kind_and_shape() {
+    let found = |field: &str, kind, shape: Option<&str>| compare::Difference {
+        place: field.to_owned(),
+        field: field.to_owned(),
+        kind,
+        baseline: None,
+        candidate: None,
+        traits: compare::Traits { shape: shape.map(str::to_owned), ..Default::default() },
+        note: None,
+    };
+    let group = FieldSummary { shape: Some("a UUID".to_owned()), ..field("$.a", "low", 1, false) };
+    assert!(is_of(&group, &found("$.a", compare::Kind::Value, Some("a UUID"))));
+    assert!(!is_of(&group, &found("$.a", compare::Kind::Value, Some("a number"))));
+    assert!(!is_of(&group, &found("$.a", compare::Kind::Missing, Some("a UUID"))));
+    assert!(!is_of(&group, &found("$.b", compare::Kind::Value, Some("a UUID"))));
+    let any = FieldSummary { shape: Some("another shape".to_owned()), ..group };
+    assert!(is_of(&any, &found("$.a", compare::Kind::Value, Some("a number"))));
 }

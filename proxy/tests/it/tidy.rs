@@ -14,7 +14,7 @@ use code::{TESTS, code_of, text_of};
 
 /// A module imports only from levels below its own; the root may import from all.
 const LEVELS: [&[&str]; 15] = [
-    &["exchange", "headers", "listen", "log_limit", "log_queue"],
+    &["exchange", "headers", "listen", "log_limit", "log_queue", "spread"],
     &["metrics"],
     &["access", "audit", "body", "limits"],
     &["route", "serve", "upstream"],

@@ -62,7 +62,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 10] = [
+const PROCESSES: [(&str, Scenario); 11] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -72,6 +72,7 @@ const PROCESSES: [(&str, Scenario); 10] = [
     scenario!(page::values_wait_for_the_token),
     scenario!(page::a_lost_connection_is_shown_and_taken_up_again),
     scenario!(page::planted_markup_is_inert),
+    scenario!(page::both_answers_stand_beside_each_other),
     scenario!(page::a_suggested_rule_is_applied_by_clicking_and_settles_its_group),
 ];
 

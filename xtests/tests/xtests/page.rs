@@ -360,6 +360,43 @@ pub(crate) async fn a_suggested_rule_is_applied_by_clicking_and_settles_its_grou
     stack.stop().await
 }
 
+pub(crate) async fn both_answers_stand_beside_each_other(place: &Place) -> Result<()> {
+    let browser = browser(place).await?;
+    let body = |price: u64, token: &str, more: &str| {
+        let items: Vec<_> =
+            (1..=12).map(|id| json!({"id": id, "sku": format!("sku-{id}")})).collect();
+        json!({"items": items, "note": format!("delivered to the door, {more}"), "price": price,
+            "session": {"password": token}, "token": "one", "total": 7})
+    };
+    let (ours, mut theirs) = (body(6900, "one", "today"), body(6950, "two", "tomorrow"));
+    theirs["items"][5]["gift"] = json!(true);
+    let (baseline, candidate) =
+        (service(ours.to_string()).await?, service(theirs.to_string()).await?);
+    let own = [("BASELINE_URL", baseline.as_str()), ("CANDIDATE_URL", candidate.as_str())];
+    let stack = Stack::start(place, &own).await?;
+    let url = stack.proxy.url().await?;
+    client::text(&stack.client, &format!("{url}/orders")).await?;
+    eventually!(stack.metric("mirror_outcomes_total", &["outcome=\"mismatched\""]).await? == 1.0);
+    let tab = browser.open(&format!("{url}/control/differences?text=price")).await?;
+    tab.shows(".group", "price").await?;
+    tab.click(".group h2 a").await?;
+    tab.shows(".answer-heads .baseline", "status 200").await?;
+    let shown = tab.text(".answer").await;
+    for part in ["\"price\": 6900", "\"price\": 6950", "\"gift\": true", "masked, not equal"] {
+        ensure!(shown.contains(part), "{part}: {shown}");
+    }
+    ensure!(!shown.contains("***") && tab.count(".answer .differs mark").await > 0, "{shown}");
+    tab.shows(".answer .fold summary", "equal lines").await?;
+    pictures(&tab, &folder()?, "answers").await?;
+    let is_seen = "document.querySelector('.answer .fold td.baseline').checkVisibility()";
+    ensure!(tab.eval(is_seen).await == false);
+    tab.click(".answer .fold summary").await?;
+    eventually!(tab.eval(is_seen).await == true);
+    pictures(&tab, &folder()?, "unfolded").await?;
+    browser.close().await?;
+    stack.stop().await
+}
+
 /// Nothing that was planted has run, or is an element, or is wider than the page.
 async fn is_itself(tab: &Tab, title: &str) -> Result<()> {
     let shown = tab.eval("document.title").await.to_string();

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::control::tests::{Answer, Fixture, audited, fixture};
+use crate::observe::kept;
 
 const VIEWS: [&str; 5] = [
     "/control/",
@@ -112,6 +113,69 @@ async fn a_group_shows_its_examples_to_those_who_may_see_them() {
     }
     let found = fixture.ask("GET", "/control/differences?text=%2Fa%2F7&page=9").await.text;
     assert!(found.contains("$.a[*]"), "{found}");
+}
+
+/// A pair that differs at `$.a`, with bodies that are kept.
+fn keep(fixture: &Fixture, bodies: [Option<&str>; 2]) {
+    let found = compare::Difference {
+        place: "$.a".to_owned(),
+        field: "$.a".to_owned(),
+        kind: compare::Kind::Value,
+        baseline: Some("1".to_owned()),
+        candidate: Some("2".to_owned()),
+        traits: compare::Traits::default(),
+        note: None,
+    };
+    fixture.differ_in("GET /a", "GET /a/7", found.clone());
+    let differences = compare::Differences { found: vec![found], ..Default::default() };
+    let answer =
+        |body: Option<&str>| kept::Answer { status: 200, body: body.map(Into::into), lines: None };
+    fixture.tell_of("GET /a", "GET /a/7", |observe, copy| {
+        observe.keep(copy, &differences, || bodies.map(answer));
+    });
+}
+
+#[tokio::test]
+async fn a_group_shows_both_answers_of_the_last_pair_to_those_who_may_see_values() {
+    let fixture = fixture().with_token();
+    let [ours, theirs] =
+        ["1", "2"].map(|value| format!("{{\"a\":{value},\"planted\":\"<script>\u{202e}\"}}"));
+    keep(&fixture, [Some(&ours), Some(&theirs)]);
+    let list = fixture.ask("GET", "/control/differences").await;
+    assert!(!list.text.contains("planted"), "a group that is closed shows none");
+    let open = group(&list);
+    let text = fixture.ask("GET", &open).await.text;
+    assert!(!text.contains("planted") && text.contains("withheld: needs the token"), "{text}");
+    let text = fixture.ask_with("GET", &open, Some("Bearer s3cret")).await.text;
+    assert!(text.contains("<td class=\"n\">2</td><td class=\"candidate\"><bdi>"), "{text}");
+    assert!(text.contains("planted") && text.contains("&#60;script&#62;\\u{202e}"), "{text}");
+    assert!(!text.contains("<script>") && !text.contains('\u{202e}'), "{text}");
+}
+
+#[tokio::test]
+async fn a_group_without_a_pair_says_so_and_one_without_bodies_lists_what_differs() {
+    let fixture = fixture();
+    fixture.differ();
+    let list = fixture.ask("GET", "/control/differences").await;
+    let text = fixture.ask("GET", &group(&list)).await.text;
+    assert!(text.contains("No pair that differs here is kept any more"), "{text}");
+    let fixture = self::fixture();
+    keep(&fixture, [None, None]);
+    let list = fixture.ask("GET", "/control/differences").await;
+    let text = fixture.ask("GET", &group(&list)).await.text;
+    assert!(text.contains("All that differs in this pair") && text.contains("body is not kept"));
+}
+
+#[tokio::test]
+async fn pairs_that_were_held_against_something_else_are_not_shown() {
+    let fixture = fixture();
+    keep(&fixture, [Some("{\"a\":1}"), Some("{\"a\":2}")]);
+    let list = fixture.ask("GET", "/control/differences").await;
+    let open = group(&list);
+    assert!(fixture.ask("GET", &open).await.text.contains("class=\"differs\""));
+    fixture.observe().hold_against(&[1].into(), &Default::default());
+    assert!(fixture.observe().kept_pair("GET /a", |_| true).is_none());
+    assert!(!fixture.ask("GET", &open).await.text.contains("class=\"differs\""));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::control::query::{Parameters, Query};
 use crate::control::rules::tell_what_is_left;
 use crate::control::trail::{ShowsNone, ShowsValues};
 use crate::control::{Control, NotFound, beside_traffic, called, named, shown};
+use crate::observe::kept::Kept;
 use crate::observe::{Observe, event};
 use crate::page::differences::{self, Asked};
 use crate::page::timeline::Sort;
@@ -20,6 +21,7 @@ use crate::page::{
     View, route as route_page, settings as settings_page, timeline as timeline_page,
 };
 use crate::plan::{OTHERS, Plan};
+use judge::report::summary::FieldSummary;
 use judge::report::{Summary, summarize};
 
 /// Why values are not shown, where they are not.
@@ -193,7 +195,11 @@ pub(in crate::control) async fn differences(
         let fields = summary.routes.into_iter().flat_map(|it| it.fields);
         let wanted = differences::wanted(&asked, fields);
         let (from, shown) = differences::on_page(&asked, &wanted);
-        let groups: Vec<_> = shown.iter().map(|it| group(&observe, it)).collect();
+        let mut groups: Vec<_> = shown.iter().map(|it| group(&observe, it)).collect();
+        if sight == Sight::Values {
+            let open = groups.iter_mut().filter(|it| differences::is_open(&asked, &it.field));
+            open.for_each(|it| it.pair = pair_of(&observe, &it.field));
+        }
         let shell = shell(&control, View::Differences, withheld(sight));
         let shell = shell.of_candidate(&asked.candidate, &names);
         let mut routes = observe.labels();
@@ -207,10 +213,15 @@ pub(in crate::control) async fn differences(
     .await
 }
 
-fn group(observe: &Observe, field: &judge::report::summary::FieldSummary) -> differences::Seen {
+/// The last pair that was kept of those that differ so.
+fn pair_of(observe: &Observe, field: &FieldSummary) -> Option<Arc<Kept>> {
+    observe.kept_pair(&field.route, |it| differences::is_of(field, it))
+}
+
+fn group(observe: &Observe, field: &FieldSummary) -> differences::Seen {
     let kind = field.kinds.first().map_or("", String::as_str);
     let hour = observe.last_hour_of_field(&field.route, &field.field, kind);
-    differences::Seen { field: field.clone(), hour: hour.unwrap_or_default() }
+    differences::Seen { field: field.clone(), hour: hour.unwrap_or_default(), pair: None }
 }
 
 /// Which events are asked for.
