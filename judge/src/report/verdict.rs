@@ -65,8 +65,25 @@ pub fn summarize(snapshot: &Findings, allowed: &Allowed) -> Summary {
         needed.for_each(Needed::without_time);
     }
     let routes = snapshot.routes.iter().zip(scopes);
-    let routes: Vec<_> = routes.map(|(route, scope)| route_summary(route, scope)).collect();
-    let mut summary = Summary {
+    let routes = routes.map(|(route, scope)| route_summary(route, scope)).collect();
+    let mut summary = summary_of(snapshot, allowed, overall, routes);
+    summary.headline = headline::of_all(&summary).to_string();
+    let headlines = summary.routes.iter().map(|route| headline::of_route(&summary, route));
+    let headlines: Vec<_> = headlines.map(|line| line.to_string()).collect();
+    for (route, headline) in summary.routes.iter_mut().zip(headlines) {
+        route.headline = headline;
+    }
+    summary
+}
+
+/// Without its headlines.
+fn summary_of(
+    snapshot: &Findings,
+    allowed: &Allowed,
+    overall: Scope,
+    routes: Vec<RouteSummary>,
+) -> Summary {
+    Summary {
         headline: String::new(),
         overall,
         since: snapshot.since.map(rfc3339),
@@ -81,14 +98,7 @@ pub fn summarize(snapshot: &Findings, allowed: &Allowed) -> Summary {
             differences: snapshot.differences_left_out,
             examples: snapshot.examples_left_out,
         },
-    };
-    summary.headline = headline::of_all(&summary).to_string();
-    let headlines = summary.routes.iter().map(|route| headline::of_route(&summary, route));
-    let headlines: Vec<_> = headlines.map(|line| line.to_string()).collect();
-    for (route, headline) in summary.routes.iter_mut().zip(headlines) {
-        route.headline = headline;
     }
-    summary
 }
 
 /// What is allowed, as it is shown.
@@ -102,11 +112,16 @@ pub fn thresholds(allowed: &Allowed) -> Thresholds {
     }
 }
 
-/// The verdicts with what they rest on: over all, and of each route. What is missing is told of the first alone: to
-/// find it out takes longer than all the rest.
-pub fn scopes_briefly(snapshot: &Findings, allowed: &Allowed) -> (Scope, Vec<Scope>) {
-    let routes = of_routes(snapshot, allowed, None);
-    (overall(snapshot, &routes, allowed, Some(seconds(snapshot))), routes)
+/// The report of a snapshot without fields, which take longer than all the rest; what is missing is told over all
+/// routes alone.
+pub fn summarize_briefly(snapshot: &Findings, allowed: &Allowed) -> Summary {
+    let scopes = of_routes(snapshot, allowed, None);
+    let overall = overall(snapshot, &scopes, allowed, Some(seconds(snapshot)));
+    let routes = snapshot.routes.iter().zip(scopes);
+    let routes = routes.map(|(route, scope)| bare(route, scope)).collect();
+    let mut summary = summary_of(snapshot, allowed, overall, routes);
+    summary.headline = headline::of_all(&summary).to_string();
+    summary
 }
 
 fn scopes(snapshot: &Findings, allowed: &Allowed, seconds: Option<f64>) -> (Scope, Vec<Scope>) {
@@ -160,6 +175,13 @@ fn route_summary(route: &RouteFindings, scope: Scope) -> RouteSummary {
     let mut fields: Vec<_> = route.fields.iter().map(|field| field_summary(route, field)).collect();
     fields.sort_by(worse_first);
     let (suggested_ignores, suggested_rules) = suggestions(route);
+    let uncompared_headers = header_summaries(route);
+    let bare = bare(route, scope);
+    RouteSummary { fields, uncompared_headers, suggested_ignores, suggested_rules, ..bare }
+}
+
+/// Without what differs.
+fn bare(route: &RouteFindings, scope: Scope) -> RouteSummary {
     RouteSummary {
         headline: String::new(),
         route: route.route.to_string(),
@@ -167,11 +189,11 @@ fn route_summary(route: &RouteFindings, scope: Scope) -> RouteSummary {
         allowed: route.allowed.as_ref().map(thresholds),
         scope,
         noise_pairs: route.noise_pairs,
-        uncompared_headers: header_summaries(route),
+        uncompared_headers: Vec::new(),
         headers_left_out: route.headers.left_out,
-        suggested_ignores,
-        suggested_rules,
-        fields,
+        suggested_ignores: Vec::new(),
+        suggested_rules: None,
+        fields: Vec::new(),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Candidate {
     pub guardrail: guardrail::Snapshot,
     /// How long ago the guardrail's times began.
     pub since_origin: Duration,
+    /// The verdict in one sentence, without what differs.
+    pub headline: String,
     /// The verdict over all routes.
     pub scope: Scope,
     /// What is allowed where a route says nothing else.

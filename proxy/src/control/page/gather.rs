@@ -12,8 +12,9 @@ use crate::observe::Observe;
 use crate::page::overview::{Candidate, Route, Seen};
 use crate::plan::{Plan, Treatment};
 use judge::report::RouteFindings;
+use judge::report::Summary;
 use judge::report::summary::Scope;
-use judge::report::verdict::{scopes_briefly, thresholds};
+use judge::report::verdict::{summarize_briefly, thresholds};
 
 /// All that the overview tells.
 pub(super) fn seen(control: &Control) -> Seen {
@@ -57,11 +58,11 @@ fn candidate(
     let (plan, name) = (&lanes.plan, observe.name());
     let guardrail = observe.snapshot();
     let (findings, allowed) = (observe.report_snapshot(), observe.allowed());
-    let (scope, scopes) = scopes_briefly(&findings, &allowed);
-    let allowed = thresholds(&allowed);
+    let Summary { headline, overall: scope, allowed, since, routes, .. } =
+        summarize_briefly(&findings, &allowed);
     let seen = Sighted { plan, observe, guardrail: &guardrail };
-    let known = findings.routes.iter().zip(scopes);
-    let known: Vec<_> = known.map(|(it, scope)| seen.known(it, scope, &allowed)).collect();
+    let known = findings.routes.iter().zip(routes);
+    let known: Vec<_> = known.map(|(it, of)| seen.known(it, of.scope, &allowed)).collect();
     let awaited = awaited(plan, observe, findings.routes.iter().map(|it| &*it.route));
     // `other` is there from the start, whether or not a request came to it.
     let awaited = awaited.iter().filter(|it| plan.has_route(it) || seen.had_request(it));
@@ -72,7 +73,8 @@ fn candidate(
         routes: known.into_iter().chain(awaited).collect(),
         scope,
         allowed,
-        since: findings.since.map(|at| humantime::format_rfc3339_millis(at).to_string()),
+        since,
+        headline,
         hour: observe.last_hour(None),
         trips: trips.get(&*name).cloned().unwrap_or_default(),
         share: share_of_others(plan, &name),
