@@ -185,11 +185,11 @@ impl<'v> Explaining<'v> {
     }
 
     /// Where it is sent, it is marked by this line.
-    pub fn marked(&mut self, copy: &CopyRequest, mark: Option<&(HeaderName, HeaderValue)>) {
+    pub fn marked(&mut self, mark: Option<&(HeaderName, HeaderValue)>) {
         let Some((name, value)) = mark.filter(|_| self.is_sent) else { return };
-        let mut marked = copy.clone();
+        let mut marked = self.copy.clone();
         marked.headers.insert(name, value.clone());
-        if marked != *copy {
+        if marked != self.copy {
             self.step(Rule { name: "mark".to_owned(), place: None }, &marked, Ok(()));
         }
     }

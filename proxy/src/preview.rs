@@ -108,7 +108,7 @@ fn copy(about: (&str, &str), terms: &Terms, request: &Read, secrets: &[Secret]) 
     if let Some(preparation) = &terms.preparation {
         prepare(&mut told, about, preparation, &mut copy);
     }
-    told.marked(&copy, terms.mark.as_ref());
+    told.marked(terms.mark.as_ref());
     told.text()
 }
 

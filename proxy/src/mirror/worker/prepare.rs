@@ -52,7 +52,7 @@ pub(super) async fn prepare(
     let runtime = lane.shared.compare_runtime.clone();
     let work = async move {
         let preparation = terms.preparation.as_ref().expect("it was there a moment ago");
-        let (of, by) = ((&*lane, &series, &aboard), (&*terms, preparation));
+        let (of, by) = ((&*lane, &*series, &aboard), (&*terms, preparation));
         match explains {
             true => explained(of, by, &snapshot, body),
             false => made_to_fit(of, by, &snapshot, body, None),
@@ -74,7 +74,7 @@ pub(super) fn as_it_came(
         let copy = copy_of(&snapshot, None);
         let rules = terms.rules(&series.label);
         let mut told = Explaining::redacted(&copy, &rules.rules, &[]);
-        told.marked(&copy, terms.mark.as_ref());
+        told.marked(terms.mark.as_ref());
         lane.observe.keep_copy(series, terms, told.done(terms.basis));
     }
     Prepared { snapshot, body, held: None, is_unknown: false }
@@ -92,7 +92,7 @@ fn explained(
     let (of, by) = ((lane, series, aboard), (terms, preparation));
     let fit = made_to_fit(of, by, snapshot, body, Some(&mut told));
     match &fit {
-        Ok(fit) => told.marked(&copy_of(&fit.snapshot, fit.body.clone()), terms.mark.as_ref()),
+        Ok(_) => told.marked(terms.mark.as_ref()),
         Err(outcome) => told.unsent(outcome.name().to_owned()),
     }
     lane.observe.keep_copy(series, terms, told.done(terms.basis));
