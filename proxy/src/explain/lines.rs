@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use http::Uri;
 use http::header::{CONTENT_TYPE, COOKIE};
 use http::uri::PathAndQuery;
+use http::{HeaderName, Uri};
 
 use crate::route::{looks_private, parameter_shown, shown};
 use crate::spread::spread;
@@ -102,8 +102,12 @@ impl View<'_> {
 
     fn header(&self, name: &str, value: &[u8]) -> Line {
         let text = String::from_utf8_lossy(value);
+        let is_hidden = |rules: &Rules| {
+            HeaderName::try_from(name).is_ok_and(|name| rules.hides_header(&name, value))
+        };
         let (name, shown) = match self.rules {
             None => (name, self.without_secrets(&text)),
+            Some(rules) if is_hidden(rules) => (name, MASK.to_owned()),
             Some(_) => self.value(name, &text),
         };
         let text = format!("{name}: {shown}");
@@ -116,18 +120,24 @@ impl View<'_> {
         let hidden = (name, MASK.to_owned());
         let Some(rules) = self.rules else { return hidden };
         let is_credential = CREDENTIALS.iter().any(|it| name.contains(it));
-        let mut words = value.split([' ', ',', ';', '/', '"', '(', ')', '=']);
+        // What stands for a secret is known not to be one.
+        let all = self.secrets.iter();
+        let others = all.fold(value.to_owned(), |text, secret| {
+            secret.hidden_in(&text).replace(&format!("{secret:?}"), "")
+        });
+        let mut words = others.split([' ', ',', ';', '/', '"', '(', ')', '=']);
         if is_credential || words.any(looks_private) || value.contains('\u{fffd}') {
             return hidden;
         }
-        let json = serde_json::json!({ name: self.without_secrets(value) }).to_string();
+        let json = serde_json::json!({ name: others }).to_string();
         let mut grant = compare::up_to(64 * (json.len() + LINE_MAX));
         // Names, looks, and what stands behind the name of a secret, as in bodies.
         let kept = compare::kept(json.as_bytes(), rules, Stand::Mask, &mut grant);
         let kept = kept.and_then(|it| serde_json::from_slice::<serde_json::Value>(&it).ok());
         let Some(kept) = kept else { return hidden };
         match kept.get(name) {
-            Some(kept) => (name, kept.as_str().unwrap_or(MASK).to_owned()),
+            Some(kept) if kept.as_str() == Some(&others) => (name, self.without_secrets(value)),
+            Some(_) => hidden,
             None => (MASK, MASK.to_owned()),
         }
     }
