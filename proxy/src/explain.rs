@@ -14,8 +14,10 @@ use transform::hook::Verdict;
 use transform::parts::Fault;
 use transform::value::Secret;
 
+mod carried;
 mod lines;
 
+use carried::Carried;
 use lines::{Line, View};
 
 pub use lines::BODY_MAX;
@@ -95,13 +97,17 @@ impl<'v> Explaining<'v> {
     /// For the eyes of who has both the request and the settings; `secrets` are hidden nevertheless, the longest
     /// first.
     pub fn clear(copy: &CopyRequest, secrets: &'v [Secret]) -> Self {
-        Self::new(copy, View { secrets, rules: None }, (None, usize::MAX))
+        Self::new(
+            copy,
+            View { secrets, rules: None, carried: Carried::default() },
+            (None, usize::MAX),
+        )
     }
 
     /// To be kept: bounded, and without what `rules` hide or may be a secret.
     pub fn redacted(copy: &CopyRequest, rules: &'v Rules, secrets: &'v [Secret]) -> Self {
         let bounds = (Some(Instant::now() + TIME_MAX), TEXT_MAX);
-        Self::new(copy, View { secrets, rules: Some(rules) }, bounds)
+        Self::new(copy, View { secrets, rules: Some(rules), carried: Carried::default() }, bounds)
     }
 
     fn new(copy: &CopyRequest, view: View<'v>, (until, room): (Option<Instant>, usize)) -> Self {

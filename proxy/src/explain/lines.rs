@@ -6,6 +6,7 @@ use http::header::{CONTENT_TYPE, COOKIE};
 use http::uri::PathAndQuery;
 use http::{HeaderName, Uri};
 
+use super::carried::Carried;
 use crate::route::{looks_private, parameter_shown, shown};
 use crate::spread::spread;
 use compare::{Limits, Rules, Stand};
@@ -27,12 +28,14 @@ const HASH: usize = 16;
 const CREDENTIALS: [&str; 7] = ["auth", "cookie", "session", "csrf", "xsrf", "signature", "key"];
 
 /// What is shown of a copy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct View<'v> {
     /// What is never shown, the longest first.
     pub(super) secrets: &'v [Secret],
     /// What else is hidden; nothing where there are none.
     pub(super) rules: Option<&'v Rules>,
+    /// What was hidden so far, which may stand elsewhere later.
+    pub(super) carried: Carried,
 }
 
 /// A line; hidden values that are others make it another.
@@ -50,7 +53,23 @@ impl Line {
 
 impl View<'_> {
     /// The lines of a copy.
-    pub(super) fn of(&self, copy: &CopyRequest) -> Vec<Line> {
+    pub(super) fn of(&mut self, copy: &CopyRequest) -> Vec<Line> {
+        if let Some(rules) = self.rules {
+            let mut carried = std::mem::take(&mut self.carried);
+            let body = copy.body.as_ref().and_then(|body| plain(copy, body));
+            let is_hidden =
+                |name: &str, value: &[u8]| self.header(name, value).text.ends_with(MASK);
+            carried.gather((copy, body.as_deref()), rules, &is_hidden);
+            self.carried = carried;
+        }
+        let mut lines = self.lines(copy);
+        if self.rules.is_some() {
+            lines.iter_mut().for_each(|line| line.text = cut(&self.carried.masked(&line.text)));
+        }
+        lines
+    }
+
+    fn lines(&self, copy: &CopyRequest) -> Vec<Line> {
         let query = copy.query.as_ref().map(|it| format!("?{it}")).unwrap_or_default();
         let target = format!("{}{query}", copy.path);
         let first = self.target(copy, &target);
@@ -80,7 +99,7 @@ impl View<'_> {
     /// What somebody says of a copy.
     pub(super) fn said(&self, text: &str) -> String {
         match self.rules {
-            Some(_) => self.value("why", text).1,
+            Some(_) => self.carried.masked(&self.value("why", text).1),
             None => self.without_secrets(text),
         }
     }
@@ -94,6 +113,7 @@ impl View<'_> {
         // Before anything is cut off: a part of a secret is not known as one.
         let target = self.without_secrets(target);
         let Some(rules) = self.rules else { return format!("{} {target}", copy.method) };
+        let target = self.carried.masked(&target);
         match PathAndQuery::try_from(target) {
             Ok(target) => shown(&copy.method, &Uri::from(target), rules),
             Err(_) => format!("{} {MASK}", copy.method),
@@ -111,7 +131,6 @@ impl View<'_> {
             Some(_) => self.value(name, &text),
         };
         let text = format!("{name}: {shown}");
-        let text = if self.rules.is_some() { cut(&text) } else { text };
         Line::new(text, &[name.as_bytes(), b":", value].concat())
     }
 
@@ -152,7 +171,7 @@ impl View<'_> {
                 Some(name) => format!("cookie: {name}={MASK}"),
                 None => format!("cookie: {MASK}"),
             };
-            lines.push(Line::new(cut(&text), cookie));
+            lines.push(Line::new(text, cookie));
         }
     }
 
@@ -180,32 +199,34 @@ impl View<'_> {
 
     /// JSON and forms; of all else nobody knows where a secret stands in it.
     fn kept_lines(&self, copy: &CopyRequest, body: &[u8], rules: &Rules) -> Option<Vec<Line>> {
-        if body.len() > BODY_MAX {
-            return None;
-        }
-        let mut grant = compare::up_to(64 * BODY_MAX);
-        let mut limits = Limits { max_decoded: BODY_MAX, grant: &mut grant };
-        let plain = coding::decode(&copy.headers, body, &mut limits).ok()?;
-        let plain = std::str::from_utf8(&plain).ok()?;
+        let plain = plain(copy, body)?;
         if is_form(copy) {
             let field = |part: &str| {
                 let text = parameter_shown(&self.without_secrets(part), rules);
-                Line::new(cut(&text), part.as_bytes())
+                Line::new(text, part.as_bytes())
             };
             return Some(plain.split('&').filter(|part| !part.is_empty()).map(field).collect());
         }
         if !plain.trim_start().starts_with(['{', '[']) {
             return None;
         }
-        let plain = self.without_secrets(plain);
-        let kept = compare::kept(plain.as_bytes(), rules, Stand::Hash, limits.grant)?;
+        let plain = self.without_secrets(&plain);
+        let mut grant = compare::up_to(64 * BODY_MAX);
+        let kept = compare::kept(plain.as_bytes(), rules, Stand::Hash, &mut grant)?;
         let kept = self.without_secrets(&spread(&String::from_utf8(kept).ok()?));
-        Some(
-            kept.lines()
-                .map(|line| Line::new(cut(&without_hashes(line)), line.as_bytes()))
-                .collect(),
-        )
+        Some(kept.lines().map(|line| Line::new(without_hashes(line), line.as_bytes())).collect())
     }
+}
+
+/// A body that is short enough to be looked into, without its codings.
+fn plain(copy: &CopyRequest, body: &[u8]) -> Option<String> {
+    if body.len() > BODY_MAX {
+        return None;
+    }
+    let mut grant = compare::up_to(64 * BODY_MAX);
+    let mut limits = Limits { max_decoded: BODY_MAX, grant: &mut grant };
+    let plain = coding::decode(&copy.headers, body, &mut limits).ok()?;
+    String::from_utf8(plain.into_owned()).ok()
 }
 
 fn is_form(copy: &CopyRequest) -> bool {

@@ -227,3 +227,24 @@ fn a_copy_that_is_not_sent_is_told_with_the_reason_and_has_no_mark() {
     );
     assert!(text.ends_with("not sent |  | \"it\": the body is no JSON\n"), "{text}");
 }
+
+#[test]
+fn what_is_hidden_where_it_stands_is_hidden_where_a_rule_carries_it() {
+    let p = PLANTED;
+    for (what, copy) in [
+        ("{cookie.sid}/x", request("/a", &[("cookie", &format!("sid={p}"))], "{}")),
+        (
+            "{header.authorization}",
+            request("/a", &[("authorization", &format!("Bearer {p}"))], "{}"),
+        ),
+        ("{query.token}", request(&format!("/a?token={p}"), &[], "{}")),
+    ] {
+        let json = transform(&format!("json = {{ path = \"$.by\", set = \"{what}\" }}"));
+        let header = format!(
+            "[[transform]]\nname = \"h\"\nheader = {{ name = \"x-by\", set = \"{what}\" }}\n"
+        );
+        let text = text(&kept(&format!("{json}{header}"), copy));
+        assert!(!text.contains(p), "{what}: {text}");
+        assert!(text.contains("+  \"by\": \"***") && text.contains("+x-by: ***"), "{what}: {text}");
+    }
+}
