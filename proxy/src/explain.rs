@@ -110,7 +110,11 @@ impl<'v> Explaining<'v> {
         Self::new(copy, View { secrets, rules: Some(rules), carried: Carried::default() }, bounds)
     }
 
-    fn new(copy: &CopyRequest, view: View<'v>, (until, room): (Option<Instant>, usize)) -> Self {
+    fn new(
+        copy: &CopyRequest,
+        mut view: View<'v>,
+        (until, room): (Option<Instant>, usize),
+    ) -> Self {
         let before = view.of(copy);
         let request = before.first().map(|line| line.text.clone()).unwrap_or_default();
         Self {
