@@ -111,6 +111,11 @@ impl Rules {
         self.hide().is_some_and(is_hidden)
     }
 
+    /// Whether a header's value is not shown, by rules or by what it looks like.
+    pub fn hides_header(&self, name: &HeaderName, value: &[u8]) -> bool {
+        self.hide().is_some_and(|it| it.header(name, value).is_some())
+    }
+
     /// Counts a pair that was looked at in detail.
     pub(super) fn note_look(&self) {
         if self.given {

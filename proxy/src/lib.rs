@@ -24,6 +24,7 @@ pub mod check;
 pub mod config;
 pub mod control;
 pub mod exchange;
+pub mod explain;
 pub mod forward;
 pub mod headers;
 pub mod healthcheck;

@@ -18,6 +18,7 @@ pub mod webhook;
 pub use by_hand::OffByHand;
 pub use series::{Book, Series};
 
+use crate::explain::Explained;
 use crate::metrics::CandidateMetrics;
 use crate::plan::Terms;
 use crate::route::{LABELS_MAX, OTHER};
@@ -248,6 +249,27 @@ impl Observe {
         let holds = |basis: &u64| bases.as_ref().is_none_or(|bases| bases.contains(basis));
         let mut kept = self.kept_pairs(Some(route)).into_iter().rev().map(|(_, pair)| pair);
         kept.find(|pair| holds(&pair.basis) && pair.differences.iter().any(&differs))
+    }
+
+    /// Whether a copy is to be explained now: few are, and the one that this is said of.
+    pub fn wants_copy(&self, series: &Series) -> bool {
+        series.pairs.copy().is_due(self.since_origin())
+    }
+
+    /// Keeps how a copy became what it is, in place of the one before.
+    pub fn keep_copy(&self, series: &Series, terms: &Terms, explained: Explained) {
+        if let Some(_holds) = self.holds(terms) {
+            series.pairs.copy().keep(explained);
+        }
+    }
+
+    /// How the last copy of a label that was explained became what it is. One that was held against something
+    /// else is not shown: by other rules other values are hidden.
+    pub fn last_copy(&self, label: &str) -> Option<Arc<Explained>> {
+        let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner).get(label).cloned();
+        let explained = pairs?.copy().get()?;
+        let bases = self.bases.read().unwrap_or_else(PoisonError::into_inner);
+        bases.as_ref().is_none_or(|it| it.contains(&explained.basis)).then_some(explained)
     }
 
     fn kept(&self) -> MutexGuard<'_, kept::Pairs> {

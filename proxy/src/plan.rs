@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 mod preparation;
 
-pub use preparation::{Identities, Preparation, Preparations, Watch};
+pub use preparation::{Identities, Preparation, Preparations, Rule, Watch};
 
 use crate::policy::hook::Hook;
 use crate::policy::identity;

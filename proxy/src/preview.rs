@@ -1,8 +1,6 @@
 //! `try`: the copy of a request that would go out to each candidate, as a difference to the request, with the rule
 //! behind each change.
 
-use std::borrow::Cow;
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,27 +8,24 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use similar::{ChangeTag, TextDiff};
 
 use crate::config::Config;
+use crate::explain::Explaining;
 use crate::headers::{self, target};
-use crate::plan::{Identities, Plan, Terms, Treatment};
+use crate::plan::{Identities, Plan, Preparation, Rule, Terms, Treatment};
 use crate::policy::hook::Hook;
 use crate::policy::matcher::Seen;
-use crate::spread::spread;
 use compare::Limits;
 use transform::CopyRequest;
 use transform::hook::{self, Failure, Verdict};
 use transform::identity::copies;
-use transform::parts::{Fault, coding};
-use transform::value::About;
+use transform::parts::Fault;
+use transform::value::{About, Secret};
 
 /// Header lines that a request may have.
 const LINES_MAX: usize = 1000;
 /// Largest request, in bytes.
 pub const BYTES_MAX: usize = 64 << 20;
-/// Shown of a body that is no text, and of a very long line.
-const LINE_MAX: usize = 2000;
 /// What `{request_id}` is where the request has none; each copy has another.
 const REQUEST_ID: &str = "00000000000000000000000000000000";
 
@@ -77,7 +72,10 @@ pub fn shown(config: &Config, tried: &Tried, request: &[u8]) -> Result<String, S
         line(&mut text, &format!("candidate {:?}, {route}", candidate.name));
         match terms {
             None => line(&mut text, "gets no copy"),
-            Some(terms) => copy(&mut text, (&label, &candidate.name), terms, &request, config),
+            Some(terms) => {
+                let (about, secrets) = ((&*label, &*candidate.name), &config.preparations.secrets);
+                text.push_str(&copy(about, terms, &request, secrets));
+            }
         }
     }
     if !found {
@@ -104,59 +102,43 @@ fn chosen<'p>(plan: &'p Plan, tried: &Tried, request: &Read) -> Result<&'p Treat
 }
 
 /// Shows what becomes of the copy for one candidate.
-fn copy(
-    text: &mut String,
-    (route, candidate): (&str, &str),
-    terms: &Terms,
-    request: &Read,
-    config: &Config,
-) {
+fn copy(about: (&str, &str), terms: &Terms, request: &Read, secrets: &[Secret]) -> String {
     let mut copy = of(request, terms);
-    let mut before = told(&copy);
-    let secrets = &config.preparations.secrets;
-    let hidden = |text: String| secrets.iter().fold(text, |text, it| it.hidden_in(&text));
+    let mut told = Explaining::clear(&copy, secrets);
     if let Some(preparation) = &terms.preparation {
-        identities(text, &preparation.identities, &copy);
-        let about = About { route, candidate, request_id: REQUEST_ID };
-        let mut grant = |_| true;
-        let mut limits = Limits { max_decoded: BYTES_MAX, grant: &mut grant };
-        let mut watch = |rule: &str, copy: &CopyRequest, done: Result<(), Fault>| {
-            let after = told(copy);
-            line(text, &format!("{rule}{}", outcome(&before, &after, done)));
-            text.push_str(&hidden(difference(&before, &after)));
-            before = after;
-        };
-        let applied = preparation.apply(&mut copy, &[], &about, &mut limits, Some(&mut watch));
-        if let Err(failed) = applied {
-            return line(text, &format!("not sent: {:?}: {}", failed.step, failed.fault));
-        }
-        for hook in &preparation.pre {
-            let said = run(hook, &mut copy, (route, candidate));
-            let after = told(&copy);
-            let rule = format!("hook {:?} ({})", &*hook.name, hook.place);
-            match said {
-                Ok(Verdict::Send) => {
-                    line(text, &format!("{rule}{}", outcome(&before, &after, Ok(()))));
-                    text.push_str(&hidden(difference(&before, &after)));
-                }
-                Ok(Verdict::Drop(why)) => return line(text, &format!("{rule}: drops it: {why}")),
-                Err(failed) => return line(text, &format!("{rule}: not sent: {failed}")),
-            }
-            before = after;
-        }
+        prepare(&mut told, about, preparation, &mut copy);
     }
-    if let Some((name, value)) = &terms.mark {
-        copy.headers.insert(name, value.clone());
+    told.marked(terms.mark.as_ref());
+    told.text()
+}
+
+fn prepare(
+    told: &mut Explaining<'_>,
+    (route, candidate): (&str, &str),
+    preparation: &Preparation,
+    copy: &mut CopyRequest,
+) {
+    identities(told, &preparation.identities, copy);
+    let about = About { route, candidate, request_id: REQUEST_ID };
+    let mut grant = |_| true;
+    let mut limits = Limits { max_decoded: BYTES_MAX, grant: &mut grant };
+    let mut watch = |rule: Rule, copy: &CopyRequest, done: Result<(), Fault>| {
+        told.step(rule, copy, done);
+    };
+    if let Err(failed) = preparation.apply(copy, &[], &about, &mut limits, Some(&mut watch)) {
+        return told.unsent(format!("{:?}: {}", failed.step, failed.fault));
     }
-    let after = told(&copy);
-    if before != after {
-        line(text, "mark");
-        text.push_str(&hidden(difference(&before, &after)));
+    for hook in &preparation.pre {
+        let said = run(hook, copy, (route, candidate));
+        told.hook(hook, copy, said.as_ref().map_err(ToString::to_string));
+        if !matches!(said, Ok(Verdict::Send)) {
+            return;
+        }
     }
 }
 
 /// Tells the values that are the baseline's, of which nobody knows here what the candidate calls them.
-fn identities(text: &mut String, identities: &Identities, copy: &CopyRequest) {
+fn identities(told: &mut Explaining<'_>, identities: &Identities, copy: &CopyRequest) {
     let mut grant = |_| true;
     let mut limits = Limits { max_decoded: BYTES_MAX, grant: &mut grant };
     let mut found: Vec<Vec<String>> = vec![Vec::new(); identities.places.len()];
@@ -168,12 +150,12 @@ fn identities(text: &mut String, identities: &Identities, copy: &CopyRequest) {
         None
     };
     copies::replace(&identities.places, &mut copy.clone(), &mut look, &mut limits);
-    for (identity, values) in identities.places.iter().zip(found) {
+    for (rule, values) in identities.rules().zip(found) {
         let what = match values[..] {
             [] => "finds nothing".to_owned(),
             _ => format!("puts in what the candidate calls {}", values.join(", ")),
         };
-        line(text, &format!("identity {:?}: {what}", identity.name));
+        told.told(rule, what);
     }
 }
 
@@ -194,14 +176,6 @@ fn run(
     Ok(said.verdict)
 }
 
-fn outcome(before: &str, after: &str, done: Result<(), Fault>) -> String {
-    match done {
-        Ok(()) if before == after => ": changes nothing".to_owned(),
-        Ok(()) => String::new(),
-        Err(fault) => format!(": cannot be followed: {fault}"),
-    }
-}
-
 /// The request as its copy begins.
 fn of(request: &Read, terms: &Terms) -> CopyRequest {
     let mut headers = request.headers.clone();
@@ -217,56 +191,6 @@ fn of(request: &Read, terms: &Terms) -> CopyRequest {
         headers,
         body: terms.body.then(|| request.body.clone()),
     }
-}
-
-/// A copy as lines of text, its body without its codings.
-fn told(copy: &CopyRequest) -> String {
-    let query = copy.query.as_ref().map(|it| format!("?{it}")).unwrap_or_default();
-    let mut text = String::new();
-    line(&mut text, &format!("{} {}{query}", copy.method, copy.path));
-    if let Some(host) = &copy.host {
-        line(&mut text, &format!("host: {}", String::from_utf8_lossy(host.as_bytes())));
-    }
-    // In an order that no change of others changes.
-    let mut headers: Vec<_> = copy.headers.iter().collect();
-    headers.sort_by_key(|(name, _)| name.as_str());
-    for (name, value) in headers {
-        line(&mut text, &format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
-    }
-    if let Some(body) = copy.body.as_ref().filter(|body| !body.is_empty()) {
-        line(&mut text, "");
-        body_lines(&mut text, copy, body);
-    }
-    text
-}
-
-fn body_lines(text: &mut String, copy: &CopyRequest, body: &Bytes) {
-    let mut grant = |_| true;
-    let mut limits = Limits { max_decoded: BYTES_MAX, grant: &mut grant };
-    let plain = coding::decode(&copy.headers, body, &mut limits);
-    let plain = plain.as_deref().unwrap_or(body);
-    let Ok(plain) = std::str::from_utf8(plain) else {
-        return line(text, &format!("{} bytes that are no text", plain.len()));
-    };
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(plain).is_ok();
-    let spread = if is_json { Cow::Owned(spread(plain)) } else { Cow::Borrowed(plain) };
-    for shown in spread.lines() {
-        let cut = shown.floor_char_boundary(LINE_MAX);
-        line(text, &format!("{}{}", &shown[..cut], if cut < shown.len() { "…" } else { "" }));
-    }
-}
-
-fn difference(before: &str, after: &str) -> String {
-    let mut text = String::new();
-    for change in TextDiff::from_lines(before, after).iter_all_changes() {
-        let sign = match change.tag() {
-            ChangeTag::Delete => '-',
-            ChangeTag::Insert => '+',
-            ChangeTag::Equal => continue,
-        };
-        write!(text, "{sign}{change}").expect("a text takes everything");
-    }
-    text
 }
 
 fn line(text: &mut String, what: &str) {

@@ -5,7 +5,7 @@ use http::Method;
 mod shown;
 pub mod table;
 
-pub use shown::shown;
+pub use shown::{looks_private, parameter_shown, shown};
 
 use crate::headers::target::encoded;
 use transform::redact::looks_personal;

@@ -202,7 +202,10 @@ pub fn apply<'t>(
         if let Some(watch) = &mut watch {
             // What is shown is the copy as it would go out.
             let mut shown = copy.clone();
-            plain.write(&mut shown, limits).ok();
+            // To be let go of at once: a copy pays for what goes out.
+            let mut grant = |_| true;
+            let mut free = Limits { max_decoded: limits.max_decoded, grant: &mut grant };
+            plain.write(&mut shown, &mut free).ok();
             watch(step, &shown, done);
         }
         match done {

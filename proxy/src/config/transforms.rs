@@ -70,6 +70,10 @@ impl<'a> Env<'a> {
         let redaction = Arc::clone(&redaction.policy);
         let clear = candidates.iter().filter(|it| !it.redacted).map(|it| Arc::clone(&it.name));
         let clear = clear.collect();
+        let redaction_place = self.file.and_then(|file| {
+            let node = file.root.get("redact")?;
+            Some(file.place(node.key.start).into())
+        });
         let Some(file) = self.file else {
             return Preparations { redaction, clear, ..Preparations::default() };
         };
@@ -101,7 +105,8 @@ impl<'a> Env<'a> {
         let redaction = Arc::new(Policy::clone(&redaction).with_secrets(secrets.clone()));
         let identities = self.identities(candidates, routes);
         let hooks = self.hooks(candidates, routes);
-        Preparations { redaction, clear, transforms, secrets, identities, hooks }
+        let secrets = secrets.into();
+        Preparations { redaction, redaction_place, clear, transforms, secrets, identities, hooks }
     }
 
     /// There may not be too many of a kind.

@@ -48,7 +48,7 @@ mod sides;
 use due::{Back, Due};
 use identities::Ready;
 use noise::{Asked, Request as Asking};
-use prepare::{Prepared, prepare};
+use prepare::{Prepared, as_it_came, prepare};
 use sides::cut_short;
 
 /// How far a candidate's body may be ahead of the baseline's before it is read with pauses.
@@ -140,7 +140,7 @@ async fn send(lane: Arc<Lane>, job: Box<Job>, slot: Slot) {
         let prepare = Box::pin(prepare(&lane, with, &aboard, snapshot, body));
         identities::beside(prepare, identities::telling(&lane, &mut baseline, &all)).await
     } else {
-        Ok(Prepared { snapshot, body, held: None, is_unknown: false })
+        Ok(as_it_came(&lane, (series, &terms), snapshot, body))
     };
     let Prepared { snapshot, body, held: more, is_unknown } = match prepared {
         Ok(prepared) => prepared,

@@ -6,13 +6,16 @@ use askama::Template;
 use serde_json::Value;
 
 mod bounds;
+mod copied;
 
 pub use super::chart::Buckets;
 use super::chart::{self, Line};
 use super::overview::{class_of, sentence};
 use super::shell::{Shell, html};
 use super::words::{NONE, count, encoded, latency, lines, percent, text};
+use crate::explain::Explained;
 use bounds::Bound;
+use copied::Copied;
 use judge::history::Minute;
 use judge::report::summary::{RouteSummary, Thresholds};
 
@@ -41,6 +44,8 @@ pub struct Seen {
     pub share_said: Option<f64>,
     /// What holds for it, as `/control/config` shows it; `None` where that is not to be shown.
     pub policy: Option<Value>,
+    /// How its last copy that was explained became what it is; `None` where that is not to be shown.
+    pub copy: Option<Option<Arc<Explained>>>,
     /// Whether it is a route of the settings, whose share can be set.
     pub is_of_settings: bool,
 }
@@ -62,6 +67,7 @@ struct Page<'a> {
     charts: Vec<Chart>,
     policy: Option<Vec<(String, String)>>,
     place: Option<String>,
+    copied: Copied,
 }
 
 /// What the pairs told.
@@ -115,6 +121,7 @@ struct Chart {
 pub fn page(shell: Shell, seen: &Seen) -> String {
     let label = text(&seen.label);
     let back = super::overview::route_href(&seen.candidate, &seen.label);
+    let copied = Copied::of(seen.copy.as_ref().map(Option::as_deref), shell.withheld);
     html(&Page {
         shell: &shell.titled(&label),
         candidate: seen.candidate.to_string(),
@@ -128,6 +135,7 @@ pub fn page(shell: Shell, seen: &Seen) -> String {
         charts: charts(&seen.hour),
         place: seen.policy.as_ref().and_then(|it| Some(text(it["place"].as_str()?))),
         policy: seen.policy.as_ref().map(|it| policy(it, &seen.candidate)),
+        copied,
         back,
         label,
     })

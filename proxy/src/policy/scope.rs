@@ -53,6 +53,12 @@ pub fn meant<T>(all: &[Scoped<T>], candidate: &str, route: &str) -> Vec<Arc<T>> 
     meant.map(|it| Arc::clone(&it.what)).collect()
 }
 
+/// Where those stand, in the same order.
+pub fn places<T>(all: &[Scoped<T>], candidate: &str, route: &str) -> Vec<Place> {
+    let meant = all.iter().filter(|it| it.scope.takes(candidate, route));
+    meant.map(|it| Arc::clone(&it.place)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::Scope;

@@ -11,6 +11,8 @@ use compare::Rules;
 const TEXT_MAX: usize = 256;
 const METHOD_MAX: usize = 16;
 const DIGITS_MAX: usize = 8;
+/// A word that has so many letters may be a token.
+const TOKEN_MIN: usize = 16;
 const MASK: &str = "***";
 
 /// Method, path and query of a request. Of parameters only numbers, UUIDs, `true` and `false` are shown, and
@@ -41,6 +43,22 @@ pub fn shown(method: &Method, uri: &Uri, rules: &Rules) -> String {
         text.push('…');
     }
     text
+}
+
+/// A part of a query or a form as examples show it: the value where it can be nobody's words, else that there is
+/// one.
+pub fn parameter_shown(part: &str, rules: &Rules) -> String {
+    let mut text = String::new();
+    parameter(&mut text, part, rules);
+    text
+}
+
+/// Whether a word of a text may be a token, or is personal by what it looks like. Words of a language are none.
+pub fn looks_private(word: &str) -> bool {
+    let is_long = |part: &str| part.len() >= TOKEN_MIN;
+    let is_no_word = word.bytes().any(|byte| byte.is_ascii_digit())
+        || word.split(|c: char| !c.is_ascii_alphabetic()).any(is_long);
+    is_personal(word) || (is_no_word && is_private(word))
 }
 
 fn parameter(text: &mut String, part: &str, rules: &Rules) {

@@ -79,6 +79,46 @@ async fn the_candidate_gets_the_changed_copy_and_the_baseline_the_request_as_it_
 }
 
 #[tokio::test]
+async fn the_page_of_a_route_shows_how_its_last_copy_became_what_it_is() {
+    let (baseline, v2) = (fixed("{\"id\":17}").await, fixed("{\"id\":42}").await);
+    let rest = "[[identity]]\nname = \"order\"\nlearn = [\"json:$.id\"]\nreplace = [\"path:/shop/{id}\"]\n\
+        [[redact.rule]]\nname = \"people\"\nheaders = [\"x-person\"]\n";
+    let proxy = by(baseline.addr, v2.addr, &format!("{ALL}{rest}")).await;
+    let page = async |label: &str| proxy.get(&format!("/control/route?route={label}")).await;
+    proxy.client.post(proxy.url("/shop")).body("{}").send().await.unwrap();
+    eventually!(v2.seen().len() == 1);
+    let body = "{\"items\":[{\"sku\":\"a\"}],\"password\":\"planted1\"}";
+    let put = proxy.client.put(proxy.url("/shop/17?utm_source=planted2")).body(body);
+    let put = put.header("authorization", "Bearer planted3").header("cookie", "sid=planted4");
+    put.header("x-person", "planted5").send().await.unwrap();
+    eventually!(v2.seen().len() == 2);
+    let text = page("PUT%20%2Fshop%2F%7Bid%7D").await.text().await.unwrap();
+    let (_, text) = text.split_once("The last copy").expect(&text);
+    for shown in [
+        "for <bdi>v2</bdi>",
+        "<code>PUT /shop/17?utm_source=***</code>",
+        "puts in what the candidate calls it",
+        "<span>+</span><bdi>PUT /shop/42?utm_source=***</bdi>",
+        "redact (people 1)",
+        "<span>-</span><bdi>x-person: ***</bdi>",
+        "transform &#34;elsewhere&#34;</bdi> <code>m.toml:",
+        "<span>+</span><bdi>PUT /v2/shop/42?utm_source=***</bdi>",
+        "<span>+</span><bdi>authorization: ***</bdi>",
+        "<span>-</span><bdi>      &#34;sku&#34;: &#34;a&#34;</bdi>",
+        "<span>+</span><bdi>      &#34;article&#34;: &#34;a&#34;</bdi>",
+        "<span>+</span><bdi>x-mirror: 1</bdi>",
+    ] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+    assert!(!text.contains("planted") && !text.contains("s3cret"), "{text}");
+    // The label had a copy a moment ago.
+    proxy.client.put(proxy.url("/shop/18")).body(body).send().await.unwrap();
+    eventually!(v2.seen().len() == 3);
+    let text = page("PUT%20%2Fshop%2F%7Bid%7D").await.text().await.unwrap();
+    assert!(!text.contains("/shop/18"), "{text}");
+}
+
+#[tokio::test]
 async fn a_copy_without_a_body_is_changed_too_and_one_of_another_route_is_not() {
     let (baseline, v2) = (fixed("1").await, fixed("1").await);
     let rest = "[[route]]\nname = \"old\"\nmatch.path.prefix = \"/old\"\n\

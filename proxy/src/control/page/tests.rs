@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::control::tests::{Answer, Fixture, audited, fixture};
+use crate::explain::{Change, Explained, Step};
 use crate::observe::kept;
+use crate::plan::Rule;
 
 const VIEWS: [&str; 5] = [
     "/control/",
@@ -200,6 +202,34 @@ async fn without_the_token_a_page_has_counts_and_no_values() {
     assert!(answer.text.contains("a valid bearer token is required"), "{}", answer.text);
     let answer = fixture.ask_with("GET", "/control/settings", Some("Bearer s3cret")).await;
     assert_eq!(answer.code, 200);
+}
+
+#[tokio::test]
+async fn a_route_shows_its_last_copy_to_those_who_may_see_values() {
+    let fixture = fixture().with_token();
+    fixture.differ();
+    let ask = async |token| fixture.ask_with("GET", VIEWS[1], token).await.text;
+    assert!(ask(Some("Bearer s3cret")).await.contains("None was explained yet."));
+    fixture.tell_of("GET /a", "", |observe, copy| {
+        let change = Change { is_new: true, line: "x-a: <script>\u{202e}".to_owned() };
+        let rule = Rule { name: "transform \"planted\"".into(), place: Some("m.toml:7".into()) };
+        let steps = vec![Step { rule, outcome: String::new(), changes: vec![change] }];
+        let (at, basis) = (std::time::SystemTime::UNIX_EPOCH, copy.terms.basis);
+        let request = "GET /a?q=***".to_owned();
+        let explained = Explained { basis, at, request, steps, is_sent: false, is_cut: true };
+        observe.keep_copy(copy.series, copy.terms, explained);
+    });
+    let text = ask(None).await;
+    assert!(!text.contains("planted") && !text.contains("GET /a?q"), "{text}");
+    assert!(text.contains("withheld: needs the token"), "{text}");
+    let text = ask(Some("Bearer s3cret")).await;
+    for part in ["1970-01-01 00:00:00 UTC", "GET /a?q=***", "planted", "m.toml:7", "not sent"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("<bdi>x-a: &#60;script&#62;\\u{202e}</bdi>"), "{text}");
+    assert!(text.contains("More was changed") && text.contains("*** stands for"), "{text}");
+    fixture.observe().hold_against(&[1].into(), &Default::default());
+    assert!(!ask(Some("Bearer s3cret")).await.contains("planted"), "by other rules");
 }
 
 #[tokio::test]

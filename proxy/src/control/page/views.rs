@@ -84,7 +84,8 @@ pub(in crate::control) async fn route(
         Ok((seen, names)) => {
             let shell = shell(&control, View::Route, withheld(sight));
             let shell = shell.of_candidate(&seen.candidate, &names);
-            with_values(sight, false, route_page::page(shell, &seen))
+            let has_values = matches!(seen.copy, Some(Some(_)));
+            with_values(sight, has_values, route_page::page(shell, &seen))
         }
         Err(why) => not_found(&control.steer, View::Route, why),
     })
@@ -125,6 +126,7 @@ fn seen_route(
         share: gather::share(&plan, &observe, &label),
         share_said: gather::share_said(&plan, &observe.name(), &label),
         policy: policy(control, &plan, &label, sight),
+        copy: (sight == Sight::Values).then(|| observe.last_copy(&label)),
         is_of_settings: plan.has_route(&label),
         label,
     };

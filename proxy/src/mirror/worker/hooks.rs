@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::body::{Budget, Capture, ReplyBody};
 use crate::exchange::{HookResult, Outcome};
+use crate::explain::Explaining;
 use crate::mirror::lane::Lane;
 use crate::mirror::reply::Reply;
 use crate::policy::hook::Hook;
@@ -24,10 +25,15 @@ pub(super) fn pre(
     route: &str,
     hooks: &[Arc<Hook>],
     copy: &mut CopyRequest,
+    mut told: Option<&mut Explaining<'_>>,
 ) -> Result<(), Outcome> {
     for hook in hooks {
         let run = |about: About<'_>, limits| hook.script.pre(copy, about, limits);
-        match ran(lane, route, hook, true, run)?.verdict {
+        let said = ran(lane, route, hook, true, run).map(|said| said.verdict);
+        if let Some(told) = &mut told {
+            told.hook(hook, copy, said.as_ref().map_err(|outcome| outcome.name().to_owned()));
+        }
+        match said? {
             Verdict::Send => {}
             Verdict::Drop(reason) => {
                 tracing::debug!(hook = &*hook.name, route, reason, "dropped by a hook");

@@ -15,6 +15,7 @@ use super::SMALL;
 use super::copied::{copy_of, is_small, snapshot_of};
 use crate::body::{Budget, Capture, ReplyBody};
 use crate::exchange::{Outcome, RequestSnapshot};
+use crate::explain::Found;
 use crate::mirror::aboard::{Aboard, Looked};
 use crate::mirror::identities::Identities;
 use crate::mirror::job::Job;
@@ -144,6 +145,8 @@ pub(super) struct Put {
     pub(super) values: Vec<Value>,
     /// One of the copy's is not known.
     pub(super) is_unknown: bool,
+    /// What was found, of each identity.
+    pub(super) found: Vec<Found>,
 }
 
 /// Puts the candidate's ids in place of the baseline's.
@@ -154,19 +157,25 @@ pub(super) fn put(
     limits: &mut Limits<'_>,
 ) -> Put {
     let (Some(aboard), Some(of)) = (aboard, terms.identities()) else { return Put::default() };
-    let mut unknown = vec![false; of.places.len()];
+    let mut found = vec![Found::default(); of.places.len()];
     let mut known = |at: usize, value: &[u8]| match aboard.look(at, value) {
-        Looked::Value(value) => Some(value),
+        Looked::Value(value) => {
+            found[at].known = true;
+            Some(value)
+        }
         Looked::Unknown => {
-            unknown[at] = true;
+            found[at].unknown = true;
             None
         }
-        Looked::Same => None,
+        Looked::Same => {
+            found[at].same = true;
+            None
+        }
     };
     let values = copies::replace(&of.places, copy, &mut known, limits);
-    let all_unknown = unknown.iter().enumerate().filter(|(_, unknown)| **unknown);
+    let all_unknown = found.iter().enumerate().filter(|(_, found)| found.unknown);
     let is_unknown = all_unknown.map(|(at, _)| aboard.count_unknown(at)).count() > 0;
-    Put { values, is_unknown }
+    Put { values, is_unknown, found }
 }
 
 /// What is done beside something else; `None` for nothing. In a box, since few copies have any, and what is in a
