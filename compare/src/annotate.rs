@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 
-use super::digests::Digests;
 use super::json::{Kind, Tape, make_room};
 use super::normalize::Treatment;
 use super::path::{Child, Taken};
@@ -34,10 +33,29 @@ pub(super) struct Mark {
 pub(super) struct Document<'a> {
     pub(super) tape: Tape<'a>,
     marks: Vec<Mark>,
-    /// Most documents are equal but for a few values, and need none.
-    digests: OnceCell<Digests>,
+    /// Once they were asked for.
+    pub(super) digests: OnceCell<Digests>,
     /// The values that stood in strings, in order.
     read: Vec<u32>,
+}
+
+/// A digest of each value of a document.
+#[derive(Debug)]
+pub(super) struct Digests {
+    pub(super) digests: Vec<u64>,
+    /// Those in which lenient values count; empty where there are none.
+    pub(super) exact: Vec<u64>,
+}
+
+impl Digests {
+    pub(super) fn digest(&self, node: usize) -> u64 {
+        self.digests[node]
+    }
+
+    /// Of a value, where what may differ a little is not the same.
+    pub(super) fn exact(&self, node: usize) -> u64 {
+        self.exact.get(node).copied().unwrap_or_else(|| self.digest(node))
+    }
 }
 
 impl<'a> Document<'a> {
@@ -52,15 +70,6 @@ impl<'a> Document<'a> {
     /// Whether some of its values stood in strings.
     pub(super) fn has_read(&self) -> bool {
         !self.read.is_empty()
-    }
-
-    /// A digest of each value, by the rules that it was made with; found when first asked for.
-    pub(super) fn digests(&self, rules: &Rules, grant: Grant<'_>) -> Result<&Digests, Obstacle> {
-        if let Some(digests) = self.digests.get() {
-            return Ok(digests);
-        }
-        let digests = Digests::of(self, rules, grant)?;
-        Ok(self.digests.get_or_init(|| digests))
     }
 
     /// Applies rules to a document, of which these values stood in strings.

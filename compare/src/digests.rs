@@ -5,7 +5,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::annotate::{Document, Mark};
+use super::annotate::{Digests, Document, Mark};
 use super::json::{Kind, make_room};
 use super::normalize::Treatment;
 use super::number;
@@ -15,38 +15,22 @@ use super::rules::{MaskAs, Pairing};
 use super::text::Text;
 use super::{Grant, Obstacle};
 
-/// The digests of a document's values.
-#[derive(Debug)]
-pub(super) struct Digests {
-    digests: Vec<u64>,
-    /// Those in which lenient values count; empty where there are none.
-    exact: Vec<u64>,
-}
-
-impl Digests {
-    /// By the rules that the document was made with.
-    pub(super) fn of(
-        document: &Document<'_>,
-        rules: &Rules,
-        grant: Grant<'_>,
-    ) -> Result<Self, Obstacle> {
-        let count = document.tape.len();
+impl Document<'_> {
+    /// A digest of each value, by the rules that the document was made with; found when first asked for, since
+    /// most documents are equal but for a few values, and need none.
+    pub(super) fn digests(&self, rules: &Rules, grant: Grant<'_>) -> Result<&Digests, Obstacle> {
+        if let Some(digests) = self.digests.get() {
+            return Ok(digests);
+        }
+        let count = self.tape.len();
         let exact = if rules.leniences.is_empty() { 0 } else { count };
         if !grant((count + exact) * size_of::<u64>()) {
             return Err(Obstacle::NoBudget);
         }
-        let digests = Self { digests: vec![0; count], exact: vec![0; exact] };
-        Pass { document, rules, digests, open: Vec::new(), lent: 0, grant }.run()
-    }
-
-    /// Of a value.
-    pub(super) fn digest(&self, node: usize) -> u64 {
-        self.digests[node]
-    }
-
-    /// Of a value, where what may differ a little is not the same.
-    pub(super) fn exact(&self, node: usize) -> u64 {
-        self.exact.get(node).copied().unwrap_or_else(|| self.digest(node))
+        let digests = Digests { digests: vec![0; count], exact: vec![0; exact] };
+        let pass = Pass { document: self, rules, digests, open: Vec::new(), lent: 0, grant };
+        let digests = pass.run()?;
+        Ok(self.digests.get_or_init(|| digests))
     }
 }
 

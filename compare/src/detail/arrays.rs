@@ -5,9 +5,8 @@ use std::collections::HashMap;
 
 use super::{At, Sides, Walk, What, index};
 use crate::Obstacle;
-use crate::annotate::{Document, Mark};
+use crate::annotate::{Digests, Document, Mark};
 use crate::difference::Kind;
-use crate::digests::Digests;
 use crate::explained::Explained;
 use crate::lenient;
 use crate::rules::Pairing;

@@ -1,9 +1,8 @@
 //! Members that are missing under one name and there under another, with the same value.
 
 use super::{Entry, Sides};
-use crate::annotate::Document;
+use crate::annotate::{Digests, Document};
 use crate::difference::Kind;
-use crate::digests::Digests;
 use crate::explained::Explained;
 use crate::json::Kind as Node;
 use crate::traits::Traits;
