@@ -616,3 +616,23 @@ fn secrets_are_compared_and_not_shown_with_all_that_is_in_them() {
         }
     }
 }
+
+#[test]
+fn nothing_is_shown_of_a_string_in_which_a_secret_stands() {
+    for [ours, theirs] in [
+        ["password=hunter1", "password=hunter2"],
+        ["Basic aHVudGVyMQ==", "Basic aHVudGVyMg=="],
+        ["-----BEGIN PRIVATE KEY-----\\nhunter1", "-----BEGIN PRIVATE KEY-----\\nhunter2"],
+        ["https://bob:hunter1@host/a", "https://bob:hunter2@host/a"],
+        ["{\\\"token\\\":\\\"hunter1", "{\\\"token\\\":\\\"hunter2"],
+    ] {
+        let [a, b] = [ours, theirs].map(|text| format!("{{\"u\":\"{text}\"}}"));
+        for (a, b) in [(&*a, &*b), (&*a, "{}"), ("{}", &*b), (&*a, "{\"u\":1}")] {
+            let told = format!("{:?}", plain(a, b));
+            assert!(told.contains("***") && !told.contains("hunter"), "{told}");
+        }
+    }
+    let long = format!("{}\\ntoken=hunter", "x".repeat(70_000));
+    let told = format!("{:?}", plain(&format!("[\"{long}1\"]"), &format!("[\"{long}2\"]")));
+    assert!(!told.contains("hunter"), "{told}");
+}
