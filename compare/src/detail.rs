@@ -373,8 +373,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             Find::All(_) => {
                 let (place, field) = self.place(parent, at, mark.hidden);
-                let ([baseline, candidate], note) =
-                    shown((ours, a), (theirs, b), mark, rules);
+                let ([baseline, candidate], note) = shown((ours, a), (theirs, b), mark, rules);
                 let kind = what.kind;
                 let traits = self.traits(what, at, (a, b), mark);
                 let note = note.map(str::to_owned);

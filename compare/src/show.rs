@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::alike::{self, Chars};
-use super::ids;
 use super::bodies::unshown;
+use super::ids;
 use super::json::{Kind, Tape};
 use super::policy::Rules;
 use super::redaction::{Hide, LENGTH_MAX, hidden, hidden_bytes};
@@ -203,8 +203,8 @@ pub(super) fn values(
         }
         (Kind::Number, Kind::Number) => {
             let raw = [ours.raw(a), theirs.raw(b)];
-            let rest =
-                raw.map(|raw| hidden_bytes(raw, rules.hide()).map_or(Cow::Borrowed(raw), Cow::Owned));
+            let rest = raw
+                .map(|raw| hidden_bytes(raw, rules.hide()).map_or(Cow::Borrowed(raw), Cow::Owned));
             (pair("", rest.each_ref().map(|raw| raw.iter().copied()), [""; 2]).0, None)
         }
         _ => ([value(ours, a, rules), value(theirs, b, rules)], None),

@@ -157,8 +157,7 @@ mod tests {
         ] {
             assert!(is_hidden(text), "{text}");
         }
-        for text in
-            [
+        for text in [
             "tokens are fine",
             "a basic idea",
             "ratio: 1",
@@ -169,8 +168,7 @@ mod tests {
             "{\"password\": \"***\", \"a\": 1}",
             "=",
             ":",
-        ]
-        {
+        ] {
             assert!(!is_hidden(text), "{text}");
         }
         assert!(is_hidden(&"a=".repeat(NAMES_MAX + 1)));

@@ -54,7 +54,9 @@ fn a_key_with_a_backslash_pairs_elements_as_it_was_told() {
     let ours = r#"[{"a\\n":1,"x":1},{"a\\n":2,"x":2}]"#;
     let theirs = r#"[{"a\\n":2,"x":2},{"a\\n":1,"x":1}]"#;
     let by_key = Pairing::ByKey(r"a\n".to_owned());
-    assert!(found(ours, theirs, &rules(&[What::Array(Path::parse("$").unwrap(), by_key)])).is_empty());
+    assert!(
+        found(ours, theirs, &rules(&[What::Array(Path::parse("$").unwrap(), by_key)])).is_empty()
+    );
 }
 
 #[test]
