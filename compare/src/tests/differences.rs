@@ -636,3 +636,17 @@ fn nothing_is_shown_of_a_string_in_which_a_secret_stands() {
     let told = format!("{:?}", plain(&format!("[\"{long}1\"]"), &format!("[\"{long}2\"]")));
     assert!(!told.contains("hunter"), "{told}");
 }
+
+#[test]
+fn a_value_beside_the_name_of_a_secret_is_compared_and_not_shown() {
+    for (name, value) in [("name", "DB_PASSWORD"), ("Key", "apiKey"), ("header", "authorization")] {
+        let [a, b] = ["hunter1", "hunter2"]
+            .map(|it| format!("[{{\"Value\":{{\"x\":\"{it}\"}},\"{name}\":\"{value}\",\"n\":1}}]"));
+        let told = format!("{:?}", plain(&a, &b));
+        assert!(told.contains("***") && !told.contains("hunter"), "{told}");
+        let kept = crate::kept(a.as_bytes(), &Rules::default(), crate::Stand::Mask, &mut |_| true);
+        assert!(!String::from_utf8(kept.unwrap()).unwrap().contains("hunter"));
+    }
+    let told = plain(r#"{"key":"size","value":1}"#, r#"{"key":"size","value":2}"#);
+    assert!(format!("{told:?}").contains('2'), "{told:?}");
+}
