@@ -650,3 +650,20 @@ fn a_value_beside_the_name_of_a_secret_is_compared_and_not_shown() {
     let told = plain(r#"{"key":"size","value":1}"#, r#"{"key":"size","value":2}"#);
     assert!(format!("{told:?}").contains('2'), "{told:?}");
 }
+
+#[test]
+fn more_rules_than_there_is_room_for_are_left_out_as_a_set() {
+    let number = |at: usize| {
+        What::Number(path(&format!("$.a{at}")), Tolerance { absolute: 9.0, relative: 0.0 })
+    };
+    let set = |from: usize, to: usize| book(&(from..to).map(number).collect::<Vec<_>>()).all;
+    let policy = policy(&RuleBook::default());
+    let sets = [set(0, 40), set(40, 80), set(80, 90)];
+    assert!(policy.has_room("", &sets[..1]) && !policy.has_room("", &sets));
+    let rules = policy.of_with("", &sets).rules;
+    let differs = |at: usize| {
+        let [a, b] = [1, 2].map(|value| format!("{{\"a{at}\":{value}}}"));
+        !found(&a, &b, &rules).is_empty()
+    };
+    assert_eq!([0, 39, 40, 79, 80, 89].map(differs), [false, false, true, true, false, false]);
+}

@@ -175,6 +175,9 @@ pub(super) async fn whatif(
     };
     beside_traffic(move || {
         let lanes = control.lanes();
+        if let Err(why) = lanes.plan.has_room(&rules) {
+            return bad(&why);
+        }
         let observed = match about.observed(&lanes) {
             Ok(observed) => observed,
             Err(not_found) => return not_found.into_response(),
@@ -259,7 +262,8 @@ pub(super) fn tell_what_is_left<'f>(
     let suggested = fields.filter(|field| field.suggestion.is_some());
     for field in suggested.take(SUGGESTIONS_TRIED) {
         let Some(suggestion) = &mut field.suggestion else { continue };
-        if let Ok(rules) = control.steer.read_rules(&suggestion.rule) {
+        let rules = control.steer.read_rules(&suggestion.rule);
+        if let Ok(rules) = rules.and_then(|it| plan.has_room(&it).map(|()| it)) {
             let told = what_if(observe, plan, Some(&field.route), &rules);
             suggestion.leaves = (told.pairs > 0).then_some(told.leaves);
         }
