@@ -96,8 +96,19 @@ struct Way {
     taken: Taken,
 }
 
+/// Members whose value says what the one beside it is called: `{"name": "password", "value": "..."}`.
+const NAMES: [&str; 6] = ["name", "key", "field", "header", "parameter", "id"];
+/// Members that are called so.
+const VALUES: [&str; 4] = ["value", "values", "val", "default"];
+/// Longest name that is looked at.
+const NAME_MAX: usize = 64;
+
 /// A container whose children are being read.
 struct Open {
+    /// Its node.
+    at: usize,
+    /// Whether a member says that the value beside it is not to be shown, once that was asked.
+    says_secret: Option<bool>,
     /// The node behind it.
     end: usize,
     object: bool,
@@ -161,6 +172,8 @@ impl<'a> Pass<'_, 'a> {
         }
         make_room(&mut self.open, &mut self.grant)?;
         self.open.push(Open {
+            at,
+            says_secret: None,
             end: behind,
             object: kind == Kind::Object,
             hidden: mark.hidden,
@@ -186,7 +199,10 @@ impl<'a> Pass<'_, 'a> {
             return Ok(mark);
         };
         let key = parent.object.then(|| tape.text(parent.key));
-        mark.hidden = parent.hidden || key.as_ref().is_some_and(|key| rules.keys.hides(key));
+        mark.hidden = parent.hidden
+            || key.as_ref().is_some_and(|key| {
+                rules.keys.hides(key) || is_any(key, &VALUES) && parent.says(tape, rules)
+            });
         if let Some(alias) = parent.alias {
             mark.hide(MaskAs::Alias(alias));
         }
@@ -222,6 +238,25 @@ impl<'a> Pass<'_, 'a> {
         }
         Ok(())
     }
+}
+
+impl Open {
+    /// Whether one of its members is the name of a secret. All are looked at once, however many values there are.
+    fn says(&mut self, tape: &Tape<'_>, rules: &Rules) -> bool {
+        let is_secret = |key: usize| {
+            let value = tape.text(key + 1);
+            value.bytes().take(NAME_MAX + 1).count() <= NAME_MAX
+                && std::str::from_utf8(&value.unescaped()).is_ok_and(|name| rules.hides(name))
+        };
+        let is_name =
+            |key: &usize| tape.kind(key + 1) == Kind::String && is_any(&tape.text(*key), &NAMES);
+        let look = || tape.children(self.at).filter(is_name).any(is_secret);
+        *self.says_secret.get_or_insert_with(look)
+    }
+}
+
+fn is_any(key: &Text<'_>, names: &[&str]) -> bool {
+    names.iter().any(|name| key.is_any_case_of(name))
 }
 
 impl Mark {

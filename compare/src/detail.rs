@@ -16,7 +16,7 @@ use super::json::{Kind as Node, make_room};
 use super::lenient;
 use super::number;
 use super::policy::Rules;
-use super::redaction::{self, Hide, MASK};
+use super::redaction::{self, MASK};
 use super::rules::{Classes, MaskAs};
 use super::show::{self, Step};
 use super::traits::Traits;
@@ -373,8 +373,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             Find::All(_) => {
                 let (place, field) = self.place(parent, at, mark.hidden);
-                let ([baseline, candidate], note) =
-                    shown((ours, a), (theirs, b), mark, rules.hide());
+                let ([baseline, candidate], note) = shown((ours, a), (theirs, b), mark, rules);
                 let kind = what.kind;
                 let traits = self.traits(what, at, (a, b), mark);
                 let note = note.map(str::to_owned);
@@ -476,19 +475,19 @@ fn shown(
     (ours, a): (&Document<'_>, Option<usize>),
     (theirs, b): (&Document<'_>, Option<usize>),
     mark: Mark,
-    hide: Hide<'_>,
+    rules: &Rules,
 ) -> ([Option<String>; 2], Option<&'static str>) {
     if mark.mask.is_some() || mark.hidden {
         return ([a, b].map(|node| node.map(|_| MASK.to_owned())), None);
     }
     if let (Some(a), Some(b)) = (a, b) {
-        let (texts, note) = show::values((&ours.tape, a), (&theirs.tape, b), hide);
+        let (texts, note) = show::values((&ours.tape, a), (&theirs.tape, b), rules);
         let one = ours.mark(a).was_string != theirs.mark(b).was_string;
         let note = if one { Some("JSON in a string on one side alone") } else { note };
         return (texts.map(Some), note);
     }
     let one = |document: &Document<'_>, node: Option<usize>| {
-        node.map(|node| show::value(&document.tape, node, hide))
+        node.map(|node| show::value(&document.tape, node, rules))
     };
     ([one(ours, a), one(theirs, b)], None)
 }

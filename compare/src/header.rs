@@ -9,7 +9,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 mod others;
 
+use super::bodies::{has_secret, unshown};
 use super::difference::{Change, Difference, Kind, Uncompared};
+use super::policy::Rules;
 use super::redaction::{self, Hide, MASK, Redaction, hidden_bytes};
 use super::rules::MaskAs;
 use super::secrets;
@@ -92,13 +94,42 @@ pub(super) struct With<'r> {
     pub(super) hide: Hide<'r>,
     /// Asked of values that copies may have said in another way.
     pub(super) copies: Option<&'r dyn Redaction>,
+    /// By which names of secrets are known within values.
+    pub(super) rules: Option<&'r Rules>,
+}
+
+impl With<'_> {
+    /// A value without what may not be shown; `None` where all of it may.
+    fn unshown(&self, value: &[u8]) -> Option<Vec<u8>> {
+        match self.rules {
+            Some(rules) => unshown(value, rules),
+            None => hidden_bytes(value, self.hide),
+        }
+    }
+
+    /// The path of a location as it may be shown. What stands behind the name of a secret in it is one.
+    fn shown_location(&self, path: &[u8]) -> Vec<u8> {
+        let path = self.hide.map_or(Cow::Borrowed(path), |redaction| redaction.shown_path(path));
+        let Some(rules) = self.rules else { return path.into_owned() };
+        if has_secret(&path, rules) {
+            return MASK.into();
+        }
+        let hides = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| rules.hides(name));
+        let mut is_secret = false;
+        let segment = |segment| {
+            let shown = if is_secret { MASK.as_bytes() } else { segment };
+            is_secret = hides(segment);
+            shown
+        };
+        path.split(|byte| *byte == b'/').map(segment).collect::<Vec<_>>().join(&b'/')
+    }
 }
 
 /// What of a value is not shown.
 #[derive(Clone, Copy)]
 enum Hidden<'r> {
     All,
-    Parts(Hide<'r>),
+    Parts(With<'r>),
 }
 
 /// Which headers are compared, and how.
@@ -234,7 +265,7 @@ impl HeaderRules {
                 let here = |value: Option<&[u8]>, side: usize| {
                     let here = self.here(name, value?, side);
                     // Its words are names that a value has in it.
-                    Some(hidden_bytes(&here, with.hide).unwrap_or_else(|| here.into_owned()))
+                    Some(with.unshown(&here).unwrap_or_else(|| here.into_owned()))
                 };
                 let (ours, theirs) = (here(ours, 0), here(theirs, 1));
                 Traits::of_header(name, ours.as_deref(), theirs.as_deref())
@@ -244,7 +275,7 @@ impl HeaderRules {
         let is_hidden = mask.is_some()
             || self.hidden.contains(name)
             || secrets::is_named(&Text::plain(name.as_str()));
-        let hide = if is_hidden { Hidden::All } else { Hidden::Parts(with.hide) };
+        let hide = if is_hidden { Hidden::All } else { Hidden::Parts(with) };
         let ([baseline, candidate], note) = shown(name, ours, theirs, hide);
         let (field, kind, note) = (place.clone(), Kind::Header, note.map(str::to_owned));
         Some(Difference { place, field, kind, baseline, candidate, traits, note })
@@ -314,15 +345,12 @@ fn shown(
     theirs: Option<&[u8]>,
     hide: Hidden<'_>,
 ) -> ([Option<String>; 2], Option<&'static str>) {
-    let Hidden::Parts(hide) = hide else {
+    let Hidden::Parts(with) = hide else {
         return ([ours, theirs].map(|value| value.map(|_| MASK.to_owned())), None);
     };
-    let readable = |value: &[u8]| {
-        let path = |redaction: &dyn Redaction| redaction.shown_path(value).into_owned();
-        match hide.filter(|_| *name == LOCATION) {
-            Some(redaction) => path(redaction),
-            None => hidden_bytes(value, hide).unwrap_or_else(|| value.to_vec()),
-        }
+    let readable = |value: &[u8]| match *name == LOCATION {
+        true => with.shown_location(value),
+        false => with.unshown(value).unwrap_or_else(|| value.to_vec()),
     };
     let part = |value: &'_ [u8]| if *name == LOCATION { path_end(value) } else { value.len() };
     let behind = |value: &[u8], end: usize| match value.get(end) {
@@ -342,7 +370,11 @@ fn shown(
     let behind = [behind(ours, ends[0]), behind(theirs, ends[1])];
     let shown = paths.map(readable);
     let (texts, note) = show::pair("", shown.each_ref().map(|path| path.iter().copied()), behind);
-    let note = if paths[0] == paths[1] { hidden_part(ours, theirs) } else { note };
+    let note = match paths[0] == paths[1] {
+        true => hidden_part(ours, theirs),
+        // In what they differ may be what is hidden.
+        false => note.filter(|_| shown == paths),
+    };
     (texts.map(Some), note)
 }
 
@@ -426,7 +458,7 @@ impl Origin {
 mod tests {
     use super::*;
 
-    const SEEDED: With<'_> = With { seed: 7, hide: None, copies: None };
+    const SEEDED: With<'_> = With { seed: 7, hide: None, copies: None, rules: None };
 
     fn headers(lines: &[(&str, &str)]) -> Headers {
         let mut map = HeaderMap::new();
@@ -566,6 +598,28 @@ mod tests {
             assert_eq!((found.candidate.as_deref(), &found.note), (Some(MASK), &None));
         }
         assert_eq!(rules.differences(&kept("s3cret"), &kept("s3cret"), SEEDED).count(), 0);
+    }
+
+    #[test]
+    fn secrets_within_a_header_are_not_shown() {
+        let known = Rules::default();
+        let with = With { rules: Some(&known), ..SEEDED };
+        let kept = |name: &str, value: &str| {
+            let mut map = HeaderMap::new();
+            map.append(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+            Headers::of(&map, StatusCode::OK, &[])
+        };
+        for (name, ours, theirs, shown) in [
+            ("location", "https://u:hunter1@a/x", "https://u:hunter2@a/x", MASK),
+            ("location", "/reset/token/hunter1/x", "/reset/token/hunter2/x", "/reset/token/***/x"),
+            ("cache-control", "max-age=1, token=hunter1", "max-age=1, token=hunter2", MASK),
+        ] {
+            let (ours, theirs) = (kept(name, ours), kept(name, theirs));
+            let found: Vec<_> = rules().differences(&ours, &theirs, with).collect();
+            assert_eq!(found.len(), 1, "{name}");
+            assert_eq!(found[0].baseline.as_deref(), Some(shown));
+            assert!(!format!("{found:?}").contains("hunter"), "{found:?}");
+        }
     }
 
     #[test]

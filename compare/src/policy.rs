@@ -12,7 +12,9 @@ use super::header::{HeaderRules, Origin};
 use super::normalize::{KeyRule, Keys, Treatment};
 use super::path::Path;
 use super::redaction::{Hide, Redaction};
-use super::rules::{Lenience, MaskAs, Pairing, Redacted, RuleBook, RuleSet, Select, What};
+use super::rules::{
+    LENIENT_MAX, Lenience, MaskAs, Pairing, RULES_MAX, Redacted, RuleBook, RuleSet, Select, What,
+};
 use super::secrets;
 use super::text::Text;
 use super::used::Used;
@@ -251,6 +253,16 @@ fn meaning(book: &RuleBook, own: Option<&RuleSet>) -> u64 {
     hasher.finish()
 }
 
+/// Whether so many rules may hold for one route.
+fn fit<'r>(sets: impl Iterator<Item = &'r RuleSet>) -> bool {
+    let (mut count, mut lenient) = (0, 0);
+    for rule in sets.flat_map(|set| &set.rules) {
+        count += 1;
+        lenient += usize::from(rule.what.is_lenient());
+    }
+    count <= RULES_MAX && lenient <= LENIENT_MAX
+}
+
 /// Of the rules of a route alone, those that keep values out of sight.
 fn hides(own: Option<&RuleSet>) -> u64 {
     let rules = own.iter().flat_map(|set| &set.rules).map(|rule| &rule.what);
@@ -336,12 +348,24 @@ impl Policy {
         Self { others, routes, known, headers, made_of }
     }
 
-    /// The rules of a route with more of them, which are said while it runs.
+    /// Whether a route has room for more rules, which are said while it runs.
+    pub fn has_room(&self, route: &str, more: &[RuleSet]) -> bool {
+        let own = self.set_of(route);
+        fit(std::iter::once(&self.made_of.0.all).chain(own).chain(more))
+    }
+
+    fn set_of(&self, route: &str) -> Option<&RuleSet> {
+        self.made_of.0.routes.iter().find(|(label, _)| label == route).map(|(_, set)| set)
+    }
+
+    /// The rules of a route with more of them, which are said while it runs; without those that there is no room for.
     pub fn of_with(&self, route: &str, more: &[RuleSet]) -> RouteRules {
         let (book, origins, seed) = &self.made_of;
-        let own = book.routes.iter().find(|(label, _)| label == route);
-        let mut set = own.map(|(_, set)| set.clone()).unwrap_or_default();
+        let mut set = self.set_of(route).cloned().unwrap_or_default();
         for more in more {
+            if !fit([&book.all, &set, more].into_iter()) {
+                continue;
+            }
             set.headers.extend(more.headers.iter().cloned());
             set.null_equals_absent |= more.null_equals_absent;
             set.rules.extend(more.rules.iter().cloned());

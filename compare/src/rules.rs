@@ -172,6 +172,13 @@ pub enum What {
     JsonString(Path),
 }
 
+impl What {
+    /// Whether it lets values differ a little, of which there may be fewer.
+    pub fn is_lenient(&self) -> bool {
+        matches!(self, Self::Number(..) | Self::Time(..) | Self::Class(..))
+    }
+}
+
 /// One rule, and where it is from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {

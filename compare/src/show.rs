@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use super::alike::{self, Chars};
+use super::bodies::unshown;
 use super::ids;
 use super::json::{Kind, Tape};
-use super::redaction::{Hide, hidden, hidden_bytes};
+use super::policy::Rules;
+use super::redaction::{Hide, LENGTH_MAX, hidden, hidden_bytes};
 
 /// Bytes of a value's text, and of a key in a place.
 pub(super) const TEXT_MAX: usize = 64;
@@ -144,7 +146,7 @@ pub(super) fn text(before: &str, text: impl Iterator<Item = u8>, behind: &str) -
 }
 
 /// A value as text: of a container only how much is in it, since anything in there may be masked.
-pub(super) fn value(tape: &Tape<'_>, node: usize, hide: Hide<'_>) -> String {
+pub(super) fn value(tape: &Tape<'_>, node: usize, rules: &Rules) -> String {
     let count = |unit: &str| {
         let count = tape.children(node).count();
         format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
@@ -155,9 +157,9 @@ pub(super) fn value(tape: &Tape<'_>, node: usize, hide: Hide<'_>) -> String {
         Kind::False => "false".to_owned(),
         Kind::Number | Kind::Word => {
             let raw = tape.raw(node);
-            bounded("", hidden_bytes(raw, hide).as_deref().unwrap_or(raw), "")
+            bounded("", hidden_bytes(raw, rules.hide()).as_deref().unwrap_or(raw), "")
         }
-        Kind::String | Kind::Key => match hidden(&tape.text(node), hide) {
+        Kind::String | Kind::Key => match unshown_text(tape, node, rules) {
             Some(rest) => text("\"", rest.into_iter(), "\""),
             None => text("\"", tape.text(node).bytes(), "\""),
         },
@@ -166,16 +168,27 @@ pub(super) fn value(tape: &Tape<'_>, node: usize, hide: Hide<'_>) -> String {
     }
 }
 
+/// A string without what may not be shown; `None` where all of it may. Of one that would be too long a copy its
+/// spelling is looked at.
+fn unshown_text(tape: &Tape<'_>, node: usize, rules: &Rules) -> Option<Vec<u8>> {
+    let text = tape.text(node);
+    let bytes = match text.copied() > LENGTH_MAX {
+        true => Cow::Borrowed(tape.raw(node)),
+        false => text.unescaped(),
+    };
+    unshown(&bytes, rules).or_else(|| hidden(&text, rules.hide()))
+}
+
 /// Two values that differ as text, and in what they differ where that is hard to see.
 pub(super) fn values(
     (ours, a): (&Tape<'_>, usize),
     (theirs, b): (&Tape<'_>, usize),
-    hide: Hide<'_>,
+    rules: &Rules,
 ) -> ([String; 2], Option<&'static str>) {
     match (ours.kind(a), theirs.kind(b)) {
         (Kind::String, Kind::String) => {
             let texts = [ours.text(a), theirs.text(b)];
-            let rest = texts.each_ref().map(|text| hidden(text, hide));
+            let rest = [(ours, a), (theirs, b)].map(|(tape, it)| unshown_text(tape, it, rules));
             if rest == [None, None] {
                 return pair("\"", texts.map(|text| text.bytes()), ["\""; 2]);
             }
@@ -184,15 +197,17 @@ pub(super) fn values(
                 Some(rest) => Cow::Borrowed(&rest[..]),
                 None => texts[side].unescaped(),
             });
-            pair("\"", rest.each_ref().map(|text| text.iter().copied()), ["\""; 2])
+            let (shown, _) = pair("\"", rest.each_ref().map(|it| it.iter().copied()), ["\""; 2]);
+            // In what they differ may be what is hidden.
+            (shown, None)
         }
         (Kind::Number, Kind::Number) => {
             let raw = [ours.raw(a), theirs.raw(b)];
-            let rest =
-                raw.map(|raw| hidden_bytes(raw, hide).map_or(Cow::Borrowed(raw), Cow::Owned));
+            let rest = raw
+                .map(|raw| hidden_bytes(raw, rules.hide()).map_or(Cow::Borrowed(raw), Cow::Owned));
             (pair("", rest.each_ref().map(|raw| raw.iter().copied()), [""; 2]).0, None)
         }
-        _ => ([value(ours, a, hide), value(theirs, b, hide)], None),
+        _ => ([value(ours, a, rules), value(theirs, b, rules)], None),
     }
 }
 
@@ -285,7 +300,7 @@ mod tests {
 
     fn shown(text: &str) -> String {
         let tape = parse(text.as_bytes(), &mut |_| true).unwrap().unwrap();
-        value(&tape, 0, None)
+        value(&tape, 0, &Rules::default())
     }
 
     #[test]

@@ -44,8 +44,8 @@ impl<'a> Text<'a> {
     /// Whether both stand for the same text.
     pub fn equals(&self, other: &Text<'_>) -> bool {
         // Equal spellings are of the same text, whether plain or not.
-        let plain = self.plain && other.plain;
-        self.raw == other.raw || !plain && self.bytes().eq(other.bytes())
+        let (plain, alike) = (self.plain && other.plain, self.plain == other.plain);
+        alike && self.raw == other.raw || !plain && self.bytes().eq(other.bytes())
     }
 
     /// At most this many bytes are in the copy that [`Self::unescaped`] makes.
@@ -77,7 +77,7 @@ impl<'a> Text<'a> {
 
     /// Its bytes, one by one.
     pub fn bytes(&self) -> Unescaped<'a> {
-        Unescaped { rest: self.raw, pending: [0; 4], from: 4 }
+        Unescaped { rest: self.raw, plain: self.plain, pending: [0; 4], from: 4 }
     }
 }
 
@@ -86,6 +86,8 @@ impl<'a> Text<'a> {
 #[derive(Clone, Debug)]
 pub struct Unescaped<'a> {
     rest: &'a [u8],
+    /// A backslash is one.
+    plain: bool,
     /// What is left of the last `\u` escape, at the end of the array.
     pending: [u8; 4],
     from: usize,
@@ -101,7 +103,7 @@ impl Iterator for Unescaped<'_> {
         }
         let (byte, rest) = self.rest.split_first()?;
         self.rest = rest;
-        if *byte != b'\\' {
+        if *byte != b'\\' || self.plain {
             return Some(*byte);
         }
         let (escape, rest) = self.rest.split_first()?;
@@ -189,6 +191,14 @@ mod tests {
         assert!(!same(r"\ud83d", r"\ufffd"));
         assert!(!same(r"\ude00\ud83d", "😀"));
         assert!(same(r"\ud83d\ud83d\ude00", r"\ud83d😀"));
+    }
+
+    #[test]
+    fn a_backslash_in_which_nothing_is_escaped_is_one() {
+        let name = Text::plain(r"ba\nck");
+        assert!(name.equals(&text(r"ba\\nck")) && text(r"ba\\nck").equals(&name));
+        assert!(!name.equals(&text(r"ba\nck")) && !text(r"ba\nck").equals(&name));
+        assert!(text(r"BA\\nck").is_any_case_of(r"ba\nck"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::policy::share::{SampleBy, Secret, Share};
 use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds, marks};
 use crate::route::table::Reserved;
 use crate::route::{Labels, Template};
-use compare::rules::RuleSet;
+use compare::rules::{LENIENT_MAX, RULES_MAX, RuleSet};
 use compare::{Policy, RouteRules, Unused};
 use judge::{guardrail, report};
 
@@ -155,15 +155,30 @@ impl Terms {
         Arc::clone(known.entry(Arc::clone(label)).or_insert_with(rules))
     }
 
+    /// Whether the labels that it is known to have can have more rules.
+    fn has_room(&self, more: &Fragment) -> bool {
+        let known = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let fits = |label: &Arc<str>| {
+            let sets = sets(&self.applied, Some(more), label);
+            !more.is_for(label) || self.comparison.has_room(&self.id, &sets)
+        };
+        known.keys().all(fits)
+    }
+
     /// The same with more of them, to see what they would do.
     pub fn rules_with(&self, label: &str, more: Option<&Fragment>) -> RouteRules {
-        let fragments = self.applied.iter().map(|it| &**it).chain(more);
-        let sets: Vec<_> = fragments.flat_map(|it| it.of(label)).cloned().collect();
+        let sets = sets(&self.applied, more, label);
         if sets.is_empty() {
             return self.comparison.of(&self.id);
         }
         self.comparison.of_with(&self.id, &sets)
     }
+}
+
+/// What was applied for a label, and more.
+fn sets(applied: &[Arc<Fragment>], more: Option<&Fragment>, label: &str) -> Vec<RuleSet> {
+    let fragments = applied.iter().map(|it| &**it).chain(more);
+    fragments.flat_map(|it| it.of(label)).cloned().collect()
 }
 
 /// What must be the same on two routes, so that it does not matter which a request is of.
@@ -233,6 +248,7 @@ pub struct Plan {
     comparisons: Vec<Arc<Policy>>,
     identities: Vec<Scoped<identity::Policy>>,
     overrides: Vec<Override>,
+    applied: Arc<[Arc<Fragment>]>,
     marks: Vec<HeaderName>,
     names: HashSet<Arc<str>>,
 }
@@ -311,6 +327,13 @@ impl Fragment {
     }
 }
 
+impl Fragment {
+    /// Whether there is anything for a label.
+    fn is_for(&self, label: &str) -> bool {
+        self.of(label).next().is_some()
+    }
+}
+
 impl Plan {
     /// A plan that takes over, of the one before, what rates have left of their second.
     pub fn new(parts: Parts, before: Option<&Self>, now: Instant) -> Self {
@@ -358,6 +381,7 @@ impl Plan {
             identities: preparations.identities,
             comparisons,
             overrides,
+            applied,
             defaults,
             candidates,
         }
@@ -405,6 +429,27 @@ impl Plan {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(self.labels().of(method, &path())),
         }
+    }
+
+    /// Whether the routes that more rules are for can have them besides those that hold.
+    ///
+    /// # Errors
+    /// What there may be at most.
+    pub fn has_room(&self, more: &Fragment) -> Result<(), String> {
+        let labels = more.rules.iter().map(|(label, _)| label.as_deref().unwrap_or_default());
+        let applied = self.applied.as_ref();
+        let mut as_written = labels.map(|label| sets(applied, Some(more), label));
+        // Those of a route that was not seen yet hold besides those of all routes at least.
+        let are_few =
+            as_written.all(|sets| self.comparisons.iter().all(|it| it.has_room("", &sets)));
+        let mut terms = self.treatments().flat_map(|it| it.terms.iter().flatten());
+        if are_few && terms.all(|terms| terms.has_room(more)) {
+            return Ok(());
+        }
+        Err(format!(
+            "one route would have more rules than it may; allowed is {RULES_MAX}, of which \
+             {LENIENT_MAX} for numbers, times and classes"
+        ))
     }
 
     /// The routes, in order, and last what holds where none fits.

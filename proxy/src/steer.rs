@@ -93,6 +93,8 @@ struct State {
     overrides: Vec<Override>,
     /// Rules that were applied by hand.
     applied: Vec<applied::Applied>,
+    /// The id of the last of them.
+    last_applied: u64,
     /// Of those that end by themselves.
     timers: Vec<(Override, AbortHandle)>,
     since: SystemTime,
@@ -130,6 +132,7 @@ impl Steer {
             fresh,
             overrides: Vec::new(),
             applied: Vec::new(),
+            last_applied: 0,
             timers: Vec::new(),
             since,
             refused: None,

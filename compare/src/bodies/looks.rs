@@ -12,6 +12,10 @@ const NAMES_MAX: usize = 4096;
 const NAME_MAX: usize = 64;
 /// Fewest bytes of credentials behind the name of their scheme.
 const CREDENTIALS_MIN: usize = 6;
+/// Bytes of user and host of a URL that are looked at.
+const AUTHORITY_MAX: usize = 512;
+/// Fewest bytes of a user without a password that is a token rather than a name.
+const TOKEN_MIN: usize = 16;
 
 /// A text as it may be shown; borrowed where all of it may.
 pub(super) fn shown<'t>(text: &'t [u8], rules: &Rules) -> Cow<'t, [u8]> {
@@ -20,6 +24,15 @@ pub(super) fn shown<'t>(text: &'t [u8], rules: &Rules) -> Cow<'t, [u8]> {
         return Cow::Borrowed(MASK.as_bytes());
     }
     hidden_bytes(text, hide).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The same of a text within a document, of which no more is hidden than must be; `None` where all of it may be shown.
+pub(crate) fn unshown(text: &[u8], rules: &Rules) -> Option<Vec<u8>> {
+    let rest = hidden_bytes(text, rules.hide());
+    match has_secret(rest.as_deref().unwrap_or(text), rules) {
+        true => Some(MASK.into()),
+        false => rest,
+    }
 }
 
 /// Whether a text says of what stands behind it that it is a secret: `Password:`.
@@ -36,7 +49,9 @@ pub(crate) fn has_secret(text: &[u8], rules: &Rules) -> bool {
         let is_secret = match byte {
             b'=' | b':' => {
                 names += 1;
-                names > NAMES_MAX || names_secret(&text[..at], rules)
+                names > NAMES_MAX
+                    || has_user_info(&text[at..])
+                    || !is_masked(&text[at + 1..]) && names_secret(&text[..at], rules)
             }
             b'<' => {
                 names += 1;
@@ -51,6 +66,30 @@ pub(crate) fn has_secret(text: &[u8], rules: &Rules) -> bool {
         }
     }
     false
+}
+
+/// Whether nothing but a mask stands here, as a text or as a part of a URL.
+fn is_masked(behind: &[u8]) -> bool {
+    let joins = |byte: &u8| byte.is_ascii_whitespace() || b"\"'\\".contains(byte);
+    let start = behind.iter().position(|byte| !joins(byte)).unwrap_or(behind.len());
+    let mask = [MASK.as_bytes(), b"%2A%2A%2A"];
+    let rest = mask.iter().find_map(|mask| behind[start..].strip_prefix(*mask));
+    let ends = |byte: &u8| joins(byte) || b"&;,}])".contains(byte);
+    rest.is_some_and(|rest| rest.first().is_none_or(ends))
+}
+
+/// Whether a scheme of a URL ends here that credentials are behind: `://user:password@host`, or a token in their place.
+fn has_user_info(text: &[u8]) -> bool {
+    let Some(behind) = text.strip_prefix(b"://") else { return false };
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"/?#\"'<>\\".contains(byte);
+    let most = &behind[..behind.len().min(AUTHORITY_MAX)];
+    let authority = &most[..most.iter().position(ends).unwrap_or(most.len())];
+    let Some(at) = authority.iter().rposition(|byte| *byte == b'@') else { return false };
+    let name = &authority[..at];
+    match name.iter().position(|byte| *byte == b':') {
+        Some(colon) => colon + 1 < name.len() && &name[colon + 1..] != MASK.as_bytes(),
+        None => name.len() >= TOKEN_MIN,
+    }
 }
 
 /// Whether what ends here is such a name: its last word, or all words of it.
@@ -110,12 +149,26 @@ mod tests {
             "<a><password>hunter2</password>",
             "hunter2</api-key>",
             "-----BEGIN PRIVATE KEY-----",
+            "see https://bob:hunter2@host/a",
+            "postgres://app:hunter2@db:5432/x",
+            "jdbc:mysql://app:hunter2@db/x",
+            "https://ghp_0123456789abcdef@host/a",
+            "password=***hunter2",
         ] {
             assert!(is_hidden(text), "{text}");
         }
-        for text in
-            ["tokens are fine", "a basic idea", "ratio: 1", "https://example.com/a?b=c", "=", ":"]
-        {
+        for text in [
+            "tokens are fine",
+            "a basic idea",
+            "ratio: 1",
+            "https://example.com/a?b=c",
+            "ssh://git@example.com/a:b",
+            "https://example.com:8080/@a:b@c",
+            "password=***&page=2",
+            "{\"password\": \"***\", \"a\": 1}",
+            "=",
+            ":",
+        ] {
             assert!(!is_hidden(text), "{text}");
         }
         assert!(is_hidden(&"a=".repeat(NAMES_MAX + 1)));

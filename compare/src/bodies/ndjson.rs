@@ -108,5 +108,5 @@ fn described(
     if mark.hidden || mark.mask.is_some() {
         return Ok(Some(MASK.to_owned()));
     }
-    Ok(Some(show::value(&document.tape, 0, rules.hide())))
+    Ok(Some(show::value(&document.tape, 0, rules)))
 }

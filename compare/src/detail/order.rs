@@ -7,11 +7,14 @@ use super::arrays::Element;
 use super::{At, Sides, Walk, What};
 use crate::Obstacle;
 use crate::annotate::{Digests, Document, Mark};
+use crate::bodies::unshown;
 use crate::difference::Kind;
 use crate::explained::Explained;
 use crate::json::Kind as Node;
 use crate::members::members;
+use crate::policy::Rules;
 use crate::show;
+use crate::text::Text;
 
 /// Most elements of both arrays that are looked at.
 const ELEMENTS_MAX: usize = 4096;
@@ -60,7 +63,7 @@ impl Walk<'_, '_> {
         let by_key = keys(self.sides, left).into_iter().filter_map(|key| {
             let (left, right) = (by_name(ours, left, &key)?, by_name(theirs, right, &key)?);
             let in_place = in_place(&left, &right, |it| it.group);
-            let together = Together::new(Explained::ByKey(shown_key(&key)), &left, &right);
+            let together = Together::new(Explained::ByKey(name(&key)), &left, &right);
             Some((in_place, together))
         });
         let mut best: Option<(Score, Together)> = None;
@@ -169,7 +172,8 @@ fn keys(Sides { ours, rules, .. }: Sides<'_, '_>, left: &[Element]) -> Vec<Vec<u
     };
     let named = members(&ours.tape, &rules.keys, first.node, first.node + 1);
     let scalars = named.filter(|it| !it.masked && is_key(ours, it.key + 1));
-    let mut names: Vec<_> = scalars.map(|it| it.name.unescaped().into_owned()).collect();
+    let may_be_told = scalars.filter(|it| is_name(&it.name, rules));
+    let mut names: Vec<_> = may_be_told.map(|it| it.name.unescaped().into_owned()).collect();
     let rank = |name: &Vec<u8>| {
         let known = KEYS.iter().position(|key| name.eq_ignore_ascii_case(key.as_bytes()));
         known.unwrap_or(KEYS.len())
@@ -177,6 +181,15 @@ fn keys(Sides { ours, rules, .. }: Sides<'_, '_>, left: &[Element]) -> Vec<Vec<u
     names.sort_by_key(rank);
     names.truncate(KEYS_MAX);
     names
+}
+
+/// Whether a member can be told by its name: a rule says it, and people see it.
+fn is_name(name: &Text<'_>, rules: &Rules) -> bool {
+    let short = name.bytes().take(show::TEXT_MAX + 1).count() <= show::TEXT_MAX;
+    short && {
+        let name = name.unescaped();
+        !name.is_empty() && std::str::from_utf8(&name).is_ok() && unshown(&name, rules).is_none()
+    }
 }
 
 /// Whether a value can tell elements apart: a text or number of which no rule says anything.
@@ -206,6 +219,6 @@ fn by_name(
     groups.windows(2).all(|two| two[0] != two[1]).then_some(grouped)
 }
 
-fn shown_key(key: &[u8]) -> String {
-    show::bounded("", key, "")
+fn name(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
 }

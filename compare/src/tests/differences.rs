@@ -616,3 +616,54 @@ fn secrets_are_compared_and_not_shown_with_all_that_is_in_them() {
         }
     }
 }
+
+#[test]
+fn nothing_is_shown_of_a_string_in_which_a_secret_stands() {
+    for [ours, theirs] in [
+        ["password=hunter1", "password=hunter2"],
+        ["Basic aHVudGVyMQ==", "Basic aHVudGVyMg=="],
+        ["-----BEGIN PRIVATE KEY-----\\nhunter1", "-----BEGIN PRIVATE KEY-----\\nhunter2"],
+        ["https://bob:hunter1@host/a", "https://bob:hunter2@host/a"],
+        ["{\\\"token\\\":\\\"hunter1", "{\\\"token\\\":\\\"hunter2"],
+    ] {
+        let [a, b] = [ours, theirs].map(|text| format!("{{\"u\":\"{text}\"}}"));
+        for (a, b) in [(&*a, &*b), (&*a, "{}"), ("{}", &*b), (&*a, "{\"u\":1}")] {
+            let told = format!("{:?}", plain(a, b));
+            assert!(told.contains("***") && !told.contains("hunter"), "{told}");
+        }
+    }
+    let long = format!("{}\\ntoken=hunter", "x".repeat(70_000));
+    let told = format!("{:?}", plain(&format!("[\"{long}1\"]"), &format!("[\"{long}2\"]")));
+    assert!(!told.contains("hunter"), "{told}");
+}
+
+#[test]
+fn a_value_beside_the_name_of_a_secret_is_compared_and_not_shown() {
+    for (name, value) in [("name", "DB_PASSWORD"), ("Key", "apiKey"), ("header", "authorization")] {
+        let [a, b] = ["hunter1", "hunter2"]
+            .map(|it| format!("[{{\"Value\":{{\"x\":\"{it}\"}},\"{name}\":\"{value}\",\"n\":1}}]"));
+        let told = format!("{:?}", plain(&a, &b));
+        assert!(told.contains("***") && !told.contains("hunter"), "{told}");
+        let kept = crate::kept(a.as_bytes(), &Rules::default(), crate::Stand::Mask, &mut |_| true);
+        assert!(!String::from_utf8(kept.unwrap()).unwrap().contains("hunter"));
+    }
+    let told = plain(r#"{"key":"size","value":1}"#, r#"{"key":"size","value":2}"#);
+    assert!(format!("{told:?}").contains('2'), "{told:?}");
+}
+
+#[test]
+fn more_rules_than_there_is_room_for_are_left_out_as_a_set() {
+    let number = |at: usize| {
+        What::Number(path(&format!("$.a{at}")), Tolerance { absolute: 9.0, relative: 0.0 })
+    };
+    let set = |from: usize, to: usize| book(&(from..to).map(number).collect::<Vec<_>>()).all;
+    let policy = policy(&RuleBook::default());
+    let sets = [set(0, 40), set(40, 80), set(80, 90)];
+    assert!(policy.has_room("", &sets[..1]) && !policy.has_room("", &sets));
+    let rules = policy.of_with("", &sets).rules;
+    let differs = |at: usize| {
+        let [a, b] = [1, 2].map(|value| format!("{{\"a{at}\":{value}}}"));
+        !found(&a, &b, &rules).is_empty()
+    };
+    assert_eq!([0, 39, 40, 79, 80, 89].map(differs), [false, false, true, true, false, false]);
+}

@@ -2,7 +2,8 @@
 
 use super::differences::{found, looked, plain, rules};
 use crate::Rules;
-use crate::rules::{Select, What};
+use crate::path::Path;
+use crate::rules::{Pairing, Select, What};
 
 fn explained(ours: &str, theirs: &str) -> Vec<String> {
     let found = looked(ours, theirs, &Rules::default()).differences.found;
@@ -33,6 +34,29 @@ fn any_member_that_is_unique_on_both_sides_may_be_the_key_and_known_names_come_f
     let ours = r#"[{"rank":1,"ID":7},{"rank":2,"ID":8}]"#;
     let theirs = r#"[{"rank":2,"ID":8},{"rank":1,"ID":7}]"#;
     assert_eq!(explained(ours, theirs), ["$ order: elements in another order, matched by `ID`"]);
+}
+
+#[test]
+fn a_member_whose_name_is_not_told_as_a_whole_is_no_key() {
+    let long = "k".repeat(65);
+    for name in [&long[..], "", "\\ud800"] {
+        let list = |ids: [u8; 5]| {
+            let one = |id| format!("{{\"{name}\":{id},\"v\":{}}}", id + 10);
+            format!("[{}]", ids.map(one).join(","))
+        };
+        let found = explained(&list([1, 2, 3, 4, 5]), &list([3, 1, 5, 2, 4]));
+        assert_eq!(found, ["$ order: elements in another order, matched by `v`"], "{name}");
+    }
+}
+
+#[test]
+fn a_key_with_a_backslash_pairs_elements_as_it_was_told() {
+    let ours = r#"[{"a\\n":1,"x":1},{"a\\n":2,"x":2}]"#;
+    let theirs = r#"[{"a\\n":2,"x":2},{"a\\n":1,"x":1}]"#;
+    let by_key = Pairing::ByKey(r"a\n".to_owned());
+    assert!(
+        found(ours, theirs, &rules(&[What::Array(Path::parse("$").unwrap(), by_key)])).is_empty()
+    );
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn described(field: &FieldSummary) -> Line {
 /// The rule that would settle it, what speaks for it, and what it would leave.
 pub fn suggestion(field: &FieldSummary) -> Option<Line> {
     let SuggestedRule { rule, evidence, leaves, .. } = field.suggestion.as_ref()?;
-    let line = Line::new("a rule would settle it: ").quote(rule.lines().last()?);
+    let line = Line::new("a rule would settle it: ").whole(rule.lines().last()?);
     let line = line.say(" (").quote(evidence).say(")");
     Some(match leaves {
         Some(leaves) => line.say("; of the last pairs, ").quote(leaves),
@@ -38,7 +38,7 @@ pub fn suggestion(field: &FieldSummary) -> Option<Line> {
 /// How the request of an example is sent again, where that is known.
 pub fn curl(example: &ExampleSummary) -> Option<Line> {
     let asked = example.asked.as_ref()?;
-    Some(Line::new("again: ").quote(&asked.curl))
+    Some(Line::new("again: ").whole(&asked.curl))
 }
 
 /// A difference as it was.

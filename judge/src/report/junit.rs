@@ -84,13 +84,15 @@ fn case(out: &mut Formatter<'_>, case: &Case) -> Result {
 fn cases(shown: &Shown<'_>) -> Vec<Case> {
     let summary = shown.summary;
     let mut cases = Vec::new();
+    // Where cases of several suites have one name, some pipelines show one of them.
+    let name = |route: &str| shown.name.map_or(route.to_owned(), |name| format!("{name} {route}"));
     if shown.route.is_none() {
-        cases.extend(of_scope("all routes", &summary.overall, &summary.worst_fields));
+        cases.extend(of_scope(&name("all routes"), &summary.overall, &summary.worst_fields));
     }
     let alone = shown.route.into_iter();
     let routes = alone.chain(summary.routes.iter().filter(|_| shown.route.is_none()));
     for route in routes {
-        cases.extend(of_scope(&route.route, &route.scope, &route.fields));
+        cases.extend(of_scope(&name(&route.route), &route.scope, &route.fields));
     }
     cases
 }

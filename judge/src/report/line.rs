@@ -5,6 +5,9 @@ use std::fmt::{Display, Formatter, Result};
 
 use super::plain::{plain, short};
 
+/// Most characters of what is to be copied: more than a request has that is told.
+const WHOLE_MAX: usize = 16 << 10;
+
 /// A part of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Span {
@@ -41,6 +44,16 @@ impl Line {
     #[must_use]
     pub fn quote(mut self, text: &str) -> Self {
         self.0.push(Span::Quote(short(text)));
+        self
+    }
+
+    /// Goes on with a text from outside that is of use as a whole alone; one that is too long is left out.
+    #[must_use]
+    pub fn whole(mut self, text: &str) -> Self {
+        if text.chars().nth(WHOLE_MAX).is_some() {
+            return self.say("too long to be shown here, the JSON has it");
+        }
+        self.0.push(Span::Quote(plain(text)));
         self
     }
 

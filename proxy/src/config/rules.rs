@@ -157,8 +157,7 @@ impl Env<'_> {
     /// There may not be too many for one route.
     pub(super) fn bounds(&mut self, all: &RuleSet, route: &RuleSet, at: std::ops::Range<usize>) {
         let rules = || all.rules.iter().chain(&route.rules);
-        let lenient =
-            |rule: &&Rule| matches!(rule.what, What::Number(..) | What::Time(..) | What::Class(..));
+        let lenient = |rule: &&Rule| rule.what.is_lenient();
         let (count, lenient) = (rules().count(), rules().filter(lenient).count());
         if count > RULES_MAX || lenient > LENIENT_MAX {
             let what = format!(

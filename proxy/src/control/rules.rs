@@ -95,13 +95,23 @@ pub(super) fn what_if(
         }
     }
     let (before, after) = (before.shown(), after.shown());
+    let leaves = leaves([&before, &after], not_judged);
+    WhatIf { candidate: candidate.to_string(), pairs, not_judged, before, after, leaves }
+}
+
+/// Before and after in words. Of pairs that were not judged again nothing is promised.
+fn leaves(both: [&Differing; 2], not_judged: usize) -> String {
+    let plural =
+        |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
     let told = |it: &Differing| {
-        let plural =
-            |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
         format!("{} in {}", plural(it.fields.len(), "field"), plural(it.pairs, "pair"))
     };
-    let leaves = format!("{} would become {}", told(&before), told(&after));
-    WhatIf { candidate: candidate.to_string(), pairs, not_judged, before, after, leaves }
+    let [before, after] = both.map(told);
+    let open = match not_judged {
+        0 => String::new(),
+        count => format!("; {} could not be judged again", plural(count, "pair")),
+    };
+    format!("{before} would become {after}{open}")
 }
 
 fn ignored_headers(rules: &Fragment, label: &str) -> BTreeSet<String> {
@@ -165,6 +175,9 @@ pub(super) async fn whatif(
     };
     beside_traffic(move || {
         let lanes = control.lanes();
+        if let Err(why) = lanes.plan.has_room(&rules) {
+            return bad(&why);
+        }
         let observed = match about.observed(&lanes) {
             Ok(observed) => observed,
             Err(not_found) => return not_found.into_response(),
@@ -249,7 +262,8 @@ pub(super) fn tell_what_is_left<'f>(
     let suggested = fields.filter(|field| field.suggestion.is_some());
     for field in suggested.take(SUGGESTIONS_TRIED) {
         let Some(suggestion) = &mut field.suggestion else { continue };
-        if let Ok(rules) = control.steer.read_rules(&suggestion.rule) {
+        let rules = control.steer.read_rules(&suggestion.rule);
+        if let Ok(rules) = rules.and_then(|it| plan.has_room(&it).map(|()| it)) {
             let told = what_if(observe, plan, Some(&field.route), &rules);
             suggestion.leaves = (told.pairs > 0).then_some(told.leaves);
         }
@@ -272,3 +286,18 @@ pub(super) fn tell_what_is_left_of(control: &Control, observe: &Observe, summary
 
 /// Suggestions that are tried at once on the pairs that were kept: each takes some milliseconds at most.
 const SUGGESTIONS_TRIED: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_pairs_that_cannot_be_judged_again_nothing_is_promised() {
+        let (one, none) = (Differing { pairs: 1, fields: Vec::new() }, Differing::default());
+        assert_eq!(leaves([&one, &none], 0), "0 fields in 1 pair would become 0 fields in 0 pairs");
+        assert_eq!(
+            leaves([&one, &one], 1),
+            "0 fields in 1 pair would become 0 fields in 1 pair; 1 pair could not be judged again"
+        );
+    }
+}

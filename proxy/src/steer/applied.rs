@@ -33,7 +33,10 @@ impl Steer {
         if state.applied.len() >= MOST {
             return Err(format!("there are {MOST} applied rules already; withdraw some first"));
         }
-        let id = state.applied.last().map_or(1, |last| last.id + 1);
+        self.parties.mirror.lanes().plan.has_room(&rules)?;
+        // Never one that was there before: whoever withdraws it by its id would withdraw somebody else's.
+        state.last_applied += 1;
+        let id = state.last_applied;
         let new = Applied { id, rules: Arc::new(rules), since: SystemTime::now(), by };
         let before = state.applied.clone();
         state.applied.push(new.clone());

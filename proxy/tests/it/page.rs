@@ -42,6 +42,8 @@ async fn a_request_shows_and_a_stream_holds_up_no_end() {
     });
     let mut stream = proxy.get("/control/live?of=overview").await;
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    assert_eq!(stream.headers()["x-accel-buffering"], "no");
+    assert_eq!(stream.headers()["cache-control"], "no-store, no-transform");
     let first = in_time(stream.chunk()).await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&first).contains("live-status"));
     let shutdown = tokio::spawn(proxy.app.shutdown());

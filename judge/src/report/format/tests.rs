@@ -171,11 +171,28 @@ fn cases_of_a_suite_are_counted_and_say_why() {
         "<testsuite name=\"mirrorlab v2\" tests=\"6\" failures=\"1\" errors=\"0\" skipped=\"5\"",
         "<testsuite name=\"mirrorlab v3\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"2\"",
         "<failure type=\"errors\" message=\"errors beyond the baseline&#39;s: at least 5 %\">",
-        "<testcase classname=\"GET /PLANT\" name=\"latency\" time=\"0\">\n      <skipped",
-        "<testcase classname=\"all routes\" name=\"mismatches\"",
+        "<testcase classname=\"v3 GET /PLANT\" name=\"latency\" time=\"0\">\n      <skipped",
+        "<testcase classname=\"v2 all routes\" name=\"mismatches\"",
     ] {
         assert!(xml.contains(part), "{part} not in\n{xml}");
     }
+}
+
+#[test]
+fn no_two_cases_of_several_candidates_have_one_name() {
+    let summary = summary(PLANT);
+    let shown = ["v2", "v3"].map(|name| Shown {
+        name: Some(name),
+        summary: &summary,
+        route: None,
+        verbose: false,
+    });
+    let xml = Format::Junit.render(&shown).unwrap();
+    let mut names: Vec<_> = xml.split("<testcase ").skip(1).map(|it| &it[..40]).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "{names:?}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::State as Shared;
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -35,6 +35,12 @@ const AT_THE_LATEST: Duration = Duration::from_secs(30);
 const BETWEEN: Duration = Duration::from_millis(250);
 /// So that whatever stands between sees that the connection is used.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// What a stream says of itself, so that nobody between keeps events back to send or to pack more at once: NGINX would.
+const UNBUFFERED: [(HeaderName, &str); 2] = [
+    (CACHE_CONTROL, "no-store, no-transform"),
+    (HeaderName::from_static("x-accel-buffering"), "no"),
+];
 
 /// What is told to all who listen; `None` before the first look, and when there is none any more.
 type Told = Option<Arc<Look>>;
@@ -175,7 +181,7 @@ pub(in crate::control) async fn live(
     let listener = Listener { told: live.listen(&control), run, listen, has, order, _room: room };
     let events = stream::unfold(listener, next);
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    ([(CACHE_CONTROL, "no-store")], sse).into_response()
+    (UNBUFFERED, sse).into_response()
 }
 
 /// The next event, or the end.

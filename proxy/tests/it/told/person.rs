@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{as_text, pairs, report};
 use crate::eventually;
-use crate::support::{Proxy, Upstream, proxy, text, upstream};
+use crate::support::{Proxy, Upstream, fixed, proxy, text, upstream};
 
 /// Lists orders, with an id of the session that is new each time.
 async fn shop(candidate: bool, first: u64) -> Upstream {
@@ -201,6 +201,49 @@ async fn rules_that_are_none_are_refused_and_nothing_is_half_applied() {
     }
     let shown: Value = proxy.get("/control/rules").await.json().await.unwrap();
     assert_eq!(shown["applied"], json!([]));
+}
+
+#[tokio::test]
+async fn nobody_withdraws_rules_by_the_id_of_others_that_are_gone() {
+    let proxy = proxy(fixed("{}").await.addr, fixed("[]").await.addr, |_| {}).await;
+    let rule = "[compare]\nignore = [\"x\"]\n";
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let applied = sent(&proxy, "/control/rules", rule).await;
+        let id = applied["applied"]["id"].as_u64().unwrap();
+        let gone = proxy.client.delete(proxy.url(&format!("/control/rules?id={id}")));
+        assert_eq!(gone.send().await.unwrap().status(), 200);
+        ids.push(id);
+    }
+    assert_eq!(ids, [1, 2, 3]);
+}
+
+/// Rules that let numbers differ, which are told apart by a bit each.
+fn numbers(name: &str, count: usize) -> String {
+    let one = |at| format!("{{ path = \"$.{name}{at}\", absolute = 1 }}");
+    let all: Vec<_> = (0..count).map(one).collect();
+    format!("[[route]]\nroute = \"GET /n\"\nnumbers = [{}]\n", all.join(", "))
+}
+
+#[tokio::test]
+async fn no_route_gets_more_rules_than_it_may_have_however_many_are_applied() {
+    let (ours, theirs) = (fixed("{\"b9\":1}").await, fixed("{\"b9\":\"x\"}").await);
+    let proxy = proxy(ours.addr, theirs.addr, |_| {}).await;
+    proxy.get("/n").await;
+    eventually!(report(&proxy).await["pairs"] == 1);
+    sent(&proxy, "/control/rules", &numbers("a", 60)).await;
+    for (path, status) in [("/control/rules", 409), ("/control/whatif", 400)] {
+        let body = numbers("b", 10);
+        let answer = proxy.client.post(proxy.url(path)).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        let why = answer.json::<Value>().await.unwrap()["reason"].as_str().unwrap().to_owned();
+        assert!(why.contains("64 for numbers, times and classes"), "{why}");
+    }
+    // There is room for a few, and elsewhere.
+    sent(&proxy, "/control/rules", &numbers("b", 4)).await;
+    sent(&proxy, "/control/rules", &numbers("b", 60).replace("/n", "/m")).await;
+    proxy.get("/n").await;
+    eventually!(report(&proxy).await["pairs"] == 1);
 }
 
 #[tokio::test]
