@@ -28,7 +28,7 @@ mod xml;
 
 pub(super) use documents::two_documents;
 pub(super) use kept::kept_text;
-pub(super) use looks::{has_secret, unshown};
+pub(super) use looks::has_secret;
 pub(super) use whole::{body, one_is_json, whole_body};
 
 use explain::{Content, explained};

@@ -9,10 +9,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 mod others;
 
-use super::bodies::{has_secret, unshown};
 use super::difference::{Change, Difference, Kind, Uncompared};
-use super::policy::Rules;
-use super::redaction::{self, Hide, MASK, Redaction, hidden_bytes};
+use super::redaction::{self, Eyes, Hide, MASK, Redaction, hidden_bytes};
 use super::rules::MaskAs;
 use super::secrets;
 use super::show;
@@ -95,14 +93,14 @@ pub(super) struct With<'r> {
     /// Asked of values that copies may have said in another way.
     pub(super) copies: Option<&'r dyn Redaction>,
     /// By which names of secrets are known within values.
-    pub(super) rules: Option<&'r Rules>,
+    pub(super) eyes: Option<&'r dyn Eyes>,
 }
 
 impl With<'_> {
     /// A value without what may not be shown; `None` where all of it may.
     fn unshown(&self, value: &[u8]) -> Option<Vec<u8>> {
-        match self.rules {
-            Some(rules) => unshown(value, rules),
+        match self.eyes {
+            Some(eyes) => eyes.unshown(value),
             None => hidden_bytes(value, self.hide),
         }
     }
@@ -110,11 +108,9 @@ impl With<'_> {
     /// The path of a location as it may be shown. What stands behind the name of a secret in it is one.
     fn shown_location(&self, path: &[u8]) -> Vec<u8> {
         let path = self.hide.map_or(Cow::Borrowed(path), |redaction| redaction.shown_path(path));
-        let Some(rules) = self.rules else { return path.into_owned() };
-        if has_secret(&path, rules) {
-            return MASK.into();
-        }
-        let hides = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| rules.hides(name));
+        let Some(eyes) = self.eyes else { return path.into_owned() };
+        let path = eyes.unshown(&path).map_or(path, Cow::Owned);
+        let hides = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| eyes.are_hidden(name));
         let mut is_secret = false;
         let segment = |segment| {
             let shown = if is_secret { MASK.as_bytes() } else { segment };
@@ -458,7 +454,7 @@ impl Origin {
 mod tests {
     use super::*;
 
-    const SEEDED: With<'_> = With { seed: 7, hide: None, copies: None, rules: None };
+    const SEEDED: With<'_> = With { seed: 7, hide: None, copies: None, eyes: None };
 
     fn headers(lines: &[(&str, &str)]) -> Headers {
         let mut map = HeaderMap::new();
@@ -602,8 +598,8 @@ mod tests {
 
     #[test]
     fn secrets_within_a_header_are_not_shown() {
-        let known = Rules::default();
-        let with = With { rules: Some(&known), ..SEEDED };
+        let known = crate::Rules::default();
+        let with = With { eyes: Some(&known), ..SEEDED };
         let kept = |name: &str, value: &str| {
             let mut map = HeaderMap::new();
             map.append(HeaderName::try_from(name).unwrap(), value.parse().unwrap());

@@ -313,7 +313,7 @@ fn by_headers<'s>(
     let both = ours.headers.zip(theirs.headers);
     both.into_iter().flat_map(|(a, b)| {
         let (seed, hide, copies) = (rules.seed, rules.hide(), rules.of_copies());
-        rules.headers.differences(a, b, With { seed, hide, copies, rules: Some(rules) })
+        rules.headers.differences(a, b, With { seed, hide, copies, eyes: Some(rules) })
     })
 }
 

@@ -95,6 +95,16 @@ impl Path {
         }
     }
 
+    /// How many steps below what this selects another path ends: none where it is the same, or a part of it, since
+    /// `[*]` is every element and every member. `None` where it leads elsewhere.
+    pub fn steps_to(&self, other: &Self) -> Option<usize> {
+        let selects = |(one, other): (&Step, &Step)| {
+            !one.deep && (one.selector == Selector::Any || one.selector == other.selector)
+        };
+        let below = other.steps.len().checked_sub(self.steps.len())?;
+        self.steps.iter().zip(&other.steps).all(selects).then_some(below)
+    }
+
     /// The path of what has this in it, and its name there; `None` where it does not end with one member of
     /// one parent, `$..name` for one.
     pub fn parent(&self) -> Option<(Self, String)> {

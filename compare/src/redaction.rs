@@ -60,6 +60,18 @@ pub trait Redaction: fmt::Debug + Send + Sync {
 /// What is asked where values are shown.
 pub(super) type Hide<'r> = Option<&'r dyn Redaction>;
 
+/// What is known of texts that are to be shown, by the policy and by what names a secret.
+pub(super) trait Eyes: fmt::Debug {
+    /// The policy.
+    fn policy(&self) -> Hide<'_>;
+
+    /// Whether values under this name are not shown.
+    fn are_hidden(&self, name: &str) -> bool;
+
+    /// A text within a document, of which no more is hidden than must be; `None` where all of it may be shown.
+    fn unshown(&self, text: &[u8]) -> Option<Vec<u8>>;
+}
+
 /// A text without what may not be shown; `None` where all of it may.
 pub(super) fn hidden(text: &Text<'_>, hide: Hide<'_>) -> Option<Vec<u8>> {
     let redaction = hide?;

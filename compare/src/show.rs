@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 
 use super::alike::{self, Chars};
-use super::bodies::unshown;
 use super::ids;
 use super::json::{Kind, Tape};
-use super::policy::Rules;
-use super::redaction::{Hide, LENGTH_MAX, hidden, hidden_bytes};
+use super::redaction::{Eyes, Hide, LENGTH_MAX, hidden, hidden_bytes};
 
 /// Bytes of a value's text, and of a key in a place.
 pub(super) const TEXT_MAX: usize = 64;
@@ -146,7 +144,7 @@ pub(super) fn text(before: &str, text: impl Iterator<Item = u8>, behind: &str) -
 }
 
 /// A value as text: of a container only how much is in it, since anything in there may be masked.
-pub(super) fn value(tape: &Tape<'_>, node: usize, rules: &Rules) -> String {
+pub(super) fn value(tape: &Tape<'_>, node: usize, eyes: &dyn Eyes) -> String {
     let count = |unit: &str| {
         let count = tape.children(node).count();
         format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
@@ -157,9 +155,9 @@ pub(super) fn value(tape: &Tape<'_>, node: usize, rules: &Rules) -> String {
         Kind::False => "false".to_owned(),
         Kind::Number | Kind::Word => {
             let raw = tape.raw(node);
-            bounded("", hidden_bytes(raw, rules.hide()).as_deref().unwrap_or(raw), "")
+            bounded("", hidden_bytes(raw, eyes.policy()).as_deref().unwrap_or(raw), "")
         }
-        Kind::String | Kind::Key => match unshown_text(tape, node, rules) {
+        Kind::String | Kind::Key => match unshown_text(tape, node, eyes) {
             Some(rest) => text("\"", rest.into_iter(), "\""),
             None => text("\"", tape.text(node).bytes(), "\""),
         },
@@ -170,25 +168,25 @@ pub(super) fn value(tape: &Tape<'_>, node: usize, rules: &Rules) -> String {
 
 /// A string without what may not be shown; `None` where all of it may. Of one that would be too long a copy its
 /// spelling is looked at.
-fn unshown_text(tape: &Tape<'_>, node: usize, rules: &Rules) -> Option<Vec<u8>> {
+fn unshown_text(tape: &Tape<'_>, node: usize, eyes: &dyn Eyes) -> Option<Vec<u8>> {
     let text = tape.text(node);
     let bytes = match text.copied() > LENGTH_MAX {
         true => Cow::Borrowed(tape.raw(node)),
         false => text.unescaped(),
     };
-    unshown(&bytes, rules).or_else(|| hidden(&text, rules.hide()))
+    eyes.unshown(&bytes).or_else(|| hidden(&text, eyes.policy()))
 }
 
 /// Two values that differ as text, and in what they differ where that is hard to see.
 pub(super) fn values(
     (ours, a): (&Tape<'_>, usize),
     (theirs, b): (&Tape<'_>, usize),
-    rules: &Rules,
+    eyes: &dyn Eyes,
 ) -> ([String; 2], Option<&'static str>) {
     match (ours.kind(a), theirs.kind(b)) {
         (Kind::String, Kind::String) => {
             let texts = [ours.text(a), theirs.text(b)];
-            let rest = [(ours, a), (theirs, b)].map(|(tape, it)| unshown_text(tape, it, rules));
+            let rest = [(ours, a), (theirs, b)].map(|(tape, it)| unshown_text(tape, it, eyes));
             if rest == [None, None] {
                 return pair("\"", texts.map(|text| text.bytes()), ["\""; 2]);
             }
@@ -204,10 +202,10 @@ pub(super) fn values(
         (Kind::Number, Kind::Number) => {
             let raw = [ours.raw(a), theirs.raw(b)];
             let rest = raw
-                .map(|raw| hidden_bytes(raw, rules.hide()).map_or(Cow::Borrowed(raw), Cow::Owned));
+                .map(|raw| hidden_bytes(raw, eyes.policy()).map_or(Cow::Borrowed(raw), Cow::Owned));
             (pair("", rest.each_ref().map(|raw| raw.iter().copied()), [""; 2]).0, None)
         }
-        _ => ([value(ours, a, rules), value(theirs, b, rules)], None),
+        _ => ([value(ours, a, eyes), value(theirs, b, eyes)], None),
     }
 }
 
@@ -295,6 +293,7 @@ fn key(tape: &Tape<'_>, node: usize, hide: Hide<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Rules;
     use super::super::json::parse;
     use super::*;
 

@@ -119,7 +119,11 @@ pub fn label(method: &Method, path: &str, templates: &[Template]) -> String {
         if index > 0 {
             label.push('/');
         }
+        // What follows is a session's as often as not: `;jsessionid=`.
+        let (segment, has_parameters) =
+            segment.split_once(';').map_or((segment, false), |(segment, _)| (segment, true));
         label.push_str(if is_id(segment) { "{id}" } else { segment });
+        label.push_str(if has_parameters { ";{id}" } else { "" });
         if label.len() > LABEL_LENGTH_MAX {
             return OTHER.to_owned();
         }
@@ -233,6 +237,12 @@ mod tests {
         ] {
             assert_eq!(plain(&format!("/api/x/{id}")), "GET /api/x/{id}", "{id}");
         }
+    }
+
+    #[test]
+    fn parameters_of_a_segment_read_id() {
+        assert_eq!(plain("/shop;jsessionid=1A530637289A03B0/x"), "GET /shop;{id}/x");
+        assert_eq!(plain("/user/7;password=x"), "GET /user/{id};{id}");
     }
 
     #[test]

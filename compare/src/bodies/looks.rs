@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::super::policy::Rules;
-use super::super::redaction::{LENGTH_MAX, MASK, hidden_bytes};
+use super::super::redaction::{Eyes, Hide, LENGTH_MAX, MASK, hidden_bytes};
 
 /// Most names within a text that are looked at; of a text with more nothing is shown.
 const NAMES_MAX: usize = 4096;
@@ -26,12 +26,21 @@ pub(super) fn shown<'t>(text: &'t [u8], rules: &Rules) -> Cow<'t, [u8]> {
     hidden_bytes(text, hide).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// The same of a text within a document, of which no more is hidden than must be; `None` where all of it may be shown.
-pub(crate) fn unshown(text: &[u8], rules: &Rules) -> Option<Vec<u8>> {
-    let rest = hidden_bytes(text, rules.hide());
-    match has_secret(rest.as_deref().unwrap_or(text), rules) {
-        true => Some(MASK.into()),
-        false => rest,
+impl Eyes for Rules {
+    fn policy(&self) -> Hide<'_> {
+        self.hide()
+    }
+
+    fn are_hidden(&self, name: &str) -> bool {
+        self.hides(name)
+    }
+
+    fn unshown(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let rest = hidden_bytes(text, self.hide());
+        match has_secret(rest.as_deref().unwrap_or(text), self) {
+            true => Some(MASK.into()),
+            false => rest,
+        }
     }
 }
 

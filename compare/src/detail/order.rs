@@ -7,12 +7,12 @@ use super::arrays::Element;
 use super::{At, Sides, Walk, What};
 use crate::Obstacle;
 use crate::annotate::{Digests, Document, Mark};
-use crate::bodies::unshown;
 use crate::difference::Kind;
 use crate::explained::Explained;
 use crate::json::Kind as Node;
 use crate::members::members;
 use crate::policy::Rules;
+use crate::redaction::Eyes;
 use crate::show;
 use crate::text::Text;
 
@@ -188,7 +188,7 @@ fn is_name(name: &Text<'_>, rules: &Rules) -> bool {
     let short = name.bytes().take(show::TEXT_MAX + 1).count() <= show::TEXT_MAX;
     short && {
         let name = name.unescaped();
-        !name.is_empty() && std::str::from_utf8(&name).is_ok() && unshown(&name, rules).is_none()
+        !name.is_empty() && std::str::from_utf8(&name).is_ok() && rules.unshown(&name).is_none()
     }
 }
 

@@ -35,6 +35,8 @@ enum Remedy {
 struct Suggestion<'r> {
     /// A path, or the name of a header.
     of: &'r str,
+    /// The same, read; none of a header.
+    path: Option<Path>,
     remedy: Remedy,
     fields: Vec<&'r FieldFindings>,
 }
@@ -46,12 +48,16 @@ pub(super) fn suggestions(route: &RouteFindings) -> (Vec<SuggestedIgnore>, Optio
         found.extend(Suggestion::of(route, name));
     }
     // What is left out as a whole needs no rule for its parts.
-    let whole: Vec<_> =
-        found.iter().filter(|it| it.remedy == Remedy::Ignore).map(|it| it.of).collect();
-    found.retain(|it| !whole.iter().any(|path| is_within(it.of, path)));
+    let ignored = found.iter().filter(|it| it.remedy == Remedy::Ignore);
+    let whole: Vec<_> = ignored.filter_map(|it| it.path.clone()).collect();
+    found.retain(|it| !whole.iter().any(|whole| it.is_within(whole)));
     found.truncate(SUGGESTED_MAX);
     let file = file(&route.route, &found);
-    (found.iter().map(|it| it.summary(route)).collect(), file)
+    // Others that differ, each read once.
+    let others = route.fields.iter().filter(|it| !it.is_noise && it.field.raw > 0);
+    let others = others.map(|it| (&*it.field, Path::parse(&it.field.name).ok()));
+    let others: Vec<_> = if found.is_empty() { Vec::new() } else { others.collect() };
+    (found.iter().map(|it| it.summary(route, &others)).collect(), file)
 }
 
 /// The rule that would settle one field, with what speaks for it: nothing is guessed of what is gone, new, or
@@ -67,8 +73,8 @@ pub(super) fn of_field(route: &RouteFindings, found: &FieldFindings) -> Option<S
         (Suggestion::of(route, name)?, evidence)
     } else {
         let (remedy, evidence) = settled(route, &found.field)?;
-        Path::parse(name).ok().filter(|_| !name.contains(['…', '\u{fffd}']))?;
-        (Suggestion { of: name, remedy, fields: vec![found] }, evidence)
+        let path = Some(whole_path(name)?);
+        (Suggestion { of: name, path, remedy, fields: vec![found] }, evidence)
     };
     let hides = suggestion.hides();
     let rule = file(&route.route, &[suggestion])?;
@@ -160,9 +166,9 @@ fn noisy_names(route: &RouteFindings) -> Vec<&str> {
     names
 }
 
-/// Whether one path leads into what another selects.
-fn is_within(path: &str, other: &str) -> bool {
-    path.strip_prefix(other).is_some_and(|rest| rest.starts_with(['[', '.']))
+/// A path that a rule can have: a name that was cut, or that is no text, selects nothing.
+fn whole_path(name: &str) -> Option<Path> {
+    Path::parse(name).ok().filter(|_| !name.contains(['…', '\u{fffd}']))
 }
 
 impl<'r> Suggestion<'r> {
@@ -173,10 +179,9 @@ impl<'r> Suggestion<'r> {
         let all = |kind| fields.iter().all(|it| it.field.kind() == Some(kind));
         if let Some(header) = name.strip_prefix("header ") {
             let remedy = Remedy::IgnoreHeader;
-            return all(Kind::Header).then_some(Self { of: header, remedy, fields });
+            return all(Kind::Header).then_some(Self { of: header, path: None, remedy, fields });
         }
-        // A name that was cut, or that is no text, selects nothing.
-        let path = Path::parse(name).ok().filter(|_| !name.contains(['…', '\u{fffd}']))?;
+        let path = whole_path(name)?;
         let classes = fields.iter().map(|it| it.field.classes);
         let class = classes.fold(Classes::ALL, Classes::and).tightest();
         let remedy = match class.filter(|_| all(Kind::Value)) {
@@ -185,7 +190,7 @@ impl<'r> Suggestion<'r> {
             None if path.is_everything() => return None,
             None => Remedy::Ignore,
         };
-        Some(Self { of: name, remedy, fields })
+        Some(Self { of: name, path: Some(path), remedy, fields })
     }
 
     /// The list that it stands in, and how it stands there.
@@ -232,33 +237,42 @@ impl<'r> Suggestion<'r> {
         }
     }
 
-    /// Whether it would hide what differs in a field.
-    fn covers(&self, field: &Field) -> bool {
-        match &self.remedy {
-            Remedy::Ignore => *field.name == *self.of || is_within(&field.name, self.of),
-            Remedy::IgnoreHeader => field.name.strip_prefix("header ") == Some(self.of),
-            Remedy::AnyOrder => *field.name == *self.of && field.kind() == Some(Kind::Order),
-            Remedy::ByKey(_) => *field.name == *self.of && field.kind() == Some(Kind::Order),
-            Remedy::SameMoment => {
-                let moment = field.explained == Some(Explained::Form(Form::Moment));
-                *field.name == *self.of && moment
-            }
-            Remedy::Tolerance(_) => *field.name == *self.of && field.apart.is_some(),
-            Remedy::Class(class) => *field.name == *self.of && field.classes.contains(*class),
-        }
+    /// Whether it is about something in what a path selects.
+    fn is_within(&self, whole: &Path) -> bool {
+        let steps = self.path.as_ref().and_then(|path| whole.steps_to(path));
+        steps.is_some_and(|steps| steps > 0)
     }
 
-    fn summary(&self, route: &RouteFindings) -> SuggestedIgnore {
+    /// Whether it would hide what differs in a field, which is at a path.
+    fn covers(&self, field: &Field, path: Option<&Path>) -> bool {
+        if self.remedy == Remedy::IgnoreHeader {
+            return field.name.strip_prefix("header ") == Some(self.of);
+        }
+        let steps = self.path.as_ref().zip(path).and_then(|(one, other)| one.steps_to(other));
+        let Some(steps) = steps else { return false };
+        let is_selected = match &self.remedy {
+            Remedy::Ignore => return true,
+            Remedy::IgnoreHeader => false,
+            Remedy::AnyOrder | Remedy::ByKey(_) => field.kind() == Some(Kind::Order),
+            Remedy::SameMoment => field.explained == Some(Explained::Form(Form::Moment)),
+            Remedy::Tolerance(_) => field.apart.is_some(),
+            Remedy::Class(class) => field.classes.contains(*class),
+        };
+        steps == 0 && is_selected
+    }
+
+    /// With what it would hide besides, of these other fields.
+    fn summary(&self, route: &RouteFindings, others: &[(&Field, Option<Path>)]) -> SuggestedIgnore {
         let (list, entry) = self.entry();
         let most = |count: fn(&Field) -> u64| {
             self.fields.iter().map(|it| count(&it.field)).max().unwrap_or_default()
         };
         let pairs = route.numbers.compared;
-        let also = route.fields.iter().filter(|it| !it.is_noise && it.field.raw > 0);
-        let also = also.filter(|it| self.covers(&it.field)).take(ALSO_MAX).map(|it| {
-            let kinds: Vec<_> = it.field.kinds().map(Kind::name).collect();
-            let shape = it.field.shape.as_deref().map_or(String::new(), |it| format!(", {it}"));
-            let Field { name, raw, .. } = &*it.field;
+        let also = others.iter().filter(|(field, path)| self.covers(field, path.as_ref()));
+        let also = also.take(ALSO_MAX).map(|(field, _)| {
+            let kinds: Vec<_> = field.kinds().map(Kind::name).collect();
+            let shape = field.shape.as_deref().map_or(String::new(), |it| format!(", {it}"));
+            let Field { name, raw, .. } = *field;
             format!("{name} ({}{shape}): {raw} of {pairs} pairs", kinds.join(", "))
         });
         SuggestedIgnore {

@@ -27,8 +27,14 @@ pub fn shown(method: &Method, uri: &Uri, rules: &Rules) -> String {
         if index > 0 {
             text.push('/');
         }
+        // Parameters of a segment are a session's as often as not: `;jsessionid=`.
+        let (segment, has_parameters) =
+            segment.split_once(';').map_or((segment, false), |(segment, _)| (segment, true));
         let is_private = hidden || is_personal(segment) || rules.hides_looks(segment);
         text.push_str(if is_private { MASK } else { segment });
+        if has_parameters {
+            text.extend([";", MASK]);
+        }
         hidden = hides(rules, segment);
     }
     for (index, part) in query.iter().flat_map(|query| query.split('&')).enumerate() {
@@ -109,6 +115,7 @@ mod tests {
             ("/", "GET /"),
             ("/u/alice@example.com", "GET /u/***"),
             ("/reset/token/abc", "GET /reset/token/***"),
+            ("/shop;jsessionid=1A53;b/x", "GET /shop;***/x"),
             ("/from/192.0.2.7/2001:db8::7/x?192.0.2.7", "GET /from/***/***/x?***"),
             ("/c/4111%2D1111-1111-1111", "GET /c/***"),
             (

@@ -163,3 +163,15 @@ fn what_a_suggestion_would_hide_besides_is_named() {
     let also = "$['items'][*] (missing, the list is empty): 20 of 40 pairs";
     assert_eq!(suggestion.also_hides, [also]);
 }
+
+#[test]
+fn what_stands_beside_a_member_that_is_one_of_many_is_named() {
+    let ours = r#"{"x":{"17":"a","total":"1"},"z":1}"#;
+    let found = differences(ours, r#"{"x":{"17":"b","total":"1"},"z":1}"#, &RuleBook::default());
+    let other = differences(ours, r#"{"x":{"17":"a","total":"2"},"z":1}"#, &RuleBook::default());
+    let route = suggested(&found, &other);
+    let [suggestion] = &route.suggested_ignores[..] else { panic!("{route:?}") };
+    assert!(suggestion.rule.contains("$['x'][*]"), "{suggestion:?}");
+    let [also] = &suggestion.also_hides[..] else { panic!("{suggestion:?}") };
+    assert!(also.starts_with("$['x']['total'] (value"), "{also}");
+}
