@@ -102,6 +102,9 @@
 
   // What happens. The stream ends while nobody looks, and is taken up again whenever it breaks.
   let source = null;
+  // Something comes every 30 seconds at least; whoever hears nothing has lost a connection that nobody ended.
+  const SILENT = 75000;
+  let silence = 0;
   let failures = 0;
   let retry = 0;
   let first = null;
@@ -121,18 +124,28 @@
     source.onopen = () => tell(false, "Live");
     source.onmessage = (event) => {
       failures = 0;
+      heard();
       tell(false, "Live");
       take(JSON.parse(event.data));
     };
-    source.onerror = () => {
-      leave();
-      failures += 1;
-      tell(true, "Connection lost, trying again");
-      retry = setTimeout(listen, Math.min(1000 * failures, 10000));
-    };
+    source.onerror = lost;
+    heard();
+  }
+
+  function heard() {
+    clearTimeout(silence);
+    silence = setTimeout(lost, SILENT);
+  }
+
+  function lost() {
+    leave();
+    failures += 1;
+    tell(true, "Connection lost, trying again");
+    retry = setTimeout(listen, Math.min(1000 * failures, 10000));
   }
 
   function leave() {
+    clearTimeout(silence);
     if (source) source.close();
     source = null;
   }
