@@ -97,7 +97,7 @@ pub(crate) async fn each_view_shows_real_data(place: &Place) -> Result<()> {
     let (url, folder) = (stack.proxy.url().await?, folder()?);
     let tab = browser.open(&format!("{url}/control/")).await?;
     tab.shows("#live-status", "Mirroring is on").await?;
-    tab.shows("#live-status", "worse than allowed").await?;
+    tab.shows("#live-status", "Do not release: ").await?;
     tab.shows("#live-rows", "POST /api/checkout").await?;
     tab.shows("#connection", "Live").await?;
     the_table_follows(&stack, &tab).await?;
