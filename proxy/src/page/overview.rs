@@ -18,7 +18,6 @@ use judge::guardrail::{self, State};
 use judge::history::Minute;
 use judge::report::summary::{Scope, Thresholds};
 use judge::verdict::Verdict;
-pub(super) use status::sentence;
 
 /// All that the overview tells, of all candidates, at one moment.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ mod copied;
 
 pub use super::chart::Buckets;
 use super::chart::{self, Line};
-use super::overview::{class_of, sentence};
+use super::overview::class_of;
 use super::shell::{Shell, html};
 use super::words::{NONE, count, encoded, latency, lines, percent, text};
 use crate::explain::Explained;
@@ -74,7 +74,7 @@ struct Page<'a> {
 struct Told {
     class: &'static str,
     verdict: &'static str,
-    sentence: &'static str,
+    sentence: String,
     reasons: Vec<String>,
     not_covered: Vec<String>,
     pairs: String,
@@ -152,7 +152,7 @@ fn told(seen: &Seen, summary: &RouteSummary) -> Told {
     Told {
         class: class_of(scope.verdict),
         verdict: scope.verdict.name(),
-        sentence: sentence(scope),
+        sentence: text(&summary.headline),
         reasons: scope.reasons.iter().map(|it| text(it)).collect(),
         not_covered: scope.not_covered.iter().map(|it| text(it)).collect(),
         pairs: count(scope.pairs),

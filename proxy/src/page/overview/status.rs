@@ -6,8 +6,6 @@ use super::{Candidate, class_of};
 use crate::page::shell::html;
 use crate::page::words::{count, encoded, lasting, moment, percent, spoken, text};
 use judge::guardrail::State;
-use judge::report::summary::Scope;
-use judge::verdict::Verdict;
 
 #[derive(Template)]
 #[template(path = "status.html")]
@@ -95,16 +93,6 @@ fn routes_off(candidate: &Candidate) -> Option<String> {
         0 => None,
         1 => Some("One route is off by itself.".to_owned()),
         off => Some(format!("{off} routes are off by themselves.")),
-    }
-}
-
-/// The verdict, in a sentence.
-pub(crate) fn sentence(scope: &Scope) -> &'static str {
-    match scope.verdict {
-        _ if scope.pairs == 0 => "There is no pair yet.",
-        Verdict::Pass => "It is settled that the candidate is no worse than allowed.",
-        Verdict::Fail => "It is settled that the candidate is worse than allowed.",
-        Verdict::NotEnoughData => "Neither is settled yet; this is missing:",
     }
 }
 
