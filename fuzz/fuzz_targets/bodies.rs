@@ -27,7 +27,6 @@ const TYPES: [&[u8]; 12] = [
     b"application/octet-stream",
     b"",
 ];
-/// In no input: those have at most 4 KiB, and libFuzzer does not know it.
 const SECRET: &str = "Wq7ZtP4xkV0m";
 
 fuzz_target!(|data: &[u8]| {
@@ -65,6 +64,11 @@ fn hidden(one: &[u8], other: &[u8]) {
         [b"password=", secret.as_bytes(), b"&x=", &rest].concat()
     };
     let (ours, theirs) = (form(one, SECRET), form(other, "other"));
+    // libFuzzer sees what is looked for, and puts it elsewhere.
+    let times = |text: &[u8]| text.windows(SECRET.len()).filter(|it| *it == SECRET.as_bytes());
+    if times(&ours).chain(times(&theirs)).count() > 1 {
+        return;
+    }
     let content_type = b"application/x-www-form-urlencoded";
     let mut limits = Limits { max_decoded: MAX_DECODED, grant: &mut |_| true };
     let (ours, theirs) = (of(content_type, &ours), of(content_type, &theirs));
