@@ -65,8 +65,9 @@ fn hidden(one: &[u8], other: &[u8]) {
     };
     let (ours, theirs) = (form(one, SECRET), form(other, "other"));
     // libFuzzer sees what is looked for, and puts it elsewhere.
-    let times = |text: &[u8]| text.windows(SECRET.len()).filter(|it| *it == SECRET.as_bytes());
-    if times(&ours).chain(times(&theirs)).count() > 1 {
+    let times =
+        |text: &[u8]| text.windows(SECRET.len()).filter(|it| *it == SECRET.as_bytes()).count();
+    if times(&ours) + times(&theirs) > 1 {
         return;
     }
     let content_type = b"application/x-www-form-urlencoded";
