@@ -404,6 +404,7 @@ impl Observe {
         drop(report);
         self.guardrail().warm_up();
         self.forget_pairs();
+        self.kept().forget(None);
         drop(before);
     }
 
@@ -542,6 +543,7 @@ impl Observe {
     /// Forgets what the pairs of a route told so far.
     pub fn reset_report_of(&self, route: &str) {
         self.report().forget(route);
+        self.kept().forget(Some(route));
         let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(pairs) = pairs.get(route) {
             pairs.forget();

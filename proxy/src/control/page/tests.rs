@@ -138,6 +138,18 @@ fn keep(fixture: &Fixture, bodies: [Option<&str>; 2]) {
 }
 
 #[tokio::test]
+async fn a_reset_report_has_no_pairs_to_try_rules_on() {
+    for path in ["/control/report/reset", "/control/report/reset?route=GET%20/a"] {
+        let fixture = fixture();
+        keep(&fixture, [Some("{\"a\":1}"), Some("{\"a\":2}")]);
+        let kept = || fixture.control.lanes().entries[0].lane.observe.kept_pairs(None).len();
+        assert_eq!(kept(), 1);
+        fixture.ask("POST", path).await;
+        assert_eq!(kept(), 0, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_group_shows_both_answers_of_the_last_pair_to_those_who_may_see_values() {
     let fixture = fixture().with_token();
     let [ours, theirs] =
