@@ -81,6 +81,34 @@ async fn over_http2(process: &Process) {
 const COMPARED: &str = "[compare]\nbuiltin = false\nheaders = [\"content-type\", \"location\", \"x-user\", \"x-note\", \
     \"set-cookie\", \"authorization\", \"x-api-key\"]\njson_strings = [\"$.in\"]\n";
 
+/// The report in its other formats, and the page with every group open.
+async fn for_people(process: &Process) -> Vec<String> {
+    let mut paths: Vec<_> = ["markdown", "junit", "html"]
+        .map(|format| format!("/control/report?format={format}"))
+        .into_iter()
+        .chain(["/control/", "/control/timeline", "/control/settings"].map(str::to_owned))
+        .collect();
+    let mut copies = 0;
+    for candidate in ["blind", "trusted"] {
+        let list = format!("/control/differences?noise=1&candidate={candidate}");
+        let groups = get(process, &list, "").await;
+        let ids = groups.split("open=").skip(1).map(|rest| &rest[..17]);
+        paths.extend(ids.map(|id| format!("{list}&open={id}")));
+        for route in ["GET /json", "GET /failing", "POST /form", "other"] {
+            let route = route.replace(' ', "%20");
+            paths.push(format!("/control/route?candidate={candidate}&route={route}"));
+        }
+    }
+    let mut shown = Vec::new();
+    for path in paths {
+        let text = get(process, &path, "").await;
+        copies += text.matches("The last copy</h2><span").count();
+        shown.push(text);
+    }
+    assert!(shown.iter().any(|it| it.contains("Both answers")) && copies > 1, "{copies} copies");
+    shown
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "a list of all that is shown")]
 async fn no_secret_is_in_any_report_event_log_line_metric_status_setting_or_webhook() {
@@ -145,7 +173,7 @@ async fn no_secret_is_in_any_report_event_log_line_metric_status_setting_or_webh
     eventually!(posted.lock().unwrap().contains("tripped"));
     let url = format!("http://{}", process.addr());
     let release = command(&[]).args(["report", "--url", &url]).output().unwrap();
-    let shown = [
+    let mut shown = vec![
         report("application/json").await,
         report("text/plain").await,
         get(&process, "/control/status", "").await,
@@ -161,6 +189,7 @@ async fn no_secret_is_in_any_report_event_log_line_metric_status_setting_or_webh
         String::from_utf8(release.stdout).unwrap(),
         std::fs::read_to_string(folder.path("audit.jsonl")).unwrap(),
     ];
+    shown.extend(for_people(&process).await);
     for text in &shown {
         for secret in [SECRET, CARD, "5555555555554444", "example.com", "192.0.2.7"] {
             let at = text.find(secret);
