@@ -272,6 +272,11 @@ impl Observe {
         bases.as_ref().is_none_or(|it| it.contains(&explained.basis)).then_some(explained)
     }
 
+    /// Forgets those of a route, or all. Other rules are no reason: they are judged by these, then.
+    pub fn forget_kept(&self, route: Option<&str>) {
+        self.kept().forget(route);
+    }
+
     fn kept(&self) -> MutexGuard<'_, kept::Pairs> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -404,7 +409,6 @@ impl Observe {
         drop(report);
         self.guardrail().warm_up();
         self.forget_pairs();
-        self.kept().forget(None);
         drop(before);
     }
 
@@ -543,7 +547,6 @@ impl Observe {
     /// Forgets what the pairs of a route told so far.
     pub fn reset_report_of(&self, route: &str) {
         self.report().forget(route);
-        self.kept().forget(Some(route));
         let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(pairs) = pairs.get(route) {
             pairs.forget();

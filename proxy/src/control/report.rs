@@ -254,5 +254,7 @@ pub(super) async fn reset(
             "report reset"
         }
     };
+    // By hand, the candidate may be another one.
+    observed.iter().for_each(|it| it.forget_kept(about.route.as_deref()));
     Ok(Json(json!({"message": message})).into_response())
 }
