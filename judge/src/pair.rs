@@ -42,6 +42,9 @@ pub struct Pair<'a> {
     pub censored: bool,
     /// How long the baseline took to fail, where it gave no head; zero elsewhere, and where nobody knows.
     pub baseline_failed_after: Duration,
+    /// Both latencies were measured alike: by one clock, at one place, at the same moment. Those that were
+    /// not, a recorded one and one of today, are shown and never held against each other.
+    pub alike: bool,
     /// What was asked: for examples.
     pub request: Request<'a>,
 }
@@ -56,7 +59,8 @@ impl<'a> Pair<'a> {
     ) -> Self {
         let (epoch, baseline_failed_after) = Default::default();
         let request = request.into();
-        Self { route, epoch, baseline, candidate, censored: false, baseline_failed_after, request }
+        let (censored, alike) = (false, true);
+        Self { route, epoch, baseline, candidate, censored, baseline_failed_after, alike, request }
     }
 }
 

@@ -83,6 +83,8 @@ struct Route {
 pub struct Numbers {
     /// Pairs taken in.
     pub pairs: u64,
+    /// Those whose two latencies were not measured alike.
+    pub unlike: u64,
     /// Those whose answers were compared; not those that agree without any content.
     pub compared: u64,
     /// Those that agree without content: two empty 304 do not say that contents are equal.
@@ -355,6 +357,7 @@ impl Numbers {
     /// Takes in a pair.
     fn record(&mut self, pair: &Pair<'_>, comparison: &Comparison<'_>) {
         self.pairs += 1;
+        self.unlike += u64::from(!pair.alike);
         match (pair.baseline.failed, pair.candidate.failed) {
             (false, false) => {}
             (true, false) => self.baseline_alone_failed += 1,
@@ -385,6 +388,7 @@ impl Numbers {
     /// Takes in those of another route; what the pairs of both said is not a sum.
     pub fn add(&mut self, other: &Self) {
         self.pairs += other.pairs;
+        self.unlike += other.unlike;
         self.compared += other.compared;
         self.without_content += other.without_content;
         self.unknown += other.unknown;

@@ -1,48 +1,34 @@
 //! The composition root: a checked configuration in, a running proxy out.
 
+mod engine;
 mod others;
 mod service;
 mod unused;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::audit::{self, Audit};
-use crate::config::{Config, Effective, Errors};
-use crate::control::{self, Control};
+use crate::audit;
+use crate::config::{Config, Errors};
 use crate::exchange::Role;
-use crate::forward::Forward;
 use crate::listen::bind;
 use crate::listen::proxy_protocol::Networks;
-use crate::listen::tls::Shown;
-use crate::log_queue;
-use crate::metrics::{Gauges, Metrics, RelayGauges};
-use crate::mirror::{Failpoint, Means, Mirror};
-use crate::observe::announce::Announcer;
-use crate::observe::webhook;
-use crate::plan::Plan;
+use crate::mirror::Failpoint;
 use crate::relay::Left;
 use crate::relay::spool::SpoolError;
-use crate::route::table::Routes;
 use crate::serve::{Server, Serving};
+use crate::steer::Steer;
 use crate::steer::watch::Watched;
-use crate::steer::{self, Fresh, Parties, Steer};
-use crate::upstream::{Target, Trust, Upstream};
-use others::{Others, Prepared};
+pub use engine::Engine;
+use others::Others;
 use service::{Service, Traffic};
-
-/// How often histogram samples are moved out of their buffers.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start.
 #[derive(Debug)]
@@ -88,15 +74,12 @@ pub struct App {
     pub traffic: SocketAddr,
     /// Where the admin endpoints are, when they have a listener of their own.
     pub admin: Option<SocketAddr>,
-    draining: Arc<AtomicBool>,
     drain_delay: Duration,
     drain_timeout: Duration,
-    forward: Arc<Forward>,
+    engine: Engine,
     traffic_server: Server,
     admin_server: Option<Server>,
     others: Others,
-    background: Vec<JoinHandle<()>>,
-    steer: Arc<Steer>,
 }
 
 /// How a drain ended.
@@ -156,277 +139,46 @@ pub async fn start_from(
     let listener = listener(config.listen)?;
     let admin_listener = config.admin.map(self::listener).transpose()?;
     let others = others::bind(&config)?;
-    let metrics = metrics()?;
-    let (posts, announcer) = announcer(&config, audit(&config, &metrics).await?)?;
-    let (baseline, secondary) = upstreams(&config)?;
-    let means = means(&config, &metrics, &announcer, secondary.clone());
-    let fresh = fresh(&config);
-    let mirror = mirror(&fresh, &means, compare_runtime, probe)?;
-    let forward = main_path(&config, &baseline, &mirror, &metrics);
-    let shown = config.tls.as_ref().map(|identity| Arc::new(Shown::new(identity)));
-    let upstreams: Vec<_> = std::iter::once(baseline).chain(secondary).collect();
-    let others = Prepared::new(others, &config, &mirror, &forward, &metrics)?;
-    let relayed = others.gauges(&mirror);
-    let render_metrics = render(&metrics, &mirror, &forward, upstreams.clone(), relayed);
-    let parties = Parties {
-        shown: shown.clone(),
-        upstreams,
-        mirror: Arc::clone(&mirror),
-        means,
-        metrics: Arc::clone(&metrics),
-        announcer,
-        read_rules: |text| Config::fragment(text).map_err(|why| why.to_string()),
-    };
-    let steer = Steer::new(parties, fresh, source.as_ref().map(reader));
-    let draining = Arc::default();
-    let (steered, stops) = (Arc::clone(&steer), Arc::clone(&draining));
-    let control = Control { steer: steered, draining: stops, render_metrics, live: Arc::default() };
-    let background = background(posts, &metrics, &steer, source);
-    let admin = control::router(control, &config.admin_prefix);
+    let means = (compare_runtime, probe);
+    let (engine, others) = Engine::beneath(&config, others, means, source).await?;
+    let Engine { forward, metrics, shown, .. } = &engine;
+    let admin = engine.admin(&config.admin_prefix);
     let beside = admin_listener.is_none().then(|| (config.admin_prefix.clone(), admin.clone()));
-    let (forwarding, counting) = (Arc::clone(&forward), Arc::clone(&metrics));
+    let (forwarding, counting) = (Arc::clone(forward), Arc::clone(metrics));
     let traffic = Traffic { forward: forwarding, admin: beside, metrics: counting };
     let limits = config.forward.limits.clone();
     let serve = |listener, service, tls, balancers| {
-        Server::start(listener, Serving::new(service, tls, balancers, limits.clone(), &metrics))
+        Server::start(listener, Serving::new(service, tls, balancers, limits.clone(), metrics))
     };
-    let others = others.serve(&config, shown.as_ref(), &forward, &metrics);
-    let traffic_server =
-        serve(listener, Service::Traffic(traffic), shown, config.proxy_protocol_from);
+    let others = others.serve(&config, shown.as_ref(), forward, metrics);
+    let (service, balancers) = (Service::Traffic(traffic), config.proxy_protocol_from);
+    let traffic_server = serve(listener, service, shown.clone(), balancers);
     // No balancer stands before the admin endpoints where they have a listener of their own.
     let admin_server =
         admin_listener.map(|found| serve(found, Service::Admin(admin), None, Networks::default()));
     Ok(App {
         traffic: traffic_server.addr,
         admin: admin_server.as_ref().map(|server| server.addr),
-        draining,
         drain_delay: config.drain_delay,
         drain_timeout: config.drain_timeout,
-        forward,
+        engine,
         traffic_server,
         admin_server,
         others,
-        background,
-        steer,
     })
-}
-
-fn mirror(
-    fresh: &Fresh,
-    means: &Means,
-    compare_runtime: Handle,
-    probe: Option<Failpoint>,
-) -> Result<Arc<Mirror>, StartError> {
-    let plan = Plan::new(fresh.parts.clone(), None, std::time::Instant::now());
-    let mirror = Mirror::new(plan, (means, &fresh.trust), compare_runtime, probe);
-    mirror.map_err(|fault| StartError::Candidate(fault.to_string()))
-}
-
-fn main_path(
-    config: &Config,
-    baseline: &Arc<Upstream>,
-    mirror: &Arc<Mirror>,
-    metrics: &Arc<Metrics>,
-) -> Arc<Forward> {
-    let (routes, baseline) = (Routes::new(Arc::clone(metrics)), Arc::clone(baseline));
-    let (mirror, metrics) = (Arc::clone(mirror), Arc::clone(metrics));
-    Arc::new(Forward::new(config.forward.clone(), routes, baseline, mirror, metrics))
-}
-
-fn metrics() -> Result<Arc<Metrics>, StartError> {
-    Metrics::new().map(Arc::new).map_err(|error| StartError::Metrics(error.to_string()))
-}
-
-/// What is taken over of settings, at the start and later.
-fn fresh(config: &Config) -> Fresh {
-    let said = said(config);
-    Fresh {
-        parts: config.parts(),
-        identity: config.tls.clone(),
-        targets: std::iter::once(&config.baseline).chain(&config.secondary).cloned().collect(),
-        trust: config.trust.clone(),
-        settings: config.settings.iter().map(shown).collect(),
-        fixed: fixed(config),
-        warnings: config.warnings.clone(),
-        revision: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(said.as_bytes())),
-        sha256: Sha256::digest(said.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
-        access: config.access(),
-    }
-}
-
-fn shown(setting: &Effective) -> serde_json::Value {
-    serde_json::to_value(setting).unwrap_or_default()
-}
-
-/// The settings that cannot change while the proxy runs. TLS begins and ends with a restart; the
-/// certificate is read anew.
-fn fixed(config: &Config) -> Vec<(String, String)> {
-    let fixed = config.settings.iter().filter(|setting| setting.restart);
-    let said = |setting: &Effective| format!("{} {}", setting.value, setting.secret);
-    let named = fixed.map(|setting| (setting.place.clone(), said(setting)));
-    let speaks_tls = ("listen.tls_cert".to_owned(), config.tls.is_some().to_string());
-    named.chain([speaks_tls]).collect()
-}
-
-/// What the settings say, without secrets: the same for the same on every replica.
-fn said(config: &Config) -> String {
-    let values = config.settings.iter().map(|it| format!("{}={}\n", it.place, it.value));
-    let rules = config.routes.iter().map(|route| format!("{:?}{:?}\n", route.matcher, route.rules));
-    let text: String = values.chain(rules).collect();
-    format!("{text}{:?}", config.mirror.rules)
-}
-
-fn reader(source: &Source) -> steer::Read {
-    let (read, watched) = (Arc::clone(&source.read), source.watched.clone());
-    Arc::new(move || {
-        if let Some(reason) = watched.as_ref().and_then(|it| steer::watch::unfit(&it.path)) {
-            return Err(reason);
-        }
-        let config = read().map_err(|errors| errors.to_string())?;
-        match (&config.file, config.says_nothing) {
-            (Some(file), true) => Err(steer::watch::without_settings(Path::new(file))),
-            _ => Ok(fresh(&config)),
-        }
-    })
-}
-
-/// The work that belongs to no request.
-fn background(
-    posts: impl Future<Output = ()> + Send + 'static,
-    metrics: &Arc<Metrics>,
-    steer: &Arc<Steer>,
-    source: Option<Source>,
-) -> Vec<JoinHandle<()>> {
-    let upkeep = upkeep(Arc::clone(metrics), Arc::clone(steer));
-    let mut background = vec![tokio::spawn(posts), tokio::spawn(upkeep)];
-    if let Some(watched) = source.and_then(|source| source.watched) {
-        background.push(tokio::spawn(steer::watch::watch(Arc::clone(steer), watched)));
-    }
-    background
-}
-
-/// What candidates are set up with, those that come later too.
-fn means(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    announcer: &Arc<Announcer>,
-    secondary: Option<Arc<Upstream>>,
-) -> Means {
-    let connect = connector(config);
-    let fraction = config.mirror.noise_fraction;
-    Means {
-        connect: Box::new(move |target, trust| connect(Role::Candidate, target, trust)),
-        metrics: Arc::clone(metrics),
-        announcer: Arc::clone(announcer),
-        secondary: secondary.map(|secondary| (secondary, fraction)),
-        relays: others::relays(config),
-    }
-}
-
-/// Sets up upstreams by these settings.
-fn connector(
-    config: &Config,
-) -> impl Fn(Role, &Target, &Trust) -> io::Result<Arc<Upstream>> + Send + Sync + use<> {
-    let timeouts = (config.connect_timeout, config.upstream_idle_timeout);
-    let (dns, heads) = (config.dns.clone(), config.answer_heads);
-    move |role, target, trust| {
-        Upstream::with_limits(role, target.clone(), trust, timeouts, dns.clone(), heads)
-    }
-}
-
-/// The baseline, and the second baseline where there is one.
-fn upstreams(config: &Config) -> Result<(Arc<Upstream>, Option<Arc<Upstream>>), StartError> {
-    let connect = connector(config);
-    let upstream = |role, target| {
-        connect(role, target, &config.trust).map_err(|error| StartError::Upstream(role, error))
-    };
-    let baseline = upstream(Role::Baseline, &config.baseline)?;
-    let secondary = config.secondary.as_ref().map(|target| upstream(Role::Secondary, target));
-    Ok((baseline, secondary.transpose()?))
-}
-
-/// What makes changes known, and the background work that posts them to the webhook.
-fn announcer(
-    config: &Config,
-    audit: Audit,
-) -> Result<(impl Future<Output = ()> + use<>, Arc<Announcer>), StartError> {
-    let start = |webhook| webhook::start(webhook, &config.trust, config.dns.clone());
-    let hook = config.webhook.clone().map(start).transpose();
-    let (sender, posts) = hook.map_err(StartError::Webhook)?.unzip();
-    let posts = async move {
-        if let Some(posts) = posts {
-            posts.await;
-        }
-    };
-    Ok((posts, Arc::new(Announcer::new(sender).audited(audit))))
-}
-
-/// The audit log, where one is wanted.
-async fn audit(config: &Config, metrics: &Arc<Metrics>) -> Result<Audit, StartError> {
-    let Some(config) = config.audit.clone() else { return Ok(Audit::default()) };
-    let place = config.place.clone();
-    let started = Audit::start(config, metrics.audit()).await;
-    let audit = started.map_err(|error| StartError::Audit(place, error))?;
-    let counted = Arc::clone(metrics);
-    audit.count_by(Arc::new(move || {
-        let redacted = counted.redacted().into_iter();
-        redacted.map(|(rule, way, count)| audit::Redacted { rule, way, count }).collect()
-    }));
-    Ok(audit)
 }
 
 fn listener(listen: crate::listen::Listen) -> Result<TcpListener, StartError> {
     bind(listen).map_err(|error| StartError::Bind(listen.addr, error))
 }
 
-fn render(
-    metrics: &Arc<Metrics>,
-    mirror: &Arc<Mirror>,
-    forward: &Arc<Forward>,
-    upstreams: Vec<Arc<Upstream>>,
-    relays: impl Fn() -> RelayGauges + Send + Sync + 'static,
-) -> Arc<dyn Fn() -> String + Send + Sync> {
-    let (metrics, mirror) = (Arc::clone(metrics), Arc::clone(mirror));
-    let forward = Arc::clone(forward);
-    Arc::new(move || {
-        let lanes = mirror.lanes();
-        let mut dropped: Vec<_> =
-            upstreams.iter().map(|it| (Arc::from(it.role.name()), it.lines_dropped())).collect();
-        for entry in &lanes.entries {
-            let observe = &entry.lane.observe;
-            observe.show();
-            observe.metrics().set_copies(entry.gauges());
-            observe.metrics().set_identities(&entry.lane.identities.news());
-            dropped.push((observe.name(), entry.lane.upstream.lines_dropped()));
-        }
-        metrics.render(Gauges {
-            requests_in_flight: forward.in_flight(),
-            log_lines_dropped: log_queue::dropped(),
-            response_lines_dropped: dropped,
-            relays: relays(),
-        })
-    })
-}
-
-async fn upkeep(metrics: Arc<Metrics>, steer: Arc<Steer>) {
-    let audit = steer.audit().clone();
-    let redactions = audit.keep_recording_redactions();
-    tokio::join!(unused::tell(steer), drain_histograms(metrics), redactions);
-}
-
-async fn drain_histograms(metrics: Arc<Metrics>) {
-    loop {
-        tokio::time::sleep(UPKEEP).await;
-        metrics.run_upkeep();
-    }
-}
-
 impl App {
     /// Takes over these settings as far as they may change, or keeps what it has and says why.
     pub fn reload(&self, read: Result<Config, Errors>) {
-        let fresh = || read.map(|config| fresh(&config)).map_err(|errors| errors.to_string());
+        let fresh =
+            || read.map(|config| engine::fresh(&config)).map_err(|errors| errors.to_string());
         // What came of it is told in log, metrics and events.
-        self.steer.take_over(fresh).ok();
+        self.engine.steer.take_over(fresh).ok();
     }
 
     /// Where the listeners beside those two are, in the order of the settings.
@@ -436,28 +188,26 @@ impl App {
 
     /// Steers what may change.
     pub fn steer(&self) -> &Arc<Steer> {
-        &self.steer
+        &self.engine.steer
     }
 
     /// Is no longer ready, and after the drain delay takes no more connections, lets requests in
     /// flight finish within the drain timeout, and stops. The admin endpoints, where they have their
     /// own listener, answer until the end.
     pub async fn shutdown(mut self) -> Drained {
-        self.draining.store(true, Ordering::Relaxed);
+        self.engine.draining.store(true, Ordering::Relaxed);
         // Whoever sends requests here needs a while to hear of it, and is served meanwhile.
         tokio::time::sleep(self.drain_delay).await;
         let deadline = Instant::now() + self.drain_timeout;
         let others = self.others.stop(self.drain_timeout);
         let (cut, others) = tokio::join!(self.traffic_server.stop(self.drain_timeout), others);
         let left = deadline.saturating_duration_since(Instant::now());
-        let tunnels = self.forward.close_tunnels(left);
+        let tunnels = self.engine.forward.close_tunnels(left);
         let (tunnels, relays) = tokio::join!(tunnels, self.others.drain(deadline));
         if let Some(server) = self.admin_server {
             server.stop(Duration::ZERO).await;
         }
-        self.background.iter().for_each(JoinHandle::abort);
-        self.steer.mirror().stop();
-        self.steer.audit().close("told to stop").await;
+        self.engine.stop().await;
         Drained { cut: cut + others + tunnels, relays }
     }
 }

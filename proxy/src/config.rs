@@ -229,6 +229,21 @@ impl Config {
         })
     }
 
+    /// As [`Config::from_process`], with what is said here over the environment.
+    ///
+    /// # Errors
+    /// Every bad setting.
+    #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
+    pub fn from_process_under(
+        file: Option<&Path>,
+        over: &[(&str, String)],
+    ) -> Result<Self, Errors> {
+        Self::read(file, &|name| {
+            let said = over.iter().find(|(setting, _)| *setting == name);
+            said.map(|(_, value)| OsString::from(value)).or_else(|| std::env::var_os(name))
+        })
+    }
+
     /// As [`Config::unknown`], of the variables of this process.
     #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
     pub fn unknown_in_process_env() -> Vec<String> {

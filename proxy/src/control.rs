@@ -28,6 +28,7 @@ mod trail;
 
 pub use crate::access::Token;
 pub use page::live::Live;
+pub use report::reports;
 
 use crate::access::{Asked, Class, Denied, Sight};
 use crate::headers::{Peer, target};

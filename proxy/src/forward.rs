@@ -26,7 +26,7 @@ mod parcel;
 mod tunnel;
 
 pub use downstream::{Downstream, DownstreamBody};
-pub use parcel::{Broken, Incomplete, Parcel, Upload};
+pub use parcel::{Broken, Incomplete, Parcel, Recorded, Upload};
 
 use checked::{Checked, Withheld};
 use downstream::InFlight;
@@ -232,7 +232,8 @@ impl Forward {
         prepare(&mut request, peer, self.config.forwarding);
         let upgrades = upgrade.is_some();
         let (method, keep, lost) = (request.method(), None, None);
-        let arrived = Arrived { method, marked, upgrade: upgrades, length, keep, lost };
+        let arrived =
+            Arrived { method, marked, upgrade: upgrades, length, keep, recorded: false, lost };
         let (admitted, made) = self
             .mirror
             .admit(chosen, arrived, &seen(&request, peer), || snapshot(&request, length));

@@ -44,6 +44,7 @@ pub mod relay;
 pub mod release;
 pub mod route;
 pub mod serve;
+pub mod source;
 pub mod spread;
 pub mod steer;
 pub mod upstream;

@@ -137,6 +137,9 @@ pub struct Admitted {
 pub trait Follow: std::fmt::Debug + Send + Sync {
     /// One of its outcomes is none but our own fault: it was dropped on its way.
     fn fault(&self);
+
+    /// One of its outcomes; [`Self::fault`] tells of those that nobody counted.
+    fn outcome(&self, _outcome: Outcome) {}
 }
 
 /// What follows a request.
@@ -310,8 +313,10 @@ pub struct Arrived<'a> {
     pub upgrade: bool,
     /// Length of the body in bytes where it is known; 0 for none.
     pub length: Option<u64>,
-    /// Let go of with the last outcome; of requests that are relayed alone.
+    /// Let go of with the last outcome; of requests without a client alone.
     pub keep: Option<&'a Keep>,
+    /// The baseline is not asked: what it answered is known from elsewhere.
+    pub recorded: bool,
     /// Why there can be no copy, whatever is decided.
     pub lost: Option<Outcome>,
 }
@@ -332,6 +337,9 @@ impl Tally {
     /// Counts the outcome; gives `None`, so that a refusal reads as one expression.
     fn count<T>(mut self, outcome: Outcome) -> Option<T> {
         self.counted = true;
+        if let Some(keep) = &self.keep {
+            keep.outcome(outcome);
+        }
         self.series.metrics.count(outcome);
         None
     }

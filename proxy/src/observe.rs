@@ -46,13 +46,15 @@ pub struct Mirrored<'a> {
     pub epoch: Epoch,
     /// As examples show it.
     pub request: Request<'a>,
+    /// See [`Pair::alike`].
+    pub alike: bool,
 }
 
 impl<'a> Mirrored<'a> {
     /// The pair that came of it, of two sides that were both seen to their end.
     pub fn pair(&self, baseline: Call, candidate: Call) -> Pair<'a> {
         let pair = Pair::new(&self.series.label, self.request, baseline, candidate);
-        Pair { epoch: self.epoch, ..pair }
+        Pair { epoch: self.epoch, alike: self.alike, ..pair }
     }
 }
 

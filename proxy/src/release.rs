@@ -24,6 +24,7 @@ use judge::report::summary::{Quantile, Scope};
 use judge::verdict::Verdict;
 
 mod arguments;
+pub use arguments::AtHand;
 mod screen;
 pub mod watch;
 
@@ -40,7 +41,8 @@ const LONGEST_TOKEN: u64 = 1 << 14;
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    url: Target,
+    /// Where the proxy is; `None` for this process itself.
+    url: Option<Target>,
     require_pass: bool,
     /// What a pass must cover.
     cover: Option<Cover>,
@@ -131,8 +133,17 @@ pub async fn ask(request: &Request, config: &Config) -> Result<Answer, String> {
     })
 }
 
+/// The same for reports that are at hand, by the names of their candidates.
+pub fn tell(request: &Request, reports: &BTreeMap<String, Summary>) -> Answer {
+    match reports.values().next() {
+        Some(only) if reports.len() == 1 => answer(request, only),
+        _ => answer_of_all(request, reports),
+    }
+}
+
 async fn fetch(request: &Request, config: &Config) -> Result<Vec<u8>, String> {
-    let (url, to) = (&request.url, request.url.authority());
+    let url = request.url.as_ref().ok_or("there is no proxy to be asked")?;
+    let to = url.authority();
     let path = match &request.candidate {
         None => "/control/report".to_owned(),
         Some(name) => {

@@ -53,7 +53,7 @@ pub struct Allowance {
 pub struct Measured {
     /// Of the baseline; where it gave no head, how long it took to fail.
     pub baseline_latency: Duration,
-    /// Of the candidate; `None` where one of the two gave no head.
+    /// Of the candidate; `None` where one of the two gave no head, or where they were not measured alike.
     pub candidate_latency: Option<Duration>,
     /// The baseline failed.
     pub baseline_failed: bool,
@@ -66,10 +66,10 @@ pub struct Measured {
 impl Measured {
     /// What a pair tells.
     pub fn of(pair: &Pair<'_>) -> Self {
-        let Pair { baseline, candidate, censored, .. } = *pair;
+        let Pair { baseline, candidate, censored, alike, .. } = *pair;
         Self {
             baseline_latency: baseline.latency.unwrap_or(pair.baseline_failed_after),
-            candidate_latency: candidate.latency.filter(|_| baseline.latency.is_some()),
+            candidate_latency: candidate.latency.filter(|_| alike && baseline.latency.is_some()),
             baseline_failed: baseline.failed,
             candidate_failed: candidate.failed,
             censored,

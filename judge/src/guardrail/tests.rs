@@ -370,6 +370,22 @@ fn the_streak_shown_is_the_longest_running() {
 }
 
 #[test]
+fn a_latency_that_was_not_measured_as_the_other_is_no_breach_and_a_failure_is() {
+    for (alike, tripped) in [(true, true), (false, false)] {
+        let (mut guardrail, _, now) = guardrail(config());
+        let slow = Pair { alike, ..candidate_took(ms(1_000)) };
+        let trips = (1..100).any(|nth| {
+            let at = later(now, nth * ms(2_000));
+            guardrail.observe(&slow, P99, at).is_some()
+        });
+        assert_eq!(trips, tripped);
+    }
+    let (mut guardrail, _, now) = guardrail(config());
+    let failed = Pair { alike: false, ..failed() };
+    assert!((0..5).any(|_| guardrail.observe(&failed, P99, now).is_some()));
+}
+
+#[test]
 fn pairs_while_it_is_held_are_ignored() {
     let (mut guardrail, _, now) = guardrail(config());
     guardrail.disable(now);

@@ -147,9 +147,13 @@ fn slow(scope: &Scope, of: impl Fn(&str) -> Line) -> Line {
 }
 
 fn pass(scope: &Scope, place: &Line) -> Line {
+    let bounded = match scope.latency.judged {
+        true => ", and no more of them differ, fail or are slow than allowed",
+        false => ", and no more of them differ or fail than allowed; latency is not judged",
+    };
     Line::new(format!("Safe to release so far: {} ", counted(scope.pairs, "pair")))
         .then(place.clone())
-        .say(", and no more of them differ, fail or are slow than allowed")
+        .say(bounded)
 }
 
 fn unknown(scope: &Scope, place: &Line) -> Line {

@@ -97,13 +97,14 @@ fn cases(shown: &Shown<'_>) -> Vec<Case> {
     cases
 }
 
-fn of_scope(route: &str, scope: &Scope, fields: &[FieldSummary]) -> [Case; 3] {
+fn of_scope(route: &str, scope: &Scope, fields: &[FieldSummary]) -> Vec<Case> {
     let checks = [
         ("mismatches", scope.mismatches.verdict, &["mismatches", "statuses"][..]),
         ("errors", scope.errors.verdict, &["errors"][..]),
         ("latency", scope.latency.verdict, &["latency"][..]),
     ];
-    checks.map(|(check, verdict, names)| {
+    let judged = |(check, ..): &(&str, _, _)| *check != "latency" || scope.latency.judged;
+    let cases = checks.into_iter().filter(judged).map(|(check, verdict, names)| {
         let of_it = |reason: &&String| names.iter().any(|name| reason.starts_with(name));
         let mut lines: Vec<_> = scope.reasons.iter().filter(of_it).map(|it| short(it)).collect();
         // Where the whole fails, what is merely open has no reason of its own.
@@ -113,5 +114,6 @@ fn of_scope(route: &str, scope: &Scope, fields: &[FieldSummary]) -> [Case; 3] {
             lines.extend(differ.take(PLACES).map(|field| described(field).to_string()));
         }
         Case { route: short(route), check, verdict, message, lines }
-    })
+    });
+    cases.collect()
 }

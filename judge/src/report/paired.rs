@@ -98,7 +98,7 @@ impl Places {
         let candidate = (whole / allowed.latency_ratio).min(whole - floor);
         let one = |yes: bool| if yes { 1.0 } else { 0.0 };
         let places = self.known.map(|known| {
-            let Known { from, above, wait } = known?;
+            let Known { from, above, wait } = known.filter(|_| pair.alike)?;
             let weight = if pair.censored { 1.0 } else { wait };
             let sides = |ours: bool, theirs: bool| {
                 let net = weight * one(theirs) - one(ours);
@@ -114,7 +114,7 @@ impl Places {
         let ratio = (whole / baseline).ln();
         Scores {
             places,
-            ratio: ratio.is_finite().then_some(ratio),
+            ratio: (pair.alike && ratio.is_finite()).then_some(ratio),
             failed: one(pair.candidate.failed) - one(pair.baseline.failed),
             differs: differs.map(one),
         }

@@ -212,6 +212,9 @@ pub struct Errors {
 pub struct Latency {
     /// Of this part.
     pub verdict: Verdict,
+    /// Whether any two latencies were measured alike; where not, nothing is held against the candidate here.
+    #[serde(default = "yes")]
+    pub judged: bool,
     /// The median.
     pub p50: Quantile,
     /// The 90th percentile.
@@ -222,6 +225,11 @@ pub struct Latency {
     pub p999: Quantile,
     /// Answers that took more than four times the baseline's p99.
     pub far: Excess,
+}
+
+/// Reports of before the field had none that were not.
+fn yes() -> bool {
+    true
 }
 
 /// One quantile of both sides. `null` in JSON is above all that came.

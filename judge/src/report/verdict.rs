@@ -51,6 +51,9 @@ const METHOD: &str = "A verdict is wrong with a probability of at most alpha, ho
 const PLACE_NAMES: [&str; PLACES] =
     ["latency p50", "latency p90", "latency p99", "latency p99.9", "latency far beyond p99"];
 
+/// What a pass does not cover where no two latencies can be held against each other.
+const UNLIKE: &str = "latency is not judged: the two sides were not measured alike";
+
 /// The verdicts alone: over all, and of each route.
 pub fn verdicts(snapshot: &Findings, allowed: &Allowed) -> (Verdict, Vec<Verdict>) {
     let (overall, routes) = scopes(snapshot, allowed, None);
@@ -387,6 +390,7 @@ fn latency(
 ) -> (Latency, Vec<String>) {
     let alpha = Alpha { lower: alpha.lower / float(PLACES as u64), upper: alpha.upper };
     let lengths = numbers.paired.lengths();
+    let judged = numbers.pairs == 0 || numbers.unlike < numbers.pairs;
     // A bound for the tail takes many times the pairs. A pass waits until it is settled that what is
     // slow beyond reason is no more than may fail: 1 % of it would be seen.
     let share = allowed.error_delta.max(RESOLUTION);
@@ -399,11 +403,14 @@ fn latency(
         let are_known = place.of > 0.0 && numbers.paired.knows_length(at);
         let bound =
             Bound { of: &of, grounds: Grounds { are_known, are_telling: false, pairs: place.of } };
-        let verdict = explain_place(PLACE_NAMES[at], limit, bound, pace, reasons);
+        let verdict = match judged {
+            true => explain_place(PLACE_NAMES[at], limit, bound, pace, reasons),
+            false => Verdict::NotEnoughData,
+        };
         verdicts.push(verdict);
         let Interval { lower, upper } = bound.now();
         let own = if at + 1 < PLACES { against_nothing(bound.now()) } else { verdict };
-        if own == Verdict::NotEnoughData && limit != Some(0.0) && at + 1 < PLACES {
+        if judged && own == Verdict::NotEnoughData && limit != Some(0.0) && at + 1 < PLACES {
             let missing = pace.missing(wait(pace, bound, 0.0));
             let name = PLACE_NAMES[at].trim_start_matches("latency ");
             not_covered.push(format!("{name} not settled: {missing}"));
@@ -420,8 +427,11 @@ fn latency(
         excess: excesses[at],
     };
     let [p50, p90, p99, p999] = [0, 1, 2, 3].map(quantile);
-    let latency =
-        Latency { verdict: Verdict::all(verdicts), p50, p90, p99, p999, far: excesses[PLACES - 1] };
+    let verdict = if judged { Verdict::all(verdicts) } else { Verdict::Pass };
+    if !judged {
+        not_covered.push(UNLIKE.to_owned());
+    }
+    let latency = Latency { verdict, judged, p50, p90, p99, p999, far: excesses[PLACES - 1] };
     (latency, not_covered)
 }
 

@@ -124,6 +124,14 @@ fn summaries(
     Ok(summaries)
 }
 
+/// The report of each candidate, by name, for who may see all of it.
+pub fn reports(control: &Control) -> BTreeMap<String, Summary> {
+    let lanes = control.lanes();
+    let observed = lanes.entries.iter().map(|entry| &entry.lane.observe);
+    let each = observed.map(|it| summary(control, it));
+    each.map(|(name, summary)| (name.to_string(), summary)).collect()
+}
+
 fn summary(control: &Control, of: &Observe) -> (Arc<str>, Summary) {
     let mut summary = summarize(&of.report_snapshot(), &of.allowed());
     let plan = &control.lanes().plan;

@@ -188,7 +188,7 @@ impl Fixture {
         let series = observe.series(&observe.book(), &Arc::from(label));
         let epoch = Epoch::default();
         let request = request.into();
-        tell(&observe, &Mirrored { series: &series, terms, epoch, request });
+        tell(&observe, &Mirrored { series: &series, terms, epoch, request, alike: true });
     }
 
     pub(super) fn breach(&self, times: usize) {

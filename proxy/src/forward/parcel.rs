@@ -4,18 +4,19 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
 use super::checked::{Checked, Withheld};
 use super::nobody::NoBody;
 use super::{Downstream, Forward, Taps, UploadTap, declared, end_to_end, refuse, snapshot};
-use crate::body::Tapped;
+use crate::body::{Tap, Tapped};
 use crate::exchange::{Outcome, Refusal, RequestSnapshot};
 use crate::headers;
 use crate::limits::Limits;
@@ -39,6 +40,33 @@ pub struct Parcel {
     pub body: Bytes,
     /// Who sent it.
     pub client: IpAddr,
+}
+
+/// What the baseline answered, where that is known already.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Status and header lines.
+    pub head: Response<()>,
+    /// From the request sent whole to this head; zero where nobody knows.
+    pub latency: Duration,
+    /// The body, as it was sent.
+    pub body: Bytes,
+    /// What came behind it.
+    pub trailers: HeaderMap,
+}
+
+impl Recorded {
+    /// Tells it to whoever watches the baseline's answer.
+    fn tell(&self, mut tap: BaselineTap) {
+        tap.head(&self.head, self.latency);
+        if !self.body.is_empty() {
+            tap.data(&self.body);
+        }
+        if !self.trailers.is_empty() {
+            tap.trailers(&self.trailers);
+        }
+        tap.end();
+    }
 }
 
 /// A request that is on its way to be whole.
@@ -165,6 +193,7 @@ impl Forward {
             upgrade,
             length: None,
             keep: None,
+            recorded: false,
             lost: Some(why),
         };
         let lanes = self.mirror.lanes();
@@ -176,9 +205,7 @@ impl Forward {
     pub async fn relay(&self, parcel: Parcel, keep: Keep) {
         let Parcel { head, body, client } = parcel;
         let length = Some(body.len() as u64);
-        let (marked, upgrade) = (false, false);
-        let method = &head.method;
-        let arrived = Arrived { method, marked, upgrade, length, keep: Some(&keep), lost: None };
+        let arrived = Arrived { recorded: false, ..whole(&head, length, &keep) };
         let lanes = self.mirror.lanes();
         let asked = self.admit_parcel(&head, client, &lanes, arrived, |chosen, taps| {
             let mut head = RequestSnapshot::clone(taps.snapshot.as_ref()?);
@@ -196,6 +223,23 @@ impl Forward {
         // that does not end.
         if tokio::time::timeout(self.config.baseline_timeout * 2, call).await.is_err() {
             self.log_failure(&route.label, "no whole answer in time");
+        }
+    }
+
+    /// As [`Self::relay`], with the baseline's answer known: nobody asks it again.
+    pub fn play(&self, parcel: Parcel, recorded: &Recorded, keep: &Keep) {
+        let Parcel { head, body, client } = parcel;
+        let length = Some(body.len() as u64);
+        let arrived = Arrived { recorded: true, ..whole(&head, length, keep) };
+        let lanes = self.mirror.lanes();
+        let taps = self.admit_parcel(&head, client, &lanes, arrived, |_, taps| taps);
+        // The answer first: a copy that is sent waits for nothing then.
+        taps.baseline.into_iter().flatten().for_each(|tap| recorded.tell(tap));
+        for mut tap in taps.request.into_iter().flatten() {
+            if !body.is_empty() {
+                tap.data(&body);
+            }
+            tap.end();
         }
     }
 
@@ -243,6 +287,12 @@ impl Forward {
             }
         }
     }
+}
+
+/// A request that is whole, and that nobody waits for.
+fn whole<'a>(head: &'a RequestSnapshot, length: Option<u64>, keep: &'a Keep) -> Arrived<'a> {
+    let (marked, upgrade, recorded, keep) = (false, false, false, Some(keep));
+    Arrived { method: &head.method, marked, upgrade, length, keep, recorded, lost: None }
 }
 
 fn out_body(body: Bytes, sent: &Arc<Sent>, taps: Option<Vec<RequestTap>>) -> OutBody {

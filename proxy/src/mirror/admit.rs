@@ -82,7 +82,7 @@ impl Entry {
         sampling: Sampling<'_>,
         snapshot: &mut dyn FnMut() -> Arc<RequestSnapshot>,
     ) -> Option<Admitted> {
-        let (lane, Arrived { length, lost, .. }) = (&self.lane, arrived);
+        let (lane, Arrived { length, recorded, lost, .. }) = (&self.lane, arrived);
         if let Some(outcome) = lost {
             return tally.count(outcome);
         }
@@ -105,8 +105,8 @@ impl Entry {
             return tally.count(Outcome::DroppedBufferFull);
         };
         let body = with_body.then(|| Capture::new(terms.max_body_bytes, &lane.budget));
-        let is_overtaken = arrived.keep.is_some() && !arrived.method.is_safe();
-        let (mut tap, baseline) = tap::of_baseline(lane, terms, is_overtaken);
+        let is_overtaken = arrived.keep.is_some() && !recorded && !arrived.method.is_safe();
+        let (mut tap, baseline) = tap::of_baseline(lane, terms, (is_overtaken, recorded));
         let complete_since = Instant::now();
         let secret = lane.identities.secret();
         let scopes = terms.identities().map(|it| it.scopes(sampling.seen, secret));

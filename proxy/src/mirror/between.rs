@@ -63,6 +63,8 @@ impl Between {
         let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
         let differences = looked.and_then(|(_, differences)| differences);
         self.metrics.count(&copy.series.label, differences.as_ref().and(outcome));
+        // Both were asked by us, whoever asked the baseline.
+        let copy = Mirrored { alike: true, ..*copy };
         let pair = copy.pair(first.head.call(), second.head.call());
         let comparison = Comparison { content: true, differences: differences.as_ref() };
         self.report().record(&pair, &comparison, SystemTime::now());

@@ -153,6 +153,8 @@ pub(super) struct Progress {
     /// It may make what requests that follow are about, and these do not wait for it: whoever sends them has had
     /// an answer elsewhere.
     pub(super) is_overtaken: bool,
+    /// It was not asked for: its latency was measured elsewhere, at another time.
+    pub(super) is_recorded: bool,
 }
 
 /// What the worker has of the baseline's side.

@@ -129,11 +129,12 @@ impl Drop for BaselineTap {
     }
 }
 
-/// The two ends of what is told of the baseline's answer, which requests that follow may overtake.
+/// The two ends of what is told of the baseline's answer, which requests that follow may overtake, or which
+/// is known from elsewhere.
 pub(super) fn of_baseline(
     lane: &Arc<Lane>,
     terms: &Arc<Terms>,
-    is_overtaken: bool,
+    (is_overtaken, is_recorded): (bool, bool),
 ) -> (BaselineTap, BaselineSide) {
     let progress = Arc::new(Progress {
         terms: Arc::clone(terms),
@@ -142,6 +143,7 @@ pub(super) fn of_baseline(
         length: AtomicU64::new(0),
         is_whole: AtomicBool::new(false),
         is_overtaken,
+        is_recorded,
     });
     let (head_tx, head_seen) = oneshot::channel();
     let (end_tx, end) = oneshot::channel();

@@ -152,7 +152,8 @@ async fn send(lane: Arc<Lane>, job: Box<Job>, slot: Slot) {
     };
     // One that asks for the head alone says nothing of a body.
     let only_head = is_head || snapshot.method == Method::HEAD;
-    let copy = Mirrored { series, terms: &terms, epoch, request: judge::pair::Request::of(&told) };
+    let (request, alike) = (judge::pair::Request::of(&told), !progress.is_recorded);
+    let copy = Mirrored { series, terms: &terms, epoch, request, alike };
     let about =
         About { copy, told: &told, route: &route, meeting: meeting.as_deref(), aboard: &aboard };
     let called = {

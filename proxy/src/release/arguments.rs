@@ -42,7 +42,7 @@ impl Request {
         let format = self::format(format.as_deref(), json)?;
         Ok(Self {
             // What is wrong may be a password in the wrong place.
-            url: Target::parse(&url).map_err(|why| format!("--url {why}"))?,
+            url: Target::parse(&url).map(Some).map_err(|why| format!("--url {why}"))?,
             require_pass: match require.as_deref() {
                 None => false,
                 Some("pass") => true,
@@ -59,6 +59,42 @@ impl Request {
             verbose,
             watch: self::watch(watch, interval.as_deref(), format)?,
             token_file,
+        })
+    }
+}
+
+/// What is asked of a report that is at hand.
+#[derive(Clone, Debug, Default)]
+pub struct AtHand {
+    /// The exit code is 0 for a pass only.
+    pub require_pass: bool,
+    /// With fewer pairs it is 3, unless it is 1.
+    pub min_pairs: u64,
+    /// `p99` or `p99.9`: what a pass must cover.
+    pub cover: Option<String>,
+    /// The verdict of this route.
+    pub route: Option<String>,
+    /// One of the formats by name; text by default.
+    pub format: Option<String>,
+    /// Every place that differs, every example and interval.
+    pub verbose: bool,
+}
+
+impl TryFrom<AtHand> for Request {
+    type Error = String;
+
+    fn try_from(asked: AtHand) -> Result<Self, String> {
+        Ok(Self {
+            url: None,
+            require_pass: asked.require_pass,
+            cover: cover(asked.cover.as_deref())?,
+            min_pairs: asked.min_pairs,
+            candidate: None,
+            route: asked.route,
+            format: format(asked.format.as_deref(), false)?,
+            verbose: asked.verbose,
+            watch: None,
+            token_file: None,
         })
     }
 }

@@ -26,7 +26,7 @@ const LEVELS: [&[&str]; 16] = [
     &["steer"],
     &["page"],
     &["forward", "control"],
-    &["relay"],
+    &["relay", "source"],
     &["config"],
     &["app", "check", "logging", "healthcheck", "preview", "release"],
     &["arguments"],

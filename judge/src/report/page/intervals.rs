@@ -58,22 +58,23 @@ fn rows(table: &mut Vec<Vec<String>>, name: &str, allowed: &Thresholds, scope: &
     }
     let latency = scope.latency;
     let all = [latency.p50, latency.p90, latency.p99, latency.p999];
-    let limit = format!(
-        "{:.2} times or {} more",
-        allowed.latency_ratio,
-        millis(Some(allowed.latency_floor_seconds))
-    );
+    let floor = millis(Some(allowed.latency_floor_seconds));
+    let limit = match latency.judged {
+        true => format!("{:.2} times or {floor} more", allowed.latency_ratio),
+        false => "not judged".to_owned(),
+    };
+    let settled = |verdict: Verdict| latency.judged.then_some(verdict);
     for (name, found) in ["p50", "p90", "p99", "p99.9"].into_iter().zip(all) {
         let Quantile { baseline_seconds, candidate_seconds, ratio, excess } = found;
         let [ours, theirs] = [baseline_seconds, candidate_seconds].map(millis);
         let ratio = ratio.map_or("any".to_owned(), |ratio| format!("{ratio:.2}"));
         let seen = format!("baseline {ours}, candidate {theirs}, ratio {ratio}");
         let cells = [format!("latency {name}"), seen, beyond(excess), limit.clone()];
-        row(cells, Some(excess.verdict));
+        row(cells, settled(excess.verdict));
     }
     let Excess { difference, verdict, .. } = latency.far;
     let seen = format!("{} more above 4 times the baseline's p99", percent(difference));
-    row(["latency far".to_owned(), seen, beyond(latency.far), String::new()], Some(verdict));
+    row(["latency far".to_owned(), seen, beyond(latency.far), String::new()], settled(verdict));
 }
 
 type Row = ([String; 4], Option<Verdict>);

@@ -36,7 +36,11 @@ fn of_scope(view: &View<'_>) -> Option<Block> {
         Verdict::NotEnoughData => Some(Block::Item(line(view.name(), scope), reasons(view, scope))),
         Verdict::Pass if !scope.not_covered.is_empty() => {
             let open = scope.not_covered.iter().map(|it| Line::new("not covered: ").quote(it));
-            let line = view.name().say(": the pass does not wait for all of the latency");
+            let said = match scope.latency.judged {
+                true => ": the pass does not wait for all of the latency",
+                false => ": the pass says nothing of the latency",
+            };
+            let line = view.name().say(said);
             Some(Block::Item(line, open.collect()))
         }
         _ => None,

@@ -300,3 +300,23 @@ fn a_candidate_that_answers_404_now_and_then_does_not_pass() {
     assert_eq!(scope.mismatches.verdict, Verdict::Fail);
     assert!(scope.reasons.iter().any(|reason| reason.starts_with("statuses of another class")));
 }
+
+#[test]
+fn latencies_that_were_not_measured_alike_neither_fail_nor_keep_from_a_pass() {
+    let call = |millis| Call { latency: Some(Duration::from_millis(millis)), failed: false };
+    let of = |alike| {
+        let mut route = Route::default();
+        let nothing = Differences::default();
+        for _ in 0..20_000 {
+            let pair = Pair { alike, ..pair(call(1), call(100)) };
+            route.record(&pair, &compared(Some(&nothing)), &ALLOWED);
+        }
+        judge(&route.numbers, &ALLOWED, ALPHA / 2.0, None)
+    };
+    assert_eq!(of(true).verdict, Verdict::Fail);
+    let scope = of(false);
+    assert_eq!((scope.verdict, scope.latency.judged), (Verdict::Pass, false));
+    assert_eq!(scope.not_covered, [UNLIKE]);
+    assert_eq!(scope.latency.p50.excess.verdict, Verdict::NotEnoughData);
+    assert!(scope.latency.p50.candidate_seconds.unwrap() > 0.09, "it is shown");
+}
