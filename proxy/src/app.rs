@@ -7,6 +7,7 @@ mod unused;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub enum StartError {
     Metrics(String),
     /// The spool of a relay listener.
     Spool(SpoolError),
+    /// The folder of recordings cannot be written to.
+    Record(PathBuf, io::Error),
     /// The audit log cannot be written to.
     Audit(audit::Place, io::Error),
 }
@@ -57,6 +60,9 @@ impl std::fmt::Display for StartError {
             Self::Candidate(why) => write!(f, "{why}"),
             Self::Webhook(error) => write!(f, "cannot set up the webhook: {error}"),
             Self::Metrics(error) => write!(f, "cannot set up metrics: {error}"),
+            Self::Record(dir, error) => {
+                write!(f, "cannot record in {}: {error}", dir.display())
+            }
             Self::Spool(error) => write!(f, "{error}"),
             Self::Audit(place, error) => {
                 write!(f, "cannot write the audit log to {place}: {error}")

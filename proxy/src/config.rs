@@ -23,6 +23,7 @@ mod names;
 mod parts;
 mod plan;
 mod reach;
+mod recording;
 mod redaction;
 mod routes;
 mod rules;
@@ -44,7 +45,7 @@ use crate::policy::rate::Rate;
 use crate::policy::share::Secret;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits, Target, Trust};
-use crate::{audit, forward, mirror, policy, relay};
+use crate::{audit, forward, mirror, policy, record, relay};
 pub use effective::{Effective, MASKED, Origin, Settings};
 use env::Env;
 use file::{Document, Problems};
@@ -123,6 +124,8 @@ pub struct Config {
     pub admin_hosts: Hosts,
     /// The audit log, if there is one.
     pub audit: Option<audit::Config>,
+    /// What is recorded, and where.
+    pub record: Option<record::Config>,
     /// Log lines.
     pub log: Log,
     /// All of these as they were said, and by whom.

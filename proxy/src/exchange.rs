@@ -346,6 +346,43 @@ impl Relayed {
     }
 }
 
+/// What became of an exchange that was to be recorded; the label `result` of `mirror_recorded_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is written.
+    Recorded,
+    /// As many as may wait to be written were waiting already: the disk is slow.
+    DroppedQueueFull,
+    /// The disk is full, or cannot be written.
+    Failed,
+    /// What is personal or secret in it could not be taken out.
+    NotRedacted,
+    /// The mirror side failed while keeping it.
+    InternalError,
+}
+
+impl Recorded {
+    /// Every result, in the order of their discriminants.
+    pub const ALL: [Self; 5] = [
+        Self::Recorded,
+        Self::DroppedQueueFull,
+        Self::Failed,
+        Self::NotRedacted,
+        Self::InternalError,
+    ];
+
+    /// The word used as metric label and log field.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::DroppedQueueFull => "dropped_queue_full",
+            Self::Failed => "failed",
+            Self::NotRedacted => "not_redacted",
+            Self::InternalError => "internal_error",
+        }
+    }
+}
+
 /// Why the proxy refused a request or connection itself; the label `reason` of `mirror_refused_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

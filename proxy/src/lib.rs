@@ -40,6 +40,7 @@ pub mod page;
 pub mod plan;
 pub mod policy;
 pub mod preview;
+pub mod record;
 pub mod relay;
 pub mod release;
 pub mod route;

@@ -12,12 +12,14 @@ use std::time::SystemTime;
 mod audit;
 mod between;
 mod candidate;
+mod record;
 mod redacted;
 mod registry;
 
 pub use audit::{AuditMetrics, Lost};
 pub use between::BetweenMetrics;
 pub use candidate::CandidateMetrics;
+pub use record::RecordMetrics;
 
 use metrics::{
     Counter, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram,
@@ -77,6 +79,8 @@ const HOOK_LABELS: &str = "mirror_hook_labels_total";
 const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 const AUDIT_ENTRIES: &str = "mirror_audit_entries_total";
 const AUDIT_ENTRIES_LOST: &str = "mirror_audit_entries_lost_total";
+const RECORDED: &str = "mirror_recorded_total";
+const RECORDED_BYTES: &str = "mirror_recorded_bytes";
 
 /// What is counted of an identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -213,6 +217,7 @@ pub struct Metrics {
     /// Failed, and done.
     reloads: [Counter; 2],
     audit: AuditMetrics,
+    record: RecordMetrics,
     revision: Mutex<String>,
     redacted: redacted::Redacted,
 }
@@ -231,14 +236,14 @@ impl Metrics {
     pub fn new() -> Result<Self, BuildError> {
         let registry = Registry::new()?;
         let process = Collector::default();
-        let (refused, relayed, reloads, audit) = registry.within(|| {
+        let (refused, relayed, reloads, (audit, record)) = registry.within(|| {
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
             let relayed = Relayed::ALL.map(|result| counter!(RELAYED, "result" => result.name()));
             let reloads =
                 ["failure", "success"].map(|result| counter!(RELOADS, "result" => result));
             refused.iter().chain(&relayed).chain(&reloads).for_each(touch);
-            (refused, relayed, reloads, AuditMetrics::new())
+            (refused, relayed, reloads, (AuditMetrics::new(), RecordMetrics::new()))
         });
         let (candidates, revision, redacted) = Default::default();
         Ok(Self {
@@ -249,6 +254,7 @@ impl Metrics {
             relayed,
             reloads,
             audit,
+            record,
             revision,
             redacted,
         })
@@ -277,6 +283,11 @@ impl Metrics {
     /// Counts that the settings were read anew, or refused, which leaves what there is.
     pub fn count_reload(&self, taken: bool) {
         self.reloads[usize::from(taken)].increment(1);
+    }
+
+    /// Those of what is recorded.
+    pub fn record(&self) -> &RecordMetrics {
+        &self.record
     }
 
     /// Those of the audit log.
@@ -437,6 +448,8 @@ fn describe_lines() {
         "Lines in heads of answers that are no headers and were left out, by target."
     );
     describe_counter!(AUDIT_ENTRIES, "Entries that were written to the audit log.");
+    describe_counter!(RECORDED, "Exchanges that were to be recorded, by what became of them.");
+    describe_gauge!(RECORDED_BYTES, "Bytes of all recordings.");
     describe_counter!(AUDIT_ENTRIES_LOST, "Entries that are not in the audit log, by reason.");
 }
 

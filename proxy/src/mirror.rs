@@ -24,6 +24,7 @@ mod limit;
 mod order;
 mod pair;
 mod reach;
+mod recording;
 mod reply;
 pub mod sample;
 mod secondary;
@@ -51,6 +52,7 @@ use admit::Sampling;
 use between::Meeting;
 use compare::rules::RuleBook;
 use lane::Shared;
+use recording::Recording;
 
 /// What the mirror side may do, checked.
 #[derive(Clone, Debug)]
@@ -171,7 +173,7 @@ impl Mirror {
         compare_runtime: Handle,
         probe: Option<Failpoint>,
     ) -> Result<Arc<Self>, Fault> {
-        let shared = Shared::new(compare_runtime, probe);
+        let shared = Shared::new(compare_runtime, means.recorder.clone(), probe);
         let lanes = Lanes::prepare(plan, None, means, trust)?.open(None, &shared, means).0;
         Ok(Arc::new(Self { shared, lanes: RwLock::new(lanes) }))
     }
@@ -217,12 +219,25 @@ impl Mirror {
         let mut position = None;
         let meeting = (!lanes.between.is_empty()).then(|| Meeting::new(&lanes.between));
         let meeting = meeting.as_ref();
+        let recording = contained(|| {
+            let place = || place(&lanes.plan, treatment, route, seen);
+            let position = &mut || *position.get_or_insert_with(place);
+            self.recording(chosen, arrived, seen, position, &mut snapshot)
+        });
+        let recording = recording.flatten();
+        let recording = recording.as_ref();
+        admitted.extend(recording.map(|recording| {
+            let (request, baseline) = recording.sides();
+            Admitted { request: request.into(), baseline: baseline.into() }
+        }));
         let (count, first) = (lanes.entries.len(), who_comes_first(lanes, treatment));
         for at in (0..count).map(|at| (first + at) % count) {
             let (entry, Some(terms)) = (&lanes.entries[at], &treatment.terms[at]) else { continue };
             let one = contained(|| {
                 let series = entry.lane.observe.series(&lanes.books[at], &route.label);
-                let tally = Tally::new(series, arrived.keep.cloned());
+                let name = entry.lane.observe.name();
+                let recorded = recording.map(|it| (Arc::clone(it), name));
+                let tally = Tally::new(series, arrived.keep.cloned(), recorded);
                 let position =
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;
@@ -240,6 +255,32 @@ impl Mirror {
             admitted.extend(one.flatten());
         }
         (admitted, made)
+    }
+
+    /// What records it, where it is to be recorded: by its place among a million, as copies are sampled. What is
+    /// marked is recorded where it was first, and what leaves HTTP is no exchange.
+    fn recording(
+        &self,
+        chosen: Chosen<'_>,
+        arrived: Arrived<'_>,
+        seen: &Seen<'_>,
+        position: &mut dyn FnMut() -> u32,
+        snapshot: &mut dyn FnMut() -> Arc<RequestSnapshot>,
+    ) -> Option<Arc<Recording>> {
+        let Chosen { lanes, treatment, route, .. } = chosen;
+        let record = treatment.record.filter(|_| self.shared.recorder.is_on())?;
+        if arrived.marked || arrived.upgrade || arrived.lost.is_some() {
+            return None;
+        }
+        let is_sampled = record.share.takes(position());
+        let of = recording::Of {
+            plan: &lanes.plan,
+            treatment,
+            label: &route.label,
+            client: seen.client,
+        };
+        let Shared { recorder, recorded, .. } = &*self.shared;
+        Recording::begin(recorder, recorded, of, is_sampled, snapshot)
     }
 
     /// Whether a request is a copy already, from this proxy or another, or is one to a server that reads
@@ -327,11 +368,22 @@ struct Tally {
     series: Arc<Series>,
     counted: bool,
     keep: Option<Keep>,
+    /// Where it is recorded, and of whom.
+    recorded: Option<(Arc<Recording>, Arc<str>)>,
 }
 
 impl Tally {
-    fn new(series: Arc<Series>, keep: Option<Keep>) -> Self {
-        Self { series, counted: false, keep }
+    fn new(
+        series: Arc<Series>,
+        keep: Option<Keep>,
+        recorded: Option<(Arc<Recording>, Arc<str>)>,
+    ) -> Self {
+        Self { series, counted: false, keep, recorded }
+    }
+
+    /// Where it is recorded what comes of it.
+    fn recording(&self) -> Option<&Recording> {
+        self.recorded.as_ref().map(|(recording, _)| &**recording)
     }
 
     /// Counts the outcome; gives `None`, so that a refusal reads as one expression.
@@ -339,6 +391,9 @@ impl Tally {
         self.counted = true;
         if let Some(keep) = &self.keep {
             keep.outcome(outcome);
+        }
+        if let Some((recording, candidate)) = &self.recorded {
+            recording.outcome(candidate, outcome);
         }
         self.series.metrics.count(outcome);
         None

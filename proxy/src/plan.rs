@@ -18,6 +18,7 @@ use crate::policy::hook::Hook;
 use crate::policy::identity;
 use crate::policy::matcher::{self, Choice, Seen};
 use crate::policy::rate::{Bucket, Rate};
+use crate::policy::record::Record;
 use crate::policy::scope::Scoped;
 use crate::policy::share::{SampleBy, Secret, Share};
 use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds, marks};
@@ -26,6 +27,7 @@ use crate::route::{Labels, Template};
 use compare::rules::{LENIENT_MAX, RULES_MAX, RuleSet};
 use compare::{Policy, RouteRules, Unused};
 use judge::{guardrail, report};
+use transform::redact::Policy as Redaction;
 
 /// The id of what holds where no route fits.
 pub const OTHERS: &str = "";
@@ -67,6 +69,8 @@ pub struct Defaults {
     pub compare_candidates: bool,
     /// Copies a second over all candidates and routes.
     pub rate: Option<Rate>,
+    /// What is recorded; `None` for nothing.
+    pub record: Option<Record>,
     /// Where keys of `sample_by` fall; the same on every replica.
     pub sample_secret: Secret,
     /// For route labels.
@@ -198,6 +202,8 @@ pub struct Treatment {
     pub unsafe_methods: bool,
     /// Whose copies go one after the other.
     pub order_by: Option<SampleBy>,
+    /// What is recorded; `None` for nothing.
+    pub record: Option<Record>,
     methods: Option<Vec<Method>>,
 }
 
@@ -247,6 +253,7 @@ pub struct Plan {
     others: Arc<Treatment>,
     comparisons: Vec<Arc<Policy>>,
     identities: Vec<Scoped<identity::Policy>>,
+    redaction: Arc<Redaction>,
     overrides: Vec<Override>,
     applied: Arc<[Arc<Fragment>]>,
     marks: Vec<HeaderName>,
@@ -362,6 +369,7 @@ impl Plan {
                 unsafe_methods: policy.unsafe_methods.unwrap_or(defaults.unsafe_methods),
                 order_by: policy.order_by.as_ref().unwrap_or(&defaults.order_by).clone(),
                 methods: defaults.methods.clone(),
+                record: defaults.record.map(|all| policy.record.over(&all)),
                 policy,
             })
         };
@@ -380,10 +388,24 @@ impl Plan {
             others: treat(RoutePolicy::new(OTHERS, "", Default::default())),
             identities: preparations.identities,
             comparisons,
+            redaction: preparations.redaction,
             overrides,
             applied,
             defaults,
             candidates,
+        }
+    }
+
+    /// What is personal or secret.
+    pub fn redaction(&self) -> &Arc<Redaction> {
+        &self.redaction
+    }
+
+    /// By what answers with this label are compared on a route, whoever gets copies there, if anybody.
+    pub fn rules_of(&self, treatment: &Treatment, label: &Arc<str>) -> Arc<RouteRules> {
+        match treatment.terms.iter().flatten().next() {
+            Some(terms) => terms.rules(label),
+            None => Arc::new(self.comparisons[0].of(&treatment.policy.id)),
         }
     }
 

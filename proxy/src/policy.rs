@@ -13,6 +13,7 @@ pub mod hook;
 pub mod identity;
 pub mod matcher;
 pub mod rate;
+pub mod record;
 pub mod scope;
 pub mod share;
 pub mod time;
@@ -178,6 +179,8 @@ pub struct RoutePolicy {
     pub allowances: Allowances,
     /// Of the comparison, besides those for all.
     pub rules: RuleSet,
+    /// Of what is recorded.
+    pub record: record::OfRoute,
 }
 
 /// The names of header lines that mark copies, on whatever route: each once, since all names of a request are
@@ -229,6 +232,7 @@ impl RoutePolicy {
             thresholds: Thresholds::default(),
             allowances: Allowances::default(),
             rules: RuleSet::default(),
+            record: record::OfRoute::default(),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::mirror::{Failpoint, Means, Mirror};
 use crate::observe::announce::Announcer;
 use crate::observe::webhook;
 use crate::plan::Plan;
+use crate::record::Recorder;
 use crate::route::table::Routes;
 use crate::steer::{self, Fresh, Parties, Steer};
 use crate::upstream::{Target, Trust, Upstream};
@@ -45,6 +46,7 @@ pub struct Engine {
     pub(super) steer: Arc<Steer>,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) shown: Option<Arc<Shown>>,
+    recorder: Recorder,
     control: Control,
     background: Vec<JoinHandle<()>>,
 }
@@ -69,7 +71,8 @@ impl Engine {
         let metrics = metrics()?;
         let (posts, announcer) = announcer(config, audit(config, &metrics).await?)?;
         let (baseline, secondary) = upstreams(config)?;
-        let means = means(config, &metrics, &announcer, secondary.clone());
+        let recorder = recorder(config, &metrics).await?;
+        let means = means(config, &metrics, &announcer, (secondary.clone(), recorder.clone()));
         let fresh = fresh(config);
         let mirror = mirror(&fresh, &means, compare_runtime, probe)?;
         let forward = main_path(config, &baseline, &mirror, &metrics);
@@ -93,7 +96,8 @@ impl Engine {
         let live = Arc::default();
         let control = Control { steer: steered, draining: stops, render_metrics, live };
         let background = background(posts, &metrics, &steer, source);
-        let engine = Self { forward, metrics, steer, draining, shown, control, background };
+        let engine =
+            Self { forward, metrics, steer, draining, shown, recorder, control, background };
         Ok((engine, others))
     }
 
@@ -126,6 +130,7 @@ impl Engine {
     pub async fn stop(&self) {
         self.background.iter().for_each(JoinHandle::abort);
         self.steer.mirror().stop();
+        self.recorder.close().await;
         self.steer.audit().close("told to stop").await;
     }
 }
@@ -229,7 +234,7 @@ fn means(
     config: &Config,
     metrics: &Arc<Metrics>,
     announcer: &Arc<Announcer>,
-    secondary: Option<Arc<Upstream>>,
+    (secondary, recorder): (Option<Arc<Upstream>>, Recorder),
 ) -> Means {
     let connect = connector(config);
     let fraction = config.mirror.noise_fraction;
@@ -239,6 +244,7 @@ fn means(
         announcer: Arc::clone(announcer),
         secondary: secondary.map(|secondary| (secondary, fraction)),
         relays: others::relays(config),
+        recorder,
     }
 }
 
@@ -278,6 +284,13 @@ fn announcer(
         }
     };
     Ok((posts, Arc::new(Announcer::new(sender).audited(audit))))
+}
+
+/// Records exchanges, where it is to.
+async fn recorder(config: &Config, metrics: &Arc<Metrics>) -> Result<Recorder, StartError> {
+    let Some(record) = &config.record else { return Ok(Recorder::default()) };
+    let started = Recorder::start(record.place.clone(), metrics.record()).await;
+    started.map_err(|error| StartError::Record(record.place.dir.clone(), error))
 }
 
 /// The audit log, where one is wanted.

@@ -4,12 +4,15 @@ use std::ops::Range;
 
 use http::HeaderName;
 
+use super::Errors;
 use super::env::{Env, written};
-use super::file::{Node, Table, Value};
+use super::file::{Document, Node, Problems, Table, Value};
 use super::settings::{self, is_on_secrets};
 use super::values::{self, Parsed};
 use crate::listen::proxy_protocol::Networks;
-use crate::policy::matcher::{Condition, PathTest, Test, ValueTest, path_regex, value_regex};
+use crate::policy::matcher::{
+    Condition, Matcher, PathTest, Test, ValueTest, path_regex, value_regex,
+};
 
 /// Most conditions of one route.
 const CONDITIONS_MAX: usize = 32;
@@ -26,6 +29,37 @@ struct Written<'t> {
     word: &'static str,
     node: &'t Node,
     not: bool,
+}
+
+/// What a request may be looked at by.
+const WORDS: [&str; 7] = ["method", "path", "host", "header", "query", "cookie", "client"];
+
+impl super::Config {
+    /// The conditions that a text has, written as in `[route.match]`.
+    ///
+    /// # Errors
+    /// All that is wrong with it, each with its line.
+    pub fn matcher(text: &str) -> Result<Matcher, Errors> {
+        let mut problems = Problems::default();
+        let file = Document::parse("match", text.to_owned(), &mut problems);
+        let nothing = |_: &str| None;
+        let mut env = Env { file: Some(&file), problems, ..Env::new(&nothing) };
+        let mut found = Found::new();
+        for (name, node) in file.root.members.iter().filter(|(it, _)| !WORDS.contains(&it.as_str()))
+        {
+            let allowed = WORDS.join(", ");
+            let what = format!("{name}: is no condition; allowed is {allowed}");
+            env.tell(node.key.clone(), &what, None);
+        }
+        env.conditions(&file.root, &mut found);
+        let mut errors = env.errors;
+        errors.extend(env.problems.texts());
+        if errors.is_empty() && found.is_empty() {
+            errors.push("match: there is no condition".to_owned());
+        }
+        let conditions = found.into_iter().map(|(_, condition)| condition).collect();
+        if errors.is_empty() { Ok(Matcher { conditions }) } else { Err(Errors(errors)) }
+    }
 }
 
 impl<'a> Env<'a> {

@@ -73,6 +73,7 @@ impl Env<'_> {
             admin_open: self.read("ADMIN_OPEN", values::boolean),
             admin_hosts: self.admin_hosts(),
             audit: self.audit(),
+            record: self.recording(),
             log: self.log(),
             settings: super::Settings::default(),
             file: None,

@@ -74,6 +74,7 @@ impl Config {
             buffer_bytes: mirror.buffer_bytes,
             compare_candidates: self.compare_candidates,
             rate: self.rate,
+            record: self.record.as_ref().map(|it| it.all),
             sample_secret: self.sample_secret,
             templates: self.templates.clone(),
             templates_alone: self.templates_alone,

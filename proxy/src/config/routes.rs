@@ -135,6 +135,7 @@ impl<'a> Env<'a> {
             thresholds: self.thresholds(&scope.inner("guardrail")),
             allowances: self.allowances(&scope.inner("report")),
             rules: self.rules_of_route(table),
+            record: self.recording_of(&scope.inner("record")),
             ..RoutePolicy::new(id, &place, matcher)
         }
     }

@@ -58,6 +58,7 @@ pub(super) fn audited(config: &crate::config::Config, audit: crate::audit::Audit
         announcer: Arc::clone(&announcer),
         secondary: None,
         relays: false,
+        recorder: Default::default(),
     };
     let fresh = Fresh {
         parts: config.parts(),

@@ -130,7 +130,7 @@ impl Entry {
         };
         let ticket = Ticket::new(Arc::clone(self), job);
         tap.ticket = Some(Arc::clone(&ticket));
-        Some(Admitted { request: RequestTap { ticket }, baseline: tap })
+        Some(Admitted { request: RequestTap::copy(ticket), baseline: tap.into() })
     }
 }
 

@@ -22,6 +22,7 @@ use crate::log_limit::LogLimit;
 use crate::observe::Observe;
 use crate::plan::{Preparation, Terms};
 use crate::policy::hook::Hook;
+use crate::record::Recorder;
 use crate::upstream::Upstream;
 use transform::hook::Failure;
 use transform::identity::Secret;
@@ -45,6 +46,9 @@ pub(super) struct Shared {
     pub(super) budget: Arc<Budget>,
     /// The part of it for requests that are relayed.
     pub(super) relayed: Arc<Budget>,
+    /// The part of it for what is recorded.
+    pub(super) recorded: Arc<Budget>,
+    pub(super) recorder: Recorder,
     probe: Option<Failpoint>,
 }
 
@@ -55,13 +59,27 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(compare_runtime: Handle, probe: Option<Failpoint>) -> Arc<Self> {
+    pub(super) fn new(
+        compare_runtime: Handle,
+        recorder: Recorder,
+        probe: Option<Failpoint>,
+    ) -> Arc<Self> {
         let own = format!("{:032x}", rand::random::<u128>());
         let own = HeaderValue::try_from(own).expect("hex digits are a header value");
         let (sessions, budget) = (Sessions::default(), Budget::new(0));
         let secret = Secret::new([rand::random(), rand::random()]);
-        let relayed = budget.part(0);
-        Arc::new(Self { own, compare_runtime, sessions, secret, budget, relayed, probe })
+        let [relayed, recorded] = [(), ()].map(|()| budget.part(0));
+        Arc::new(Self {
+            own,
+            compare_runtime,
+            sessions,
+            secret,
+            budget,
+            relayed,
+            recorded,
+            recorder,
+            probe,
+        })
     }
 
     /// Whether a request is a copy of this very process.

@@ -14,6 +14,7 @@ use crate::observe::announce::Announcer;
 use crate::observe::{Book, Forgotten, Observe, OffByHand};
 use crate::plan::Plan;
 use crate::policy::Candidate;
+use crate::record::Recorder;
 use crate::upstream::{Target, Trust, Upstream};
 
 /// Sets up a candidate.
@@ -31,6 +32,8 @@ pub struct Means {
     pub secondary: Option<(Arc<Upstream>, f64)>,
     /// Whether requests are relayed, which takes a part of the byte budget.
     pub relays: bool,
+    /// Records exchanges; where it does, that takes a part, too.
+    pub recorder: Recorder,
 }
 
 impl std::fmt::Debug for Means {
@@ -154,10 +157,12 @@ impl Prepared {
     ) -> (Arc<Lanes>, Vec<String>) {
         let Self { plan, candidates } = self;
         let several = plan.candidates.len() > 1;
-        let parts = plan.candidates.len() + usize::from(means.relays);
+        let records = means.recorder.is_on();
+        let parts = plan.candidates.len() + usize::from(means.relays) + usize::from(records);
         let part = plan.defaults.buffer_bytes / parts.max(1);
         shared.budget.set_limit(plan.defaults.buffer_bytes);
         shared.relayed.set_limit(if means.relays { part } else { 0 });
+        shared.recorded.set_limit(if records { part } else { 0 });
         if let Some(before) = before {
             silence_who_is_gone(before, &candidates);
         }

@@ -61,9 +61,9 @@ impl Head {
         }
     }
 
-    /// Keeps all headers, where they may have to be changed to be compared.
-    pub(super) fn keep_all(&mut self, headers: &HeaderMap) {
-        if self.terms.identities().is_some() || !self.terms.post_hooks().is_empty() {
+    /// Keeps all headers, where they may have to be changed to be compared, or are recorded.
+    pub(super) fn keep_all(&mut self, headers: &HeaderMap, is_recorded: bool) {
+        if is_recorded || self.terms.identities().is_some() || !self.terms.post_hooks().is_empty() {
             self.kept = headers.clone();
         }
     }

@@ -1,5 +1,5 @@
 //! What watches a request and its answer on the client's path, and keeps a copy beside: for each candidate
-//! that may get one a tap of the request's body and one of the baseline's answer.
+//! that may get one, and where they are recorded, a tap of the request's body and one of the baseline's answer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::lane::Lane;
 use super::pair::{BaselineSide, End, Head, Progress};
+use super::recording::{AnswerSide, RequestSide};
 use super::ticket::Ticket;
 use super::{Stage, contained};
 use crate::body::{ReplyBody, Tap};
@@ -19,13 +20,28 @@ use crate::upstream::Sent;
 
 /// Watches a request body on its way to the baseline and keeps a copy beside.
 #[derive(Debug)]
-pub struct RequestTap {
-    pub(super) ticket: Arc<Ticket>,
+pub struct RequestTap(OfRequest);
+
+#[derive(Debug)]
+enum OfRequest {
+    Copy(Arc<Ticket>),
+    Record(RequestSide),
 }
 
 /// Watches the baseline's answer on the client path. Dropped before the end: the client left.
 #[derive(Debug)]
-pub struct BaselineTap {
+pub struct BaselineTap(OfBaseline);
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are for a copy")]
+enum OfBaseline {
+    Copy(Copied),
+    Record(AnswerSide),
+}
+
+/// What a copy's answer is held against.
+#[derive(Debug)]
+pub(super) struct Copied {
     lane: Arc<Lane>,
     progress: Arc<Progress>,
     body: Option<ReplyBody>,
@@ -37,18 +53,49 @@ pub struct BaselineTap {
     pub(super) ticket: Option<Arc<Ticket>>,
 }
 
+impl From<AnswerSide> for BaselineTap {
+    fn from(side: AnswerSide) -> Self {
+        Self(OfBaseline::Record(side))
+    }
+}
+
+impl From<Copied> for BaselineTap {
+    fn from(copied: Copied) -> Self {
+        Self(OfBaseline::Copy(copied))
+    }
+}
+
 impl BaselineTap {
     /// The baseline is being called by this clock.
     pub fn called(&mut self, sent: &Arc<Sent>) {
-        self.sent = Some(Arc::clone(sent));
-    }
-
-    fn after(&self) -> Option<Duration> {
-        self.sent.as_ref()?.at().map(|sent| sent.elapsed())
+        if let OfBaseline::Copy(copied) = &mut self.0 {
+            copied.sent = Some(Arc::clone(sent));
+        }
     }
 
     /// The response head is there, after this time.
     pub fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
+        match &mut self.0 {
+            OfBaseline::Copy(copied) => copied.head(response, latency),
+            OfBaseline::Record(side) => drop(contained(|| side.head(response, latency))),
+        }
+    }
+
+    /// There will be no answer.
+    pub fn no_answer(self) {
+        if let OfBaseline::Copy(mut copied) = self.0 {
+            let after = copied.after();
+            copied.finish(End::Failed(after));
+        }
+    }
+}
+
+impl Copied {
+    fn after(&self) -> Option<Duration> {
+        self.sent.as_ref()?.at().map(|sent| sent.elapsed())
+    }
+
+    fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
         let terms = &self.progress.terms;
         // None where that panicked: the worker finds no head then.
         let Some(head) = contained(|| Head::of(response, latency, terms)) else { return };
@@ -58,11 +105,6 @@ impl BaselineTap {
             // A worker that is gone needs no word.
             seen.send(()).ok();
         }
-    }
-
-    /// There will be no answer.
-    pub fn no_answer(mut self) {
-        self.finish(End::Failed(self.after()));
     }
 
     fn finish(&mut self, end: End) {
@@ -80,6 +122,40 @@ impl BaselineTap {
 }
 
 impl Tap for BaselineTap {
+    fn data(&mut self, chunk: &[u8]) {
+        match &mut self.0 {
+            OfBaseline::Copy(copied) => copied.data(chunk),
+            OfBaseline::Record(side) => drop(contained(|| side.data(chunk))),
+        }
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        match &mut self.0 {
+            OfBaseline::Copy(copied) => copied.trailers(trailers),
+            OfBaseline::Record(side) => drop(contained(|| side.trailers(trailers))),
+        }
+    }
+
+    fn end(&mut self) {
+        match &mut self.0 {
+            OfBaseline::Copy(copied) => copied.end(),
+            OfBaseline::Record(side) => drop(contained(|| side.over(true))),
+        }
+    }
+
+    fn failed(&mut self) {
+        match &mut self.0 {
+            OfBaseline::Copy(copied) => copied.failed(),
+            OfBaseline::Record(side) => drop(contained(|| side.over(false))),
+        }
+    }
+
+    fn waits_for_trailers(&self) -> bool {
+        matches!(&self.0, OfBaseline::Copy(copied) if copied.waits_for_trailers())
+    }
+}
+
+impl Copied {
     fn data(&mut self, chunk: &[u8]) {
         let kept = contained(|| {
             self.lane.probe(Stage::CaptureReply);
@@ -121,7 +197,7 @@ impl Tap for BaselineTap {
     }
 }
 
-impl Drop for BaselineTap {
+impl Drop for Copied {
     fn drop(&mut self) {
         if self.end.is_some() {
             self.finish(End::Aborted(self.after()));
@@ -135,7 +211,7 @@ pub(super) fn of_baseline(
     lane: &Arc<Lane>,
     terms: &Arc<Terms>,
     (is_overtaken, is_recorded): (bool, bool),
-) -> (BaselineTap, BaselineSide) {
+) -> (Copied, BaselineSide) {
     let progress = Arc::new(Progress {
         terms: Arc::clone(terms),
         head: OnceLock::new(),
@@ -147,7 +223,7 @@ pub(super) fn of_baseline(
     });
     let (head_tx, head_seen) = oneshot::channel();
     let (end_tx, end) = oneshot::channel();
-    let tap = BaselineTap {
+    let tap = Copied {
         lane: Arc::clone(lane),
         progress: Arc::clone(&progress),
         body: Some(ReplyBody::new(terms.max_body_bytes, &lane.budget)),
@@ -160,30 +236,55 @@ pub(super) fn of_baseline(
 }
 
 impl RequestTap {
+    /// For a copy.
+    pub(super) fn copy(ticket: Arc<Ticket>) -> Self {
+        Self(OfRequest::Copy(ticket))
+    }
+
     /// The body is over what the proxy takes; the copy goes nowhere.
     pub fn too_large(self) {
-        self.ticket.give_up(Outcome::BodyTooLarge);
+        if let OfRequest::Copy(ticket) = &self.0 {
+            ticket.give_up(Outcome::BodyTooLarge);
+        }
+    }
+}
+
+impl From<RequestSide> for RequestTap {
+    fn from(side: RequestSide) -> Self {
+        Self(OfRequest::Record(side))
     }
 }
 
 impl Tap for RequestTap {
     fn data(&mut self, chunk: &[u8]) {
-        if contained(|| self.ticket.keep(chunk)).is_none() {
-            self.ticket.give_up(Outcome::InternalError);
+        match &mut self.0 {
+            OfRequest::Copy(ticket) => {
+                if contained(|| ticket.keep(chunk)).is_none() {
+                    ticket.give_up(Outcome::InternalError);
+                }
+            }
+            OfRequest::Record(side) => drop(contained(|| side.data(chunk))),
         }
     }
 
     fn end(&mut self) {
-        contained(|| self.ticket.hand_over());
+        match &mut self.0 {
+            OfRequest::Copy(ticket) => drop(contained(|| ticket.hand_over())),
+            OfRequest::Record(side) => drop(contained(|| side.end())),
+        }
     }
 
     fn failed(&mut self) {
-        self.ticket.give_up(Outcome::ClientAborted);
+        if let OfRequest::Copy(ticket) = &self.0 {
+            ticket.give_up(Outcome::ClientAborted);
+        }
     }
 }
 
 impl Drop for RequestTap {
     fn drop(&mut self) {
-        self.ticket.body_dropped();
+        if let OfRequest::Copy(ticket) = &self.0 {
+            ticket.body_dropped();
+        }
     }
 }

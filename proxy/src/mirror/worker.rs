@@ -25,6 +25,7 @@ use super::job::Job;
 use super::lane::Lane;
 use super::order::Turn;
 use super::pair::{BaselineSide, End, Ended, Head, Progress};
+use super::recording::Recording;
 use super::reply::{Reply, SMALL, compared};
 use super::slots::Slot;
 use super::told::Told;
@@ -154,8 +155,8 @@ async fn send(lane: Arc<Lane>, job: Box<Job>, slot: Slot) {
     let only_head = is_head || snapshot.method == Method::HEAD;
     let (request, alike) = (judge::pair::Request::of(&told), !progress.is_recorded);
     let copy = Mirrored { series, terms: &terms, epoch, request, alike };
-    let about =
-        About { copy, told: &told, route: &route, meeting: meeting.as_deref(), aboard: &aboard };
+    let (meeting, recording) = (meeting.as_deref(), tally.recording());
+    let about = About { copy, told: &told, route: &route, meeting, aboard: &aboard, recording };
     let called = {
         let called = pin!(call(&lane, about, (snapshot, body), deadline, &progress, &slot));
         identities::beside(called, identities::telling(&lane, &mut baseline, &all)).await
@@ -221,6 +222,8 @@ struct About<'a> {
     meeting: Option<&'a Meeting>,
     /// What it teaches of ids.
     aboard: &'a identities::Of,
+    /// Where it is recorded what comes of it.
+    recording: Option<&'a Recording>,
 }
 
 /// Why a copy is not sent any more.
@@ -305,7 +308,7 @@ async fn call(
         slot.answered(taken);
         series.metrics.target.latency.record(taken);
         let mut head = Head::of(&response, taken, &baseline.terms);
-        head.keep_all(response.headers());
+        head.keep_all(response.headers(), about.recording.is_some());
         match read_body(lane, response.into_body(), &mut head, baseline).await {
             Some(body) => Called::Answered(head, body),
             None => Called::Failed(Some(taken)),
@@ -412,6 +415,7 @@ async fn judge_answers(
     let not_modified = |reply: &Reply| reply.head.status == StatusCode::NOT_MODIFIED;
     let content = !(only_head || (not_modified(&ours) && not_modified(&theirs)));
     let Mirrored { series, .. } = about.copy;
+    let as_answered = about.recording.map(|recording| (recording, Arc::clone(&theirs)));
     let theirs = identities::meet(lane, about.aboard, &ours, theirs).await?;
     let (as_sent, both) = (Arc::clone(&ours), (ours, theirs));
     let seen = hooks::post(lane, &series.label, both, true).await;
@@ -432,6 +436,9 @@ async fn judge_answers(
     let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
     if let Some(differences) = differences {
         series.metrics.count_differences(differences);
+    }
+    if let Some((recording, theirs)) = as_answered {
+        recording.answered(&lane.observe.name(), (&theirs.head, &theirs.body), differences);
     }
     let comparison = Comparison { content, differences };
     lane.observe.compared(&about.copy, &pair, &comparison, asks(lane));

@@ -21,7 +21,7 @@ const LEVELS: [&[&str]; 16] = [
     &["policy"],
     &["plan"],
     &["explain"],
-    &["observe"],
+    &["observe", "record"],
     &["mirror"],
     &["steer"],
     &["page"],

@@ -3,9 +3,11 @@
 use super::Kind::{List, Number, NumberOrOff, Path, Range, Switch, Text, Texts, Time, Whole, Word};
 use super::Setting;
 use super::table::{
-    ABOVE_0, ABSOLUTE, ADDRESS, AT_LEAST_0, BOOL, BYTES, COPIES, COUNT, LEAST_0, MARK, OFF_OR_RATE,
-    ORDER_BY, PERMITS, RATE, RELATIVE, SHARE_PARTS, SPOOL_BYTES, STATUS, TIME, TIME_OR_0,
+    ABOVE_0, ABSOLUTE, ADDRESS, AT_LEAST_0, BOOL, BYTES, COPIES, COUNT, FOLDER, LEAST_0, MARK,
+    OFF_OR_RATE, ORDER_BY, PERMITS, RATE, RELATIVE, SHARE_PARTS, SPOOL_BYTES, STATUS, TIME,
+    TIME_OR_0,
 };
+use crate::policy::record::Bodies;
 
 const NAME: &str =
     "1 to 64 letters, digits and any of -_., and none of baseline, secondary and other";
@@ -19,7 +21,6 @@ const PATH: &str = "a JSON path";
 const KEYS: &str = "keys, or paths to a part of the document";
 const HEADERS: &str = "names of headers";
 const VALUE: &str = "a text";
-const FOLDER: &str = "the path of a folder, which is made where there is none";
 const METHODS: &str = "methods such as GET; for all leave method out";
 
 /// A setting that no variable of the environment has.
@@ -173,6 +174,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     own("route.max_body_bytes", Whole, BYTES, "a larger request body is not mirrored"),
     own("route.body", Switch, BOOL, "false: copies carry no body"),
     own("route.timeout", Time, TIME, "one deadline for a copy"),
+    own("route.record.share", Number, SHARE_PARTS, "see record.share"),
+    own("route.record.mismatches", Switch, BOOL, "see record.mismatches"),
+    own("route.record.bodies", Word(Bodies::WORDS), "all, requests or none", "see record.bodies"),
+    own("route.record.max_body_bytes", Whole, BYTES, "see record.max_body_bytes"),
     own("route.guardrail.latency_ratio", Number, ABOVE_0, "see guardrail.latency_ratio"),
     own("route.guardrail.latency_floor", Time, TIME_OR_0, "see guardrail.latency_floor"),
     own("route.guardrail.error_delta", Number, AT_LEAST_0, "see guardrail.error_delta"),

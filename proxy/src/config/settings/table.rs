@@ -47,6 +47,9 @@ pub(super) const AT_LEAST_0: &str = "a number of 0 or more";
 pub(super) const ABSOLUTE: &str = "a number of 0 or more; one of absolute and relative is above 0";
 pub(super) const RELATIVE: &str =
     "a number of 0 or more and below 1; one of absolute and relative is above 0";
+pub(super) const FOLDER: &str = "the path of a folder, which is made where there is none";
+const RECORD_BYTES: &str = "a whole number of bytes from 65536 to 9223372036854775807";
+const RECORD_BODIES: &[&str] = crate::policy::record::Bodies::WORDS;
 const AUDIT_BYTES: &str = "a whole number of bytes from 4096 to 9223372036854775807";
 const AUDIT_FILES: &str = "a whole number from 2 to 1000";
 const CHAIN_FILE: &str = "the path of a PEM file with the certificate chain, with its key";
@@ -70,6 +73,7 @@ pub(super) const BOUNDS: &[(&str, &[(&str, f64)])] = &[
     (HEAD_LINES, &[("minimum", 1.0), ("maximum", 10_000.0)]),
     (SPOOL_BYTES, &[("minimum", 1_048_576.0)]),
     (AUDIT_BYTES, &[("minimum", 4096.0)]),
+    (RECORD_BYTES, &[("minimum", 65536.0)]),
     (AUDIT_FILES, &[("minimum", 2.0), ("maximum", 1000.0)]),
     (STATUS, &[("minimum", 200.0), ("maximum", 599.0)]),
     (RATE, &[("exclusiveMinimum", 0.0), ("exclusiveMaximum", 1.0)]),
@@ -101,6 +105,7 @@ pub(super) const TABLES: &[TableOf] = &[
     table("admin", Times::Once, "Health, metrics and control, and who may use them."),
     table("admin.tokens", Times::Many, "Who may use them, each by a token; at most 100."),
     table("audit", Times::Once, "A log of who did what, by which settings, and what was stopped."),
+    table("record", Times::Once, "What is recorded of traffic, to be sent again or looked into."),
     table("baseline", Times::Once, "Where real requests go, and answers come from."),
     table("candidate", Times::Many, "Where copies go; at most 8."),
     table("secondary", Times::Once, "A second baseline, which tells what differs by itself."),
@@ -118,6 +123,7 @@ pub(super) const TABLES: &[TableOf] = &[
     table("candidate.report", Times::Once, "What differs for this candidate from [report]."),
     table("route.guardrail", Times::Once, "What differs on this route from [guardrail]."),
     table("route.report", Times::Once, "What differs on this route from [report]."),
+    table("route.record", Times::Once, "What differs on this route from [record]."),
     table("route.match", Times::Once, "Which requests it is for: all of these must hold."),
     table("route.match.path", Times::Once, "The path: one of exact, prefix, template and regex."),
     table("route.match.host", Times::Once, "The host, without its port and in lower case."),
@@ -180,6 +186,25 @@ pub(super) const SETTINGS: &[Setting] = &[
         "a larger file is put aside as path.1 for a new one").default("10485760").restart(),
     of("AUDIT_FILES", "audit.files", Whole, AUDIT_FILES,
         "how many files there may be, with the one that is written to").default("10").restart(),
+
+    of("RECORD_DIR", "record.dir", Path, FOLDER,
+        "where exchanges are recorded; a folder of its own").unset("nothing is recorded").restart(),
+    of("RECORD_SHARE", "record.share", Number, SHARE_OF_ALL,
+        "share of requests that are recorded, mirrored or not").default("1"),
+    of("RECORD_MISMATCHES", "record.mismatches", Switch, BOOL,
+        "every pair that differs is recorded in the folder mismatches, too").default("false"),
+    of("RECORD_BODIES", "record.bodies", Word(RECORD_BODIES), "all, requests or none",
+        "what of bodies is recorded").default("all"),
+    of("RECORD_MAX_BODY_BYTES", "record.max_body_bytes", Whole, BYTES_OF_ALL,
+        "of a longer body its length alone is recorded").default("1048576"),
+    of("RECORD_REDACT", "record.redact", Switch, BOOL,
+        "false: what is personal or secret is recorded, too").default("true"),
+    of("RECORD_SEGMENT_BYTES", "record.segment_bytes", Whole, RECORD_BYTES,
+        "a larger file is closed for a new one; compressed").default("67108864").restart(),
+    of("RECORD_SEGMENT_AGE", "record.segment_age", Time, TIME,
+        "an older file is closed for a new one").default("10m").restart(),
+    of("RECORD_MAX_BYTES", "record.max_bytes", Whole, RECORD_BYTES,
+        "most bytes of all files; the oldest are deleted first").default("10737418240").restart(),
 
     of("BASELINE_URL", "baseline.url", Url, URL, "where real requests go; a path is a prefix")
         .default("http://service-v1:4001").restart(),

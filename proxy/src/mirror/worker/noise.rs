@@ -180,7 +180,7 @@ impl Probe {
         let response = response.map_err(|error| error.reason())?;
         let latency = sent.at().map_or(Duration::ZERO, |sent| sent.elapsed());
         let mut head = Head::of(&response, latency, &progress.terms);
-        head.keep_all(response.headers());
+        head.keep_all(response.headers(), false);
         let body = read_body(&self.lane, response.into_body(), &mut head, progress).await;
         Ok(Reply { head, body: Arc::new(body.ok_or("answer broken off")?) })
     }

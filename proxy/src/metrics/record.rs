@@ -1,0 +1,39 @@
+//! The series of what is recorded.
+#![expect(clippy::disallowed_macros, reason = "a part of the one module that spells metric names")]
+
+use metrics::{Counter, Gauge, counter, gauge};
+
+use super::{RECORDED, RECORDED_BYTES, touch};
+use crate::exchange::Recorded;
+
+/// Counts exchanges that were to be recorded.
+#[derive(Clone)]
+pub struct RecordMetrics {
+    results: [Counter; Recorded::ALL.len()],
+    bytes: Gauge,
+}
+
+impl std::fmt::Debug for RecordMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordMetrics").finish_non_exhaustive()
+    }
+}
+
+impl RecordMetrics {
+    pub(super) fn new() -> Self {
+        let results = Recorded::ALL.map(|result| counter!(RECORDED, "result" => result.name()));
+        results.iter().for_each(touch);
+        Self { results, bytes: gauge!(RECORDED_BYTES) }
+    }
+
+    /// Counts what became of one.
+    pub fn count(&self, result: Recorded) {
+        self.results[result as usize].increment(1);
+    }
+
+    /// Shows how many bytes all files have.
+    pub fn set_bytes(&self, bytes: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        self.bytes.set(bytes as f64);
+    }
+}

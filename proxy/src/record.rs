@@ -1,0 +1,189 @@
+//! Records exchanges: what was asked, what the baseline answered, and what came of it at candidates, redacted before
+//! anything is written.
+//!
+//! Whoever has one to record never waits: it goes through a bounded queue to a thread of its own, which looks into
+//! bodies, compresses and writes. What finds no place there, or cannot be written, is dropped and counted.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tracing::warn;
+use traffic::segment::Lost;
+
+pub mod masked;
+mod taken;
+mod writer;
+
+pub use taken::{About, Taken, TakenAnswer, TakenBody, TakenPair};
+
+use crate::exchange::Recorded;
+use crate::log_limit::LogLimit;
+use crate::metrics::RecordMetrics;
+use crate::policy::record::Record;
+use writer::Writer;
+
+/// Exchanges that may wait to be written; their bytes are in the mirror's byte budget.
+const WAITING_MAX: usize = 1024;
+/// What was recorded is on disk after so long: more than this no crash takes away.
+const FLUSHED: Duration = Duration::from_secs(1);
+/// How long the last exchanges may take to be written.
+const LAST: Duration = Duration::from_secs(5);
+/// How often it is logged at most that exchanges are not recorded.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// What is recorded, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where.
+    pub place: Place,
+    /// What, where a route does not say otherwise.
+    pub all: Record,
+}
+
+/// Where it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A folder of its own.
+    pub dir: PathBuf,
+    /// A larger file is closed for a new one, in bytes.
+    pub segment_bytes: u64,
+    /// An older one, too.
+    pub segment_age: Duration,
+    /// Most bytes of all files; the oldest are deleted first.
+    pub max_bytes: u64,
+    /// What this process is called in the names of files.
+    pub replica: String,
+}
+
+/// Records, or does not. Copies are of the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder(Option<Arc<Running>>);
+
+#[derive(Debug)]
+struct Running {
+    queue: SyncSender<Message>,
+    metrics: RecordMetrics,
+}
+
+enum Message {
+    Taken(Box<Taken>),
+    /// All before it is written, and the files are closed.
+    Done(oneshot::Sender<()>),
+}
+
+impl Recorder {
+    /// Opens the folder and starts the thread that writes there.
+    ///
+    /// # Errors
+    /// Where it cannot be written to.
+    pub async fn start(place: Place, metrics: &RecordMetrics) -> io::Result<Self> {
+        let (queue, messages) = sync_channel(WAITING_MAX);
+        let (opened, when_opened) = oneshot::channel();
+        let counted = metrics.clone();
+        std::thread::Builder::new().name("record".to_owned()).spawn(move || {
+            let (writer, result) = match Writer::open(place) {
+                Ok(writer) => (Some(writer), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            if let (Ok(()), Some(writer)) = (opened.send(result), writer) {
+                run(&messages, writer, &counted);
+            }
+        })?;
+        when_opened.await.map_err(io::Error::other)??;
+        Ok(Self(Some(Arc::new(Running { queue, metrics: metrics.clone() }))))
+    }
+
+    /// Whether there is one.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Records an exchange. Returns at once.
+    pub fn offer(&self, taken: Box<Taken>) {
+        let Some(running) = &self.0 else { return };
+        if running.queue.try_send(Message::Taken(taken)).is_err() {
+            running.metrics.count(Recorded::DroppedQueueFull);
+        }
+    }
+
+    /// One was lost by a fault of ours.
+    pub fn fault(&self) {
+        if let Some(running) = &self.0 {
+            running.metrics.count(Recorded::InternalError);
+        }
+    }
+
+    /// Waits until what was recorded is written, but not for long.
+    pub async fn close(&self) {
+        let Some(running) = &self.0 else { return };
+        let written = async {
+            let (done, when_done) = oneshot::channel();
+            let mut message = Message::Done(done);
+            while let Err(TrySendError::Full(again)) = running.queue.try_send(message) {
+                message = again;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            // Nobody is left to write where it is dropped.
+            when_done.await.ok();
+        };
+        drop(tokio::time::timeout(LAST, written).await);
+    }
+}
+
+/// Writes until nobody is left who has anything to record.
+fn run(messages: &Receiver<Message>, mut writer: Writer, metrics: &RecordMetrics) {
+    let told = LogLimit::new(TOLD_EVERY);
+    let mut flushed = Instant::now();
+    loop {
+        let left = FLUSHED.saturating_sub(flushed.elapsed());
+        match messages.recv_timeout(left) {
+            Ok(Message::Taken(taken)) => {
+                for result in writer.write(*taken) {
+                    tell(&told, metrics, result);
+                }
+            }
+            Ok(Message::Done(done)) => {
+                tell_loss(&told, metrics, writer.close());
+                done.send(()).ok();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                tell_loss(&told, metrics, writer.close());
+                return;
+            }
+        }
+        if flushed.elapsed() >= FLUSHED {
+            flushed = Instant::now();
+            tell_loss(&told, metrics, writer.flush());
+            metrics.set_bytes(writer.bytes());
+        }
+    }
+}
+
+/// What came of writing one: the reason where it was not.
+type Written = Result<(), (Recorded, String)>;
+
+fn tell(told: &LogLimit, metrics: &RecordMetrics, result: Written) {
+    match result {
+        Ok(()) => metrics.count(Recorded::Recorded),
+        Err((result, why)) => {
+            metrics.count(result);
+            if let Some(before) = told.admit(Instant::now()) {
+                let result = result.name();
+                warn!(result, why, not_logged_before = before, "exchanges are not recorded");
+            }
+        }
+    }
+}
+
+/// What was counted as recorded may be lost with the last second; it counts as both then.
+fn tell_loss(told: &LogLimit, metrics: &RecordMetrics, result: Result<(), Lost>) {
+    if let Err(lost) = result {
+        (1..lost.exchanges).for_each(|_| metrics.count(Recorded::Failed));
+        tell(told, metrics, Err((Recorded::Failed, lost.to_string())));
+    }
+}

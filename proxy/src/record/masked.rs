@@ -1,0 +1,269 @@
+//! What may be recorded of an exchange. It is read again to be sent to candidates and held against their answers, so
+//! that no more is hidden than has to be, and the same of whatever an answer says: a mask stands for any value.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use compare::redaction::Redaction;
+use compare::{Limits, Rules, Stand};
+use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use transform::CopyRequest;
+use transform::parts::{Fault, coding};
+use transform::redact::Policy;
+
+/// Stands for what is hidden.
+const MASK: &str = "***";
+/// A decoded body may be so many times as long as it was sent, and this much longer.
+const GROWS: usize = 16;
+const GROWS_BY: usize = 64 << 10;
+/// Memory that one body may take to be looked into, for each of its bytes.
+const MEMORY: usize = 64;
+
+/// What hides.
+#[derive(Clone, Copy, Debug)]
+pub struct Hidden<'r> {
+    /// What rules and looks say.
+    pub policy: &'r Policy,
+    /// What is masked in answers, and what names secrets.
+    pub rules: &'r Rules,
+}
+
+impl Hidden<'_> {
+    /// A request without it.
+    ///
+    /// # Errors
+    /// It cannot be taken out; nothing of the request may be kept then.
+    pub fn request(&self, copy: &mut CopyRequest) -> Result<(), Fault> {
+        let length = copy.body.as_ref().map_or(0, Bytes::len);
+        let mut grant = compare::up_to(MEMORY * (length + GROWS_BY));
+        let mut limits = Limits { max_decoded: most(length), grant: &mut grant };
+        self.policy.redact(copy, &[], &mut limits)?;
+        if let Cow::Owned(path) = self.policy.shown_path(copy.path.as_bytes()) {
+            copy.path = String::from_utf8(path).map_err(|_| Fault::Value)?;
+        }
+        copy.query = copy.query.take().map(|query| self.pairs(&query));
+        self.headers(&mut copy.headers);
+        if let Some(body) = copy.body.clone()
+            && let Cow::Owned(masked) = self.body(&copy.headers, &body)?
+        {
+            copy.set_body(masked.into());
+        }
+        Ok(())
+    }
+
+    /// Header lines without it.
+    pub fn headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in headers.iter_mut() {
+            let masked = match *name {
+                COOKIE => Some(cookies(value)),
+                SET_COOKIE => Some(set_cookie(value)),
+                _ if self.rules.hides_header(name, value.as_bytes()) => Some(MASK.to_owned()),
+                _ => self.line(name, value),
+            };
+            if let Some(masked) = masked {
+                *value = HeaderValue::try_from(masked)
+                    .unwrap_or_else(|_| HeaderValue::from_static(MASK));
+            }
+        }
+    }
+
+    fn line(&self, name: &HeaderName, value: &HeaderValue) -> Option<String> {
+        if self.rules.hides(name.as_str()) {
+            return Some(MASK.to_owned());
+        }
+        let text = value.to_str().ok()?;
+        // A URL may have in its query what a form may have.
+        match text.split_once('?').filter(|_| text.contains('=')) {
+            Some((path, query)) => {
+                let masked = format!("{path}?{}", self.pairs(query));
+                (masked != text).then_some(masked)
+            }
+            None => self.policy.to_show(text),
+        }
+    }
+
+    /// A body without it, under the codings that it has.
+    ///
+    /// # Errors
+    /// It cannot be looked into.
+    pub fn body<'b>(&self, headers: &HeaderMap, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Fault> {
+        if body.is_empty() {
+            return Ok(Cow::Borrowed(body));
+        }
+        let mut grant = compare::up_to(MEMORY * (body.len() + GROWS_BY));
+        let plain = {
+            let max_decoded = most(body.len());
+            coding::decode(headers, body, &mut Limits { max_decoded, grant: &mut grant })?
+        };
+        let is_form = headers.get(CONTENT_TYPE).is_some_and(says_form);
+        let masked = self.plain(&plain, is_form);
+        if *masked == *plain {
+            return Ok(Cow::Borrowed(body));
+        }
+        match coding::is_coded(headers) {
+            true => coding::encode(headers, &masked).map(Cow::Owned),
+            false => Ok(Cow::Owned(masked.into_owned())),
+        }
+    }
+
+    fn plain<'b>(&self, plain: &'b [u8], is_form: bool) -> Cow<'b, [u8]> {
+        if let Some(masked) = self.json(plain) {
+            return Cow::Owned(masked);
+        }
+        let Ok(text) = std::str::from_utf8(plain) else { return Cow::Borrowed(plain) };
+        if is_form {
+            return Cow::Owned(self.pairs(text).into_bytes());
+        }
+        let mut out = Vec::with_capacity(plain.len());
+        for line in text.split_inclusive('\n') {
+            let bare = line.trim_end_matches(['\n', '\r']);
+            let masked = self.json(bare.as_bytes());
+            let shown = || self.policy.to_show(bare).map(String::into_bytes);
+            match masked.or_else(shown) {
+                Some(masked) => {
+                    out.extend_from_slice(&masked);
+                    out.extend_from_slice(&line.as_bytes()[bare.len()..]);
+                }
+                None => out.extend_from_slice(line.as_bytes()),
+            }
+        }
+        Cow::Owned(out)
+    }
+
+    fn json(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let begins = text.trim_ascii_start().first().is_some_and(|byte| b"{[\"".contains(byte));
+        let mut grant = compare::up_to(MEMORY * (text.len() + GROWS_BY));
+        begins.then(|| compare::kept(text, self.rules, Stand::Mask, &mut grant)).flatten()
+    }
+
+    /// A query or a form.
+    fn pairs(&self, text: &str) -> String {
+        let one = |part: &str| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let decoded = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+            let last = decoded.trim_end_matches(']').rsplit('[').next().unwrap_or_default();
+            let spaced = value.replace('+', " ");
+            let value = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
+            let is_hidden = !value.is_empty()
+                && (self.rules.hides(last) || self.policy.to_show(&value).is_some());
+            if is_hidden { format!("{name}={MASK}") } else { part.to_owned() }
+        };
+        text.split('&').map(one).collect::<Vec<_>>().join("&")
+    }
+}
+
+fn most(length: usize) -> usize {
+    length.saturating_mul(GROWS).saturating_add(GROWS_BY)
+}
+
+fn says_form(value: &HeaderValue) -> bool {
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
+    value.as_bytes().get(..FORM.len()).is_some_and(|it| it.eq_ignore_ascii_case(FORM))
+}
+
+/// Of cookies no more than their names.
+fn cookies(value: &HeaderValue) -> String {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let name =
+        |cookie: &str| format!("{}={MASK}", cookie.split('=').next().unwrap_or_default().trim());
+    text.split(';').map(name).collect::<Vec<_>>().join("; ")
+}
+
+fn set_cookie(value: &HeaderValue) -> String {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let (cookie, attributes) = text.split_once(';').unwrap_or((&text, ""));
+    let name = cookie.split('=').next().unwrap_or_default();
+    match attributes {
+        "" => format!("{name}={MASK}"),
+        attributes => format!("{name}={MASK};{attributes}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    fn hidden(test: impl FnOnce(&Hidden<'_>)) {
+        let policy = Policy::default();
+        let redacted = compare::rules::Redacted {
+            by: std::sync::Arc::new(Policy::default()),
+            copies: false,
+            rules: Vec::new(),
+        };
+        let book = compare::rules::RuleBook { redacted: Some(redacted), ..Default::default() };
+        let rules = compare::Policy::new(&book, &Default::default(), 7).of("");
+        test(&Hidden { policy: &policy, rules: &rules.rules });
+    }
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn credentials_and_what_is_personal_are_masked_and_the_rest_stays() {
+        hidden(|it| {
+            let mut copy = CopyRequest {
+                method: Method::POST,
+                path: "/users/ann@example.com/cart".to_owned(),
+                query: Some("q=ssd&token=abc123&mail=ann%40example.com".to_owned()),
+                host: None,
+                headers: headers(&[
+                    ("authorization", "Bearer abc123def456"),
+                    ("cookie", "sid=1234; theme=dark"),
+                    ("accept", "*/*"),
+                    ("referer", "http://x/y?password=hunter2&q=1"),
+                ]),
+                body: Some(r#"{"name":"Ann","items":[1,2.50],"password":"hunter2"}"#.into()),
+            };
+            it.request(&mut copy).unwrap();
+            assert_eq!(copy.path, "/users/***/cart");
+            assert_eq!(copy.query.as_deref(), Some("q=ssd&token=***&mail=***"));
+            let line = |name: &str| copy.headers[name].to_str().unwrap();
+            assert_eq!(line("authorization"), "***");
+            assert_eq!(line("cookie"), "sid=***; theme=***");
+            assert_eq!(line("accept"), "*/*");
+            assert_eq!(line("referer"), "http://x/y?password=***&q=1");
+            let body = std::str::from_utf8(copy.body.as_ref().unwrap()).unwrap();
+            assert_eq!(body, r#"{"name":"***","items":[1,2.50],"password":"***"}"#);
+        });
+    }
+
+    #[test]
+    fn forms_lines_and_texts_are_masked_each_in_its_way() {
+        hidden(|it| {
+            let masked = |kind: &str, body: &str| {
+                let headers = headers(&[("content-type", kind)]);
+                let masked = it.body(&headers, body.as_bytes()).unwrap();
+                String::from_utf8(masked.into_owned()).unwrap()
+            };
+            let form = "application/x-www-form-urlencoded";
+            assert_eq!(masked(form, "a=1&user[password]=x"), "a=1&user[password]=***");
+            let lines = masked("application/x-ndjson", "{\"email\":\"a\"}\n{\"n\":1}\n");
+            assert_eq!(lines, "{\"email\":\"***\"}\n{\"n\":1}\n");
+            assert_eq!(masked("text/plain", "write to ann@example.com\n"), "write to ***\n");
+            assert_eq!(masked("text/plain", "nothing\r\nhere"), "nothing\r\nhere");
+        });
+    }
+
+    #[test]
+    fn a_body_under_a_coding_keeps_it() {
+        hidden(|it| {
+            let headers =
+                headers(&[("content-encoding", "gzip"), ("content-type", "application/json")]);
+            let body = coding::encode(&headers, br#"{"email":"ann@example.com"}"#).unwrap();
+            let masked = it.body(&headers, &body).unwrap();
+            let mut grant = |_| true;
+            let mut limits = Limits { max_decoded: 1 << 16, grant: &mut grant };
+            let plain = coding::decode(&headers, &masked, &mut limits).unwrap();
+            assert_eq!(&*plain, br#"{"email":"***"}"#);
+            let twice = it.body(&headers, &masked).unwrap();
+            assert!(matches!(twice, Cow::Borrowed(_)), "what is masked is masked");
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! Writes exchanges into segments: those that were sampled, and apart from them every pair that differs.
+
+use std::io;
+use std::time::SystemTime;
+
+use traffic::disk::Disk;
+use traffic::segment::{self, Lost, Options};
+use traffic::{Exchange, Moment};
+
+use super::taken::moment;
+use super::{Place, Taken, Written};
+use crate::exchange::Recorded;
+
+/// The folder, in that of all recordings, of pairs that differ.
+const MISMATCHES: &str = "mismatches";
+/// Its part of all bytes, in quarters.
+const QUARTERS: u64 = 1;
+
+/// Writes exchanges.
+#[derive(Debug)]
+pub(super) struct Writer {
+    sampled: segment::Writer<Disk>,
+    mismatches: segment::Writer<Disk>,
+    place: Place,
+    /// Of this run, so that ids of two runs differ.
+    run: u64,
+    next: u64,
+}
+
+impl Writer {
+    pub(super) fn open(place: Place) -> io::Result<Self> {
+        let apart = place.max_bytes / 4 * QUARTERS;
+        let sampled = Disk::create(&place.dir)?;
+        let mismatches = Disk::create(place.dir.join(MISMATCHES))?;
+        let sampled = segment::Writer::new(sampled, options(&place, place.max_bytes - apart))?;
+        let mismatches = segment::Writer::new(mismatches, options(&place, apart))?;
+        Ok(Self { sampled, mismatches, place, run: rand::random(), next: 0 })
+    }
+
+    /// Writes what is to be recorded of an exchange, a line or several; what came of each.
+    pub(super) fn write(&mut self, taken: Taken) -> Vec<Written> {
+        self.next += 1;
+        let id = format!("{:016x}-{}", self.run, self.next);
+        let is_sampled = taken.about.is_sampled;
+        let mismatches = taken.about.record.mismatches;
+        let exchanges = match taken.exchanges(&id) {
+            Ok(exchanges) => exchanges,
+            Err(fault) => return vec![Err((Recorded::NotRedacted, fault.to_string()))],
+        };
+        // Gives its bytes back before the disk is waited for.
+        drop(taken);
+        let mut written = Vec::new();
+        for (exchange, differs) in exchanges {
+            if is_sampled {
+                written.push(write(&mut self.sampled, &exchange));
+            }
+            if mismatches && differs {
+                written.push(write(&mut self.mismatches, &exchange));
+            }
+        }
+        written
+    }
+
+    /// What was written is on disk.
+    pub(super) fn flush(&mut self) -> Result<(), Lost> {
+        let both = [&mut self.sampled, &mut self.mismatches];
+        both.map(|it| it.flush(now())).into_iter().collect()
+    }
+
+    /// The same, and the files are closed.
+    pub(super) fn close(&mut self) -> Result<(), Lost> {
+        let both = [&mut self.sampled, &mut self.mismatches];
+        both.map(|it| it.close(now())).into_iter().collect()
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        let of = |dir: &std::path::Path| -> u64 {
+            let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            files.filter_map(|it| it.metadata().ok()).filter(|it| it.is_file()).map(|it| it.len()).sum()
+        };
+        of(&self.place.dir) + of(&self.place.dir.join(MISMATCHES))
+    }
+}
+
+fn options(place: &Place, quota: u64) -> Options {
+    let replica = place.replica.clone();
+    let (bytes, age) = (place.segment_bytes.min(quota / 4), place.segment_age);
+    Options { bytes, age, quota, ..Options::new(&replica) }
+}
+
+fn write(writer: &mut segment::Writer<Disk>, exchange: &Exchange) -> Written {
+    writer.write(exchange, now()).map_err(|lost| (Recorded::Failed, lost.to_string()))
+}
+
+fn now() -> Moment {
+    moment(SystemTime::now())
+}

@@ -1,0 +1,253 @@
+//! Hands exchanges on when they are due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy::app::Engine;
+use proxy::exchange::{Outcome, RequestSnapshot};
+use proxy::forward::{Forward, Parcel, Recorded};
+use proxy::mirror::{Follow, Keep};
+use proxy::policy::matcher::{Matcher, Seen};
+use proxy::source::{self, Unfit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+use traffic::{Exchange, Moment};
+
+use crate::counts::Counts;
+use crate::order::{Before, Order, OrderBy, Over};
+use crate::pace::{Pace, Schedule};
+use crate::resume::Watermark;
+
+/// What is left out, and why: methods that are not safe.
+const WRITES: &str = "methods that write (--writes sends them)";
+const NO_MATCH: &str = "no --match fits";
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// When exchanges are due.
+    pub schedule: Schedule,
+    /// How many may be under way at once.
+    pub connections: usize,
+    /// Which go one after the other.
+    pub order_by: OrderBy,
+    /// Whether methods that are not safe (RFC 9110, section 9.2.1) are sent.
+    pub writes: bool,
+    /// One of them must fit, where there are any.
+    pub matchers: Vec<Matcher>,
+    /// The baseline is asked, too; else its recorded answers are what counts.
+    pub is_live: bool,
+}
+
+/// Hands exchanges on.
+#[derive(Debug)]
+pub struct Player {
+    forward: Arc<Forward>,
+    rules: Rules,
+    slots: Arc<Semaphore>,
+    counts: Arc<Counts>,
+    watermark: Arc<Watermark>,
+    order: Order,
+    /// Slots that are not given out yet, while it begins.
+    withheld: usize,
+    started: Instant,
+    /// Exchanges that were due so far, and when the first of this pass was recorded.
+    due: u64,
+    pass: Option<(Instant, Moment)>,
+}
+
+/// An exchange under way, until all of its outcomes are there.
+#[derive(Debug)]
+struct UnderWay {
+    counts: Arc<Counts>,
+    watermark: Arc<Watermark>,
+    nth: u64,
+    _slot: OwnedSemaphorePermit,
+    _over: Option<Over>,
+}
+
+impl Follow for UnderWay {
+    fn fault(&self) {
+        self.counts.fault();
+    }
+
+    fn outcome(&self, outcome: Outcome) {
+        self.counts.outcome(outcome);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.counts.over();
+        self.watermark.over(self.nth);
+    }
+}
+
+impl Player {
+    /// Nothing is sent yet.
+    pub fn new(engine: &Engine, rules: Rules, watermark: Arc<Watermark>) -> Self {
+        let most = rules.connections;
+        let begins = rules.schedule.connections(most, Duration::ZERO);
+        Self {
+            forward: Arc::clone(engine.forward()),
+            slots: Arc::new(Semaphore::new(begins)),
+            withheld: most - begins,
+            rules,
+            counts: Arc::default(),
+            watermark,
+            order: Order::default(),
+            started: Instant::now(),
+            due: 0,
+            pass: None,
+        }
+    }
+
+    /// What becomes of all.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// The source begins again.
+    pub fn next_pass(&mut self) {
+        self.pass = None;
+    }
+
+    /// Hands one on when it is due, `nth` of its source; false where the run is to end before.
+    pub async fn play(
+        &mut self,
+        nth: u64,
+        exchange: &Exchange,
+        stop: &mut watch::Receiver<bool>,
+    ) -> bool {
+        self.counts.read();
+        let (parcel, recorded) = match self.fitting(exchange) {
+            Ok(both) => both,
+            Err(why) => {
+                self.counts.leave_out(why);
+                self.watermark.over(nth);
+                return true;
+            }
+        };
+        let due = self.due_at(exchange.at);
+        self.due += 1;
+        let slot = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return false,
+            slot = self.slot(due) => slot,
+        };
+        let Some(slot) = slot else {
+            self.counts.overrun();
+            self.watermark.over(nth);
+            return true;
+        };
+        self.counts.sent(due.map_or(Duration::ZERO, |due| due.elapsed()));
+        let key = self.rules.order_by.key(exchange.connection, &seen(&parcel));
+        let (before, over) = key.map(|key| self.order.stand_in_line(key)).unzip();
+        let (counts, watermark) = (Arc::clone(&self.counts), Arc::clone(&self.watermark));
+        let keep = Arc::new(UnderWay { counts, watermark, nth, _slot: slot, _over: over });
+        hand_on(&self.forward, (parcel, recorded), before.flatten(), keep);
+        true
+    }
+
+    /// Waits until all that was handed on is over, or for so long at most.
+    pub async fn finish(&self, patience: Duration) {
+        let begun = self.rules.connections - self.withheld;
+        let all = u32::try_from(begun).unwrap_or(u32::MAX);
+        // What is not over then, the counts tell.
+        drop(tokio::time::timeout(patience, self.slots.acquire_many(all)).await);
+    }
+
+    /// As the main path takes it; or why it is left out.
+    fn fitting(&self, exchange: &Exchange) -> Result<(Parcel, Option<Recorded>), &'static str> {
+        let parcel = source::parcel(exchange).map_err(Unfit::name)?;
+        if !self.rules.writes && !parcel.head.method.is_safe() {
+            return Err(WRITES);
+        }
+        let seen = seen(&parcel);
+        let mut label = || Arc::from("");
+        let matchers = &self.rules.matchers;
+        if !matchers.is_empty() && !matchers.iter().any(|it| it.fits(&seen, &mut label)) {
+            return Err(NO_MATCH);
+        }
+        let recorded = match self.rules.is_live {
+            true => None,
+            false => Some(source::recorded(exchange).map_err(Unfit::name)?),
+        };
+        Ok((parcel, recorded))
+    }
+
+    fn due_at(&mut self, recorded: Moment) -> Option<Instant> {
+        let (begun, first) = *self.pass.get_or_insert_with(|| (Instant::now(), recorded));
+        let since = Duration::from_nanos(recorded.0.saturating_sub(first.0));
+        let begun = match self.rules.schedule.pace {
+            Pace::Recorded(_) => begun,
+            Pace::Rate(_) | Pace::Connections => self.started,
+        };
+        self.rules.schedule.due(self.due, since).map(|due| begun + due)
+    }
+
+    /// Waits until it is due and gives a slot, or none where there is none then; without a due time until there is
+    /// one.
+    async fn slot(&mut self, due: Option<Instant>) -> Option<OwnedSemaphorePermit> {
+        if let Some(due) = due {
+            // Timers are as exact as a millisecond.
+            if due > Instant::now() {
+                sleep_until(due).await;
+            }
+            self.give_out();
+            return Arc::clone(&self.slots).try_acquire_owned().ok();
+        }
+        loop {
+            self.give_out();
+            let slot = Arc::clone(&self.slots).acquire_owned();
+            if self.withheld == 0 {
+                return slot.await.ok();
+            }
+            if let Ok(slot) = tokio::time::timeout(Duration::from_millis(20), slot).await {
+                return slot.ok();
+            }
+        }
+    }
+
+    /// While it begins there are more slots from moment to moment.
+    fn give_out(&mut self) {
+        if self.withheld > 0 {
+            let most = self.rules.connections;
+            let now = self.rules.schedule.connections(most, self.started.elapsed());
+            let more = now.saturating_sub(most - self.withheld);
+            self.slots.add_permits(more);
+            self.withheld -= more;
+        }
+    }
+}
+
+fn hand_on(
+    forward: &Arc<Forward>,
+    (parcel, recorded): (Parcel, Option<Recorded>),
+    before: Option<Before>,
+    keep: Arc<UnderWay>,
+) {
+    let keep: Keep = keep;
+    match (recorded, before) {
+        // Most of them: nothing to wait for, and the copy is sent by others.
+        (Some(recorded), None) => forward.play(parcel, &recorded, &keep),
+        (recorded, before) => {
+            let forward = Arc::clone(forward);
+            tokio::spawn(async move {
+                if let Some(before) = before {
+                    // It is dropped when that one is over.
+                    before.await.ok();
+                }
+                match recorded {
+                    Some(recorded) => forward.play(parcel, &recorded, &keep),
+                    None => forward.relay(parcel, keep).await,
+                }
+            });
+        }
+    }
+}
+
+fn seen(parcel: &Parcel) -> Seen<'_> {
+    let Parcel { head: RequestSnapshot { method, uri, headers, .. }, client, .. } = parcel;
+    Seen { method, uri, headers, client: *client }
+}

@@ -1,0 +1,139 @@
+//! How far a run came, so that one that was interrupted goes on there. What was under way then is sent again.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// The exchanges of a source that are over: all before a number, and some behind it.
+#[derive(Debug, Default)]
+pub struct Watermark(Mutex<Done>);
+
+#[derive(Debug, Default)]
+struct Done {
+    before: u64,
+    behind: BTreeSet<u64>,
+}
+
+impl Watermark {
+    /// All before this one were over when the run began.
+    pub fn from(before: u64) -> Self {
+        Self(Mutex::new(Done { before, behind: BTreeSet::new() }))
+    }
+
+    /// One is over.
+    pub fn over(&self, nth: u64) {
+        let mut done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if nth != done.before {
+            done.behind.insert(nth);
+            return;
+        }
+        done.before += 1;
+        while done.behind.first() == Some(&done.before) {
+            done.behind.pop_first();
+            done.before += 1;
+        }
+    }
+
+    /// All before this one are over.
+    pub fn before(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).before
+    }
+}
+
+/// What is written down of a run.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    /// What it reads, as it was told.
+    sources: Vec<String>,
+    /// So many exchanges are over.
+    over: u64,
+}
+
+/// Where a run writes down how far it came.
+#[derive(Clone, Debug)]
+pub struct Place {
+    path: PathBuf,
+    sources: Vec<String>,
+}
+
+impl Place {
+    /// A file, of a run that reads these.
+    pub fn new(path: &Path, sources: &[String]) -> Self {
+        Self { path: path.to_owned(), sources: sources.to_vec() }
+    }
+
+    /// How many exchanges are over; none where there is no file yet.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is of another run.
+    pub fn read(&self) -> Result<u64, String> {
+        let path = self.path.display();
+        let text = match std::fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(format!("--resume {path}: cannot be read ({error})")),
+        };
+        let state: State = serde_json::from_str(&text)
+            .map_err(|error| format!("--resume {path}: is not the state of a run ({error})"))?;
+        if state.sources != self.sources {
+            let (its, ours) = (state.sources.join(" "), self.sources.join(" "));
+            return Err(format!("--resume {path}: is the state of a run of {its}, not of {ours}"));
+        }
+        Ok(state.over)
+    }
+
+    /// Writes down how many are over: beside the file first, so that one that is there is whole.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn write(&self, over: u64) -> io::Result<()> {
+        let text = serde_json::to_string(&State { sources: self.sources.clone(), over })?;
+        let beside = self.path.with_extension("part");
+        std::fs::write(&beside, text)?;
+        std::fs::rename(beside, &self.path)
+    }
+
+    /// The run came to its end.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn forget(&self) -> io::Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_before_the_first_that_is_not_over_are_over() {
+        let watermark = Watermark::from(3);
+        for (over, before) in [(5, 3), (4, 3), (3, 6), (7, 6), (6, 8)] {
+            watermark.over(over);
+            assert_eq!(watermark.before(), before);
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_where_it_was_and_no_other_does() {
+        let path = std::env::temp_dir().join(format!("replay-state-{}", std::process::id()));
+        let place = Place::new(&path, &["a".to_owned()]);
+        assert_eq!(place.read(), Ok(0));
+        place.write(7).unwrap();
+        assert_eq!(place.read(), Ok(7));
+        let other = Place::new(&path, &["b".to_owned()]).read().unwrap_err();
+        assert!(other.contains("a run of a, not of b"), "{other}");
+        std::fs::write(&path, "{").unwrap();
+        assert!(place.read().unwrap_err().contains("is not the state of a run"));
+        place.forget().unwrap();
+        place.forget().unwrap();
+        assert_eq!(place.read(), Ok(0));
+    }
+}
