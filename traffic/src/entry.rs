@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 
+pub(crate) use date::shown;
 pub(crate) use written::write;
 
 /// What was done to a foreign entry.

@@ -5,10 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::exchange::Moment;
 
 /// A moment as text.
-pub(super) type Shown = humantime::Rfc3339Timestamp;
+pub(crate) type Shown = humantime::Rfc3339Timestamp;
 
 /// The moment, to the millisecond, in UTC.
-pub(super) fn shown(at: Moment) -> Shown {
+pub(crate) fn shown(at: Moment) -> Shown {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(at.0))
 }
 
