@@ -7,6 +7,7 @@
 mod entry;
 pub mod exchange;
 mod fault;
+pub mod gor;
 pub mod har;
 mod limits;
 pub mod line;
