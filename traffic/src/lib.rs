@@ -9,6 +9,7 @@ pub mod exchange;
 mod fault;
 pub mod gor;
 pub mod har;
+pub mod kind;
 mod limits;
 pub mod line;
 #[cfg(test)]
