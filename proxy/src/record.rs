@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tracing::warn;
-use traffic::segment::Lost;
 
 pub mod masked;
 mod taken;
@@ -106,14 +105,14 @@ impl Recorder {
     pub fn offer(&self, taken: Box<Taken>) {
         let Some(running) = &self.0 else { return };
         if running.queue.try_send(Message::Taken(taken)).is_err() {
-            running.metrics.count(Recorded::DroppedQueueFull);
+            running.metrics.count(Recorded::DroppedQueueFull, 1);
         }
     }
 
     /// One was lost by a fault of ours.
     pub fn fault(&self) {
         if let Some(running) = &self.0 {
-            running.metrics.count(Recorded::InternalError);
+            running.metrics.count(Recorded::InternalError, 1);
         }
     }
 
@@ -140,50 +139,40 @@ fn run(messages: &Receiver<Message>, mut writer: Writer, metrics: &RecordMetrics
     let mut flushed = Instant::now();
     loop {
         let left = FLUSHED.saturating_sub(flushed.elapsed());
-        match messages.recv_timeout(left) {
-            Ok(Message::Taken(taken)) => {
-                for result in writer.write(*taken) {
-                    tell(&told, metrics, result);
-                }
-            }
-            Ok(Message::Done(done)) => {
-                tell_loss(&told, metrics, writer.close());
-                done.send(()).ok();
-            }
-            Err(RecvTimeoutError::Timeout) => {}
+        let (losses, done) = match messages.recv_timeout(left) {
+            Ok(Message::Taken(taken)) => (writer.write(*taken), None),
+            Ok(Message::Done(done)) => (writer.close(), Some(done)),
+            Err(RecvTimeoutError::Timeout) => (Vec::new(), None),
             Err(RecvTimeoutError::Disconnected) => {
-                tell_loss(&told, metrics, writer.close());
-                return;
+                tell(&told, metrics, &mut writer, Vec::new());
+                let losses = writer.close();
+                return tell(&told, metrics, &mut writer, losses);
             }
+        };
+        tell(&told, metrics, &mut writer, losses);
+        if let Some(done) = done {
+            done.send(()).ok();
         }
         if flushed.elapsed() >= FLUSHED {
             flushed = Instant::now();
-            tell_loss(&told, metrics, writer.flush());
+            let losses = writer.flush();
+            tell(&told, metrics, &mut writer, losses);
             metrics.set_bytes(writer.bytes());
         }
     }
 }
 
-/// What came of writing one: the reason where it was not.
-type Written = Result<(), (Recorded, String)>;
+/// Exchanges that are not recorded: what became of them, how many, and why.
+type Loss = (Recorded, u64, String);
 
-fn tell(told: &LogLimit, metrics: &RecordMetrics, result: Written) {
-    match result {
-        Ok(()) => metrics.count(Recorded::Recorded),
-        Err((result, why)) => {
-            metrics.count(result);
-            if let Some(before) = told.admit(Instant::now()) {
-                let result = result.name();
-                warn!(result, why, not_logged_before = before, "exchanges are not recorded");
-            }
+/// Counts what is written by now, and what is not.
+fn tell(told: &LogLimit, metrics: &RecordMetrics, writer: &mut Writer, losses: Vec<Loss>) {
+    metrics.count(Recorded::Recorded, writer.news());
+    for (result, count, why) in losses {
+        metrics.count(result, count);
+        if let Some(before) = told.admit(Instant::now()) {
+            let result = result.name();
+            warn!(result, why, not_logged_before = before, "exchanges are not recorded");
         }
-    }
-}
-
-/// What was counted as recorded may be lost with the last second; it counts as both then.
-fn tell_loss(told: &LogLimit, metrics: &RecordMetrics, result: Result<(), Lost>) {
-    if let Err(lost) = result {
-        (1..lost.exchanges).for_each(|_| metrics.count(Recorded::Failed));
-        tell(told, metrics, Err((Recorded::Failed, lost.to_string())));
     }
 }

@@ -26,9 +26,9 @@ impl RecordMetrics {
         Self { results, bytes: gauge!(RECORDED_BYTES) }
     }
 
-    /// Counts what became of one.
-    pub fn count(&self, result: Recorded) {
-        self.results[result as usize].increment(1);
+    /// Counts what became of so many.
+    pub fn count(&self, result: Recorded, count: u64) {
+        self.results[result as usize].increment(count);
     }
 
     /// Shows how many bytes all files have.

@@ -8,7 +8,7 @@ use traffic::segment::{self, Lost, Options};
 use traffic::{Exchange, Moment};
 
 use super::taken::moment;
-use super::{Place, Taken, Written};
+use super::{Loss, Place, Taken};
 use crate::exchange::Recorded;
 
 /// The folder, in that of all recordings, of pairs that differ.
@@ -25,6 +25,8 @@ pub(super) struct Writer {
     /// Of this run, so that ids of two runs differ.
     run: u64,
     next: u64,
+    /// Exchanges of which it was told that they are written.
+    told: u64,
 }
 
 impl Writer {
@@ -34,50 +36,61 @@ impl Writer {
         let mismatches = Disk::create(place.dir.join(MISMATCHES))?;
         let sampled = segment::Writer::new(sampled, options(&place, place.max_bytes - apart))?;
         let mismatches = segment::Writer::new(mismatches, options(&place, apart))?;
-        Ok(Self { sampled, mismatches, place, run: rand::random(), next: 0 })
+        Ok(Self { sampled, mismatches, place, run: rand::random(), next: 0, told: 0 })
     }
 
-    /// Writes what is to be recorded of an exchange, a line or several; what came of each.
-    pub(super) fn write(&mut self, taken: Taken) -> Vec<Written> {
+    /// Takes what is to be recorded of an exchange, a line or several, to be written with the next flush; what is
+    /// not.
+    pub(super) fn write(&mut self, taken: Taken) -> Vec<Loss> {
         self.next += 1;
         let id = format!("{:016x}-{}", self.run, self.next);
         let is_sampled = taken.about.is_sampled;
         let mismatches = taken.about.record.mismatches;
         let exchanges = match taken.exchanges(&id) {
             Ok(exchanges) => exchanges,
-            Err(fault) => return vec![Err((Recorded::NotRedacted, fault.to_string()))],
+            Err(fault) => return vec![(Recorded::NotRedacted, 1, fault.to_string())],
         };
         // Gives its bytes back before the disk is waited for.
         drop(taken);
-        let mut written = Vec::new();
+        let mut losses = Vec::new();
         for (exchange, differs) in exchanges {
             if is_sampled {
-                written.push(write(&mut self.sampled, &exchange));
+                losses.extend(write(&mut self.sampled, &exchange));
             }
             if mismatches && differs {
-                written.push(write(&mut self.mismatches, &exchange));
+                losses.extend(write(&mut self.mismatches, &exchange));
             }
         }
-        written
+        losses
     }
 
-    /// What was written is on disk.
-    pub(super) fn flush(&mut self) -> Result<(), Lost> {
+    /// So many more are written than it was told before.
+    pub(super) fn news(&mut self) -> u64 {
+        let all = self.sampled.told().exchanges + self.mismatches.told().exchanges;
+        all - std::mem::replace(&mut self.told, all)
+    }
+
+    /// What was taken is on disk; what is not.
+    pub(super) fn flush(&mut self) -> Vec<Loss> {
         let both = [&mut self.sampled, &mut self.mismatches];
-        both.map(|it| it.flush(now())).into_iter().collect()
+        both.into_iter().filter_map(|it| it.flush(now()).err().map(loss)).collect()
     }
 
     /// The same, and the files are closed.
-    pub(super) fn close(&mut self) -> Result<(), Lost> {
+    pub(super) fn close(&mut self) -> Vec<Loss> {
         let both = [&mut self.sampled, &mut self.mismatches];
-        both.map(|it| it.close(now())).into_iter().collect()
+        both.into_iter().filter_map(|it| it.close(now()).err().map(loss)).collect()
     }
 
     /// Bytes of all files.
     pub(super) fn bytes(&self) -> u64 {
         let of = |dir: &std::path::Path| -> u64 {
             let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            files.filter_map(|it| it.metadata().ok()).filter(|it| it.is_file()).map(|it| it.len()).sum()
+            files
+                .filter_map(|it| it.metadata().ok())
+                .filter(|it| it.is_file())
+                .map(|it| it.len())
+                .sum()
         };
         of(&self.place.dir) + of(&self.place.dir.join(MISMATCHES))
     }
@@ -89,8 +102,12 @@ fn options(place: &Place, quota: u64) -> Options {
     Options { bytes, age, quota, ..Options::new(&replica) }
 }
 
-fn write(writer: &mut segment::Writer<Disk>, exchange: &Exchange) -> Written {
-    writer.write(exchange, now()).map_err(|lost| (Recorded::Failed, lost.to_string()))
+fn write(writer: &mut segment::Writer<Disk>, exchange: &Exchange) -> Option<Loss> {
+    writer.write(exchange, now()).err().map(loss)
+}
+
+fn loss(lost: Lost) -> Loss {
+    (Recorded::Failed, lost.exchanges, lost.to_string())
 }
 
 fn now() -> Moment {
