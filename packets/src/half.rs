@@ -106,25 +106,26 @@ impl Half {
     pub(crate) fn acknowledge<S: Streams>(
         &mut self,
         number: u32,
-        window: u32,
+        at: Nanos,
+        limits: &Limits,
         teller: &mut Teller<'_, S>,
     ) {
-        if self.known() && self.distance(number) <= i64::from(window) {
+        if self.known() && self.distance(number) <= i64::from(limits.window) {
             self.acknowledged = self.acknowledged.max(self.position(number));
-            self.give_up_acknowledged(teller);
+            self.give_up_acknowledged(at.saturating_sub(limits.grace), teller);
         }
     }
 
-    fn give_up_acknowledged<S: Streams>(&mut self, teller: &mut Teller<'_, S>) {
-        while self.behind_hole().is_some_and(|at| at <= self.acknowledged) {
+    fn give_up_acknowledged<S: Streams>(&mut self, before: Nanos, teller: &mut Teller<'_, S>) {
+        while self.behind_hole().is_some_and(|(to, at)| to <= self.acknowledged && at <= before) {
             self.give_up(teller);
         }
     }
 
-    /// Where what is behind the hole begins: bytes, or the end.
-    fn behind_hole(&self) -> Option<u64> {
-        let piece = self.pieces.first_key_value().map(|(at, _)| *at);
-        piece.or(self.fin.filter(|_| !self.ended).map(|(at, _)| at))
+    /// What is behind the hole, bytes or the end: where it begins, and when it came.
+    fn behind_hole(&self) -> Option<(u64, Nanos)> {
+        let piece = self.pieces.first_key_value().map(|(to, piece)| (*to, piece.at));
+        piece.or(self.fin.filter(|_| !self.ended))
     }
 
     /// A segment's payload; the first byte has that number.
@@ -160,7 +161,7 @@ impl Half {
         if !self.hold(from, new, at) {
             return Taken::Known;
         }
-        self.give_up_acknowledged(teller);
+        self.give_up_acknowledged(at.saturating_sub(limits.grace), teller);
         while self.held > limits.held {
             self.give_up(teller);
         }
@@ -173,10 +174,10 @@ impl Half {
         &mut self,
         sequence: u32,
         at: Nanos,
-        window: u32,
+        limits: &Limits,
         teller: &mut Teller<'_, S>,
     ) {
-        let distance = 0..=i64::from(window);
+        let distance = 0..=i64::from(limits.window);
         if !self.known() || self.fin.is_some() || !distance.contains(&self.distance(sequence)) {
             return;
         }
@@ -195,7 +196,7 @@ impl Half {
             }
         }
         self.end_at_fin(teller);
-        self.give_up_acknowledged(teller);
+        self.give_up_acknowledged(at.saturating_sub(limits.grace), teller);
     }
 
     /// Gives up the hole, and those behind it where what is behind them is as old.
@@ -225,10 +226,9 @@ impl Half {
 
     /// Gives up the hole: what is behind it goes on.
     fn give_up<S: Streams>(&mut self, teller: &mut Teller<'_, S>) {
-        let Some(to) = self.behind_hole() else { return };
+        let Some((to, at)) = self.behind_hole() else { return };
         if to > self.next {
-            let at = self.pieces.first_key_value().map(|(_, piece)| piece.at);
-            self.latest = self.latest.max(at.or(self.fin.map(|(_, at)| at)).unwrap_or_default());
+            self.latest = self.latest.max(at);
             teller.lost(self.latest, to - self.next);
             self.next = to;
         }

@@ -31,6 +31,9 @@ pub struct Limits {
     pub window: u32,
     /// How long a hole may stay open.
     pub hole: Nanos,
+    /// How long one that the other side has acknowledged stays open: more than 0 only where what
+    /// brings packets here may change their order. It ends with the next packet behind that time.
+    pub grace: Nanos,
     /// How long an established connection may be silent.
     pub idle: Nanos,
     /// How long one may be silent that is not established.
@@ -67,6 +70,7 @@ impl Default for Limits {
             held_in_all: 256 << 20,
             window: 64 << 20,
             hole: 5 * SECOND,
+            grace: 0,
             idle: 600 * SECOND,
             idle_opening: 30 * SECOND,
             linger: 30 * SECOND,

@@ -125,14 +125,15 @@ impl<S: Streams> Table<S> {
         }
         if let Some(number) = segment.acknowledged {
             let back = Way { place, way: 1 - way };
-            self.store
-                .half(back, now, |half, teller| half.acknowledge(number, limits.window, teller));
+            self.store.half(back, now, |half, teller| {
+                half.acknowledge(number, segment.at, limits, teller)
+            });
         }
         let fate = self.payload(Way { place, way }, segment, now, limits, make);
         if segment.fin {
             let end = first(segment).wrapping_add(segment.payload.total() as u32);
             self.store.half(Way { place, way }, now, |half, teller| {
-                half.finish(end, segment.at, limits.window, teller);
+                half.finish(end, segment.at, limits, teller);
             });
         }
         self.close_if_over(place);
