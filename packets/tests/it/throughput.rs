@@ -24,14 +24,15 @@ impl Streams for Sum {
 
 /// Segments of 1448 bytes of many connections in turn, each acknowledged as Linux does, by every other.
 fn records(connections: u32, bytes: usize, swapped: bool) -> Vec<Record> {
-    let count = bytes / 1514;
+    // Whole pairs for each.
+    let count = (bytes / 1514) as u32 / (2 * connections) * (2 * connections);
     let mut records = Vec::new();
     let frame = |tcp: &Tcp| {
         let frame = tcp.frame();
         let length = frame.len();
         (0, frame, length)
     };
-    for number in 0..count as u32 {
+    for number in 0..count {
         let (connection, round) = (number % connections, number / connections);
         // Of each pair the second comes first.
         let round = if swapped { round ^ 1 } else { round };
@@ -39,6 +40,11 @@ fn records(connections: u32, bytes: usize, swapped: bool) -> Vec<Record> {
         let (from, to) = (([10, a, b, c], 40_000).into(), ([192, 168, 0, 1], 80).into());
         let payload = vec![0x55; 1448];
         let sequence = 1 + round * 1448;
+        if number < connections {
+            let tcp =
+                Tcp { from, to, sequence: 0, acknowledged: None, payload: vec![], flags: "S" };
+            records.push(frame(&tcp));
+        }
         let tcp = Tcp { from, to, sequence, acknowledged: Some(1), flags: "", payload };
         records.push(frame(&tcp));
         if round % 2 == 1 && !swapped {
