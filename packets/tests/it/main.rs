@@ -10,3 +10,4 @@ mod layers;
 mod log;
 mod property;
 mod throughput;
+mod tshark;
