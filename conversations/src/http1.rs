@@ -240,6 +240,14 @@ impl Http1 {
         };
         desk.seen();
         let asked = Asked::of(&request.method);
+        if self.pairs.is_joining() {
+            // Who waits for answers has got all of the last one; of that there may be no end to be seen.
+            self.forget_answering(desk);
+            self.server.restart();
+            if !line::is_known_method(&request.method) {
+                self.pairs.lost_requests();
+            }
+        }
         let in_step = self.pairs.asks(self.client.begun, asked);
         let lost = if self.server_ended {
             Some(Lost::NoAnswer)

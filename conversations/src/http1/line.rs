@@ -72,6 +72,14 @@ pub(crate) fn content(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
+/// Whether it is one of the methods of RFC 9110 and RFC 5789, of which none ends as another: what was
+/// joined within one is none of them.
+pub(crate) fn is_known_method(method: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 9] =
+        [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
+    KNOWN.contains(&method)
+}
+
 fn version(bytes: &[u8]) -> Option<&[u8]> {
     let version = bytes.strip_prefix(b"HTTP/")?;
     matches!(version, [b'1', b'.', b'0'..=b'9']).then_some(version)

@@ -83,6 +83,8 @@ pub(crate) struct Pairing {
     step: Step,
     /// It keeps a window full.
     ahead: bool,
+    /// It seems so, unless answers are found to be missing that came before it asked again.
+    seems_ahead: bool,
     /// In step: answers that came since something waits.
     partly: bool,
 }
@@ -92,22 +94,31 @@ enum Step {
     In,
     /// In step from the first request on: answers before it are to what was not seen.
     Joined,
-    Out { rounds: u32, asked: u32, answered: u32, last: Asked, ended: Nanos },
+    Out {
+        rounds: u32,
+        asked: u32,
+        answered: u32,
+        /// Of this round's first requests those by HEAD, and by CONNECT, a bit for each.
+        heads: u64,
+        connects: u64,
+        ended: Nanos,
+    },
 }
 
-const OUT: Step = Step::Out { rounds: 0, asked: 0, answered: 0, last: Asked::Other, ended: 0 };
+const OUT: Step =
+    Step::Out { rounds: 0, asked: 0, answered: 0, heads: 0, connects: 0, ended: 0 };
 
 impl Pairing {
     pub(crate) fn new(in_step: bool) -> Self {
         let step = if in_step { Step::In } else { OUT };
-        Self { waiting: VecDeque::new(), step, ahead: false, partly: false }
+        Self { waiting: VecDeque::new(), step, ahead: false, seems_ahead: false, partly: false }
     }
 
     /// A request begins; whether it is in step.
     pub(crate) fn asks(&mut self, at: Nanos, kind: Asked) -> bool {
-        let Step::Out { rounds, asked, answered, last, ended } = &mut self.step else {
+        let Step::Out { rounds, asked, answered, heads, connects, ended } = &mut self.step else {
             self.step = Step::In;
-            self.ahead |= self.partly && !self.waiting.is_empty();
+            self.seems_ahead |= self.partly && !self.waiting.is_empty();
             return true;
         };
         if !self.waiting.is_empty() {
@@ -117,7 +128,7 @@ impl Pairing {
         let after = at >= *ended;
         if *answered > 0 && *answered == *asked && after {
             *rounds += 1;
-            (*asked, *answered) = (0, 0);
+            (*asked, *answered, *heads, *connects) = (0, 0, 0, 0);
             let paused = at.saturating_sub(*ended) >= PAUSE;
             if *rounds >= ROUNDS && (paused || !self.ahead) {
                 self.step = Step::In;
@@ -126,10 +137,12 @@ impl Pairing {
             }
         } else if *answered > 0 {
             // It did not wait, or it is not known what for.
-            (*rounds, *asked, *answered) = (0, 0, 0);
+            (*rounds, *asked, *answered, *heads, *connects) = (0, 0, 0, 0, 0);
         }
+        let bit = 1_u64.checked_shl(*asked).unwrap_or(0);
+        *heads |= if kind == Asked::Head { bit } else { 0 };
+        *connects |= if kind == Asked::Connect { bit } else { 0 };
         *asked = asked.saturating_add(1);
-        *last = kind;
         false
     }
 
@@ -137,12 +150,18 @@ impl Pairing {
     pub(crate) fn answered(&mut self) -> Option<Entry> {
         let entry = self.waiting.pop_front();
         self.partly = !self.waiting.is_empty();
+        self.ahead |= std::mem::take(&mut self.seems_ahead);
         entry
     }
 
     /// The first request, when it comes, is in step.
     pub(crate) fn join(&mut self) {
         self.step = Step::Joined;
+    }
+
+    /// Whether the next request is the first.
+    pub(crate) fn is_joining(&self) -> bool {
+        matches!(self.step, Step::Joined)
     }
 
     /// An answer begins that was not asked for.
@@ -171,7 +190,16 @@ impl Pairing {
     pub(crate) fn next_asked(&self) -> Asked {
         match (self.waiting.front(), &self.step) {
             (Some(entry), _) => entry.asked,
-            (None, Step::Out { last, asked: 1, .. }) => *last,
+            (None, Step::Out { answered, heads, connects, .. }) => {
+                let is = |bits: u64| bits.checked_shr(*answered).is_some_and(|it| it & 1 == 1);
+                if is(*heads) {
+                    Asked::Head
+                } else if is(*connects) {
+                    Asked::Connect
+                } else {
+                    Asked::Other
+                }
+            }
             _ => Asked::Other,
         }
     }
@@ -183,6 +211,7 @@ impl Pairing {
 
     /// Something was lost of the answers: whatever waits is given up, the first of them for this.
     pub(crate) fn lost_answers(&mut self, first: Lost, others: Lost, desk: &mut Desk<'_>) {
+        self.seems_ahead = false;
         let mut why = first;
         for mut entry in self.waiting.drain(..) {
             if entry.request.is_some() {

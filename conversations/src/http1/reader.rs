@@ -133,6 +133,12 @@ impl Reader {
         }
     }
 
+    /// A message begins here, whatever was before.
+    pub(crate) fn restart(&mut self) {
+        self.head = Vec::new();
+        self.phase = Phase::Head;
+    }
+
     /// Bytes are missing; what that ends, or `None` if the message cannot go on.
     pub(crate) fn gap(&mut self, missing: Option<u64>, desk: &mut Desk<'_>) -> Option<Event> {
         match (&mut self.phase, missing) {

@@ -1,0 +1,6 @@
+//! What conversations make of bytes, from outside.
+
+mod dialogues;
+mod http1;
+mod speed;
+mod support;
