@@ -105,7 +105,7 @@ impl Plain {
             }
             Speech::Http1(http1) => http1.gap(side, at, missing, desk),
             Speech::Http2(http2) => {
-                if !http2.gap(side, missing, desk) {
+                if !http2.gap(side, at, missing, desk) {
                     self.speech = Speech::Left;
                 }
             }

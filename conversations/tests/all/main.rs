@@ -2,5 +2,7 @@
 
 mod dialogues;
 mod http1;
+mod http2;
+mod recorded;
 mod speed;
 mod support;
