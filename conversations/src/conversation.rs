@@ -5,10 +5,12 @@ use std::fmt;
 use packets::stream::{End, Endpoints, Nanos};
 use packets::{Direction, Streams};
 
+use crate::Limits;
 use crate::budget::{Account, Budget};
 use crate::desk::{Desk, Listener};
 use crate::plain::Plain;
-use crate::Limits;
+use crate::tls::Tls;
+use crate::tls::keys::KeyLog;
 
 /// What conversations share.
 #[derive(Clone, Debug)]
@@ -17,6 +19,9 @@ pub struct Setup {
     pub limits: Limits,
     /// What all of them may hold.
     pub budget: Budget,
+    /// The keys of those that are encrypted. Without a log these are left at once; with one, they wait for
+    /// their keys for as long as [`Limits::waiting_bytes`] says.
+    pub keys: Option<KeyLog>,
 }
 
 /// What the two byte streams of one connection say. Made with the connection's ends, it takes its bytes as
@@ -26,6 +31,7 @@ pub struct Conversation<L: Listener> {
     endpoints: Endpoints,
     connection: u64,
     limits: Limits,
+    keys: Option<KeyLog>,
     account: Account,
     listener: L,
     layer: Layer,
@@ -37,7 +43,7 @@ enum Layer {
     /// Nothing was said yet.
     Silent,
     Plain(Box<Plain>),
-    Left,
+    Tls(Box<Tls>),
 }
 
 impl<L: Listener> Conversation<L> {
@@ -48,6 +54,7 @@ impl<L: Listener> Conversation<L> {
             endpoints,
             connection,
             limits: setup.limits,
+            keys: setup.keys.clone(),
             account: Account::new(setup.limits.conversation_bytes, setup.budget.clone()),
             listener,
             layer: Layer::Silent,
@@ -63,8 +70,8 @@ impl<L: Listener> Conversation<L> {
     /// Whether nothing more can come of it, whatever is said: its bytes need not be told.
     pub fn is_left(&self) -> bool {
         match &self.layer {
-            Layer::Left => true,
             Layer::Plain(plain) => plain.is_left(),
+            Layer::Tls(tls) => tls.is_left(),
             Layer::Silent => false,
         }
     }
@@ -81,9 +88,17 @@ impl<L: Listener> Conversation<L> {
         (&mut self.layer, desk)
     }
 
-    fn plain(&self) -> Layer {
-        let plain = if self.endpoints.opened { Plain::opened(Direction::Forth) } else { Plain::joined(None) };
-        Layer::Plain(Box::new(plain))
+    /// What a connection is whose first bytes these are.
+    fn begin(&mut self, direction: Direction, bytes: &[u8]) {
+        let opened = self.endpoints.opened;
+        let by_client = direction == Direction::Forth || !opened;
+        self.layer = if by_client && Tls::may_begin(bytes) {
+            Layer::Tls(Box::new(Tls::new(direction, self.keys.clone())))
+        } else if opened {
+            Layer::Plain(Box::new(Plain::opened(Direction::Forth)))
+        } else {
+            Layer::Plain(Box::new(Plain::joined(None)))
+        };
     }
 }
 
@@ -93,11 +108,13 @@ impl<L: Listener> Streams for Conversation<L> {
             return;
         }
         if matches!(self.layer, Layer::Silent) {
-            self.layer = self.plain();
+            self.begin(direction, bytes);
         }
         let (layer, mut desk) = self.parts();
-        if let Layer::Plain(plain) = layer {
-            plain.data(direction, at, bytes, &mut desk);
+        match layer {
+            Layer::Silent => {}
+            Layer::Plain(plain) => plain.data(direction, at, bytes, &mut desk),
+            Layer::Tls(tls) => tls.data(direction, at, bytes, &mut desk),
         }
     }
 
@@ -106,11 +123,13 @@ impl<L: Listener> Streams for Conversation<L> {
             return;
         }
         if matches!(self.layer, Layer::Silent) {
-            self.layer = self.plain();
+            self.begin(direction, b"");
         }
         let (layer, mut desk) = self.parts();
-        if let Layer::Plain(plain) = layer {
-            plain.gap(direction, at, missing, &mut desk);
+        match layer {
+            Layer::Silent => {}
+            Layer::Plain(plain) => plain.gap(direction, at, missing, &mut desk),
+            Layer::Tls(tls) => tls.gap(direction, at, missing, &mut desk),
         }
     }
 
@@ -119,8 +138,10 @@ impl<L: Listener> Streams for Conversation<L> {
             return;
         }
         let (layer, mut desk) = self.parts();
-        if let Layer::Plain(plain) = layer {
-            plain.end(direction, at, how, &mut desk);
+        match layer {
+            Layer::Silent => {}
+            Layer::Plain(plain) => plain.end(direction, at, how, &mut desk),
+            Layer::Tls(tls) => tls.end(direction, at, how, &mut desk),
         }
     }
 }

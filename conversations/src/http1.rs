@@ -101,7 +101,13 @@ impl Http1 {
 
     /// Joined late, at a first line of one side. `fresh` if the client's first request stands, or is yet
     /// to stand, at the beginning of what it was seen to send.
-    pub(crate) fn joined(side: Side, fresh: bool, at: Nanos, line: Vec<u8>, desk: &mut Desk<'_>) -> Self {
+    pub(crate) fn joined(
+        side: Side,
+        fresh: bool,
+        at: Nanos,
+        line: Vec<u8>,
+        desk: &mut Desk<'_>,
+    ) -> Self {
         let mut new = Self::new(false);
         new.heard = true;
         new.server.search(desk);
@@ -170,7 +176,8 @@ impl Http1 {
                 if self.server.is_until_close() && how == End::Finished {
                     self.answer_ends(at, Headers::new(), desk);
                 }
-                let cut = !matches!(self.answering, Answering::Nothing) || !self.server.is_between();
+                let cut =
+                    !matches!(self.answering, Answering::Nothing) || !self.server.is_between();
                 self.server_ended = true;
                 self.forget_answering(desk);
                 // One that is answered, and not whole itself, may become so.
@@ -183,6 +190,12 @@ impl Http1 {
                 }
             }
         }
+    }
+
+    /// What is open is given up.
+    pub(crate) fn give_up(&mut self, why: Lost, desk: &mut Desk<'_>) {
+        self.client_trouble(why, desk);
+        self.server_trouble(why, why, desk);
     }
 
     fn client_event(&mut self, at: Nanos, event: Event, desk: &mut Desk<'_>) -> Option<Turn> {
@@ -354,7 +367,8 @@ impl Http1 {
         if answer.status < 200 {
             return None;
         }
-        let Some(framing) = framing::of_answer(&version, answer.status, &answer.headers, asked) else {
+        let Some(framing) = framing::of_answer(&version, answer.status, &answer.headers, asked)
+        else {
             self.no_answer(Lost::Malformed, desk);
             return None;
         };
@@ -365,7 +379,8 @@ impl Http1 {
                 Answering::Left
             }
             Some(entry) if entry.request.is_some() => {
-                answer.latency = entry.whole.and_then(|it| at.checked_sub(it)).map(Duration::from_nanos);
+                answer.latency =
+                    entry.whole.and_then(|it| at.checked_sub(it)).map(Duration::from_nanos);
                 self.to_first(answer, head.len(), desk)
             }
             Some(_) => Answering::LeftFirst,
@@ -466,7 +481,9 @@ impl Http1 {
 
     fn forget_answering(&mut self, desk: &mut Desk<'_>) {
         self.server.body.forget(desk);
-        if let Answering::First(_, held) = std::mem::replace(&mut self.answering, Answering::Nothing) {
+        if let Answering::First(_, held) =
+            std::mem::replace(&mut self.answering, Answering::Nothing)
+        {
             desk.account.give(held);
         }
     }
@@ -479,7 +496,9 @@ impl Http1 {
             return None;
         }
         let is_only = self.pairs.waiting.len() == 1 && self.asking == Asking::Nothing;
-        if by_upgrade && offered == Some(Offer::Http2) && is_only
+        if by_upgrade
+            && offered == Some(Offer::Http2)
+            && is_only
             && let Some(Entry { request: Some(request), at, whole: Some(whole), held, .. }) =
                 self.pairs.answered()
         {
@@ -503,7 +522,9 @@ fn why(fault: Fault) -> Lost {
 }
 
 fn offer(headers: &Headers) -> Offer {
-    let Some(protocols) = traffic::exchange::header(headers, "upgrade") else { return Offer::Nothing };
+    let Some(protocols) = traffic::exchange::header(headers, "upgrade") else {
+        return Offer::Nothing;
+    };
     let mut protocols = protocols.split(|it| *it == b',').map(<[u8]>::trim_ascii);
     let http2 = protocols.any(|it| it.eq_ignore_ascii_case(b"h2c"));
     if http2 { Offer::Http2 } else { Offer::Other }

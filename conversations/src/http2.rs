@@ -53,7 +53,13 @@ impl Http2 {
     }
 
     /// Bytes of one side; whether it can be followed further.
-    pub(crate) fn data(&mut self, side: Side, at: Nanos, bytes: &[u8], desk: &mut Desk<'_>) -> bool {
+    pub(crate) fn data(
+        &mut self,
+        side: Side,
+        at: Nanos,
+        bytes: &[u8],
+        desk: &mut Desk<'_>,
+    ) -> bool {
         let mut rest = bytes;
         if side == Side::Client && self.preface < PREFACE.len() {
             let now = rest.len().min(PREFACE.len() - self.preface);
@@ -80,7 +86,13 @@ impl Http2 {
     }
 
     /// Bytes of one side are missing; whether it can be followed further.
-    pub(crate) fn gap(&mut self, side: Side, at: Nanos, missing: Option<u64>, desk: &mut Desk<'_>) -> bool {
+    pub(crate) fn gap(
+        &mut self,
+        side: Side,
+        at: Nanos,
+        missing: Option<u64>,
+        desk: &mut Desk<'_>,
+    ) -> bool {
         let half = match side {
             Side::Client => &mut self.client,
             Side::Server => &mut self.server,
@@ -103,7 +115,18 @@ impl Http2 {
         self.streams.end(side, desk);
     }
 
-    fn frame(&mut self, side: Side, at: Nanos, frame: Frame<'_>, desk: &mut Desk<'_>) -> Result<(), Broken> {
+    /// What is open is given up.
+    pub(crate) fn give_up(&mut self, why: Lost, desk: &mut Desk<'_>) {
+        self.streams.lose_all(why, desk);
+    }
+
+    fn frame(
+        &mut self,
+        side: Side,
+        at: Nanos,
+        frame: Frame<'_>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Broken> {
         match frame {
             Frame::Nothing => {}
             Frame::Headers(block) => {

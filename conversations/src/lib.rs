@@ -15,9 +15,11 @@ mod http2;
 mod limits;
 mod lost;
 mod plain;
+mod tls;
 
 pub use budget::Budget;
 pub use conversation::{Conversation, Setup};
 pub use desk::Listener;
 pub use limits::Limits;
 pub use lost::{Lost, Of};
+pub use tls::keys::KeyLog;

@@ -27,7 +27,11 @@ pub(crate) struct Plain {
 #[derive(Debug)]
 enum Speech {
     /// Every byte is seen from the first.
-    Opened { client: Vec<u8>, server: Vec<u8>, server_at: Nanos },
+    Opened {
+        client: Vec<u8>,
+        server: Vec<u8>,
+        server_at: Nanos,
+    },
     /// Somewhere in it.
     Joined(Box<Joined>),
     Http1(Box<Http1>),
@@ -63,7 +67,13 @@ impl Plain {
     }
 
     /// Bytes of one direction.
-    pub(crate) fn data(&mut self, direction: Direction, at: Nanos, bytes: &[u8], desk: &mut Desk<'_>) {
+    pub(crate) fn data(
+        &mut self,
+        direction: Direction,
+        at: Nanos,
+        bytes: &[u8],
+        desk: &mut Desk<'_>,
+    ) {
         desk.client = self.client.map(|it| desk.address(it));
         let side = self.side(direction);
         match &mut self.speech {
@@ -84,11 +94,19 @@ impl Plain {
     }
 
     /// Bytes of one direction are missing.
-    pub(crate) fn gap(&mut self, direction: Direction, at: Nanos, missing: Option<u64>, desk: &mut Desk<'_>) {
+    pub(crate) fn gap(
+        &mut self,
+        direction: Direction,
+        at: Nanos,
+        missing: Option<u64>,
+        desk: &mut Desk<'_>,
+    ) {
         desk.client = self.client.map(|it| desk.address(it));
         let side = self.side(direction);
         match &mut self.speech {
-            Speech::Opened { client, .. } if side == Side::Server && is_preface(client) && !client.is_empty() => {
+            Speech::Opened { client, .. }
+                if side == Side::Server && is_preface(client) && !client.is_empty() =>
+            {
                 // HTTP/2, most likely, whose headers cannot be read any more.
                 self.leave(Lost::Http2Broken, desk);
             }
@@ -131,6 +149,15 @@ impl Plain {
                 }
             }
             Speech::Left => {}
+        }
+    }
+
+    /// What is open is given up, for nothing more is told; that is counted by who says so.
+    pub(crate) fn give_up(&mut self, why: Lost, desk: &mut Desk<'_>) {
+        match &mut self.speech {
+            Speech::Http1(http1) => http1.give_up(why, desk),
+            Speech::Http2(http2) => http2.give_up(why, desk),
+            Speech::Opened { .. } | Speech::Joined(_) | Speech::Left => {}
         }
     }
 
@@ -224,7 +251,14 @@ impl Plain {
         self.data(direction, at, found.rest, desk);
     }
 
-    fn turn(&mut self, turn: Turn, direction: Direction, at: Nanos, rest: &[u8], desk: &mut Desk<'_>) {
+    fn turn(
+        &mut self,
+        turn: Turn,
+        direction: Direction,
+        at: Nanos,
+        rest: &[u8],
+        desk: &mut Desk<'_>,
+    ) {
         match turn {
             Turn::Leave => self.speech = Speech::Left,
             Turn::NotHttp => self.leave(Lost::NotHttp, desk),

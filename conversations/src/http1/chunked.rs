@@ -30,7 +30,10 @@ enum At {
     Data(u64),
     DataEnd,
     DataEndLf,
-    Trailers { bytes: Vec<u8>, from: usize },
+    Trailers {
+        bytes: Vec<u8>,
+        from: usize,
+    },
 }
 
 /// What a step has found.
@@ -86,7 +89,9 @@ impl Chunks {
             }
             (At::Size(Some(size)) | At::Behind(size), b' ' | b'\t') => At::Behind(*size),
             (At::Size(Some(size)) | At::Behind(size), b';') => At::Extension(*size),
-            (At::Size(Some(size)) | At::Behind(size) | At::Extension(size), b'\r') => At::SizeEnd(*size),
+            (At::Size(Some(size)) | At::Behind(size) | At::Extension(size), b'\r') => {
+                At::SizeEnd(*size)
+            }
             (At::Extension(size), byte) if byte != b'\n' => At::Extension(*size),
             (At::SizeEnd(0), b'\n') => At::Trailers { bytes: Vec::new(), from: 0 },
             (At::SizeEnd(size), b'\n') => {
@@ -115,7 +120,11 @@ impl Chunks {
         let end = if bytes.starts_with(b"\r\n") { Some(2) } else { head::end(bytes, *from) };
         let Some(end) = end else {
             *from = head::searched(bytes);
-            return if room < more.len() { Err(Fault::TooLarge) } else { Ok((&[], Piece::Nothing)) };
+            return if room < more.len() {
+                Err(Fault::TooLarge)
+            } else {
+                Ok((&[], Piece::Nothing))
+            };
         };
         bytes.truncate(end);
         let whole = Bytes::from(std::mem::take(bytes));
@@ -193,7 +202,12 @@ mod tests {
             b"g\r\n",
             b"1 2\r\n",
         ] {
-            assert_eq!(read(coded, 100), Err(Fault::Malformed), "{:?}", coded.escape_ascii().to_string());
+            assert_eq!(
+                read(coded, 100),
+                Err(Fault::Malformed),
+                "{:?}",
+                coded.escape_ascii().to_string()
+            );
         }
     }
 

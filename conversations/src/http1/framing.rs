@@ -49,7 +49,12 @@ pub(crate) fn of_request(version: &[u8], headers: &Headers) -> Option<Framing> {
 }
 
 /// How an answer's body ends; `None` where that cannot be told.
-pub(crate) fn of_answer(version: &[u8], status: u16, headers: &Headers, asked: Asked) -> Option<Framing> {
+pub(crate) fn of_answer(
+    version: &[u8],
+    status: u16,
+    headers: &Headers,
+    asked: Asked,
+) -> Option<Framing> {
     if asked == Asked::Head || matches!(status, 100..=199 | 204 | 304) {
         return Some(Framing::Nothing);
     }
@@ -109,7 +114,10 @@ mod tests {
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> Headers {
-        lines.iter().map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect()
+        lines
+            .iter()
+            .map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into()))
+            .collect()
     }
 
     #[test]

@@ -94,9 +94,11 @@ mod tests {
 
     #[test]
     fn names_and_values_keep_their_letters_and_their_order() {
-        let head = Bytes::from_static(b"GET / HTTP/1.1\r\nhOsT: a\r\nB:\r\nA: \xff x \r\nB: 2\r\n\r\n");
+        let head =
+            Bytes::from_static(b"GET / HTTP/1.1\r\nhOsT: a\r\nB:\r\nA: \xff x \r\nB: 2\r\n\r\n");
         let request = request(&head, &Limits::default()).unwrap();
-        let lines: Vec<_> = request.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let lines: Vec<_> =
+            request.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
         let expected: [(&[u8], &[u8]); 4] =
             [(b"hOsT", b"a"), (b"B", b""), (b"A", b"\xff x"), (b"B", b"2")];
         assert_eq!(lines, expected);
@@ -113,7 +115,9 @@ mod tests {
     #[test]
     fn header_lines_are_counted() {
         let limits = Limits { headers: 2, ..Limits::default() };
-        let head = |lines: usize| Bytes::from(format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(lines)));
+        let head = |lines: usize| {
+            Bytes::from(format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(lines)))
+        };
         assert!(request(&head(2), &limits).is_ok());
         assert_eq!(request(&head(3), &limits), Err(Fault::TooLarge));
     }

@@ -41,7 +41,8 @@ pub(crate) fn status(line: &[u8]) -> Option<(&[u8], u16)> {
 
 /// Whether it is a request in HTTP/0.9: a line without a version.
 pub(crate) fn is_http09(line: &[u8]) -> bool {
-    line.strip_prefix(b"GET /").is_some_and(|rest| !rest.iter().any(|it| matches!(it, b' ' | b'\r')))
+    line.strip_prefix(b"GET /")
+        .is_some_and(|rest| !rest.iter().any(|it| matches!(it, b' ' | b'\r')))
 }
 
 /// Whether this is a first line of what this side sends, without what ends it.
@@ -106,7 +107,9 @@ mod tests {
         for wrong in ["GET  / HTTP/1.1", "GET / x HTTP/1.1", "G(T / HTTP/1.1", " / HTTP/1.1"] {
             assert_eq!(request(wrong.as_bytes()), None, "{wrong}");
         }
-        for wrong in ["GET / HTTP/2.0", "GET / HTTP/1.1 ", "GET / http/1.1", "GET /", "GET /\r HTTP/1.1"] {
+        for wrong in
+            ["GET / HTTP/2.0", "GET / HTTP/1.1 ", "GET / http/1.1", "GET /", "GET /\r HTTP/1.1"]
+        {
             assert_eq!(request(wrong.as_bytes()), None, "{wrong}");
         }
     }
@@ -115,17 +118,17 @@ mod tests {
     fn a_status_has_three_digits_and_needs_no_reason() {
         assert_eq!(status(b"HTTP/1.1 200 OK"), Some((&b"1.1"[..], 200)));
         assert_eq!(status(b"HTTP/1.0 404"), Some((&b"1.0"[..], 404)));
-        for wrong in ["HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.1 020", "HTTP/2.0 200 OK", "HTTP/1.1"] {
+        for wrong in ["HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.1 020", "HTTP/2.0 200 OK", "HTTP/1.1"]
+        {
             assert_eq!(status(wrong.as_bytes()), None, "{wrong}");
         }
     }
 
     #[test]
     fn whatever_begins_a_first_line_may_begin_one() {
-        for (side, line) in [
-            (Side::Client, &b"M-SEARCH * HTTP/1.1"[..]),
-            (Side::Server, &b"HTTP/1.1 200 OK"[..]),
-        ] {
+        for (side, line) in
+            [(Side::Client, &b"M-SEARCH * HTTP/1.1"[..]), (Side::Server, &b"HTTP/1.1 200 OK"[..])]
+        {
             assert!((0..=line.len()).all(|to| may_begin(side, &line[..to])));
             assert!(is_first(side, line));
         }

@@ -105,8 +105,7 @@ enum Step {
     },
 }
 
-const OUT: Step =
-    Step::Out { rounds: 0, asked: 0, answered: 0, heads: 0, connects: 0, ended: 0 };
+const OUT: Step = Step::Out { rounds: 0, asked: 0, answered: 0, heads: 0, connects: 0, ended: 0 };
 
 impl Pairing {
     pub(crate) fn new(in_step: bool) -> Self {

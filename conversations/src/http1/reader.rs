@@ -67,7 +67,12 @@ impl Reader {
     }
 
     /// Reads on; what is left of the bytes comes first.
-    pub(crate) fn step<'a>(&mut self, at: Nanos, bytes: &'a [u8], desk: &mut Desk<'_>) -> (&'a [u8], Event) {
+    pub(crate) fn step<'a>(
+        &mut self,
+        at: Nanos,
+        bytes: &'a [u8],
+        desk: &mut Desk<'_>,
+    ) -> (&'a [u8], Event) {
         match &mut self.phase {
             Phase::Head => self.head(at, bytes, desk),
             Phase::Length(left) => {
@@ -200,7 +205,9 @@ impl Reader {
         let before = self.head.len();
         let room = desk.limits.head_bytes.saturating_sub(before).min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
-        if !self.has_line && let Some(event) = self.line_over(before) {
+        if !self.has_line
+            && let Some(event) = self.line_over(before)
+        {
             return (bytes, event);
         }
         match head::end(&self.head, self.searched) {
@@ -235,7 +242,9 @@ impl Reader {
             None => {}
         }
         match head::end(bytes, 0) {
-            Some(end) if end <= limit => (&bytes[end..], Event::Head(Bytes::copy_from_slice(&bytes[..end]))),
+            Some(end) if end <= limit => {
+                (&bytes[end..], Event::Head(Bytes::copy_from_slice(&bytes[..end])))
+            }
             None if bytes.len() <= limit => {
                 self.head.extend_from_slice(bytes);
                 self.has_line = memchr::memchr(b'\n', bytes).is_some();

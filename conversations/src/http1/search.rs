@@ -69,7 +69,8 @@ impl Search {
         self.line.extend_from_slice(now);
     }
 
-    pub(crate) fn holds(&self) -> usize {
+    #[cfg(test)]
+    fn holds(&self) -> usize {
         self.line.len()
     }
 }

@@ -46,7 +46,10 @@ pub(crate) fn answer(lines: Vec<Line>) -> Option<Answer> {
     let parts = Parts::of(lines)?;
     let asks = [&parts.method, &parts.path, &parts.scheme, &parts.authority, &parts.protocol];
     let status: [u8; 3] = parts.status?[..].try_into().ok()?;
-    if asks.iter().any(|it| it.is_some()) || !status.iter().all(u8::is_ascii_digit) || status[0] == b'0' {
+    if asks.iter().any(|it| it.is_some())
+        || !status.iter().all(u8::is_ascii_digit)
+        || status[0] == b'0'
+    {
         return None;
     }
     let status = status.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
@@ -124,7 +127,14 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_none() {
-        for more in [(":path", "/"), (":status", "200"), (":other", ""), ("Upper", ""), ("", ""), ("a b", "")] {
+        for more in [
+            (":path", "/"),
+            (":status", "200"),
+            (":other", ""),
+            ("Upper", ""),
+            ("", ""),
+            ("a b", ""),
+        ] {
             assert_eq!(request(lines(&[&ASKED[..], &[more]].concat())), None, "{more:?}");
         }
         for without in 0..3 {

@@ -36,11 +36,27 @@ pub(crate) struct Frames {
 enum At {
     Head,
     /// In front of the length of DATA's padding, and how much is left with that byte.
-    Padding { stream: u32, left: usize, ends: bool },
-    Data { stream: u32, left: usize, padding: usize, ends: bool },
+    Padding {
+        stream: u32,
+        left: usize,
+        ends: bool,
+    },
+    Data {
+        stream: u32,
+        left: usize,
+        padding: usize,
+        ends: bool,
+    },
     /// In a frame that is kept.
-    Kept { kind: u8, flags: u8, stream: u32, left: usize },
-    Passed { left: usize },
+    Kept {
+        kind: u8,
+        flags: u8,
+        stream: u32,
+        left: usize,
+    },
+    Passed {
+        left: usize,
+    },
 }
 
 /// A block of headers.
@@ -59,15 +75,30 @@ pub(crate) struct Block {
 pub(crate) enum Frame<'a> {
     Nothing,
     Headers(Block),
-    Data { stream: u32, bytes: &'a [u8], ends: bool },
-    Reset { stream: u32 },
+    Data {
+        stream: u32,
+        bytes: &'a [u8],
+        ends: bool,
+    },
+    Reset {
+        stream: u32,
+    },
     /// Streams above this one are not answered.
-    GoAway { last: u32 },
+    GoAway {
+        last: u32,
+    },
 }
 
 impl Frames {
     pub(crate) fn new() -> Self {
-        Self { at: At::Head, head: Vec::with_capacity(HEAD), begun: 0, payload: Vec::new(), behind: 0, block: None }
+        Self {
+            at: At::Head,
+            head: Vec::with_capacity(HEAD),
+            begun: 0,
+            payload: Vec::new(),
+            behind: 0,
+            block: None,
+        }
     }
 
     /// Reads on; what is left of the bytes comes first. `None` if it is malformed, or too large.
@@ -99,7 +130,8 @@ impl Frames {
             At::Data { left, padding, stream, ends } => {
                 let (data, rest) = bytes.split_at(bytes.len().min(left));
                 let padded = rest.len().min(if data.len() == left { padding } else { 0 });
-                self.at = At::Data { stream, left: left - data.len(), padding: padding - padded, ends };
+                self.at =
+                    At::Data { stream, left: left - data.len(), padding: padding - padded, ends };
                 Some((&rest[padded..], self.data(data)))
             }
             At::Kept { kind, flags, stream, left } => {
@@ -183,7 +215,11 @@ impl Frames {
                     return None;
                 }
                 self.at = At::Kept { kind, flags, stream, left };
-                if left == 0 { self.whole(kind, flags, stream, limits) } else { Some(Frame::Nothing) }
+                if left == 0 {
+                    self.whole(kind, flags, stream, limits)
+                } else {
+                    Some(Frame::Nothing)
+                }
             }
             GOAWAY => {
                 // What is behind the two numbers is for people.
@@ -198,7 +234,13 @@ impl Frames {
         }
     }
 
-    fn whole<'a>(&mut self, kind: u8, flags: u8, stream: u32, limits: &Limits) -> Option<Frame<'a>> {
+    fn whole<'a>(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        stream: u32,
+        limits: &Limits,
+    ) -> Option<Frame<'a>> {
         self.at = At::Head;
         let payload = std::mem::take(&mut self.payload);
         match kind {

@@ -148,7 +148,12 @@ mod tests {
     #[test]
     fn later_blocks_refer_to_earlier_ones() {
         let mut decoder = Decoder::new();
-        let common = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "www.example.com")];
+        let common = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":path", "/"),
+            (":authority", "www.example.com"),
+        ];
         let first = [&[0x82, 0x86, 0x84, 0x41, 0x0f][..], b"www.example.com"].concat();
         assert_eq!(read(&mut decoder, &first), lines(&common));
         let second = [&[0x82, 0x86, 0x84, 0xbe, 0x58, 0x08][..], b"no-cache"].concat();

@@ -156,7 +156,8 @@ impl Streams {
             if stream.request.method == "CONNECT" && answer.status < 300 {
                 return self.lose(id, Lost::Tunnel, desk);
             }
-            answer.latency = stream.whole.and_then(|it| at.checked_sub(it)).map(Duration::from_nanos);
+            answer.latency =
+                stream.whole.and_then(|it| at.checked_sub(it)).map(Duration::from_nanos);
             if let Some(Some(length)) = fields::length(&answer.headers)
                 && stream.request.method != "HEAD"
             {
@@ -204,8 +205,15 @@ impl Streams {
         if !stream.is_of_its_length() {
             return self.lose(id, Lost::Malformed, desk);
         }
-        let Some(Stream { mut request, at, asked, answer: Some(mut answer), answered, mut held, .. }) =
-            self.open.remove(&id)
+        let Some(Stream {
+            mut request,
+            at,
+            asked,
+            answer: Some(mut answer),
+            answered,
+            mut held,
+            ..
+        }) = self.open.remove(&id)
         else {
             return;
         };
@@ -252,7 +260,8 @@ impl Streams {
         let over: Vec<u32> =
             self.open.iter().filter(|(_, stream)| is_over(stream)).map(|(id, _)| *id).collect();
         for id in over {
-            let begun = side == Side::Client || self.open.get(&id).is_some_and(|it| it.answer.is_some());
+            let begun =
+                side == Side::Client || self.open.get(&id).is_some_and(|it| it.answer.is_some());
             self.lose(id, if begun { Lost::CutShort } else { Lost::NoAnswer }, desk);
         }
     }
@@ -274,13 +283,15 @@ impl Stream {
 
     /// Whether the bodies have the lengths that the heads say (RFC 9113 section 8.1.1).
     fn is_of_its_length(&self) -> bool {
-        let is_so = |headers: &Headers, length: Option<u64>| match (fields::length(headers), length) {
+        let is_so = |headers: &Headers, length: Option<u64>| match (fields::length(headers), length)
+        {
             (None, _) => false,
             (Some(said), is) => said.is_none() || is.is_none() || said == is,
         };
         let Some(answer) = &self.answer else { return false };
         let no_body = self.request.method == "HEAD" || answer.status == 304;
-        let asked = self.request.version != "2" || is_so(&self.request.headers, self.asked.length());
+        let asked =
+            self.request.version != "2" || is_so(&self.request.headers, self.asked.length());
         asked && (is_so(&answer.headers, self.answered.length()) || no_body)
     }
 

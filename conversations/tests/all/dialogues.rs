@@ -121,7 +121,13 @@ fn pieces(batches: &[Vec<Said>], sizes: &[usize]) -> Vec<Piece> {
 }
 
 /// What is told of these pieces without those bytes of one direction.
-fn play(opened: bool, pieces: &[Piece], gap: Option<(Direction, usize, usize)>, known: bool, late: bool) -> Told {
+fn play(
+    opened: bool,
+    pieces: &[Piece],
+    gap: Option<(Direction, usize, usize)>,
+    known: bool,
+    late: bool,
+) -> Told {
     let mut played = Played::new(opened);
     let mut place = [0, 0];
     let mut missing = 0_u64;
@@ -130,7 +136,9 @@ fn play(opened: bool, pieces: &[Piece], gap: Option<(Direction, usize, usize)>, 
         let to = from + bytes.len();
         place[*direction as usize] = to;
         let (start, end) = match gap {
-            Some((which, start, end)) if which == *direction => (start.clamp(from, to), end.clamp(from, to)),
+            Some((which, start, end)) if which == *direction => {
+                (start.clamp(from, to), end.clamp(from, to))
+            }
             _ => (to, to),
         };
         if start > from {
@@ -165,10 +173,14 @@ fn is_body(told: &Body, said: &[u8], may_miss: bool) -> bool {
 /// Whether each that was told is one that was said, in order, and its answer is its own.
 fn assert_true(told: &Told, batches: &[Vec<Said>], may_miss: bool) -> Vec<usize> {
     let said: Vec<&Said> = batches.iter().flatten().collect();
-    let numbers: Vec<usize> = told.exchanges.iter().map(|it| {
-        assert!(it.request.target.starts_with(b"/") && it.request.target != "/false", "{it:?}");
-        number(it)
-    }).collect();
+    let numbers: Vec<usize> = told
+        .exchanges
+        .iter()
+        .map(|it| {
+            assert!(it.request.target.starts_with(b"/") && it.request.target != "/false", "{it:?}");
+            number(it)
+        })
+        .collect();
     assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
     for exchange in &told.exchanges {
         let said = said[number(exchange) - 1];

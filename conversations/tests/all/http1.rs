@@ -22,7 +22,10 @@ fn ok(body: &str) -> String {
 fn an_exchange_is_told_as_it_was_said() {
     let mut played = Played::new(true);
     played.say(C, "POST /a%zz\u{e4}\"?b HTTP/1.1\r\nhOsT: x\r\nContent-Length: 3\r\n\r\n");
-    played.say(C, "abc").say(S, "HTTP/1.1 201 Created\r\nX: ").say(S, "1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    played
+        .say(C, "abc")
+        .say(S, "HTTP/1.1 201 Created\r\nX: ")
+        .say(S, "1\r\nTransfer-Encoding: chunked\r\n\r\n");
     played.say(S, "2\r\nde\r\n1\r\nf\r\n0\r\nSum: 6\r\n\r\n");
     let told = played.told();
     assert_eq!(told.lost(), []);
@@ -104,13 +107,20 @@ fn a_body_until_the_end_is_whole_by_fin_and_cut_short_by_reset() {
         let mut played = Played::new(true);
         played.say(C, get("/")).say(S, "HTTP/1.0 200 OK\r\n\r\nab").say(S, "c").end(S, how);
         let told = played.told();
-        assert_eq!((told.lines(), told.lost()), (lines.iter().map(|it| it.to_string()).collect(), lost.to_vec()));
+        assert_eq!(
+            (told.lines(), told.lost()),
+            (lines.iter().map(|it| it.to_string()).collect(), lost.to_vec())
+        );
     }
 }
 
 #[test]
 fn what_ends_early_is_counted() {
-    let told = told_of(&[(C, &get("/1")), (C, &get("/2")), (S, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")]);
+    let told = told_of(&[
+        (C, &get("/1")),
+        (C, &get("/2")),
+        (S, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"),
+    ]);
     assert_eq!(told.lost(), [("cut_short", 1), ("no_answer", 1)]);
     let told = told_of(&[(C, "PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab")]);
     assert_eq!(told.lost(), [("cut_short", 1)]);
@@ -128,7 +138,12 @@ fn a_tunnel_is_counted_and_left() {
         let told = told_of(&[(C, asked), (S, answered), (C, &get("/no")), (S, OK)]);
         assert_eq!((told.lines().len(), told.lost()), (0, vec![("tunnel", 1)]));
     }
-    let told = told_of(&[(C, "CONNECT a:443 HTTP/1.1\r\n\r\n"), (S, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"), (C, &get("/")), (S, OK)]);
+    let told = told_of(&[
+        (C, "CONNECT a:443 HTTP/1.1\r\n\r\n"),
+        (S, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"),
+        (C, &get("/")),
+        (S, OK),
+    ]);
     assert_eq!(told.lines(), ["CONNECT a:443 403", "GET / 200 ok"]);
     let told = told_of(&[(C, upgrade), (S, OK), (C, &get("/")), (S, OK)]);
     assert_eq!(told.lines(), ["GET /chat 200 ok", "GET / 200 ok"]);
@@ -136,7 +151,8 @@ fn a_tunnel_is_counted_and_left() {
 
 #[test]
 fn what_is_malformed_is_given_up_and_the_connection_resumes() {
-    let rest = [(C, get("/1")), (S, ok("1")), (C, get("/2")), (S, ok("2")), (C, get("/3")), (S, ok("3"))];
+    let rest =
+        [(C, get("/1")), (S, ok("1")), (C, get("/2")), (S, ok("2")), (C, get("/3")), (S, ok("3"))];
     for (asked, answered, seen) in [
         ("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", OK, 4),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", OK, 4),
@@ -170,7 +186,8 @@ fn garbage_between_requests_is_skipped_and_counted() {
 
 #[test]
 fn what_is_no_http_is_counted_once_and_left() {
-    let told = told_of(&[(S, "SSH-2.0-x\r\n"), (C, "SSH-2.0-y\r\n"), (C, "abc"), (C, &get("/")), (S, OK)]);
+    let told =
+        told_of(&[(S, "SSH-2.0-x\r\n"), (C, "SSH-2.0-y\r\n"), (C, "abc"), (C, &get("/")), (S, OK)]);
     assert_eq!((told.seen, told.lost()), (0, vec![("not_http", 1)]));
     let told = told_of(&[(C, "GET /old\r\n"), (S, "<p>"), (C, "abc")]);
     assert_eq!((told.seen, told.lost()), (1, vec![("http_0_9", 1)]));
@@ -206,7 +223,11 @@ fn a_gap_within_a_body_of_known_length_ends_nothing() {
 #[test]
 fn a_gap_in_the_answers_gives_up_all_that_wait() {
     let mut played = Played::new(true);
-    played.say(C, get("/1") + &get("/2")).say(S, "HTTP/1.1 200 OK\r\nCont").gap(S, None).say(S, ok("2"));
+    played
+        .say(C, get("/1") + &get("/2"))
+        .say(S, "HTTP/1.1 200 OK\r\nCont")
+        .gap(S, None)
+        .say(S, ok("2"));
     for target in ["/3", "/4", "/5"] {
         played.say(C, get(target)).say(S, ok(target));
     }
@@ -280,7 +301,10 @@ fn bodies_are_kept_up_to_a_limit_and_measured_beyond() {
     let limits = Limits { body_bytes: 4, ..Limits::default() };
     let mut played = Played::with(true, limits, Budget::new(usize::MAX));
     played.say(C, get("/1")).say(S, ok("1234")).say(C, get("/2")).say(S, ok("12345"));
-    played.say(C, get("/3")).say(S, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n");
+    played.say(C, get("/3")).say(
+        S,
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n",
+    );
     let told = played.told();
     assert_eq!(told.lines(), ["GET /1 200 1234", "GET /2 200 Some(5)", "GET /3 200 Some(6)"]);
     assert_eq!(told.lost(), [("body_over_limit", 2)]);
@@ -298,7 +322,12 @@ fn a_body_for_which_there_is_no_room_is_not_kept() {
         assert_eq!(told.lost(), [(name, 1)]);
     }
     let mut played = Played::with(true, Limits::default(), Budget::new(60));
-    played.say(C, get("/1")).say(C, get(&"a".repeat(99))).say(S, ok("1")).say(S, ok("2")).say(C, get("/3"));
+    played
+        .say(C, get("/1"))
+        .say(C, get(&"a".repeat(99)))
+        .say(S, ok("1"))
+        .say(S, ok("2"))
+        .say(C, get("/3"));
     played.say(S, "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(played.told().lost(), [("body_over_budget", 0), ("no_room", 3)][1..]);
 }

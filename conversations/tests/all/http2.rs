@@ -58,7 +58,10 @@ fn data(stream: u32, flags: u8, bytes: &[u8]) -> Vec<u8> {
 fn begun() -> Played {
     let mut played = Played::new(true);
     // The server may speak first.
-    played.say(S, frame(4, 0, 0, b"")).say(C, PREFACE).say(C, frame(4, 0, 0, b"\x00\x03\x00\x00\x00\x64"));
+    played
+        .say(S, frame(4, 0, 0, b""))
+        .say(C, PREFACE)
+        .say(C, frame(4, 0, 0, b"\x00\x03\x00\x00\x00\x64"));
     played
 }
 
@@ -94,7 +97,12 @@ fn a_gap_in_a_body_ends_nothing_and_one_in_a_head_ends_all() {
     let mut played = begun();
     played.say(C, get(1)).say(C, get(3)).say(S, ok(1, 0x4));
     let body = data(1, 0x1, b"0123456789");
-    played.say(S, &body[..11]).gap(S, Some(6)).say(S, &body[17..]).say(S, ok(3, 0x5)).say(C, get(5));
+    played
+        .say(S, &body[..11])
+        .gap(S, Some(6))
+        .say(S, &body[17..])
+        .say(S, ok(3, 0x5))
+        .say(C, get(5));
     played.gap(S, Some(3)).say(S, ok(5, 0x5)).say(C, get(7));
     let told = played.told();
     assert_eq!(told.lines(), ["GET / 200 Some(10)", "GET / 200"]);
@@ -113,7 +121,11 @@ fn what_is_malformed_ends_the_stream_or_the_connection() {
         let mut played = begun();
         played.say(C, &bytes).say(S, ok(1, 0x5)).say(C, get(3)).say(S, ok(3, 0x5));
         let told = played.told();
-        assert_eq!((told.lines(), told.lost()), (vec!["GET / 200".to_owned()], vec![(name, 1)]), "{bytes:x?}");
+        assert_eq!(
+            (told.lines(), told.lost()),
+            (vec!["GET / 200".to_owned()], vec![(name, 1)]),
+            "{bytes:x?}"
+        );
     }
     for bytes in [
         frame(1, 0x5, 1, b"\xff\xff"),
@@ -137,7 +149,10 @@ fn an_upgrade_goes_on_with_the_first_stream() {
     played.say(C, "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\nhi");
     let switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
     played.say(S, [switched, &frame(4, 0, 0, b"")[..]].concat());
-    played.say(C, [PREFACE, &frame(4, 0, 0, b"")].concat()).say(S, ok(1, 0x4)).say(S, data(1, 1, b"one"));
+    played
+        .say(C, [PREFACE, &frame(4, 0, 0, b"")].concat())
+        .say(S, ok(1, 0x4))
+        .say(S, data(1, 1, b"one"));
     played.say(C, get(3)).say(S, ok(3, 0x5));
     let told = played.told();
     assert_eq!(told.lines(), ["POST /up 200 one", "GET / 200"]);

@@ -6,3 +6,4 @@ mod http2;
 mod recorded;
 mod speed;
 mod support;
+mod tls;

@@ -117,7 +117,8 @@ async fn answer(request: Request<h2::RecvStream>, mut respond: h2::server::SendR
         body.flow_control().release_capacity(piece.len()).unwrap();
     }
     let (_, answered) = bodies(number);
-    let response = Response::builder().header("x-for", number).header("content-type", "application/grpc");
+    let response =
+        Response::builder().header("x-for", number).header("content-type", "application/grpc");
     let mut stream = respond.send_response(response.body(()).unwrap(), false).unwrap();
     if !answered.is_empty() {
         stream.send_data(answered, false).unwrap();
@@ -142,7 +143,10 @@ pub(crate) fn assert_http2(told: &Told, count: usize) {
         assert_eq!(exchange.request.body.whole(), Some(&asked));
         assert_eq!(answer.body.whole(), Some(&answered), "{number}");
         assert_eq!(answer.trailers, [("grpc-status".into(), number.to_string().into())]);
-        assert_eq!(*traffic::exchange::header(&answer.headers, "x-for").unwrap(), number.to_string());
+        assert_eq!(
+            *traffic::exchange::header(&answer.headers, "x-for").unwrap(),
+            number.to_string()
+        );
         numbers.push(number);
     }
     numbers.sort_unstable();
