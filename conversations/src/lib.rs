@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 mod limits;
 mod lost;
+mod overheard;
 mod plain;
 mod tls;
 
@@ -22,4 +23,5 @@ pub use conversation::{Conversation, Setup};
 pub use desk::Listener;
 pub use limits::Limits;
 pub use lost::{Lost, Of};
+pub use overheard::{Captured, Overheard, Told};
 pub use tls::keys::KeyLog;

@@ -1,8 +1,153 @@
-//! spike
-use crate::options::Convert;
-/// c
+//! `convert`: exchanges from one format to another.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use traffic::gor::WriteError;
+use traffic::{Exchange, gor, har, line};
+
+use crate::input::{Input, NOTHING};
+use crate::options::{Convert, Written};
+
+/// How much zstd compresses.
+const LEVEL: i32 = 3;
+/// Header lines of one message of GoReplay's files.
+const LINES: usize = 256;
+
+/// Reads all and writes it; what is to be told of it.
+///
 /// # Errors
-/// e
-pub fn convert(_asked: &Convert) -> Result<Vec<String>, String> {
-    Err("not yet".into())
+/// What could not be read or written at all.
+pub fn convert(asked: &Convert) -> Result<Vec<String>, String> {
+    let (format, is_packed) = format(asked)?;
+    let input = Input::open(&asked.sources, &asked.packets)?;
+    let failed = |error: io::Error| format!("{}: {error}", asked.output);
+    let sink: Box<dyn Write> = match asked.output.as_str() {
+        "-" => Box::new(io::stdout().lock()),
+        path => Box::new(File::create(path).map_err(failed)?),
+    };
+    let sink: Box<dyn Write> = match (format, is_packed) {
+        (_, false) => Box::new(BufWriter::new(sink)),
+        (Written::Gor, true) => Box::new(GzEncoder::new(BufWriter::new(sink), Compression::new(6))),
+        (_, true) => {
+            let packed = zstd::stream::write::Encoder::new(BufWriter::new(sink), LEVEL);
+            Box::new(packed.map_err(failed)?.auto_finish())
+        }
+    };
+    let mut told = Told::default();
+    match format {
+        Written::Jsonl => lines(input, sink, &mut told),
+        Written::Gor => gor(input, sink, &mut told),
+        Written::Har => har(input, sink, &mut told),
+    }
+    .map_err(failed)?;
+    told.lines()
+}
+
+/// The format, and whether it is packed: as the name says.
+fn format(asked: &Convert) -> Result<(Written, bool), String> {
+    const ENDS: [(&str, Written, bool); 5] = [
+        (".jsonl", Written::Jsonl, false),
+        (".jsonl.zst", Written::Jsonl, true),
+        (".gor", Written::Gor, false),
+        (".gor.gz", Written::Gor, true),
+        (".har", Written::Har, false),
+    ];
+    let named = ENDS.into_iter().find(|(end, ..)| asked.output.ends_with(end));
+    match (asked.format, named) {
+        (Some(format), Some((_, named, packed))) if format == named => Ok((format, packed)),
+        (Some(format), _) => Ok((format, false)),
+        (None, Some((_, format, packed))) => Ok((format, packed)),
+        (None, None) => {
+            let ends = ENDS.map(|(end, ..)| end).join(", ");
+            Err(format!(
+                "--output {}: its end is none of {ends}, and there is no --format",
+                asked.output
+            ))
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+struct Told {
+    written: u64,
+    unread: Vec<String>,
+    more: u64,
+    refused: u64,
+    left: gor::Left,
+}
+
+impl Told {
+    /// The next one that could be read.
+    fn next(&mut self, input: &mut Input) -> Option<Box<Exchange>> {
+        const SHOWN: usize = 10;
+        loop {
+            match input.next()? {
+                Ok(exchange) => return Some(exchange),
+                Err(why) if self.unread.len() < SHOWN => self.unread.push(why),
+                Err(_) => self.more += 1,
+            }
+        }
+    }
+
+    fn lines(self) -> Result<Vec<String>, String> {
+        let mut lines = self.unread;
+        if self.more > 0 {
+            lines.push(format!("{} more could not be read", self.more));
+        }
+        if self.written == 0 {
+            lines.push(NOTHING.to_owned());
+            return Err(lines.join("\n"));
+        }
+        lines.push(format!("{} exchanges written", self.written));
+        if self.refused > 0 {
+            lines.push(format!("{} left out: this format cannot say them", self.refused));
+        }
+        if self.left.answers > 0 {
+            lines.push(format!(
+                "{} without their answers, which were not kept whole",
+                self.left.answers
+            ));
+        }
+        if self.left.trailers > 0 {
+            lines.push(format!("{} without their trailers", self.left.trailers));
+        }
+        Ok(lines)
+    }
+}
+
+fn lines(mut input: Input, mut sink: impl Write, told: &mut Told) -> io::Result<()> {
+    let mut line = Vec::new();
+    while let Some(exchange) = told.next(&mut input) {
+        line.clear();
+        line::write(&exchange, &mut line);
+        sink.write_all(&line)?;
+        told.written += 1;
+    }
+    sink.flush()
+}
+
+fn gor(mut input: Input, sink: impl Write, told: &mut Told) -> io::Result<()> {
+    let mut writer = gor::Writer::new(sink, LINES);
+    while let Some(exchange) = told.next(&mut input) {
+        match writer.write(&exchange) {
+            Ok(()) => told.written += 1,
+            Err(WriteError::Refused(_)) => told.refused += 1,
+            Err(WriteError::Io(error)) => return Err(error),
+        }
+    }
+    told.left = writer.left();
+    writer.into_inner().flush()
+}
+
+fn har(mut input: Input, sink: impl Write, told: &mut Told) -> io::Result<()> {
+    let mut writer = har::Writer::new(sink, env!("CARGO_PKG_VERSION"))?;
+    while let Some(exchange) = told.next(&mut input) {
+        writer.write(&exchange)?;
+        told.written += 1;
+    }
+    writer.finish()?.flush()
 }

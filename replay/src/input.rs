@@ -1,41 +1,261 @@
-//! spike
+//! Where exchanges are read from: folders of recordings, files of every format that is known, and standard input.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use conversations::{Budget, Captured, KeyLog, Overheard, Setup};
+use flate2::read::MultiGzDecoder;
+use packets::Filter;
+use traffic::disk::Disk;
+use traffic::kind::{self, ENOUGH, Format, Packing};
+use traffic::read::{One, Position, Segments};
+use traffic::{Exchange, Limits, gor, har};
+
 use crate::options::Packets;
 use crate::progress::Reading;
-use traffic::{Answer, Body, Exchange, Moment, Request};
-/// n
+
+/// Why a run that had nothing to send is none.
 pub const NOTHING: &str = "there was no exchange to be read";
-/// i
-#[derive(Debug)]
+/// Bytes that bodies of packets may take together.
+const CONVERSATIONS: usize = 256 << 20;
+/// Exchanges of one run are told by their ids from those that came for other candidates.
+const IDS: usize = 64;
+
+type Exchanges = Box<dyn Iterator<Item = Result<Exchange, String>> + Send>;
+
+/// All that is to be read, one after the other.
 pub struct Input {
-    left: u64,
-    n: u64,
+    sources: VecDeque<Source>,
+    current: Option<Exchanges>,
+    packets: Packets,
+    reading: Reading,
+    /// The last that were read.
+    ids: VecDeque<String>,
 }
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("sources", &self.sources).finish_non_exhaustive()
+    }
+}
+
+/// One of them, which was there.
+#[derive(Debug)]
+enum Source {
+    Folder(PathBuf),
+    File(PathBuf),
+    Standard,
+}
+
 impl Input {
-    /// o
-    pub fn open(sources: &[String], _packets: &Packets) -> Result<Self, String> {
-        Ok(Self { left: sources[0].parse().map_err(|_| "no")?, n: 0 })
+    /// Looks whether all of it is there.
+    ///
+    /// # Errors
+    /// What is not.
+    pub fn open(sources: &[String], packets: &Packets) -> Result<Self, String> {
+        let (mut all, mut bytes) = (VecDeque::new(), Some(0));
+        for name in sources {
+            let source = Source::of(name)?;
+            bytes = bytes.zip(source.bytes()).map(|(sum, more)| sum + more);
+            all.push_back(source);
+        }
+        let reading = Reading { done: Arc::default(), all: bytes };
+        let (packets, ids) = (packets.clone(), VecDeque::new());
+        Ok(Self { sources: all, current: None, packets, reading, ids })
     }
-    /// r
+
+    /// How much of it was read.
     pub fn reading(&self) -> Reading {
-        Reading::default()
+        self.reading.clone()
+    }
+
+    /// Whether it is one more line of an exchange that several candidates answered.
+    fn is_again(&mut self, exchange: &Exchange) -> bool {
+        if exchange.id.is_empty() || exchange.pair.is_none() {
+            return false;
+        }
+        if self.ids.contains(&exchange.id) {
+            return true;
+        }
+        if self.ids.len() >= IDS {
+            self.ids.pop_front();
+        }
+        self.ids.push_back(exchange.id.clone());
+        false
     }
 }
+
 impl Iterator for Input {
     type Item = Result<Box<Exchange>, String>;
+
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
+        loop {
+            let Some(current) = &mut self.current else {
+                let source = self.sources.pop_front()?;
+                match source.exchanges(&self.packets, &self.reading.done) {
+                    Ok(exchanges) => self.current = Some(exchanges),
+                    Err(why) => return Some(Err(why)),
+                }
+                continue;
+            };
+            match current.next() {
+                None => self.current = None,
+                Some(Err(why)) => return Some(Err(why)),
+                Some(Ok(exchange)) if self.is_again(&exchange) => {}
+                Some(Ok(exchange)) => return Some(Ok(Box::new(exchange))),
+            }
         }
-        self.left -= 1;
-        self.n += 1;
-        let h = |n: &'static str, v: &'static str| (n.into(), v.into());
-        Some(Ok(Box::new(Exchange {
-            id: String::new(), at: Moment(self.n * 1000), client: None, connection: None,
-            request: Request { method: "GET".into(), target: "/api/product/p-100".into(), version: "1.1".into(),
-                headers: vec![h("Host", "x"), h("User-Agent", "curl/8"), h("Accept", "*/*")], body: Body::default() },
-            answer: Some(Answer { status: 200, headers: vec![h("content-type", "application/json")],
-                body: Body::Whole(r#"{"id":"p-100","name":"NVMe SSD 1TB","category":"storage","priceCents":6900}"#.into()), ..Answer::default() }),
-            pair: None,
-        })))
+    }
+}
+
+impl Source {
+    fn of(name: &str) -> Result<Self, String> {
+        if name == "-" {
+            return Ok(Self::Standard);
+        }
+        let path = PathBuf::from(name);
+        match fs::metadata(&path) {
+            Ok(about) if about.is_dir() => Ok(Self::Folder(path)),
+            Ok(_) => Ok(Self::File(path)),
+            Err(error) => Err(format!("{name}: {error}")),
+        }
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Standard => None,
+            Self::File(path) => fs::metadata(path).ok().map(|it| it.len()),
+            Self::Folder(path) => {
+                let files = fs::read_dir(path).ok()?.flatten();
+                let about = files.filter_map(|it| it.metadata().ok());
+                Some(about.filter(fs::Metadata::is_file).map(|it| it.len()).sum())
+            }
+        }
+    }
+
+    fn exchanges(self, packets: &Packets, done: &Arc<AtomicU64>) -> Result<Exchanges, String> {
+        match self {
+            Self::Folder(path) => {
+                let counted = Folder { disk: Disk::new(&path), done: Arc::clone(done) };
+                let read = Segments::new(counted, Position::default(), &Limits::default());
+                let read = read.map_err(|error| format!("{}: {error}", path.display()))?;
+                Ok(told(read, path.display().to_string()))
+            }
+            Self::File(path) => {
+                let name = path.display().to_string();
+                let file = File::open(&path).map_err(|error| format!("{name}: {error}"))?;
+                of_bytes(Counted { inner: file, done: Arc::clone(done) }, &name, packets)
+            }
+            Self::Standard => {
+                of_bytes(Counted { inner: io::stdin(), done: Arc::clone(done) }, "-", packets)
+            }
+        }
+    }
+}
+
+/// Says where something could not be read.
+fn told<E: std::fmt::Display>(
+    exchanges: impl Iterator<Item = Result<Exchange, E>> + Send + 'static,
+    name: String,
+) -> Exchanges {
+    Box::new(exchanges.map(move |it| it.map_err(|error| format!("{name}: {error}"))))
+}
+
+/// By what it is.
+fn of_bytes(
+    source: impl Read + Send + 'static,
+    name: &str,
+    packets: &Packets,
+) -> Result<Exchanges, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+    let mut source = source;
+    let mut beginning = Vec::with_capacity(ENOUGH);
+    (&mut source).take(ENOUGH as u64).read_to_end(&mut beginning).map_err(|it| failed(&it))?;
+    if beginning.is_empty() {
+        return Ok(Box::new(std::iter::empty()));
+    }
+    let Some((format, packing)) = kind::of(&beginning, name) else {
+        let known =
+            "recordings (.jsonl, .jsonl.zst), .gor, HAR, pcap and pcapng, each also gzipped";
+        return Err(format!("{name}: is of no format that is known; allowed is {known}"));
+    };
+    let whole = io::Cursor::new(beginning).chain(source);
+    let (limits, name) = (Limits::default(), name.to_owned());
+    if format == Format::Line {
+        let read = One::new(whole, &limits).map_err(|error| format!("{name}: {error}"))?;
+        return Ok(told(read, name));
+    }
+    let plain: Box<dyn BufRead + Send> = match packing {
+        Packing::Plain => Box::new(BufReader::new(whole)),
+        Packing::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(whole))),
+        Packing::Zstd => {
+            let decoder = zstd::stream::read::Decoder::new(whole);
+            Box::new(BufReader::new(decoder.map_err(|error| format!("{name}: {error}"))?))
+        }
+    };
+    Ok(match format {
+        Format::Gor => told(gor::Exchanges::new(plain, &limits), name),
+        Format::Har => told(har::Entries::new(plain, &limits), name),
+        Format::Line | Format::Pcap | Format::Pcapng => {
+            let read = Captured::new(plain, overheard(packets)?);
+            told(read.map_err(|error| format!("{name}: {error}"))?, name)
+        }
+    })
+}
+
+/// Listens to packets.
+///
+/// # Errors
+/// A key log that cannot be read.
+pub fn overheard(packets: &Packets) -> Result<Overheard, String> {
+    let keys = packets.keylog.as_deref().map(keys).transpose()?;
+    let budget = Budget::new(CONVERSATIONS);
+    let setup = Setup { limits: conversations::Limits::default(), budget, keys };
+    let filter = Filter { ports: packets.ports.clone(), ..Filter::default() };
+    Ok(Overheard::new(packets::Limits::default(), filter, setup))
+}
+
+fn keys(path: &Path) -> Result<KeyLog, String> {
+    let read = fs::read(path);
+    let text = read.map_err(|error| format!("--keylog {}: {error}", path.display()))?;
+    Ok(KeyLog::parse(&text))
+}
+
+/// Counts what is read.
+#[derive(Debug)]
+struct Counted<R> {
+    inner: R,
+    done: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.done.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// A folder of which it is counted what is read.
+#[derive(Debug)]
+struct Folder {
+    disk: Disk,
+    done: Arc<AtomicU64>,
+}
+
+impl traffic::read::Source for Folder {
+    type File = Counted<File>;
+
+    fn list(&mut self) -> io::Result<Vec<String>> {
+        traffic::read::Source::list(&mut self.disk)
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<Self::File> {
+        let inner = self.disk.open(name)?;
+        Ok(Counted { inner, done: Arc::clone(&self.done) })
     }
 }
