@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -189,14 +189,7 @@ fn of_bytes(
         let read = One::new(whole, &limits).map_err(|error| format!("{name}: {error}"))?;
         return Ok(told(read, name));
     }
-    let plain: Box<dyn BufRead + Send> = match packing {
-        Packing::Plain => Box::new(BufReader::new(whole)),
-        Packing::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(whole))),
-        Packing::Zstd => {
-            let decoder = zstd::stream::read::Decoder::new(whole);
-            Box::new(BufReader::new(decoder.map_err(|error| format!("{name}: {error}"))?))
-        }
-    };
+    let plain = unpack(whole, packing).map_err(|error| format!("{name}: {error}"))?;
     Ok(match format {
         Format::Gor => told(gor::Exchanges::new(plain, &limits), name),
         Format::Har => told(har::Entries::new(plain, &limits), name),
@@ -212,17 +205,49 @@ fn of_bytes(
 /// # Errors
 /// A key log that cannot be read.
 pub fn overheard(packets: &Packets) -> Result<Overheard, String> {
-    let keys = packets.keylog.as_deref().map(keys).transpose()?;
+    let keys = keys(packets)?;
     let budget = Budget::new(CONVERSATIONS);
     let setup = Setup { limits: conversations::Limits::default(), budget, keys };
     let filter = Filter { ports: packets.ports.clone(), ..Filter::default() };
     Ok(Overheard::new(packets::Limits::default(), filter, setup))
 }
 
-fn keys(path: &Path) -> Result<KeyLog, String> {
+/// The keys of encrypted connections, where there are any.
+///
+/// # Errors
+/// A key log that cannot be read.
+pub fn keys(packets: &Packets) -> Result<Option<KeyLog>, String> {
+    let Some(path) = &packets.keylog else { return Ok(None) };
     let read = fs::read(path);
     let text = read.map_err(|error| format!("--keylog {}: {error}", path.display()))?;
-    Ok(KeyLog::parse(&text))
+    Ok(Some(KeyLog::parse(&text)))
+}
+
+/// A file, or standard input, without its packing.
+///
+/// # Errors
+/// It cannot be read.
+pub fn unpacked(name: &str) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut source: Box<dyn Read + Send> = match name {
+        "-" => Box::new(io::stdin()),
+        path => Box::new(File::open(path)?),
+    };
+    let mut beginning = Vec::new();
+    source.by_ref().take(4).read_to_end(&mut beginning)?;
+    let packing = kind::packing(&beginning);
+    let whole = io::Cursor::new(beginning).chain(source);
+    unpack(whole, packing)
+}
+
+fn unpack(
+    source: impl Read + Send + 'static,
+    packing: Packing,
+) -> io::Result<Box<dyn BufRead + Send>> {
+    Ok(match packing {
+        Packing::Plain => Box::new(BufReader::with_capacity(1 << 20, source)),
+        Packing::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(source))),
+        Packing::Zstd => Box::new(BufReader::new(zstd::stream::read::Decoder::new(source)?)),
+    })
 }
 
 /// Counts what is read.

@@ -211,7 +211,11 @@ async fn pass(
     true
 }
 
-fn asked(report: &Report) -> Result<Request, String> {
+/// What is asked of the report.
+///
+/// # Errors
+/// An argument that is wrong.
+pub fn asked(report: &Report) -> Result<Request, String> {
     let asked = AtHand {
         require_pass: report.require == Some(Required::Pass),
         min_pairs: report.min_pairs,
@@ -223,7 +227,8 @@ fn asked(report: &Report) -> Result<Request, String> {
     Request::try_from(asked)
 }
 
-fn ended(required: Option<Required>, answer: release::Answer, standing: Standing) -> Ended {
+/// What comes of it: the report, and the exit code by what is required.
+pub fn ended(required: Option<Required>, answer: release::Answer, standing: Standing) -> Ended {
     let release::Answer { text, code, reason, .. } = answer;
     let (code, reason) = match required {
         Some(Required::Match) if standing.all_matched() => (0, None),

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::others::{self, Prepared};
+use super::service::Service;
 use super::unused;
 use super::{Source, StartError};
 use crate::audit::{self, Audit};
@@ -31,6 +32,7 @@ use crate::observe::webhook;
 use crate::plan::Plan;
 use crate::record::Recorder;
 use crate::route::table::Routes;
+use crate::serve::{Server, Serving};
 use crate::steer::{self, Fresh, Parties, Steer};
 use crate::upstream::{Target, Trust, Upstream};
 use judge::report::Summary;
@@ -119,6 +121,18 @@ impl Engine {
     /// The report of each candidate, by name.
     pub fn reports(&self) -> BTreeMap<String, Summary> {
         control::reports(&self.control)
+    }
+
+    /// Serves the admin endpoints at the address that the settings give them, if any.
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub fn serve_admin(&self, config: &Config) -> Result<Option<Server>, StartError> {
+        let Some(listen) = config.admin else { return Ok(None) };
+        let service = Service::Admin(self.admin(&config.admin_prefix));
+        let (tls, limits) = (self.shown.clone(), config.forward.limits.clone());
+        let serving = Serving::new(service, tls, Default::default(), limits, &self.metrics);
+        Ok(Some(Server::start(super::listener(listen)?, serving)))
     }
 
     /// The admin endpoints.

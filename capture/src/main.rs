@@ -1,0 +1,132 @@
+//! Orders things: arguments, settings, the source, privileges given up, a run until its end or a signal, the report.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use capture::options::Options;
+use capture::run::{self, Feed};
+use capture::{privileges, source::Live};
+use clap::Parser;
+use packets::Tunnel;
+use proxy::app::Engine;
+use proxy::config::Config;
+use proxy::release;
+use replay::run::{self as report, REFUSED};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What is under way may take so long once no packet comes any more, beside the deadline of a copy.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    match begin(&Options::parse()) {
+        Ok(code) => code,
+        Err(why) => {
+            complain(&why);
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+fn begin(options: &Options) -> Result<ExitCode, String> {
+    let config = run::settings(options)?;
+    let asked = report::asked(&options.report)?;
+    let live = open(options)?;
+    // Before there is a second thread, which would keep them.
+    privileges::give_up().map_err(|error| format!("cannot give up privileges: {error}"))?;
+    // Dropped last, to write what is said until then.
+    let _flush = proxy::logging::init(&config.log)?;
+    let compare = Builder::new_multi_thread().worker_threads(1).thread_name("compare").build();
+    let (Ok(runtime), Ok(compare)) = (Runtime::new(), compare) else {
+        return Err("cannot start threads".to_owned());
+    };
+    let ended = work(options, &config, live, (&runtime, &compare), &asked);
+    compare.shutdown_background();
+    runtime.shutdown_background();
+    ended
+}
+
+fn open(options: &Options) -> Result<Option<Live>, String> {
+    let limits = packets::Limits::default();
+    if let Some(name) = &options.interface {
+        return Live::interface(name, &options.packets.ports, &limits).map(Some);
+    }
+    let mirrors = [(Tunnel::Vxlan, options.vxlan), (Tunnel::Geneve, options.geneve)];
+    let mirror = mirrors.into_iter().find_map(|(tunnel, address)| Some((tunnel, address?)));
+    mirror.map(|(tunnel, address)| Live::mirror(tunnel, address)).transpose()
+}
+
+fn work(
+    options: &Options,
+    config: &Config,
+    live: Option<Live>,
+    (runtime, compare): (&Runtime, &Runtime),
+    asked: &release::Request,
+) -> Result<ExitCode, String> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (engine, admin) = runtime.block_on(async {
+        stop_at_signals(&stop)?;
+        let engine = Engine::start(config, compare.handle().clone()).await;
+        let engine = Arc::new(engine.map_err(|error| error.to_string())?);
+        let admin = engine.serve_admin(config).map_err(|error| error.to_string())?;
+        Ok::<_, String>((engine, admin))
+    })?;
+    if let Some(admin) = &admin {
+        complain(&format!("metrics, report and page are at http://{}", admin.addr));
+    }
+    let feed = Feed::new(&engine, runtime.handle().clone(), options, live.is_none());
+    let lines = match live {
+        None => run::files(options, config, &feed, &stop)?,
+        Some(live) => {
+            let at = live.address().map(|address| format!(" on {address}")).unwrap_or_default();
+            complain(&format!("listening{at}; Ctrl-C ends it with the report"));
+            let overheard = run::overheard(options, config)?;
+            run::live(live, overheard, &feed, &stop).map_err(|error| error.to_string())?
+        }
+    };
+    let answer = runtime.block_on(async {
+        feed.finish(config.mirror.timeout + PATIENCE).await;
+        let answer = release::tell(asked, &engine.reports());
+        engine.stop().await;
+        answer
+    });
+    let standing = feed.counts().standing();
+    let ended = report::ended(options.report.require, answer, standing);
+    if options.candidate.is_some() || options.config.is_some() {
+        // A closed pipe is no reason to complain.
+        drop(std::io::stdout().write_all(ended.text.as_bytes()));
+    }
+    lines.iter().chain(&ended.standing.lines()).for_each(|line| complain(line));
+    if let Some(reason) = &ended.reason {
+        complain(reason);
+    }
+    Ok(ExitCode::from(ended.code))
+}
+
+/// Says so once it is to end; a second signal ends the process.
+fn stop_at_signals(stop: &Arc<AtomicBool>) -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let stop = Arc::clone(stop);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.swap(true, Ordering::Relaxed) {
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(())
+}
+
+fn complain(line: &str) {
+    // Nobody is left to tell when this fails.
+    drop(writeln!(std::io::stderr(), "{}", line.trim_end()));
+}

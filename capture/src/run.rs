@@ -1,0 +1,249 @@
+//! A run: packets in, exchanges to the engine, what became of all of it told at the end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use conversations::{Captured, Overheard, Setup};
+use packets::{Filter, Limits};
+use proxy::app::Engine;
+use proxy::config::Config;
+use proxy::exchange::Outcome;
+use proxy::mirror::{Follow, Keep};
+use proxy::source::{self, Unfit};
+use replay::counts::{Counts, Standing};
+use replay::input;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use traffic::Exchange;
+
+use crate::options::Options;
+use crate::source::{Came, Live, now};
+
+/// Copies of a file's exchanges that are under way at once: reading waits for them, and an interface cannot.
+const AT_ONCE: u32 = 64;
+/// What is left out of copies, and why.
+const WRITES: &str = "methods that write (--writes sends them)";
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Ended {
+    /// What became of exchanges.
+    pub standing: Standing,
+    /// What became of packets and requests, a line for each that there was.
+    pub lines: Vec<String>,
+}
+
+/// The settings: what is said on the command line over the environment, and that over the file.
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn settings(options: &Options) -> Result<Config, String> {
+    let mut over = Vec::new();
+    let mut say = |name: &'static str, value: Option<String>| {
+        over.extend(value.map(|value| (name, value)));
+    };
+    say("CANDIDATE_URL", options.candidate.clone());
+    say("RECORD_DIR", options.record.as_ref().map(|path| path.display().to_string()));
+    say("ADMIN_ADDR", options.admin.clone());
+    let nobody = options.candidate.is_none() && options.config.is_none();
+    let share = options.share.clone().or_else(|| nobody.then(|| "0".to_owned()));
+    say("MIRROR_FRACTION", share.or_else(|| options.candidate.as_ref().map(|_| "1".to_owned())));
+    Config::from_process_under(options.config.as_deref(), &over).map_err(|it| it.to_string())
+}
+
+/// Listens to packets.
+///
+/// # Errors
+/// A key log that cannot be read.
+pub fn overheard(options: &Options, config: &Config) -> Result<Overheard, String> {
+    let keys = input::keys(&options.packets)?;
+    let most = config.record.as_ref().map_or(0, |it| it.all.max_body_bytes);
+    let body_bytes = most.max(config.mirror.max_body_bytes);
+    let limits = conversations::Limits {
+        body_bytes,
+        conversation_bytes: 4 * body_bytes,
+        ..conversations::Limits::default()
+    };
+    let budget = conversations::Budget::new(config.mirror.buffer_bytes.max(4 * body_bytes));
+    let filter = Filter {
+        ports: options.packets.ports.clone(),
+        hosts: options.hosts.clone(),
+        networks: options.networks.clone(),
+    };
+    Ok(Overheard::new(Limits::default(), filter, Setup { limits, budget, keys }))
+}
+
+/// What hands exchanges to the engine.
+#[derive(Debug)]
+pub struct Feed {
+    engine: Arc<Engine>,
+    runtime: Handle,
+    counts: Arc<Counts>,
+    writes: bool,
+    records: bool,
+    /// Given out where reading may wait.
+    slots: Option<Arc<Semaphore>>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    counts: Arc<Counts>,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Follow for UnderWay {
+    fn fault(&self) {
+        self.counts.fault();
+    }
+
+    fn outcome(&self, outcome: Outcome) {
+        self.counts.outcome(outcome);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.counts.over();
+    }
+}
+
+impl Feed {
+    /// To this engine; `may_wait`: for copies to be over.
+    pub fn new(engine: &Arc<Engine>, runtime: Handle, options: &Options, may_wait: bool) -> Self {
+        let slots = may_wait.then(|| Arc::new(Semaphore::new(AT_ONCE as usize)));
+        let (engine, counts) = (Arc::clone(engine), Arc::default());
+        let records = options.record.is_some();
+        Self { engine, runtime, counts, writes: options.writes, records, slots }
+    }
+
+    /// What became of all.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// Hands one on.
+    fn take(&self, exchange: &Exchange) {
+        self.counts.read();
+        match self.fitting(exchange) {
+            Ok((parcel, recorded)) => {
+                let slot = self.slots.as_ref().and_then(|slots| {
+                    self.runtime.block_on(Arc::clone(slots).acquire_owned()).ok()
+                });
+                let counts = Arc::clone(&self.counts);
+                let keep: Keep = Arc::new(UnderWay { counts, _slot: slot });
+                self.counts.sent(Duration::ZERO);
+                let _guard = self.runtime.enter();
+                self.engine.forward().play(parcel, &recorded, &keep);
+            }
+            Err(why) => self.counts.leave_out(why),
+        }
+    }
+
+    fn fitting(
+        &self,
+        exchange: &Exchange,
+    ) -> Result<(proxy::forward::Parcel, proxy::forward::Recorded), &'static str> {
+        let parcel = source::parcel(exchange).map_err(Unfit::name)?;
+        if !self.writes && !self.records && !parcel.head.method.is_safe() {
+            return Err(WRITES);
+        }
+        let recorded = source::recorded(exchange).map_err(Unfit::name)?;
+        Ok((parcel, recorded))
+    }
+
+    /// Waits until nothing is under way, or for so long.
+    pub async fn finish(&self, patience: Duration) {
+        let over = async {
+            loop {
+                let Standing { sent, over, .. } = self.counts.standing();
+                if over >= sent {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        drop(tokio::time::timeout(patience, over).await);
+    }
+}
+
+/// Reads captures, one after the other.
+///
+/// # Errors
+/// One that cannot be read.
+pub fn files(
+    options: &Options,
+    config: &Config,
+    feed: &Feed,
+    stop: &AtomicBool,
+) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    for name in &options.files {
+        let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+        let source = input::unpacked(name).map_err(|error| failed(&error))?;
+        let captured = Captured::new(source, overheard(options, config)?);
+        let mut captured = captured.map_err(|error| failed(&error))?;
+        while let Some(found) = captured.next().filter(|_| !stop.load(Ordering::Relaxed)) {
+            match found {
+                Ok(exchange) => feed.take(&exchange),
+                Err(error) => lines.push(failed(&error)),
+            }
+        }
+        lines.extend(told(captured.overheard()));
+    }
+    Ok(lines)
+}
+
+/// Listens until it is to stop.
+///
+/// # Errors
+/// The source is gone.
+pub fn live(
+    mut live: Live,
+    mut overheard: Overheard,
+    feed: &Feed,
+    stop: &AtomicBool,
+) -> io::Result<Vec<String>> {
+    while !stop.load(Ordering::Relaxed) {
+        live.next(|came| match came {
+            Came::Frame(frame) => overheard.frame(&frame),
+            Came::Payload(tunnel, at, bytes) => overheard.payload(tunnel, at, bytes, bytes.len()),
+        })?;
+        overheard.advance(now());
+        while let Some(exchange) = overheard.take() {
+            feed.take(&exchange);
+        }
+    }
+    overheard.finish();
+    while let Some(exchange) = overheard.take() {
+        feed.take(&exchange);
+    }
+    Ok(told(&overheard))
+}
+
+/// What became of packets, connections and requests.
+fn told(overheard: &Overheard) -> Vec<String> {
+    let counts = overheard.counts();
+    let some = |of: &mut dyn Iterator<Item = (&'static str, u64)>| {
+        let some =
+            of.filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}"));
+        some.collect::<Vec<_>>().join(", ")
+    };
+    let packets = some(&mut counts.iter().map(|(fate, count)| (fate.name(), count)));
+    let told = overheard.told();
+    let lost = some(&mut told.lost().map(|(lost, count)| (lost.name(), count)));
+    let totals = overheard.totals();
+    let mut lines = vec![
+        format!("packets: {} ({packets})", counts.sum()),
+        format!(
+            "connections: {} from their beginning, {} joined later; {} gaps",
+            totals.opened, totals.joined, totals.gaps
+        ),
+        format!("requests: {} seen, {} with their answers", told.requests, told.exchanges),
+    ];
+    if !lost.is_empty() {
+        lines.push(format!("lost: {lost}"));
+    }
+    lines
+}
