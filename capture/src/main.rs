@@ -77,7 +77,7 @@ fn work(
     if let Some(admin) = &admin {
         complain(&format!("metrics, report and page are at http://{}", admin.addr));
     }
-    let feed = Feed::new(&engine, runtime.handle().clone(), options, live.is_none());
+    let feed = Feed::new(&engine, runtime.handle().clone(), live.is_none());
     let lines = match live {
         None => run::files(options, config, &feed, &stop)?,
         Some(live) => {

@@ -10,6 +10,7 @@ use packets::{Filter, Limits};
 use proxy::app::Engine;
 use proxy::config::Config;
 use proxy::exchange::Outcome;
+use proxy::forward::{Parcel, Recorded};
 use proxy::mirror::{Follow, Keep};
 use proxy::source::{self, Unfit};
 use replay::counts::{Counts, Standing};
@@ -23,8 +24,6 @@ use crate::source::{Came, Live, now};
 
 /// Copies of a file's exchanges that are under way at once: reading waits for them, and an interface cannot.
 const AT_ONCE: u32 = 64;
-/// What is left out of copies, and why.
-const WRITES: &str = "methods that write (--writes sends them)";
 
 /// What came of it.
 #[derive(Debug)]
@@ -47,6 +46,7 @@ pub fn settings(options: &Options) -> Result<Config, String> {
     say("CANDIDATE_URL", options.candidate.clone());
     say("RECORD_DIR", options.record.as_ref().map(|path| path.display().to_string()));
     say("ADMIN_ADDR", options.admin.clone());
+    say("MIRROR_UNSAFE_METHODS", Some(options.writes.to_string()));
     let nobody = options.candidate.is_none() && options.config.is_none();
     let share = options.share.clone().or_else(|| nobody.then(|| "0".to_owned()));
     say("MIRROR_FRACTION", share.or_else(|| options.candidate.as_ref().map(|_| "1".to_owned())));
@@ -81,8 +81,6 @@ pub struct Feed {
     engine: Arc<Engine>,
     runtime: Handle,
     counts: Arc<Counts>,
-    writes: bool,
-    records: bool,
     /// Given out where reading may wait.
     slots: Option<Arc<Semaphore>>,
 }
@@ -111,11 +109,10 @@ impl Drop for UnderWay {
 
 impl Feed {
     /// To this engine; `may_wait`: for copies to be over.
-    pub fn new(engine: &Arc<Engine>, runtime: Handle, options: &Options, may_wait: bool) -> Self {
+    pub fn new(engine: &Arc<Engine>, runtime: Handle, may_wait: bool) -> Self {
         let slots = may_wait.then(|| Arc::new(Semaphore::new(AT_ONCE as usize)));
         let (engine, counts) = (Arc::clone(engine), Arc::default());
-        let records = options.record.is_some();
-        Self { engine, runtime, counts, writes: options.writes, records, slots }
+        Self { engine, runtime, counts, slots }
     }
 
     /// What became of all.
@@ -126,7 +123,7 @@ impl Feed {
     /// Hands one on.
     fn take(&self, exchange: &Exchange) {
         self.counts.read();
-        match self.fitting(exchange) {
+        match fitting(exchange) {
             Ok((parcel, recorded)) => {
                 let slot = self.slots.as_ref().and_then(|slots| {
                     self.runtime.block_on(Arc::clone(slots).acquire_owned()).ok()
@@ -139,18 +136,6 @@ impl Feed {
             }
             Err(why) => self.counts.leave_out(why),
         }
-    }
-
-    fn fitting(
-        &self,
-        exchange: &Exchange,
-    ) -> Result<(proxy::forward::Parcel, proxy::forward::Recorded), &'static str> {
-        let parcel = source::parcel(exchange).map_err(Unfit::name)?;
-        if !self.writes && !self.records && !parcel.head.method.is_safe() {
-            return Err(WRITES);
-        }
-        let recorded = source::recorded(exchange).map_err(Unfit::name)?;
-        Ok((parcel, recorded))
     }
 
     /// Waits until nothing is under way, or for so long.
@@ -166,6 +151,12 @@ impl Feed {
         };
         drop(tokio::time::timeout(patience, over).await);
     }
+}
+
+/// As the main path takes it; or why it is left out.
+fn fitting(exchange: &Exchange) -> Result<(Parcel, Recorded), &'static str> {
+    let both = source::parcel(exchange).and_then(|it| Ok((it, source::recorded(exchange)?)));
+    both.map_err(Unfit::name)
 }
 
 /// Reads captures, one after the other.

@@ -233,7 +233,7 @@ impl Forward {
         let upgrades = upgrade.is_some();
         let (method, keep, lost) = (request.method(), None, None);
         let arrived =
-            Arrived { method, marked, upgrade: upgrades, length, keep, recorded: false, lost };
+            Arrived { method, marked, upgrade: upgrades, length, keep, recorded: None, lost };
         let (admitted, made) = self
             .mirror
             .admit(chosen, arrived, &seen(&request, peer), || snapshot(&request, length));

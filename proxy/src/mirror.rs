@@ -53,6 +53,7 @@ use between::Meeting;
 use compare::rules::RuleBook;
 use lane::Shared;
 use recording::Recording;
+use traffic::Clock;
 
 /// What the mirror side may do, checked.
 #[derive(Clone, Debug)]
@@ -278,6 +279,7 @@ impl Mirror {
             treatment,
             label: &route.label,
             client: seen.client,
+            clock: arrived.recorded.unwrap_or(Clock::Proxy),
         };
         let Shared { recorder, recorded, .. } = &*self.shared;
         Recording::begin(recorder, recorded, of, is_sampled, snapshot)
@@ -356,8 +358,8 @@ pub struct Arrived<'a> {
     pub length: Option<u64>,
     /// Let go of with the last outcome; of requests without a client alone.
     pub keep: Option<&'a Keep>,
-    /// The baseline is not asked: what it answered is known from elsewhere.
-    pub recorded: bool,
+    /// The baseline is not asked: what it answered is known from elsewhere, and how long it took by this clock.
+    pub recorded: Option<Clock>,
     /// Why there can be no copy, whatever is decided.
     pub lost: Option<Outcome>,
 }

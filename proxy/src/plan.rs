@@ -108,6 +108,8 @@ pub struct Terms {
     /// rules, wherever they are written. In this process alone.
     pub basis: u64,
     comparison: Arc<Policy>,
+    /// What else is personal or secret.
+    pub redaction: Arc<Redaction>,
     applied: Arc<[Arc<Fragment>]>,
     rules: RwLock<HashMap<Arc<str>, Arc<RouteRules>>>,
 }
@@ -362,7 +364,11 @@ impl Plan {
                     .map(|(it, comparison)| {
                         let preparation = || preparations.of(&it.name, &policy.id);
                         terms(&defaults, &policy, it, comparison, preparation)
-                            .map(|terms| Terms { applied: Arc::clone(&applied), ..terms })
+                            .map(|terms| Terms {
+                                applied: Arc::clone(&applied),
+                                redaction: Arc::clone(&preparations.redaction),
+                                ..terms
+                            })
                             .map(|terms| Arc::new(overridden(terms, it, &overrides)))
                     })
                     .collect(),
@@ -603,6 +609,7 @@ fn terms(
         enabled: of.enabled,
         id: Arc::clone(&route.id),
         comparison: Arc::clone(comparison),
+        redaction: Arc::default(),
         applied: Arc::default(),
         rules: RwLock::default(),
         share: route.share.or(of.share).unwrap_or(defaults.share),

@@ -99,7 +99,7 @@ pub fn parcel(exchange: &Exchange) -> Result<Parcel, Unfit> {
 /// # Errors
 /// Why nothing can be held against it.
 pub fn recorded(exchange: &Exchange) -> Result<Recorded, Unfit> {
-    let Answer { status, headers, body, trailers, latency, .. } =
+    let Answer { status, headers, body, trailers, latency, clock } =
         exchange.answer.as_ref().ok_or(Unfit::NoAnswer)?;
     let status = StatusCode::from_u16(*status).map_err(|_| Unfit::Status)?;
     if status.is_informational() {
@@ -111,7 +111,8 @@ pub fn recorded(exchange: &Exchange) -> Result<Recorded, Unfit> {
     headers::strip_connection_level(head.headers_mut());
     let body = body.whole().ok_or(Unfit::AnswerBody)?.clone();
     let trailers = lines(trailers)?;
-    Ok(Recorded { head, latency: latency.unwrap_or_default(), body, trailers })
+    let (latency, clock) = (latency.unwrap_or_default(), *clock);
+    Ok(Recorded { head, latency, body, trailers, clock })
 }
 
 /// A whole URL says in its host whom it is for (RFC 9112, section 3.2.2).

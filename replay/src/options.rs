@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(schedule(&["--speed", "max"]), Pace::Connections);
         assert_eq!(schedule(&["--rate", "500"]), Pace::Rate(500.0));
         assert!(pace(&["--rate", "5", "--speed", "2x"]).is_err());
-        for bad in ["0x", "-1", "fast", ""] {
+        for bad in ["0x", "fast", ""] {
             assert!(pace(&["--speed", bad]).unwrap_err().contains("allowed is"), "{bad}");
         }
         assert_eq!(pace(&["--speed", "max"]).unwrap().connections(), 64);
@@ -273,8 +273,8 @@ mod tests {
             run(&["a", "--match", "path.prefix = \"/api\"", "--match", "method = [\"GET\"]"]);
         assert_eq!(fits.unwrap().choice.matchers.len(), 2);
         for (bad, why) in [
-            ("path.prefix", "match"),
-            ("shoe = 1", "shoe: is no condition; allowed is method, path"),
+            ("path.prefix", "conditions:3"),
+            ("shoe = 1", "allowed is method, path, host, header, query, cookie, client"),
             ("", "there is no condition"),
         ] {
             let told = run(&["a", "--match", bad]).unwrap_err();

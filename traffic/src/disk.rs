@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::read::Source;
@@ -41,7 +42,8 @@ impl Folder for Disk {
     type File = fs::File;
 
     fn create(&mut self, name: &str) -> io::Result<fs::File> {
-        OpenOptions::new().write(true).create_new(true).open(self.path.join(name))
+        // What people sent is nobody else's business.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path.join(name))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

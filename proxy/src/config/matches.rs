@@ -31,31 +31,28 @@ struct Written<'t> {
     not: bool,
 }
 
-/// What a request may be looked at by.
-const WORDS: [&str; 7] = ["method", "path", "host", "header", "query", "cookie", "client"];
+/// Where conditions that stand alone would stand in a file.
+const ALONE: &str = "[[route]]\n[route.match]\n";
 
 impl super::Config {
     /// The conditions that a text has, written as in `[route.match]`.
     ///
     /// # Errors
-    /// All that is wrong with it, each with its line.
+    /// All that is wrong with it.
     pub fn matcher(text: &str) -> Result<Matcher, Errors> {
         let mut problems = Problems::default();
-        let file = Document::parse("match", text.to_owned(), &mut problems);
+        let file = Document::parse("conditions", format!("{ALONE}{text}\n"), &mut problems);
         let nothing = |_: &str| None;
         let mut env = Env { file: Some(&file), problems, ..Env::new(&nothing) };
         let mut found = Found::new();
-        for (name, node) in file.root.members.iter().filter(|(it, _)| !WORDS.contains(&it.as_str()))
-        {
-            let allowed = WORDS.join(", ");
-            let what = format!("{name}: is no condition; allowed is {allowed}");
-            env.tell(node.key.clone(), &what, None);
+        let route = file.root.tables("route").into_iter().next();
+        if let Some(table) = route.and_then(|(_, route)| route.table("match")) {
+            env.conditions(table, &mut found);
         }
-        env.conditions(&file.root, &mut found);
         let mut errors = env.errors;
         errors.extend(env.problems.texts());
         if errors.is_empty() && found.is_empty() {
-            errors.push("match: there is no condition".to_owned());
+            errors.push("there is no condition".to_owned());
         }
         let conditions = found.into_iter().map(|(_, condition)| condition).collect();
         if errors.is_empty() { Ok(Matcher { conditions }) } else { Err(Errors(errors)) }

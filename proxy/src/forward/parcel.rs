@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use traffic::Clock;
 
 use super::checked::{Checked, Withheld};
 use super::nobody::NoBody;
@@ -53,6 +54,8 @@ pub struct Recorded {
     pub body: Bytes,
     /// What came behind it.
     pub trailers: HeaderMap,
+    /// By which the latency was measured.
+    pub clock: Clock,
 }
 
 impl Recorded {
@@ -193,7 +196,7 @@ impl Forward {
             upgrade,
             length: None,
             keep: None,
-            recorded: false,
+            recorded: None,
             lost: Some(why),
         };
         let lanes = self.mirror.lanes();
@@ -205,7 +208,7 @@ impl Forward {
     pub async fn relay(&self, parcel: Parcel, keep: Keep) {
         let Parcel { head, body, client } = parcel;
         let length = Some(body.len() as u64);
-        let arrived = Arrived { recorded: false, ..whole(&head, length, &keep) };
+        let arrived = whole(&head, length, &keep);
         let lanes = self.mirror.lanes();
         let asked = self.admit_parcel(&head, client, &lanes, arrived, |chosen, taps| {
             let mut head = RequestSnapshot::clone(taps.snapshot.as_ref()?);
@@ -230,7 +233,7 @@ impl Forward {
     pub fn play(&self, parcel: Parcel, recorded: &Recorded, keep: &Keep) {
         let Parcel { head, body, client } = parcel;
         let length = Some(body.len() as u64);
-        let arrived = Arrived { recorded: true, ..whole(&head, length, keep) };
+        let arrived = Arrived { recorded: Some(recorded.clock), ..whole(&head, length, keep) };
         let lanes = self.mirror.lanes();
         let taps = self.admit_parcel(&head, client, &lanes, arrived, |_, taps| taps);
         // The answer first: a copy that is sent waits for nothing then.
@@ -291,7 +294,7 @@ impl Forward {
 
 /// A request that is whole, and that nobody waits for.
 fn whole<'a>(head: &'a RequestSnapshot, length: Option<u64>, keep: &'a Keep) -> Arrived<'a> {
-    let (marked, upgrade, recorded, keep) = (false, false, false, Some(keep));
+    let (marked, upgrade, recorded, keep) = (false, false, None, Some(keep));
     Arrived { method: &head.method, marked, upgrade, length, keep, recorded, lost: None }
 }
 

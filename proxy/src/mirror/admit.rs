@@ -105,8 +105,9 @@ impl Entry {
             return tally.count(Outcome::DroppedBufferFull);
         };
         let body = with_body.then(|| Capture::new(terms.max_body_bytes, &lane.budget));
-        let is_overtaken = arrived.keep.is_some() && !recorded && !arrived.method.is_safe();
-        let (mut tap, baseline) = tap::of_baseline(lane, terms, (is_overtaken, recorded));
+        let is_overtaken =
+            arrived.keep.is_some() && recorded.is_none() && !arrived.method.is_safe();
+        let (mut tap, baseline) = tap::of_baseline(lane, terms, (is_overtaken, recorded.is_some()));
         let complete_since = Instant::now();
         let secret = lane.identities.secret();
         let scopes = terms.identities().map(|it| it.scopes(sampling.seen, secret));

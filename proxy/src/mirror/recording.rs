@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use compare::Differences;
 use http::{HeaderMap, Response, StatusCode};
+use traffic::Clock;
 
 use super::pair::Head;
 use crate::body::{Budget, Capture, ReplyBody};
@@ -46,6 +47,8 @@ pub(super) struct Of<'a> {
     pub(super) treatment: &'a Treatment,
     pub(super) label: &'a Arc<str>,
     pub(super) client: IpAddr,
+    /// By which the baseline's latency was measured.
+    pub(super) clock: Clock,
 }
 
 impl Recording {
@@ -63,6 +66,7 @@ impl Recording {
             is_sampled,
             at: SystemTime::now(),
             client: of.client,
+            clock: of.clock,
             label: Arc::clone(of.label),
             rules: of.plan.rules_of(of.treatment, of.label),
             redaction: Arc::clone(of.plan.redaction()),

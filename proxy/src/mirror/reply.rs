@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use memchr::memmem;
 
 use super::Stage;
 use super::lane::Lane;
 use super::pair::Head;
-use crate::body::ReplyBody;
+use crate::body::{Capture, ReplyBody};
 use crate::exchange::Outcome;
 use crate::observe::Series;
+use crate::record::masked::Hidden;
 use compare::{self, Differences, Limits, Match, Rules, Side};
 
 /// Bytes of a body that is compared where it was read.
@@ -17,6 +20,9 @@ pub(super) const SMALL: u64 = 8 * 1024;
 
 /// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
 pub(super) const DECODED_FACTOR: usize = 8;
+
+/// What stands in recordings for what is hidden.
+const MASK: &[u8] = b"***";
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
 pub(super) type Looked = (Outcome, Option<Differences>);
@@ -77,6 +83,30 @@ fn look_closer(lane: &Lane, ours: &Reply, theirs: &Reply, rules: &Rules, detail:
 }
 
 impl Reply {
+    /// The same without what was hidden in an answer that was recorded, so that only what was not is held against
+    /// it; `None` where nothing was hidden, or no memory is left.
+    pub(super) fn hidden_as(&self, recorded: &Self, label: &Arc<str>, lane: &Lane) -> Option<Self> {
+        let (ReplyBody::Whole(ours), ReplyBody::Whole(theirs)) = (&*recorded.body, &*self.body)
+        else {
+            return None;
+        };
+        memmem::find(ours.bytes(), MASK)?;
+        let terms = &self.head.terms;
+        let rules = terms.rules(label);
+        let hidden = Hidden { policy: &terms.redaction, rules: &rules.rules };
+        let mut headers = HeaderMap::new();
+        let content_type = self.head.headers.content_type();
+        let content_type = content_type.and_then(|it| HeaderValue::from_bytes(it).ok());
+        headers.extend(content_type.map(|it| (CONTENT_TYPE, it)));
+        for coding in &self.head.content_encoding {
+            headers.append(CONTENT_ENCODING, coding.clone());
+        }
+        let masked = hidden.body(&headers, theirs.bytes()).ok()?.into_owned();
+        let held = lane.budget.try_take(masked.len())?;
+        let body = Arc::new(ReplyBody::Whole(Capture::of(masked, held)));
+        Some(Self { head: self.head.clone(), body })
+    }
+
     /// Looking at it closely takes less than handing it to another thread. What is encoded may be
     /// of any size.
     pub(super) fn is_small(&self) -> bool {

@@ -431,6 +431,8 @@ async fn judge_answers(
             return Some(outcome);
         }
     };
+    let hidden = || theirs.hidden_as(&ours, &series.label, lane).map(Arc::new);
+    let theirs = (!about.copy.alike).then(hidden).flatten().unwrap_or(theirs);
     let looked = compared(lane, series, Arc::clone(&ours), Arc::clone(&theirs)).await;
     let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
     let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());

@@ -30,6 +30,8 @@ pub struct About {
     pub at: SystemTime,
     /// Who sent it.
     pub client: IpAddr,
+    /// By which the baseline's latency was measured.
+    pub clock: Clock,
     /// Its route's label.
     pub label: Arc<str>,
     /// What is masked in answers.
@@ -113,7 +115,7 @@ impl Taken {
             client: Some(self.about.client),
             connection: None,
             request: self.request(hidden.as_ref())?,
-            answer: self.answer(self.answer.as_ref(), hidden.as_ref())?,
+            answer: self.answer(self.answer.as_ref(), hidden.as_ref(), self.about.clock)?,
             pair: None,
         };
         let answered = || self.pairs.iter().filter(|pair| pair.answer.is_some());
@@ -176,6 +178,7 @@ impl Taken {
         &self,
         answer: Option<&TakenAnswer>,
         hidden: Option<&Hidden<'_>>,
+        clock: Clock,
     ) -> Result<Option<Answer>, Fault> {
         let Some(answer) = answer else { return Ok(None) };
         let mut headers = answer.headers.clone();
@@ -201,13 +204,19 @@ impl Taken {
                 None => Body::Whole(Bytes::copy_from_slice(bytes)),
             },
         };
+        if let (Body::Whole(body), true) = (&body, headers.contains_key(CONTENT_LENGTH)) {
+            // Of an answer to HEAD it is that of a body that was not sent.
+            if length > 0 {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            }
+        }
         Ok(Some(Answer {
             status: answer.status.as_u16(),
             headers: lines(&headers).collect(),
             body,
             trailers: lines(&answer.trailers).collect(),
             latency: Some(answer.latency),
-            clock: Clock::Proxy,
+            clock,
         }))
     }
 
@@ -222,7 +231,7 @@ impl Taken {
             route: self.about.label.to_string(),
             candidate: pair.candidate.to_string(),
             outcome: pair.outcome.unwrap_or(Outcome::InternalError).name().to_owned(),
-            answer: self.answer(pair.answer.as_ref(), hidden)?,
+            answer: self.answer(pair.answer.as_ref(), hidden, Clock::Proxy)?,
             differences: pair.differences.iter().map(difference).collect(),
             more: pair.more,
         })
