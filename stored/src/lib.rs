@@ -129,7 +129,7 @@ impl Store {
     }
 
     /// Carries all closed segments of the folder into the store, the oldest first, and removes them there.
-    /// One that is in the store already with as many bytes is only removed.
+    /// One that is there already, because a crash came in between, is sent again.
     ///
     /// Files are read in place: this is for a task that may block.
     ///
