@@ -1,6 +1,7 @@
 //! Against a server of S3's protocol: `STORED_S3_SERVER` names the program, such as `moto_server`, which is
 //! started with `-p PORT`. Without it the test is skipped, unless `STORED_REQUIRE_S3` is set.
 #![allow(clippy::disallowed_methods, reason = "the environment says where the server is")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "what is skipped is told")]
 
 use std::io::{Read as _, Write as _};
