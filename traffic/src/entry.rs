@@ -7,6 +7,7 @@ mod date;
 mod fields;
 mod foreign;
 mod parsed;
+mod parts;
 mod text;
 mod written;
 

@@ -16,6 +16,8 @@ mod limits;
 pub mod line;
 #[cfg(test)]
 mod made;
+pub mod open;
+mod packed;
 pub mod read;
 pub mod segment;
 

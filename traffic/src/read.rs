@@ -1,8 +1,6 @@
 //! Recordings of our own, read: one file, or all of a folder in the order of their names. What can't be
 //! read of one, because it is torn or damaged, is told, and reading goes on with the next.
 
-mod packed;
-
 use std::fmt;
 use std::io::{self, BufReader, Read};
 
@@ -10,8 +8,8 @@ use crate::exchange::Exchange;
 use crate::fault::{Fault, Place, ReadError};
 use crate::limits::Limits;
 use crate::line::Lines;
+use crate::packed::Packed;
 use crate::segment::name::without_part;
-use packed::Packed;
 
 /// Where files are read from. All names are file names without a folder.
 pub trait Source {

@@ -94,9 +94,9 @@ pub(super) fn answer(
     wait_ms: Option<f64>,
 ) -> bool {
     without_pseudo(&mut answer.headers);
-    // The longest that is taken is what a JSON number of milliseconds can say in a Duration.
-    let wait = wait_ms.filter(|ms| *ms >= 0.0);
-    answer.latency = wait.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok());
+    let wait = wait_ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok());
+    // As long as nanoseconds can be written: 584 years.
+    answer.latency = wait.filter(|wait| u64::try_from(wait.as_nanos()).is_ok());
     if answer.status == 304 {
         // The content is the cache's.
         answer.body = Body::default();

@@ -188,6 +188,16 @@ fn deep_nesting_is_an_error() {
 }
 
 #[test]
+fn a_body_that_databases_refuse_or_that_is_no_text_is_base64() {
+    for (body, text) in [("a\0b", "YQBi"), ("\u{1}", "\u{1}"), ("ä", "ä")] {
+        let mut exchange = made::plain(1);
+        exchange.request.body = Body::Whole(body.into());
+        let entry: Value = serde_json::from_slice(&written(&exchange)).unwrap();
+        assert_eq!(entry["request"]["postData"]["text"], text);
+    }
+}
+
+#[test]
 fn a_latency_keeps_its_clock() {
     for clock in [Clock::Proxy, Clock::Wire, Clock::Foreign] {
         let mut exchange = made::plain(1);

@@ -10,7 +10,7 @@ use crate::kind::{self, Packing};
 use crate::limits::Limits;
 
 /// The bytes of a recording, whatever it is packed in.
-pub(super) struct Packed<R> {
+pub(crate) struct Packed<R> {
     inner: Inner<R>,
     damaged: Option<u64>,
 }
@@ -22,7 +22,7 @@ enum Inner<R> {
 }
 
 impl<R: Read> Packed<R> {
-    pub(super) fn new(source: R, limits: &Limits) -> io::Result<Self> {
+    pub(crate) fn new(source: R, limits: &Limits) -> io::Result<Self> {
         let mut source = BufReader::new(source);
         let inner = match kind::packing(source.fill_buf()?) {
             Packing::Plain => Inner::Plain(source),
@@ -33,7 +33,7 @@ impl<R: Read> Packed<R> {
     }
 
     /// Where the packed bytes began that are torn or damaged.
-    pub(super) fn damaged(&self) -> Option<u64> {
+    pub(crate) fn damaged(&self) -> Option<u64> {
         self.damaged
     }
 }
