@@ -181,6 +181,17 @@ fn each_direction_ends_with_its_own_fin() {
 }
 
 #[test]
+fn an_end_before_the_first_bytes_is_told_when_these_come() {
+    let mut talk = Talk::opened(Limits::default());
+    assert_eq!(talk.send(1, 11, "F", Some(1), ""), Fate::NoPayload);
+    assert_eq!(talk.send(0, 1, "", Some(12), ""), Fate::NoPayload);
+    assert_eq!(talk.send(0, 1, "", Some(12), "ask"), Fate::Delivered);
+    assert_eq!(talk.told(Direction::Back), [Told::Gap(10), Told::End(End::Finished)]);
+    assert_eq!(talk.told(Direction::Forth), [data("ask")]);
+    talk.bench.finish();
+}
+
+#[test]
 fn a_fin_ahead_of_bytes_ends_when_they_came() {
     let mut talk = Talk::opened(Limits::default());
     assert_eq!(talk.send(0, 7, "F", Some(1), ""), Fate::NoPayload);
