@@ -225,6 +225,13 @@ impl Half {
         }
     }
 
+    /// Nobody reads this: forgets what is behind a hole. Where it began stays known.
+    pub(crate) fn forget(&mut self) {
+        self.fin = None;
+        self.pieces.clear();
+        self.held = 0;
+    }
+
     /// Nothing more comes.
     pub(crate) fn end<S: Streams>(&mut self, how: End, at: Nanos, teller: &mut Teller<'_, S>) {
         self.give_up_all(teller);

@@ -193,6 +193,9 @@ impl<S: Streams> Table<S> {
         let Some(reader) = make(connection.endpoints(segment)) else {
             connection.reader = Reader::Refused;
             self.store.totals.not_wanted += 1;
+            for way in [0, 1] {
+                self.store.half(Way { place, way }, now, |half, _| half.forget());
+            }
             self.store.class(place, Class::Closed);
             return false;
         };

@@ -238,6 +238,18 @@ fn ports_that_are_opened_anew_are_another_connection() {
 }
 
 #[test]
+fn the_answer_to_an_opening_that_was_not_seen_is_another_connection_too() {
+    let mut talk = Talk::opened(Limits::default());
+    talk.forth(1, "first");
+    talk.send(1, 0, "S", Some(1), "");
+    assert_eq!(talk.bench.assembler.totals().replaced, 0);
+    talk.isns = [77, 99];
+    talk.send(1, 0, "S", Some(1), "");
+    talk.forth(1, "second");
+    assert_eq!(talk.bench.heard()[1].text(Direction::Forth), "second");
+}
+
+#[test]
 fn a_hole_that_was_acknowledged_is_given_up_at_once_when_something_is_behind_it() {
     let mut talk = Talk::opened(Limits::default());
     talk.forth(1, "abc");

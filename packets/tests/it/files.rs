@@ -95,7 +95,7 @@ fn each_interface_has_its_own_link_resolution_and_offset() {
 fn of_a_file_that_was_cut_what_is_whole_is_read() {
     for order in [Order::Little, Order::Big] {
         for file in [pcap(order, true, 1, &records()), pcapng(order, 1, &records())] {
-            for end in (0..400).chain(file.len() - 5..file.len()) {
+            for end in (0..400).step_by(9).chain(file.len() - 5..file.len()) {
                 let (seen, error) = read(&file[..end]);
                 assert!(seen.len() < 3);
                 let whole = matches!(error, None | Some(FileError::Truncated));
