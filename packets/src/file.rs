@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader};
 
-use blocks::{Found, Interface, Step, next_block};
+use blocks::{Found, Interface, Peek, Step, next_block, peek};
 pub use error::FileError;
 use source::{Failure, Keeper, LARGEST, beginning};
 
@@ -35,6 +35,10 @@ pub struct Capture<R: Read> {
     at: Nanos,
     /// What is to be let go of before the next block.
     read: usize,
+    /// What is left of a block that is passed over.
+    skip: usize,
+    /// As the section says, in pcapng.
+    big_endian: bool,
     capacity: usize,
     failure: Failure,
     over: bool,
@@ -71,7 +75,17 @@ impl<R: Read> Capture<R> {
         };
         let reader = reader.map_err(|_| FileError::NotACapture)?;
         let interfaces = Vec::new();
-        Ok(Self { reader, interfaces, capacity, failure, at: 0, read: 0, over: false })
+        Ok(Self {
+            reader,
+            interfaces,
+            capacity,
+            failure,
+            at: 0,
+            read: 0,
+            skip: 0,
+            big_endian: false,
+            over: false,
+        })
     }
 
     /// The next frame; none at the end, and behind an error.
@@ -103,10 +117,37 @@ impl<R: Read> Capture<R> {
     fn step(&mut self) -> Result<Step, Stop> {
         let interfaces = &mut self.interfaces;
         let (size, block) = match &mut self.reader {
-            Format::Legacy(reader) => reader.next(),
-            Format::Next(reader) => reader.next(),
-        }
-        .map_err(|error| stop(&error))?;
+            Format::Legacy(reader) => reader.next().map_err(|error| stop(&error))?,
+            Format::Next(reader) => {
+                let here = reader.data().len();
+                let rest = match self.skip {
+                    0 => peek(reader.data(), &mut self.big_endian),
+                    skip => Peek::Skip(skip),
+                };
+                match rest {
+                    Peek::Skip(size) if here > 0 => {
+                        self.read = size.min(here);
+                        self.skip = size - self.read;
+                        return Ok(Step::Other);
+                    }
+                    // All of it is here, so that what the reader does not understand is wrong.
+                    Peek::Read(size) if size <= here => {
+                        reader.next().map_err(|_| Stop::Error(FileError::Malformed))?
+                    }
+                    Peek::Malformed => return Err(Stop::Error(FileError::Malformed)),
+                    Peek::Short | Peek::Skip(_) | Peek::Read(_) if reader.reader_exhausted() => {
+                        let whole = here == 0 && self.skip == 0;
+                        return Err(if whole {
+                            Stop::End
+                        } else {
+                            Stop::Error(FileError::Truncated)
+                        });
+                    }
+                    Peek::Read(size) if size > self.capacity => return Err(Stop::Small),
+                    Peek::Short | Peek::Skip(_) | Peek::Read(_) => return Err(Stop::More),
+                }
+            }
+        };
         self.read = size;
         match block {
             PcapBlockOwned::LegacyHeader(header) => {

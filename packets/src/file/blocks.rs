@@ -36,6 +36,43 @@ pub(super) enum Step {
     Other,
 }
 
+/// What is known of a block by its beginning.
+pub(super) enum Peek {
+    /// There is too little of it.
+    Short,
+    /// It is none.
+    Malformed,
+    /// It is of so many bytes, and of no use here.
+    Skip(usize),
+    /// It is of so many bytes.
+    Read(usize),
+}
+
+/// Looks at the beginning of a block of pcapng, and notes the byte order where a section begins. Only
+/// what is of use is given to the parser: it is strict, and fails with what nobody asked for.
+pub(super) fn peek(data: &[u8], big_endian: &mut bool) -> Peek {
+    const SECTION: u32 = 0x0A0D_0D0A;
+    const USED: [u32; 4] = [SECTION, 1, 3, 6];
+    let Some((kind, rest)) = data.split_first_chunk::<4>() else { return Peek::Short };
+    let Some((length, rest)) = rest.split_first_chunk::<4>() else { return Peek::Short };
+    let Some((order, _)) = rest.split_first_chunk::<4>() else { return Peek::Short };
+    if u32::from_be_bytes(*kind) == SECTION {
+        *big_endian = match order {
+            [0x1A, 0x2B, 0x3C, 0x4D] => true,
+            [0x4D, 0x3C, 0x2B, 0x1A] => false,
+            _ => return Peek::Malformed,
+        };
+    }
+    let number = if *big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
+    let (kind, length) = (number(*kind), number(*length) as usize);
+    match length {
+        0..12 => Peek::Malformed,
+        _ if !length.is_multiple_of(4) => Peek::Malformed,
+        _ if USED.contains(&kind) => Peek::Read(length),
+        _ => Peek::Skip(length),
+    }
+}
+
 /// A block of pcapng (draft-ietf-opsawg-pcapng section 4). A packet block without an interface is a
 /// frame of unknown kind, so that it is counted.
 pub(super) fn next_block(

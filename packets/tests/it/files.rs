@@ -127,6 +127,40 @@ fn a_block_that_promises_too_much_is_refused() {
 }
 
 #[test]
+fn blocks_of_no_use_are_passed_over_whatever_is_in_them() {
+    let order = Order::Little;
+    let mut file = section(order);
+    file.extend(interface(order, 1, None, 0));
+    // Names, statistics and what no standard knows; one is larger than any that is read.
+    for kind in [4, 5, 0x8000_0001, 0x0BAD, 2] {
+        file.extend(block(order, kind, &[0xFF; 4]));
+    }
+    file.extend(block(order, 10, &vec![7; 20 << 20]));
+    file.extend(packet(order, 0, 1, &[1], 1));
+    let (seen, error) = read(&file[..]);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(seen.len(), 1);
+    file.truncate(1 << 20);
+    assert!(matches!(read(&file[..]).1, Some(FileError::Truncated)));
+}
+
+#[test]
+fn a_block_that_contradicts_itself_is_malformed() {
+    let order = Order::Little;
+    let begin = || [section(order), interface(order, 1, None, 0)].concat();
+    // Less than a block is, of a kind that is read and of one that is not; more captured than there is.
+    for bad in [&[6, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0][..], &[1, 0, 0, 0x80, 6, 0, 0, 0, 0, 0, 0, 0]]
+    {
+        let file = [&begin()[..], bad].concat();
+        assert!(matches!(read(&file[..]).1, Some(FileError::Malformed)));
+    }
+    let mut bad = packet(order, 0, 1, &[1, 2, 3, 4], 4);
+    bad[20] = 200;
+    let file = [begin(), bad].concat();
+    assert!(matches!(read(&file[..]).1, Some(FileError::Malformed)));
+}
+
+#[test]
 fn what_the_source_says_when_it_fails_is_handed_on() {
     struct Failing;
     impl Read for Failing {
