@@ -139,8 +139,9 @@ impl<S: Streams> Connection<S> {
         let half = &self.halves[self.way(segment)];
         let first = segment.sequence.wrapping_add(1);
         match (segment.acknowledged, self.class) {
-            // An answer tells of another opening only where this one is over.
-            (Some(_), Class::Opening | Class::Open) => false,
+            // An answer tells of another opening only where that of this one was seen, or where this
+            // one is over.
+            (Some(_), Class::Opening | Class::Open) if !self.opened => false,
             _ if half.known() => !half.began_at(first),
             _ => self.class == Class::Closed,
         }

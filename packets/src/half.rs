@@ -214,6 +214,24 @@ impl Half {
         }
     }
 
+    /// A reader was made only now: tells it what happened before. No bytes came, or there would have
+    /// been one; but some may be missing, and the end may have come.
+    pub(crate) fn catch_up<S: Streams>(&self, teller: &mut Teller<'_, S>) {
+        if self.next > self.start {
+            teller.gap(self.latest, self.next - self.start);
+        }
+        if self.ended {
+            teller.end(self.latest, End::Finished);
+        }
+    }
+
+    /// Nobody reads this: forgets what is behind a hole. Where it began stays known.
+    pub(crate) fn forget(&mut self) {
+        self.fin = None;
+        self.pieces.clear();
+        self.held = 0;
+    }
+
     /// Nothing more comes.
     pub(crate) fn end<S: Streams>(&mut self, how: End, at: Nanos, teller: &mut Teller<'_, S>) {
         self.give_up_all(teller);

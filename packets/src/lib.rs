@@ -4,8 +4,8 @@
 //! What comes in is hostile: nothing panics, all that can grow has a bound in [`Limits`], and what is
 //! not understood is counted ([`Fate`]).
 //!
-//! A frame goes from [`file`] (or from a socket) through [`link`], [`ip`], [`fragment`] and [`tunnel`], which
-//! [`dissect`] calls, to the [`table`] of connections; there each [`half`] puts its segments in order
+//! A frame goes from [`mod@file`] (or from a socket) through `link`, `ip`, `fragment` and `tunnel`, which
+//! `dissect` calls, to the `table` of connections; there each `half` puts its segments in order
 //! and tells them to what reads the connection.
 
 mod assembler;

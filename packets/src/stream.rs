@@ -17,7 +17,7 @@ pub enum Direction {
 /// The two ends of a connection, and the network that it was seen in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoints {
-    /// Who opened it, where that was seen; else who sent the first packet that was.
+    /// Who opened it, where that was seen; else who is the client by the ports.
     pub one: SocketAddr,
     /// The one it was opened to.
     pub other: SocketAddr,

@@ -149,21 +149,13 @@ impl<S: Streams> Table<S> {
         limits: &Limits,
         make: Make<'_, S>,
     ) -> Fate {
-        let Some(connection) = self.store.get_mut(way.place) else { return Fate::NoPayload };
         if segment.payload.total() == 0 {
             return Fate::NoPayload;
         }
-        if matches!(connection.reader, Reader::Unasked) {
-            connection.reader = match make(connection.endpoints(segment)) {
-                Some(reader) => Reader::Reads(reader),
-                None => Reader::Refused,
-            };
-            if matches!(connection.reader, Reader::Refused) {
-                self.store.totals.not_wanted += 1;
-                self.store.class(way.place, Class::Closed);
-                return Fate::NotWanted;
-            }
+        if !self.has_reader(way.place, segment, now, make) {
+            return Fate::NotWanted;
         }
+        let Some(connection) = self.store.get_mut(way.place) else { return Fate::NoPayload };
         connection.carried = connection.carried.saturating_add(1);
         if connection.is_established() {
             self.store.class(way.place, Class::Open);
@@ -184,6 +176,34 @@ impl<S: Streams> Table<S> {
             Some(Taken::AfterEnd) => Fate::AfterEnd,
             None => Fate::NoPayload,
         }
+    }
+
+    /// Makes the reader, if nobody was asked yet.
+    fn has_reader(
+        &mut self,
+        place: u32,
+        segment: &Segment<'_>,
+        now: Nanos,
+        make: Make<'_, S>,
+    ) -> bool {
+        let Some(connection) = self.store.get_mut(place) else { return false };
+        if !matches!(connection.reader, Reader::Unasked) {
+            return true;
+        }
+        let Some(reader) = make(connection.endpoints(segment)) else {
+            connection.reader = Reader::Refused;
+            self.store.totals.not_wanted += 1;
+            for way in [0, 1] {
+                self.store.half(Way { place, way }, now, |half, _| half.forget());
+            }
+            self.store.class(place, Class::Closed);
+            return false;
+        };
+        connection.reader = Reader::Reads(reader);
+        for way in [0, 1] {
+            self.store.half(Way { place, way }, now, |half, teller| half.catch_up(teller));
+        }
+        true
     }
 
     /// One that is near to where its direction is ends both.

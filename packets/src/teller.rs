@@ -38,7 +38,8 @@ impl<S: Streams> Teller<'_, S> {
         }
     }
 
-    fn gap(&mut self, at: Nanos, missing: u64) {
+    /// Bytes that are missing and were counted before.
+    pub(crate) fn gap(&mut self, at: Nanos, missing: u64) {
         if let Some(reader) = &mut self.reader {
             reader.gap(self.direction, at, Some(missing));
         }

@@ -113,6 +113,19 @@ fn one_that_is_not_wanted_is_asked_for_once() {
 }
 
 #[test]
+fn one_that_is_not_wanted_leaves_no_hole_behind() {
+    let mut bench = Bench::new(Limits::default(), Filter::default());
+    bench.wanted = false;
+    bench.ethernet(0, &client(1, 0, "S", "").frame());
+    bench.ethernet(0, &client(1, 100, "F", "").frame());
+    assert_eq!(bench.ethernet(0, &client(1, 1, "", "x").frame()), Fate::NotWanted);
+    for time in 1..100 {
+        bench.assembler.advance(time * SECOND);
+    }
+    assert_eq!((bench.assembler.totals().gaps, bench.assembler.connections()), (0, 0));
+}
+
+#[test]
 fn what_is_filtered_says_by_what() {
     let filter = Filter {
         ports: vec![80],

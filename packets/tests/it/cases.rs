@@ -181,6 +181,17 @@ fn each_direction_ends_with_its_own_fin() {
 }
 
 #[test]
+fn an_end_before_the_first_bytes_is_told_when_these_come() {
+    let mut talk = Talk::opened(Limits::default());
+    assert_eq!(talk.send(1, 11, "F", Some(1), ""), Fate::NoPayload);
+    assert_eq!(talk.send(0, 1, "", Some(12), ""), Fate::NoPayload);
+    assert_eq!(talk.send(0, 1, "", Some(12), "ask"), Fate::Delivered);
+    assert_eq!(talk.told(Direction::Back), [Told::Gap(10), Told::End(End::Finished)]);
+    assert_eq!(talk.told(Direction::Forth), [data("ask")]);
+    talk.bench.finish();
+}
+
+#[test]
 fn a_fin_ahead_of_bytes_ends_when_they_came() {
     let mut talk = Talk::opened(Limits::default());
     assert_eq!(talk.send(0, 7, "F", Some(1), ""), Fate::NoPayload);
@@ -224,6 +235,18 @@ fn ports_that_are_opened_anew_are_another_connection() {
     assert_eq!(texts, ["first", "second"]);
     assert_eq!(talk.bench.heard()[0].end(Direction::Forth), Some(End::GivenUp));
     assert_eq!(talk.bench.assembler.totals().replaced, 1);
+}
+
+#[test]
+fn the_answer_to_an_opening_that_was_not_seen_is_another_connection_too() {
+    let mut talk = Talk::opened(Limits::default());
+    talk.forth(1, "first");
+    talk.send(1, 0, "S", Some(1), "");
+    assert_eq!(talk.bench.assembler.totals().replaced, 0);
+    talk.isns = [77, 99];
+    talk.send(1, 0, "S", Some(1), "");
+    talk.forth(1, "second");
+    assert_eq!(talk.bench.heard()[1].text(Direction::Forth), "second");
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn each_interface_has_its_own_link_resolution_and_offset() {
 fn of_a_file_that_was_cut_what_is_whole_is_read() {
     for order in [Order::Little, Order::Big] {
         for file in [pcap(order, true, 1, &records()), pcapng(order, 1, &records())] {
-            for end in (0..400).chain(file.len() - 5..file.len()) {
+            for end in (0..400).step_by(9).chain(file.len() - 5..file.len()) {
                 let (seen, error) = read(&file[..end]);
                 assert!(seen.len() < 3);
                 let whole = matches!(error, None | Some(FileError::Truncated));
@@ -124,6 +124,40 @@ fn a_block_that_promises_too_much_is_refused() {
     let mut file = section(Order::Little);
     file.extend([6, 0, 0, 0, 0xF0, 0xFF, 0xFF, 0x7F, 0, 0, 0, 0]);
     assert!(matches!(read(file.chain(more())).1, Some(FileError::TooLarge)));
+}
+
+#[test]
+fn blocks_of_no_use_are_passed_over_whatever_is_in_them() {
+    let order = Order::Little;
+    let mut file = section(order);
+    file.extend(interface(order, 1, None, 0));
+    // Names, statistics and what no standard knows; one is larger than any that is read.
+    for kind in [4, 5, 0x8000_0001, 0x0BAD, 2] {
+        file.extend(block(order, kind, &[0xFF; 4]));
+    }
+    file.extend(block(order, 10, &vec![7; 20 << 20]));
+    file.extend(packet(order, 0, 1, &[1], 1));
+    let (seen, error) = read(&file[..]);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(seen.len(), 1);
+    file.truncate(1 << 20);
+    assert!(matches!(read(&file[..]).1, Some(FileError::Truncated)));
+}
+
+#[test]
+fn a_block_that_contradicts_itself_is_malformed() {
+    let order = Order::Little;
+    let begin = || [section(order), interface(order, 1, None, 0)].concat();
+    // Less than a block is, of a kind that is read and of one that is not; more captured than there is.
+    for bad in [&[6, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0][..], &[1, 0, 0, 0x80, 6, 0, 0, 0, 0, 0, 0, 0]]
+    {
+        let file = [&begin()[..], bad].concat();
+        assert!(matches!(read(&file[..]).1, Some(FileError::Malformed)));
+    }
+    let mut bad = packet(order, 0, 1, &[1, 2, 3, 4], 4);
+    bad[20] = 200;
+    let file = [begin(), bad].concat();
+    assert!(matches!(read(&file[..]).1, Some(FileError::Malformed)));
 }
 
 #[test]

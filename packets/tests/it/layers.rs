@@ -178,17 +178,20 @@ fn fragments_in_any_order_are_one_datagram() {
 #[test]
 fn a_datagram_whose_fragments_overlap_is_dropped_with_what_follows_of_it() {
     let mut bench = bench();
-    let fragments = fragments4("the quick brown fox jumps over the lazy dog", 9);
-    let mut overlap = fragments[1].clone();
-    // Its offset, in units of eight bytes.
-    overlap[14 + 7] -= 1;
-    bench.ethernet(0, &fragments[0]);
-    assert_eq!(bench.ethernet(0, &overlap), Fate::FragmentOverlap);
-    for fragment in &fragments {
-        assert_eq!(bench.ethernet(0, fragment), Fate::FragmentOverlap);
+    // Into what is before it, and into what is behind it.
+    for (id, first, change) in [(9, 0, -1), (10, 2, 1)] {
+        let fragments = fragments4("the quick brown fox jumps over the lazy dog", id);
+        let mut overlap = fragments[1].clone();
+        // Its offset, in units of eight bytes.
+        overlap[14 + 7] = overlap[14 + 7].wrapping_add_signed(change);
+        bench.ethernet(0, &fragments[first]);
+        assert_eq!(bench.ethernet(0, &overlap), Fate::FragmentOverlap);
+        for fragment in &fragments {
+            assert_eq!(bench.ethernet(0, fragment), Fate::FragmentOverlap);
+        }
     }
     assert!(bench.heard().is_empty());
-    let fragments = fragments4("another", 10);
+    let fragments = fragments4("another", 11);
     assert_eq!(bench.ethernet(0, &fragments[0]), Fate::FragmentHeld);
     assert_eq!(bench.ethernet(0, &fragments[1]), Fate::Delivered);
 }
