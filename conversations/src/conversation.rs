@@ -88,6 +88,15 @@ impl<L: Listener> Conversation<L> {
         (&mut self.layer, desk)
     }
 
+    fn tell_end(&mut self, direction: Direction, at: Nanos, how: End) {
+        let (layer, mut desk) = self.parts();
+        match layer {
+            Layer::Silent => {}
+            Layer::Plain(plain) => plain.end(direction, at, how, &mut desk),
+            Layer::Tls(tls) => tls.end(direction, at, how, &mut desk),
+        }
+    }
+
     /// What a connection is whose first bytes these are.
     fn begin(&mut self, direction: Direction, bytes: &[u8]) {
         let opened = self.endpoints.opened;
@@ -137,11 +146,11 @@ impl<L: Listener> Streams for Conversation<L> {
         if std::mem::replace(&mut self.ended[direction as usize], true) {
             return;
         }
-        let (layer, mut desk) = self.parts();
-        match layer {
-            Layer::Silent => {}
-            Layer::Plain(plain) => plain.end(direction, at, how, &mut desk),
-            Layer::Tls(tls) => tls.end(direction, at, how, &mut desk),
+        self.tell_end(direction, at, how);
+        if self.ended == [true; 2] {
+            // An end that came before it was known what is spoken has been told to nobody.
+            self.tell_end(Direction::Forth, at, End::GivenUp);
+            self.tell_end(Direction::Back, at, End::GivenUp);
         }
     }
 }

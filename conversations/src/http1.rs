@@ -381,7 +381,7 @@ impl Http1 {
             Some(entry) if entry.request.is_some() => {
                 answer.latency =
                     entry.whole.and_then(|it| at.checked_sub(it)).map(Duration::from_nanos);
-                self.to_first(answer, head.len(), desk)
+                self.begin_first(answer, head.len(), desk)
             }
             Some(_) => Answering::LeftFirst,
             None => {
@@ -405,7 +405,7 @@ impl Http1 {
         None
     }
 
-    fn to_first(&mut self, answer: Answer, bytes: usize, desk: &mut Desk<'_>) -> Answering {
+    fn begin_first(&mut self, answer: Answer, bytes: usize, desk: &mut Desk<'_>) -> Answering {
         if desk.account.take(bytes).is_ok() {
             return Answering::First(Box::new(answer), bytes);
         }

@@ -377,7 +377,10 @@ impl Tls {
             return;
         }
         if kind == CHANGE_CIPHER_SPEC {
-            return if is_13 { () } else { self.broken(desk) };
+            if !is_13 {
+                self.broken(desk);
+            }
+            return;
         }
         opener.sequence += 1;
         if kind == APPLICATION_DATA {

@@ -1,6 +1,7 @@
-//! What the fuzz targets share: a bound on memory, a second opinion on JSON, bodies to compare, and copies.
+//! What the fuzz targets share: a bound on memory, a second opinion on JSON, bodies to compare, copies, and connections.
 
 pub mod bodies;
+pub mod connection;
 pub mod copies;
 pub mod document;
 pub mod memory;

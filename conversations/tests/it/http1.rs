@@ -348,3 +348,10 @@ fn heads_and_waiting_requests_have_a_bound() {
     assert_eq!(told.lines(), ["GET /1 200 1", "GET /2 200 2"]);
     assert_eq!(told.lost(), [("answer_alone", 1), ("too_many_pending", 1)]);
 }
+
+#[test]
+fn a_server_that_ended_before_all_is_no_reason_to_forget_a_request() {
+    let mut played = Played::new(true);
+    played.end(S, End::Reset).say(C, get("/"));
+    assert_eq!(played.told().lost(), [("no_answer", 1)]);
+}
