@@ -196,6 +196,11 @@ impl Http1 {
         self.server_trouble(why, why, desk);
     }
 
+    /// Bytes of unfinished heads.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.client.unfinished() + self.server.unfinished()
+    }
+
     fn client_event(&mut self, at: Nanos, event: Event, desk: &mut Desk<'_>) -> Option<Turn> {
         match event {
             Event::Nothing => {}

@@ -103,6 +103,17 @@ impl Tls {
         }
     }
 
+    /// There is no room to read on.
+    pub(crate) fn crowded(&mut self, desk: &mut Desk<'_>) {
+        self.plain.give_up(Lost::NoRoom, desk);
+        self.leave(Lost::Crowded, desk);
+    }
+
+    /// Bytes held of what is not encrypted, beside messages that are whole so far.
+    pub(crate) fn unfinished(&self) -> usize {
+        if matches!(self.state, State::Left) { 0 } else { self.plain.unfinished() }
+    }
+
     /// Whether nothing more is to be found.
     pub(crate) fn is_left(&self) -> bool {
         matches!(self.state, State::Left) || self.plain.is_left()
@@ -200,7 +211,7 @@ impl Tls {
         }
         match desk.account.take(holds) {
             Ok(()) => self.held = holds,
-            Err(_) => self.broken(desk),
+            Err(_) => self.crowded(desk),
         }
     }
 
