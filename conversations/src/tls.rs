@@ -10,8 +10,10 @@
 //! said something is taken for one with a gap at its beginning.
 //!
 //! A record that is damaged by a gap is passed over, for its length tells where the next one begins and its
-//! number is known. When a gap goes beyond the end of a record, how many records are missing is not known:
-//! the conversation is given up.
+//! number is known. Behind a gap that goes beyond the end of a record it is not known how many are missing.
+//! What follows is taken for the beginning of a record, as it is when packets with whole records are missing,
+//! and is tried with the numbers that it may have: the one that opens it is its own. If none does, the
+//! conversation is given up.
 
 pub(crate) mod cipher;
 pub(crate) mod hello;
@@ -74,6 +76,8 @@ struct Half {
     /// What comes is encrypted by the keys that are known.
     active: bool,
     tries: u32,
+    /// Records that may be missing in front of the next one.
+    missing: u64,
     /// It has said that it says no more.
     closed: bool,
 }
@@ -145,7 +149,7 @@ impl Tls {
             State::Waiting(_) => self.leave(Lost::Encrypted, desk),
             State::Hello | State::Open { .. } => match self.half(direction).records.gap(missing) {
                 Some(record) => self.record(direction, at, record, desk),
-                None => self.broken(desk),
+                None => self.lost_records(direction, at, missing, desk),
             },
         }
     }

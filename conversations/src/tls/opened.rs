@@ -6,6 +6,7 @@ use packets::stream::Nanos;
 
 use super::cipher::Opener;
 use super::hello::{self, Message};
+use super::records::Records;
 use super::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Half, MESSAGE, Tls};
 use crate::desk::Desk;
 
@@ -13,7 +14,31 @@ const KEY_UPDATE: u8 = 24;
 /// Records of a handshake that are tried at most: its messages are of 16 KiB at least twice over.
 const TRIES: u32 = 64;
 
+/// What the smallest record takes: its head, and a tag.
+const RECORD: u64 = 21;
+/// Records that are taken to be missing at most, for each is a try.
+const MISSING: u64 = 64;
+
 impl Tls {
+    /// So many bytes are missing, and the end of the record that they began in is among them.
+    pub(super) fn lost_records(
+        &mut self,
+        direction: Direction,
+        at: Nanos,
+        bytes: Option<u64>,
+        desk: &mut Desk<'_>,
+    ) {
+        let half = self.half(direction);
+        if !half.active {
+            return self.broken(desk);
+        }
+        half.records = Records::default();
+        half.messages = Vec::new();
+        let missing = bytes.map_or(MISSING, |bytes| bytes / RECORD + 1);
+        half.missing = half.missing.saturating_add(missing).min(MISSING);
+        self.plain.gap(direction, at, None, desk);
+    }
+
     pub(super) fn open_13(
         &mut self,
         direction: Direction,
@@ -30,7 +55,8 @@ impl Tls {
             kind if kind != APPLICATION_DATA && !half.active => return,
             _ => {}
         }
-        let Some((kind, content)) = opener.open(head, &mut payload) else {
+        let missing = std::mem::take(&mut half.missing);
+        let Some((kind, content)) = opener.find(head, &mut payload, missing) else {
             half.tries += 1;
             if half.active || half.tries > TRIES {
                 self.broken(desk);
@@ -69,7 +95,9 @@ impl Tls {
             return;
         }
         // Keys that change once more are in no log.
-        let opened = opener.open(head, &mut payload).filter(|_| head[0] != CHANGE_CIPHER_SPEC);
+        let missing = std::mem::take(&mut half.missing);
+        let opened =
+            opener.find(head, &mut payload, missing).filter(|_| head[0] != CHANGE_CIPHER_SPEC);
         let Some((kind, content)) = opened else { return self.broken(desk) };
         let content = &payload[content];
         match kind {
@@ -93,6 +121,9 @@ impl Tls {
     ) {
         let half = self.half(direction);
         let Some(opener) = &mut half.opener else { return };
+        if half.missing > 0 {
+            return self.broken(desk);
+        }
         if !half.active {
             half.active = !is_13 && kind == CHANGE_CIPHER_SPEC;
             return;
@@ -104,6 +135,7 @@ impl Tls {
             return;
         }
         opener.sequence += 1;
+        half.messages = Vec::new();
         if kind == APPLICATION_DATA {
             let missing = opener.content_bytes(payload);
             self.plain.gap(direction, at, missing, desk);
