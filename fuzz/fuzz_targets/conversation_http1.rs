@@ -8,5 +8,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, script)) = data.split_first() else { return };
-    connection::play(|limits, budget| Setup { limits, budget, keys: None }, choice & 1 == 0, b"", script);
+    connection::play(
+        |limits, budget| Setup { limits, budget, keys: None },
+        choice & 1 == 0,
+        b"",
+        script,
+    );
 });

@@ -60,7 +60,12 @@ impl Listener for Counting {
 }
 
 /// Plays one, and checks that the limits held and the counts close.
-pub fn play(setup: impl FnOnce(Limits, Budget) -> Setup, opened: bool, first: &[u8], script: &[u8]) {
+pub fn play(
+    setup: impl FnOnce(Limits, Budget) -> Setup,
+    opened: bool,
+    first: &[u8],
+    script: &[u8],
+) {
     let budget = Budget::new(BUDGET);
     let setup = setup(LIMITS, budget.clone());
     let endpoints = Endpoints {
