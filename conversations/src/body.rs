@@ -8,7 +8,7 @@ use crate::desk::Desk;
 
 /// Room that is made at once for a body of known length; more is made as it comes, for a length is easily
 /// said.
-const AT_ONCE: u64 = 64 * 1024;
+const AT_ONCE: u64 = 16 * 1024;
 
 /// What came of a body.
 #[derive(Debug, Default)]

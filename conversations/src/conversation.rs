@@ -33,6 +33,8 @@ pub struct Conversation<L: Listener> {
     limits: Limits,
     keys: Option<KeyLog>,
     account: Account,
+    /// Bytes taken of the account for what is unfinished.
+    unfinished: usize,
     listener: L,
     layer: Layer,
     ended: [bool; 2],
@@ -56,13 +58,14 @@ impl<L: Listener> Conversation<L> {
             limits: setup.limits,
             keys: setup.keys.clone(),
             account: Account::new(setup.limits.conversation_bytes, setup.budget.clone()),
+            unfinished: 0,
             listener,
             layer: Layer::Silent,
             ended: [false; 2],
         }
     }
 
-    /// Bytes of heads and bodies that it holds.
+    /// Bytes that it holds, as [`Limits::conversation_bytes`] counts them.
     pub fn held(&self) -> usize {
         self.account.used()
     }
@@ -86,6 +89,38 @@ impl<L: Listener> Conversation<L> {
             client: None,
         };
         (&mut self.layer, desk)
+    }
+
+    /// Takes of the account what unfinished heads and tables hold by now, or leaves the connection.
+    fn hold_unfinished(&mut self) {
+        let now = match &self.layer {
+            Layer::Silent => 0,
+            Layer::Plain(plain) => plain.unfinished(),
+            Layer::Tls(tls) => tls.unfinished(),
+        };
+        if now == self.unfinished {
+            return;
+        }
+        self.account.give(std::mem::take(&mut self.unfinished));
+        if self.account.take(now).is_ok() {
+            self.unfinished = now;
+            return;
+        }
+        let (layer, mut desk) = self.parts();
+        match layer {
+            Layer::Silent => {}
+            Layer::Plain(plain) => plain.crowded(&mut desk),
+            Layer::Tls(tls) => tls.crowded(&mut desk),
+        }
+    }
+
+    fn tell_end(&mut self, direction: Direction, at: Nanos, how: End) {
+        let (layer, mut desk) = self.parts();
+        match layer {
+            Layer::Silent => {}
+            Layer::Plain(plain) => plain.end(direction, at, how, &mut desk),
+            Layer::Tls(tls) => tls.end(direction, at, how, &mut desk),
+        }
     }
 
     /// What a connection is whose first bytes these are.
@@ -116,6 +151,7 @@ impl<L: Listener> Streams for Conversation<L> {
             Layer::Plain(plain) => plain.data(direction, at, bytes, &mut desk),
             Layer::Tls(tls) => tls.data(direction, at, bytes, &mut desk),
         }
+        self.hold_unfinished();
     }
 
     fn gap(&mut self, direction: Direction, at: Nanos, missing: Option<u64>) {
@@ -131,17 +167,18 @@ impl<L: Listener> Streams for Conversation<L> {
             Layer::Plain(plain) => plain.gap(direction, at, missing, &mut desk),
             Layer::Tls(tls) => tls.gap(direction, at, missing, &mut desk),
         }
+        self.hold_unfinished();
     }
 
     fn end(&mut self, direction: Direction, at: Nanos, how: End) {
         if std::mem::replace(&mut self.ended[direction as usize], true) {
             return;
         }
-        let (layer, mut desk) = self.parts();
-        match layer {
-            Layer::Silent => {}
-            Layer::Plain(plain) => plain.end(direction, at, how, &mut desk),
-            Layer::Tls(tls) => tls.end(direction, at, how, &mut desk),
+        self.tell_end(direction, at, how);
+        if self.ended == [true; 2] {
+            // An end that came before it was known what is spoken has been told to nobody.
+            self.tell_end(Direction::Forth, at, End::GivenUp);
+            self.tell_end(Direction::Back, at, End::GivenUp);
         }
     }
 }

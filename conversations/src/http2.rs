@@ -115,6 +115,12 @@ impl Http2 {
         self.streams.end(side, desk);
     }
 
+    /// Bytes of unfinished blocks of headers, and of the tables.
+    pub(crate) fn unfinished(&self) -> usize {
+        let half = |it: &Half| it.frames.unfinished() + it.decoder.table_bytes();
+        half(&self.client) + half(&self.server)
+    }
+
     /// What is open is given up.
     pub(crate) fn give_up(&mut self, why: Lost, desk: &mut Desk<'_>) {
         self.streams.lose_all(why, desk);

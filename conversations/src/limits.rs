@@ -11,7 +11,8 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a body that is kept.
     pub body_bytes: usize,
-    /// Bytes of all heads and bodies that a conversation holds at a time.
+    /// Bytes that a conversation holds at a time: heads and bodies, what of them is unfinished, tables of
+    /// HPACK, and records of TLS.
     pub conversation_bytes: usize,
     /// Requests that wait for an answer at a time: those of HTTP/1.1 pipelining, and the streams of
     /// HTTP/2.

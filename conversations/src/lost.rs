@@ -43,6 +43,8 @@ pub enum Lost {
     TlsBroken,
     /// A connection in HTTP/2 that could not be followed further: bytes missing, or malformed.
     Http2Broken,
+    /// A connection that there was no room to read on: for unfinished heads, tables of HPACK, or records.
+    Crowded,
     /// A body that was larger than is kept.
     BodyOverLimit,
     /// A body that the conversation had no room for.
@@ -68,7 +70,7 @@ pub enum Of {
 
 impl Lost {
     /// Every loss, in the order of their discriminants.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Gap,
         Self::Malformed,
         Self::HeadTooLarge,
@@ -87,6 +89,7 @@ impl Lost {
         Self::Encrypted,
         Self::TlsBroken,
         Self::Http2Broken,
+        Self::Crowded,
         Self::BodyOverLimit,
         Self::BodyOverConversation,
         Self::BodyOverBudget,
@@ -114,6 +117,7 @@ impl Lost {
             Self::Encrypted => "encrypted",
             Self::TlsBroken => "tls_broken",
             Self::Http2Broken => "http2_broken",
+            Self::Crowded => "crowded",
             Self::BodyOverLimit => "body_over_limit",
             Self::BodyOverConversation => "body_over_conversation",
             Self::BodyOverBudget => "body_over_budget",
@@ -136,7 +140,11 @@ impl Lost {
             | Self::Tunnel
             | Self::Http09 => Of::Request,
             Self::AnswerAlone | Self::Pushed | Self::Garbage => Of::Other,
-            Self::NotHttp | Self::Encrypted | Self::TlsBroken | Self::Http2Broken => Of::Connection,
+            Self::NotHttp
+            | Self::Encrypted
+            | Self::TlsBroken
+            | Self::Http2Broken
+            | Self::Crowded => Of::Connection,
             Self::BodyOverLimit
             | Self::BodyOverConversation
             | Self::BodyOverBudget

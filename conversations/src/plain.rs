@@ -161,6 +161,23 @@ impl Plain {
         }
     }
 
+    /// There is no room to read on.
+    pub(crate) fn crowded(&mut self, desk: &mut Desk<'_>) {
+        self.give_up(Lost::NoRoom, desk);
+        self.leave(Lost::Crowded, desk);
+    }
+
+    /// Bytes held beside those of messages that are whole so far: unfinished heads, and tables.
+    pub(crate) fn unfinished(&self) -> usize {
+        match &self.speech {
+            Speech::Opened { client, server, .. } => client.len() + server.len(),
+            Speech::Joined(joined) => joined.forth.unfinished() + joined.back.unfinished(),
+            Speech::Http1(http1) => http1.unfinished(),
+            Speech::Http2(http2) => http2.unfinished(),
+            Speech::Left => 0,
+        }
+    }
+
     /// Whether nothing more is to be found.
     pub(crate) fn is_left(&self) -> bool {
         matches!(self.speech, Speech::Left)
@@ -280,6 +297,12 @@ impl Joined {
             Direction::Forth => &mut self.forth,
             Direction::Back => &mut self.back,
         }
+    }
+}
+
+impl Looked {
+    fn unfinished(&self) -> usize {
+        self.first.len() + self.search.unfinished()
     }
 }
 

@@ -10,12 +10,15 @@
 //! said something is taken for one with a gap at its beginning.
 //!
 //! A record that is damaged by a gap is passed over, for its length tells where the next one begins and its
-//! number is known. When a gap goes beyond the end of a record, how many records are missing is not known:
-//! the conversation is given up.
+//! number is known. Behind a gap that goes beyond the end of a record it is not known how many are missing.
+//! What follows is taken for the beginning of a record, as it is when packets with whole records are missing,
+//! and is tried with the numbers that it may have: the one that opens it is its own. If none does, the
+//! conversation is given up.
 
 pub(crate) mod cipher;
 pub(crate) mod hello;
 pub(crate) mod keys;
+mod opened;
 pub(crate) mod records;
 
 use packets::Direction;
@@ -33,11 +36,8 @@ const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
-const KEY_UPDATE: u8 = 24;
 /// A handshake message of more is none that is read.
 const MESSAGE: usize = 64 * 1024;
-/// Records of a handshake that are tried at most: its messages are of 16 KiB at least twice over.
-const TRIES: u32 = 64;
 
 /// A conversation in TLS.
 #[derive(Debug)]
@@ -76,6 +76,8 @@ struct Half {
     /// What comes is encrypted by the keys that are known.
     active: bool,
     tries: u32,
+    /// Records that may be missing in front of the next one.
+    missing: u64,
     /// It has said that it says no more.
     closed: bool,
 }
@@ -103,6 +105,17 @@ impl Tls {
             waiting: Vec::new(),
             held: 0,
         }
+    }
+
+    /// There is no room to read on.
+    pub(crate) fn crowded(&mut self, desk: &mut Desk<'_>) {
+        self.plain.give_up(Lost::NoRoom, desk);
+        self.leave(Lost::Crowded, desk);
+    }
+
+    /// Bytes held of what is not encrypted, beside messages that are whole so far.
+    pub(crate) fn unfinished(&self) -> usize {
+        if matches!(self.state, State::Left) { 0 } else { self.plain.unfinished() }
     }
 
     /// Whether nothing more is to be found.
@@ -136,7 +149,7 @@ impl Tls {
             State::Waiting(_) => self.leave(Lost::Encrypted, desk),
             State::Hello | State::Open { .. } => match self.half(direction).records.gap(missing) {
                 Some(record) => self.record(direction, at, record, desk),
-                None => self.broken(desk),
+                None => self.lost_records(direction, at, missing, desk),
             },
         }
     }
@@ -202,7 +215,7 @@ impl Tls {
         }
         match desk.account.take(holds) {
             Ok(()) => self.held = holds,
-            Err(_) => self.broken(desk),
+            Err(_) => self.crowded(desk),
         }
     }
 
@@ -293,99 +306,6 @@ impl Tls {
         }
     }
 
-    fn open_13(
-        &mut self,
-        direction: Direction,
-        at: Nanos,
-        head: [u8; 5],
-        mut payload: Vec<u8>,
-        desk: &mut Desk<'_>,
-    ) {
-        let half = self.half(direction);
-        let Some(opener) = &mut half.opener else { return };
-        match head[0] {
-            CHANGE_CIPHER_SPEC => return,
-            // In the clear there is nothing more but alerts of a handshake that failed.
-            kind if kind != APPLICATION_DATA && !half.active => return,
-            _ => {}
-        }
-        let Some((kind, content)) = opener.open(head, &mut payload) else {
-            half.tries += 1;
-            if half.active || half.tries > TRIES {
-                self.broken(desk);
-            }
-            return;
-        };
-        half.active = true;
-        let content = &payload[content];
-        match kind {
-            APPLICATION_DATA if !content.is_empty() => {
-                self.plain.data(direction, at, content, desk)
-            }
-            ALERT => half.closed |= content.ends_with(&[0]),
-            HANDSHAKE => {
-                half.messages.extend_from_slice(content);
-                if !half.after_handshake() {
-                    self.broken(desk);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn open_12(
-        &mut self,
-        direction: Direction,
-        at: Nanos,
-        head: [u8; 5],
-        mut payload: Vec<u8>,
-        desk: &mut Desk<'_>,
-    ) {
-        let half = self.half(direction);
-        let Some(opener) = &mut half.opener else { return };
-        if !half.active {
-            half.active = head[0] == CHANGE_CIPHER_SPEC;
-            return;
-        }
-        // Keys that change once more are in no log.
-        let opened = opener.open(head, &mut payload).filter(|_| head[0] != CHANGE_CIPHER_SPEC);
-        let Some((kind, content)) = opened else { return self.broken(desk) };
-        let content = &payload[content];
-        match kind {
-            APPLICATION_DATA if !content.is_empty() => {
-                self.plain.data(direction, at, content, desk)
-            }
-            ALERT => half.closed |= content.ends_with(&[0]),
-            _ => {}
-        }
-    }
-
-    /// A record that cannot be opened, and whose number is known all the same.
-    fn damaged(
-        &mut self,
-        direction: Direction,
-        at: Nanos,
-        is_13: bool,
-        kind: u8,
-        payload: usize,
-        desk: &mut Desk<'_>,
-    ) {
-        let half = self.half(direction);
-        let Some(opener) = &mut half.opener else { return };
-        if !half.active {
-            half.active = !is_13 && kind == CHANGE_CIPHER_SPEC;
-            return;
-        }
-        if kind == CHANGE_CIPHER_SPEC {
-            return if is_13 { () } else { self.broken(desk) };
-        }
-        opener.sequence += 1;
-        if kind == APPLICATION_DATA {
-            let missing = opener.content_bytes(payload);
-            self.plain.gap(direction, at, missing, desk);
-        }
-    }
-
     fn broken(&mut self, desk: &mut Desk<'_>) {
         self.plain.give_up(Lost::Gap, desk);
         self.leave(Lost::TlsBroken, desk);
@@ -405,18 +325,5 @@ impl Tls {
             Direction::Forth => &mut self.forth,
             Direction::Back => &mut self.back,
         }
-    }
-}
-
-impl Half {
-    /// Messages behind the handshake: tickets, and changes of the key. Whether it can be followed further.
-    fn after_handshake(&mut self) -> bool {
-        while let Message::Whole(kind, _, length) = hello::message(&self.messages) {
-            self.messages.drain(..length);
-            if kind == KEY_UPDATE {
-                self.opener = self.opener.as_ref().and_then(Opener::next);
-            }
-        }
-        self.messages.len() <= MESSAGE && self.opener.is_some()
     }
 }

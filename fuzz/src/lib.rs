@@ -2,6 +2,7 @@
 //! and readers of connections.
 
 pub mod bodies;
+pub mod connection;
 pub mod copies;
 pub mod document;
 pub mod memory;

@@ -132,6 +132,11 @@ impl Chunks {
         Ok((&more[end - before..], Piece::End(trailers)))
     }
 
+    /// Bytes of trailers that are not whole.
+    pub(crate) fn unfinished(&self) -> usize {
+        if let At::Trailers { bytes, .. } = &self.at { bytes.len() } else { 0 }
+    }
+
     /// Whether so many bytes that are missing are all of one chunk.
     pub(crate) fn is_within(&self, missing: u64) -> bool {
         matches!(self.at, At::Data(left) if missing <= left)

@@ -171,6 +171,15 @@ impl Reader {
         }
     }
 
+    /// Bytes of an unfinished head, or of trailers.
+    pub(crate) fn unfinished(&self) -> usize {
+        match &self.phase {
+            Phase::Chunks(chunks) => chunks.unfinished(),
+            Phase::Search(search) => search.unfinished(),
+            Phase::Head | Phase::Length(_) | Phase::UntilClose => self.head.len(),
+        }
+    }
+
     /// Whether the body that is being read ends with the connection.
     pub(crate) fn is_until_close(&self) -> bool {
         matches!(self.phase, Phase::UntilClose)

@@ -65,7 +65,10 @@ pub(crate) fn trailers(lines: Vec<Line>) -> Option<Headers> {
 pub(crate) fn length(headers: &Headers) -> Option<Option<u64>> {
     match traffic::exchange::header(headers, "content-length") {
         None => Some(None),
-        Some(value) => std::str::from_utf8(value).ok()?.parse().ok().map(Some),
+        Some(value) if value.iter().all(u8::is_ascii_digit) => {
+            std::str::from_utf8(value).ok()?.parse().ok().map(Some)
+        }
+        Some(_) => None,
     }
 }
 

@@ -152,6 +152,11 @@ impl Frames {
         }
     }
 
+    /// Bytes of a frame or a block that is not whole.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.payload.len() + self.block.as_ref().map_or(0, |it| it.bytes.len())
+    }
+
     /// So many bytes are missing: the stream whose DATA they were, with how much of that, or none for what
     /// is passed over; `None` if the place is lost.
     pub(crate) fn gap(&mut self, missing: Option<u64>) -> Option<Option<(u32, u64, bool)>> {

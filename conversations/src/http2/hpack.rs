@@ -34,6 +34,11 @@ impl Decoder {
         Self { table: Table::new() }
     }
 
+    /// What its table holds.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
     /// The lines of a block; `None` if it is malformed, and no later one can be read.
     pub(crate) fn decode(&mut self, block: &[u8], limits: &Limits) -> Option<Lines> {
         let mut lines = Lines::default();

@@ -111,6 +111,11 @@ impl Table {
         }
     }
 
+    /// What it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// It may hold so much from now on.
     pub(crate) fn resize(&mut self, most: usize) {
         self.most = most;

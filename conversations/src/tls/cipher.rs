@@ -126,6 +126,26 @@ impl Opener {
         opened
     }
 
+    /// Opens a record in front of which so many may be missing.
+    pub(crate) fn find(
+        &mut self,
+        head: [u8; 5],
+        payload: &mut Vec<u8>,
+        missing: u64,
+    ) -> Option<(u8, std::ops::Range<usize>)> {
+        if missing == 0 {
+            return self.open(head, payload);
+        }
+        let first = self.sequence;
+        (first..=first.saturating_add(missing)).find_map(|sequence| {
+            self.sequence = sequence;
+            let mut tried = payload.clone();
+            let opened = self.open(head, &mut tried)?;
+            *payload = tried;
+            Some(opened)
+        })
+    }
+
     fn open_13(&self, head: [u8; 5], payload: &mut [u8]) -> Option<(u8, std::ops::Range<usize>)> {
         let plain = self.key.open_in_place(self.counted(), Aad::from(head), payload).ok()?;
         // The kind is the last byte that is not of the padding.

@@ -1,5 +1,5 @@
 //! How fast keep-alive requests with answers of 10 KiB are read; run it by
-//! `cargo test --release -p conversations -- --ignored --nocapture speed`.
+//! `cargo test --release -p conversations --test it -- --ignored --nocapture speed`.
 
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use crate::support::{C, Played, S};
 
 #[test]
 #[ignore = "measures"]
+#[allow(clippy::print_stdout, reason = "it is there to be read")]
 fn speed_of_keep_alive_answers() {
     const ROUNDS: usize = 100_000;
     /// What one packet of a network card with receive offload brings.

@@ -4,7 +4,7 @@ use conversations::{Budget, Limits};
 use packets::End;
 use traffic::Body;
 
-use crate::recorded::{Wire, assert_http2, replay, run, speak_http2, wire};
+use crate::recorded::{Wire, assert_each_http2, assert_http2, replay, run, speak_http2, wire};
 use crate::support::{C, Played, S};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -174,4 +174,32 @@ fn streams_and_heads_have_a_bound() {
     let told = played.told();
     assert_eq!(told.lines(), ["GET / 200", "GET / 200"]);
     assert_eq!(told.lost(), [("head_too_large", 1), ("http2_broken", 1), ("too_many_pending", 1)]);
+}
+
+#[test]
+fn with_a_gap_anywhere_each_stream_that_is_told_is_what_was_said() {
+    let wire = recorded(12);
+    let total: usize = wire.iter().map(|(_, bytes)| bytes.len()).sum();
+    let mut told_of = 0;
+    for start in (0..total).step_by(total / 150) {
+        for (length, known) in [(1, true), (40, true), (40, false)] {
+            let limits = Limits { conversation_bytes: usize::MAX, ..Limits::default() };
+            let mut played = Played::with(true, limits, Budget::new(usize::MAX));
+            let mut place = 0;
+            for (direction, bytes) in &wire {
+                let cut = |at: usize| at.saturating_sub(place).min(bytes.len());
+                let (from, to) = (cut(start), cut(start + length));
+                played.say(*direction, &bytes[..from]);
+                if to > from {
+                    played.gap(*direction, known.then_some((to - from) as u64));
+                }
+                played.say(*direction, &bytes[to..]);
+                place += bytes.len();
+            }
+            let told = played.told();
+            told_of += told.exchanges.len();
+            assert_each_http2(&told, true);
+        }
+    }
+    assert!(told_of > 12 * 150, "{told_of}");
 }

@@ -252,3 +252,67 @@ fn a_gap_within_a_record_costs_what_was_in_it_and_any_other_all_that_follows() {
         assert_eq!((told.lines().len(), told.lost()), (3, vec![("gap", 1), ("tls_broken", 1)]));
     }
 }
+
+/// Where the records of the server begin and end.
+fn records(wire: &Wire) -> Vec<(usize, usize)> {
+    let said = wire.iter().filter(|(direction, _)| *direction == S);
+    let said: Vec<u8> = said.flat_map(|(_, bytes)| bytes.clone()).collect();
+    let mut records = vec![(0, 0)];
+    while let Some(head) =
+        said.get(records[records.len() - 1].1..).and_then(|it| it.first_chunk::<5>())
+    {
+        let start = records[records.len() - 1].1;
+        records.push((start, start + 5 + usize::from(u16::from_be_bytes([head[3], head[4]]))));
+    }
+    records
+}
+
+/// Plays it without these bytes of the server.
+fn without(
+    wire: &Wire,
+    lines: &str,
+    (start, end): (usize, usize),
+    known: bool,
+) -> crate::support::Told {
+    let mut played = played(Some(KeyLog::parse(lines.as_bytes())));
+    let mut place = 0;
+    for (direction, bytes) in wire {
+        if *direction == C {
+            played.say(C, bytes);
+            continue;
+        }
+        let cut = |at: usize| at.saturating_sub(place).min(bytes.len());
+        let (from, to) = (cut(start), cut(end));
+        place += bytes.len();
+        played.say(S, &bytes[..from]);
+        if to > from && place >= end {
+            played.gap(S, known.then_some((end - start) as u64));
+        }
+        played.say(S, &bytes[to..]);
+    }
+    played.end(C, End::Finished).end(S, End::Finished);
+    played.told()
+}
+
+#[test]
+fn behind_missing_records_the_next_one_is_found_by_its_number() {
+    for suite in two_suites() {
+        let (wire, lines) = recorded_http1(suite);
+        let records = records(&wire);
+        let first = *records.iter().find(|(start, end)| end - start > 7000).unwrap();
+        for known in [true, false] {
+            let told = without(&wire, &lines, first, known);
+            assert_eq!(told.lines(), lines_of_http1()[3..], "{suite:?}: {:?}", told.lost());
+            assert_eq!(told.lost(), [("gap", 1), ("out_of_step", 2)]);
+        }
+        for (start, end) in &records[1..] {
+            for range in
+                [(*start, *end), (*start + 1, *end), (*start, *end - 1), (*start, *end + 7)]
+            {
+                let told = without(&wire, &lines, range, true);
+                let lines = lines_of_http1();
+                assert!(told.lines().iter().all(|it| it.contains("Some(") || lines.contains(it)));
+            }
+        }
+    }
+}

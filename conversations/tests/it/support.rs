@@ -80,7 +80,7 @@ impl Played {
     }
 
     pub(crate) fn with(opened: bool, limits: Limits, budget: Budget) -> Self {
-        let setup = Setup { limits, budget: budget.clone(), keys: None };
+        let setup = Setup { limits, budget, keys: None };
         Self::set_up(opened, &setup)
     }
 

@@ -215,7 +215,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 const NEIGHBOURHOOD: usize = 6;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn dialogues_are_told_whole_in_whatever_pieces(batches in dialogue(1..6, 4), sizes in sizes()) {

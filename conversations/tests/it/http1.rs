@@ -348,3 +348,22 @@ fn heads_and_waiting_requests_have_a_bound() {
     assert_eq!(told.lines(), ["GET /1 200 1", "GET /2 200 2"]);
     assert_eq!(told.lost(), [("answer_alone", 1), ("too_many_pending", 1)]);
 }
+
+#[test]
+fn a_server_that_ended_before_all_is_no_reason_to_forget_a_request() {
+    let mut played = Played::new(true);
+    played.end(S, End::Reset).say(C, get("/"));
+    assert_eq!(played.told().lost(), [("no_answer", 1)]);
+}
+
+#[test]
+fn what_is_unfinished_counts_and_without_room_the_connection_is_left() {
+    let budget = Budget::new(200);
+    let mut played = Played::with(true, Limits::default(), budget.clone());
+    played.say(C, get("/1")).say(C, "GET /2 HTTP/1.1\r\nA: ".to_owned() + &"a".repeat(100));
+    assert_eq!(budget.used(), get("/1").len() + 120);
+    played.say(C, "a".repeat(100));
+    assert!(played.conversation.is_left());
+    assert_eq!(budget.used(), 0);
+    assert_eq!(played.told().lost(), [("crowded", 1), ("no_room", 1)]);
+}
