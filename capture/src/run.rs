@@ -172,7 +172,7 @@ pub fn files(
     let mut lines = Vec::new();
     for name in &options.files {
         let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
-        let source = input::unpacked(name).map_err(|error| failed(&error))?;
+        let source = input::capture(name)?;
         let captured = Captured::new(source, overheard(options, config)?);
         let mut captured = captured.map_err(|error| failed(&error))?;
         while let Some(found) = captured.next().filter(|_| !stop.load(Ordering::Relaxed)) {

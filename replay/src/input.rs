@@ -2,18 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use conversations::{Budget, Captured, KeyLog, Overheard, Setup};
-use flate2::read::MultiGzDecoder;
 use packets::Filter;
 use traffic::disk::Disk;
-use traffic::kind::{self, ENOUGH, Format, Packing};
-use traffic::read::{One, Position, Segments};
-use traffic::{Exchange, Limits, gor, har};
+use traffic::open::Opened;
+use traffic::read::{Position, Segments};
+use traffic::{Exchange, Limits};
 
 use crate::options::Packets;
 use crate::progress::Reading;
@@ -171,33 +170,19 @@ fn of_bytes(
     name: &str,
     packets: &Packets,
 ) -> Result<Exchanges, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
-    let mut source = source;
-    let mut beginning = Vec::with_capacity(ENOUGH);
-    (&mut source).take(ENOUGH as u64).read_to_end(&mut beginning).map_err(|it| failed(&it))?;
-    if beginning.is_empty() {
-        return Ok(Box::new(std::iter::empty()));
-    }
-    let Some((format, packing)) = kind::of(&beginning, name) else {
-        let known =
-            "recordings (.jsonl, .jsonl.zst), .gor, HAR, pcap and pcapng, each also gzipped";
-        return Err(format!("{name}: is of no format that is known; allowed is {known}"));
-    };
-    let whole = io::Cursor::new(beginning).chain(source);
-    let (limits, name) = (Limits::default(), name.to_owned());
-    if format == Format::Line {
-        let read = One::new(whole, &limits).map_err(|error| format!("{name}: {error}"))?;
-        return Ok(told(read, name));
-    }
-    let plain = unpack(whole, packing).map_err(|error| format!("{name}: {error}"))?;
-    Ok(match format {
-        Format::Gor => told(gor::Exchanges::new(plain, &limits), name),
-        Format::Har => told(har::Entries::new(plain, &limits), name),
-        Format::Line | Format::Pcap | Format::Pcapng => {
+    let opened = traffic::open::open(source, name, &Limits::default());
+    match opened.map_err(|error| format!("{name}: {error}"))? {
+        Some(Opened::Exchanges(exchanges)) => Ok(told(exchanges, name.to_owned())),
+        Some(Opened::Packets(_, plain)) => {
             let read = Captured::new(plain, overheard(packets)?);
-            told(read.map_err(|error| format!("{name}: {error}"))?, name)
+            Ok(told(read.map_err(|error| format!("{name}: {error}"))?, name.to_owned()))
         }
-    })
+        None => {
+            let known =
+                "recordings (.jsonl, .jsonl.zst), .gor, HAR, pcap and pcapng, each also gzipped";
+            Err(format!("{name}: is of no format that is known; allowed is {known}"))
+        }
+    }
 }
 
 /// Listens to packets.
@@ -223,31 +208,23 @@ pub fn keys(packets: &Packets) -> Result<Option<KeyLog>, String> {
     Ok(Some(KeyLog::parse(&text)))
 }
 
-/// A file, or standard input, without its packing.
+/// A capture of packets in a file, or from standard input.
 ///
 /// # Errors
-/// It cannot be read.
-pub fn unpacked(name: &str) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut source: Box<dyn Read + Send> = match name {
+/// It cannot be read, or is none.
+pub fn capture(name: &str) -> Result<Box<dyn Read + Send>, String> {
+    let source: Box<dyn Read + Send> = match name {
         "-" => Box::new(io::stdin()),
-        path => Box::new(File::open(path)?),
+        path => Box::new(File::open(path).map_err(|error| format!("{name}: {error}"))?),
     };
-    let mut beginning = Vec::new();
-    source.by_ref().take(4).read_to_end(&mut beginning)?;
-    let packing = kind::packing(&beginning);
-    let whole = io::Cursor::new(beginning).chain(source);
-    unpack(whole, packing)
-}
-
-fn unpack(
-    source: impl Read + Send + 'static,
-    packing: Packing,
-) -> io::Result<Box<dyn BufRead + Send>> {
-    Ok(match packing {
-        Packing::Plain => Box::new(BufReader::with_capacity(1 << 20, source)),
-        Packing::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(source))),
-        Packing::Zstd => Box::new(BufReader::new(zstd::stream::read::Decoder::new(source)?)),
-    })
+    let opened = traffic::open::open(source, name, &Limits::default());
+    match opened.map_err(|error| format!("{name}: {error}"))? {
+        Some(Opened::Packets(_, plain)) => Ok(plain),
+        Some(Opened::Exchanges(_)) => {
+            Err(format!("{name}: has exchanges, not packets; mirrorlab-replay reads it"))
+        }
+        None => Err(format!("{name}: is no capture of packets; allowed is pcap and pcapng")),
+    }
 }
 
 /// Counts what is read.
