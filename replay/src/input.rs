@@ -19,8 +19,10 @@ use crate::progress::Reading;
 
 /// Why a run that had nothing to send is none.
 pub const NOTHING: &str = "there was no exchange to be read";
-/// Bytes that bodies of packets may take together.
-const CONVERSATIONS: usize = 256 << 20;
+/// Bytes of a body in packets that is kept, of all that one connection may hold, and all of them together.
+const BODY: usize = 64 << 20;
+const CONVERSATION: usize = 2 * BODY;
+const CONVERSATIONS: usize = 512 << 20;
 /// Exchanges of one run are told by their ids from those that came for other candidates.
 const IDS: usize = 64;
 
@@ -192,7 +194,12 @@ fn of_bytes(
 pub fn overheard(packets: &Packets) -> Result<Overheard, String> {
     let keys = keys(packets)?;
     let budget = Budget::new(CONVERSATIONS);
-    let setup = Setup { limits: conversations::Limits::default(), budget, keys };
+    let limits = conversations::Limits {
+        body_bytes: BODY,
+        conversation_bytes: CONVERSATION,
+        ..conversations::Limits::default()
+    };
+    let setup = Setup { limits, budget, keys };
     let filter = Filter { ports: packets.ports.clone(), ..Filter::default() };
     Ok(Overheard::new(packets::Limits::default(), filter, setup))
 }

@@ -23,6 +23,8 @@ use crate::sorted::Sorted;
 const WRITTEN: Duration = Duration::from_secs(1);
 /// What is under way may take so long once nothing more is sent, beside the deadline of a copy.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest body that is sent again, in bytes: production's bound is about clients that wait.
+const BODY: usize = 64 << 20;
 /// The exit code for arguments that are wrong, and for nothing to be read.
 pub const REFUSED: u8 = 2;
 
@@ -55,6 +57,7 @@ pub fn settings(run: &Run) -> Result<Config, String> {
         // What has a slot has a place in the queue.
         ("MIRROR_QUEUE_SIZE", (connections + 1).to_string()),
         ("MIRROR_BUFFER_BYTES", buffer(connections).to_string()),
+        ("MIRROR_MAX_BODY_BYTES", BODY.to_string()),
         ("GUARDRAIL", guardrail.to_owned()),
     ];
     let urls = [("CANDIDATE_URL", &run.candidate), ("BASELINE_URL", &run.baseline)];
