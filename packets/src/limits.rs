@@ -29,7 +29,8 @@ pub struct Limits {
     /// a segment beyond that holes are given up; the others are not believed. As RFC 7323 section 2.3 has
     /// it, no window is larger than 1 GiB.
     pub window: u32,
-    /// How long a hole may stay open.
+    /// How long a hole may stay open. What was lost on the way is sent again, at times after many
+    /// seconds (RFC 6298 section 5.5); what was not captured is known by its acknowledgement, long before.
     pub hole: Nanos,
     /// How long one that the other side has acknowledged stays open: more than 0 only where what
     /// brings packets here may change their order. It ends with the next packet behind that time.
@@ -69,7 +70,7 @@ impl Default for Limits {
             held: 4 << 20,
             held_in_all: 256 << 20,
             window: 64 << 20,
-            hole: 5 * SECOND,
+            hole: 30 * SECOND,
             grace: 0,
             idle: 600 * SECOND,
             idle_opening: 30 * SECOND,

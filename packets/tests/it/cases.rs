@@ -279,7 +279,7 @@ fn with_grace_an_acknowledged_hole_may_still_be_filled() {
 
 #[test]
 fn a_hole_that_gets_old_is_given_up_by_the_time_of_other_packets() {
-    let mut talk = Talk::opened(Limits::default());
+    let mut talk = Talk::opened(Limits { hole: 5 * SECOND, ..Limits::default() });
     talk.forth(1, "abc");
     talk.forth(10, "jkl");
     talk.forth(20, "uvw");
@@ -293,7 +293,7 @@ fn a_hole_that_gets_old_is_given_up_by_the_time_of_other_packets() {
 
 #[test]
 fn an_end_behind_a_hole_comes_when_that_gets_old() {
-    let mut talk = Talk::opened(Limits::default());
+    let mut talk = Talk::opened(Limits { hole: 5 * SECOND, ..Limits::default() });
     talk.forth(1, "abc");
     talk.send(0, 10, "F", Some(1), "");
     talk.bench.assembler.advance(talk.now + 5 * SECOND);
