@@ -25,14 +25,8 @@ use crate::source::{Came, Live, now};
 /// Copies of a file's exchanges that are under way at once: reading waits for them, and an interface cannot.
 const AT_ONCE: u32 = 64;
 
-/// What came of it.
-#[derive(Debug)]
-pub struct Ended {
-    /// What became of exchanges.
-    pub standing: Standing,
-    /// What became of packets and requests, a line for each that there was.
-    pub lines: Vec<String>,
-}
+/// How long a mirror's packets may come behind those that followed them, in nanoseconds.
+const GRACE: u64 = 200_000_000;
 
 /// The settings: what is said on the command line over the environment, and that over the file.
 ///
@@ -72,7 +66,10 @@ pub fn overheard(options: &Options, config: &Config) -> Result<Overheard, String
         hosts: options.hosts.clone(),
         networks: options.networks.clone(),
     };
-    Ok(Overheard::new(Limits::default(), filter, Setup { limits, budget, keys }))
+    // Balancers before the end of a mirror mix packets up.
+    let grace = if options.vxlan.or(options.geneve).is_some() { GRACE } else { 0 };
+    let assembled = Limits { grace, ..Limits::default() };
+    Ok(Overheard::new(assembled, filter, Setup { limits, budget, keys }))
 }
 
 /// What hands exchanges to the engine.

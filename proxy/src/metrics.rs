@@ -80,6 +80,7 @@ const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 const AUDIT_ENTRIES: &str = "mirror_audit_entries_total";
 const AUDIT_ENTRIES_LOST: &str = "mirror_audit_entries_lost_total";
 const RECORDED: &str = "mirror_recorded_total";
+const STORED: &str = "mirror_recorded_files_stored_total";
 const RECORDED_BYTES: &str = "mirror_recorded_bytes";
 
 /// What is counted of an identity.
@@ -449,6 +450,10 @@ fn describe_lines() {
     );
     describe_counter!(AUDIT_ENTRIES, "Entries that were written to the audit log.");
     describe_counter!(RECORDED, "Exchanges that were to be recorded, by what became of them.");
+    describe_counter!(
+        STORED,
+        "Files of recordings that were carried into the store, or not, by result."
+    );
     describe_gauge!(RECORDED_BYTES, "Bytes of all recordings.");
     describe_counter!(AUDIT_ENTRIES_LOST, "Entries that are not in the audit log, by reason.");
 }

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
+use stored::Store;
 use tokio::sync::oneshot;
 use tracing::warn;
 
+mod carry;
 pub mod masked;
 mod taken;
 mod writer;
@@ -23,7 +25,8 @@ use crate::exchange::Recorded;
 use crate::log_limit::LogLimit;
 use crate::metrics::RecordMetrics;
 use crate::policy::record::Record;
-use writer::Writer;
+use carry::Carrier;
+use writer::{MISMATCHES, Writer};
 
 /// Exchanges that may wait to be written; their bytes are in the mirror's byte budget.
 const WAITING_MAX: usize = 1024;
@@ -35,12 +38,14 @@ const LAST: Duration = Duration::from_secs(5);
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// What is recorded, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where.
     pub place: Place,
     /// What, where a route does not say otherwise.
     pub all: Record,
+    /// Where closed files go from there.
+    pub store: Option<Store>,
 }
 
 /// Where it is recorded.
@@ -66,6 +71,7 @@ pub struct Recorder(Option<Arc<Running>>);
 struct Running {
     queue: SyncSender<Message>,
     metrics: RecordMetrics,
+    carrier: Option<Carrier>,
 }
 
 enum Message {
@@ -79,7 +85,9 @@ impl Recorder {
     ///
     /// # Errors
     /// Where it cannot be written to.
-    pub async fn start(place: Place, metrics: &RecordMetrics) -> io::Result<Self> {
+    pub async fn start(config: Config, metrics: &RecordMetrics) -> io::Result<Self> {
+        let Config { place, store, .. } = config;
+        let carrier = store.map(|store| Carrier::start(store, &place.dir, metrics));
         let (queue, messages) = sync_channel(WAITING_MAX);
         let (opened, when_opened) = oneshot::channel();
         let counted = metrics.clone();
@@ -93,7 +101,7 @@ impl Recorder {
             }
         })?;
         when_opened.await.map_err(io::Error::other)??;
-        Ok(Self(Some(Arc::new(Running { queue, metrics: metrics.clone() }))))
+        Ok(Self(Some(Arc::new(Running { queue, metrics: metrics.clone(), carrier }))))
     }
 
     /// Whether there is one.
@@ -130,6 +138,9 @@ impl Recorder {
             when_done.await.ok();
         };
         drop(tokio::time::timeout(LAST, written).await);
+        if let Some(carrier) = &running.carrier {
+            carrier.close().await;
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use conversations::{Budget, Captured, KeyLog, Overheard, Setup};
 use packets::Filter;
+use proxy::config::Config;
+use stored::Remote;
+use tokio::runtime::Handle;
 use traffic::disk::Disk;
 use traffic::open::Opened;
 use traffic::read::{Position, Segments};
@@ -34,6 +37,8 @@ pub struct Input {
     current: Option<Exchanges>,
     packets: Packets,
     reading: Reading,
+    /// Of what is read over the network.
+    runtime: Option<Handle>,
     /// The last that were read.
     ids: VecDeque<String>,
 }
@@ -49,6 +54,7 @@ impl std::fmt::Debug for Input {
 enum Source {
     Folder(PathBuf),
     File(PathBuf),
+    Store(String),
     Standard,
 }
 
@@ -66,7 +72,8 @@ impl Input {
         }
         let reading = Reading { done: Arc::default(), all: bytes };
         let (packets, ids) = (packets.clone(), VecDeque::new());
-        Ok(Self { sources: all, current: None, packets, reading, ids })
+        let runtime = Handle::try_current().ok();
+        Ok(Self { sources: all, current: None, packets, reading, runtime, ids })
     }
 
     /// How much of it was read.
@@ -97,7 +104,7 @@ impl Iterator for Input {
         loop {
             let Some(current) = &mut self.current else {
                 let source = self.sources.pop_front()?;
-                match source.exchanges(&self.packets, &self.reading.done) {
+                match source.exchanges(&self.packets, &self.reading.done, self.runtime.as_ref()) {
                     Ok(exchanges) => self.current = Some(exchanges),
                     Err(why) => return Some(Err(why)),
                 }
@@ -118,6 +125,9 @@ impl Source {
         if name == "-" {
             return Ok(Self::Standard);
         }
+        if name.starts_with("s3://") {
+            return Ok(Self::Store(name.to_owned()));
+        }
         let path = PathBuf::from(name);
         match fs::metadata(&path) {
             Ok(about) if about.is_dir() => Ok(Self::Folder(path)),
@@ -128,7 +138,7 @@ impl Source {
 
     fn bytes(&self) -> Option<u64> {
         match self {
-            Self::Standard => None,
+            Self::Standard | Self::Store(_) => None,
             Self::File(path) => fs::metadata(path).ok().map(|it| it.len()),
             Self::Folder(path) => {
                 let files = fs::read_dir(path).ok()?.flatten();
@@ -138,7 +148,12 @@ impl Source {
         }
     }
 
-    fn exchanges(self, packets: &Packets, done: &Arc<AtomicU64>) -> Result<Exchanges, String> {
+    fn exchanges(
+        self,
+        packets: &Packets,
+        done: &Arc<AtomicU64>,
+        runtime: Option<&Handle>,
+    ) -> Result<Exchanges, String> {
         match self {
             Self::Folder(path) => {
                 let counted = Folder { disk: Disk::new(&path), done: Arc::clone(done) };
@@ -150,6 +165,14 @@ impl Source {
                 let name = path.display().to_string();
                 let file = File::open(&path).map_err(|error| format!("{name}: {error}"))?;
                 of_bytes(Counted { inner: file, done: Arc::clone(done) }, &name, packets)
+            }
+            Self::Store(url) => {
+                let failed = |error: &dyn std::fmt::Display| format!("{url}: {error}");
+                let runtime = runtime.ok_or_else(|| failed(&"there is no runtime"))?;
+                let remote = Remote::new(Config::store(&url)?, runtime.clone());
+                let read = Segments::new(remote, Position::default(), &Limits::default());
+                let read = read.map_err(|error| failed(&error))?;
+                Ok(told(read, url))
             }
             Self::Standard => {
                 of_bytes(Counted { inner: io::stdin(), done: Arc::clone(done) }, "-", packets)

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(Command::Convert(asked)) = &options.command {
+        let Ok(runtime) = Runtime::new() else { return fail("cannot start threads") };
+        let _within = runtime.enter();
         return match convert::convert(asked) {
             Ok(told) => {
                 told.iter().for_each(|line| complain(line));

@@ -73,6 +73,12 @@ impl Store {
         Ok(Self { objects: Arc::new(builder.build()?), prefix: Path::parse(prefix)? })
     }
 
+    /// A part of it, below its prefix.
+    #[must_use]
+    pub fn below(&self, part: &str) -> Self {
+        Self { objects: Arc::clone(&self.objects), prefix: self.path(part) }
+    }
+
     fn path(&self, name: &str) -> Path {
         self.prefix.clone().join(name)
     }

@@ -303,7 +303,7 @@ fn announcer(
 /// Records exchanges, where it is to.
 async fn recorder(config: &Config, metrics: &Arc<Metrics>) -> Result<Recorder, StartError> {
     let Some(record) = &config.record else { return Ok(Recorder::default()) };
-    let started = Recorder::start(record.place.clone(), metrics.record()).await;
+    let started = Recorder::start(record.clone(), metrics.record()).await;
     started.map_err(|error| StartError::Record(record.place.dir.clone(), error))
 }
 

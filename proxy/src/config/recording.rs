@@ -1,5 +1,9 @@
 //! `[record]`: what is recorded, and where.
 
+use std::ffi::OsString;
+
+use stored::Store;
+
 use super::env::{Env, Scope};
 use super::values;
 use crate::policy::record::{Bodies, OfRoute, Record};
@@ -23,13 +27,18 @@ impl<'a> Env<'a> {
         let segment_bytes = self.read("RECORD_SEGMENT_BYTES", bytes);
         let segment_age = self.time("RECORD_SEGMENT_AGE");
         let max_bytes = self.read("RECORD_MAX_BYTES", bytes);
+        let options = store_options(self.get);
+        let store = self.read_optional("RECORD_STORE", |url| {
+            let options = options.iter().map(|(name, value)| (*name, value.as_str()));
+            Store::new(url, options).map_err(|error| error.to_string())
+        });
         let dir = match (dir?, self.file) {
             (dir, Some(file)) if is_of_file => file.path(&dir),
             (dir, _) => dir.into(),
         };
         let replica = replica();
         let place = Place { dir, segment_bytes, segment_age, max_bytes, replica };
-        Some(record::Config { place, all })
+        Some(record::Config { place, all, store })
     }
 
     /// What a route says of it.
@@ -41,6 +50,37 @@ impl<'a> Env<'a> {
             max_body_bytes: self
                 .read_optional_in(&scope.slot("max_body_bytes"), |text| values::whole(text, 0)),
         }
+    }
+}
+
+/// What the usual variables say of an object store, some of it secret.
+const OF_STORES: [&str; 8] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT",
+    "AWS_ALLOW_HTTP",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+];
+
+fn store_options(get: &dyn Fn(&str) -> Option<OsString>) -> Vec<(&'static str, String)> {
+    let said = |name: &'static str| Some((name, get(name)?.into_string().ok()?));
+    let said = OF_STORES.into_iter().filter_map(said);
+    said.filter(|(_, value)| !value.is_empty()).collect()
+}
+
+impl super::Config {
+    /// The object store of `s3://bucket/prefix`, as the variables of this process say how to reach it.
+    ///
+    /// # Errors
+    /// The address is none of a bucket, or a variable has a wrong value.
+    #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
+    pub fn store(url: &str) -> Result<Store, String> {
+        let options = store_options(&|name| std::env::var_os(name));
+        let options = options.iter().map(|(name, value)| (*name, value.as_str()));
+        Store::new(url, options).map_err(|error| error.to_string())
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Loss, Place, Taken};
 use crate::exchange::Recorded;
 
 /// The folder, in that of all recordings, of pairs that differ.
-const MISMATCHES: &str = "mismatches";
+pub(super) const MISMATCHES: &str = "mismatches";
 /// Its part of all bytes, in quarters.
 const QUARTERS: u64 = 1;
 

@@ -48,6 +48,7 @@ pub(super) const ABSOLUTE: &str = "a number of 0 or more; one of absolute and re
 pub(super) const RELATIVE: &str =
     "a number of 0 or more and below 1; one of absolute and relative is above 0";
 pub(super) const FOLDER: &str = "the path of a folder, which is made where there is none";
+const STORE: &str = "s3://bucket/prefix, of a store that speaks S3's protocol";
 const RECORD_BYTES: &str = "a whole number of bytes from 65536 to 9223372036854775807";
 const RECORD_BODIES: &[&str] = crate::policy::record::Bodies::WORDS;
 const AUDIT_BYTES: &str = "a whole number of bytes from 4096 to 9223372036854775807";
@@ -205,6 +206,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "an older file is closed for a new one").default("10m").restart(),
     of("RECORD_MAX_BYTES", "record.max_bytes", Whole, RECORD_BYTES,
         "most bytes of all files; the oldest are deleted first").default("10737418240").restart(),
+
+    of("RECORD_STORE", "record.store", Text, STORE,
+        "where closed files are carried to, and deleted here; credentials are those of AWS_ACCESS_KEY_ID and its kin")
+        .unset("they stay in the folder").restart(),
 
     of("BASELINE_URL", "baseline.url", Url, URL, "where real requests go; a path is a prefix")
         .default("http://service-v1:4001").restart(),
