@@ -40,6 +40,7 @@ mod order;
 mod page;
 mod process;
 mod protocols;
+mod record;
 mod redaction;
 mod relay;
 mod report;
