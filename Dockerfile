@@ -1,4 +1,4 @@
-# All images of the stack: docker build --target proxy (or demo-service, or loadgen) .
+# All images: docker build --target proxy (or tools, demo-service, or loadgen) .
 # Plain instructions only, so that the classic builder and BuildKit both take it.
 
 FROM rust:1.95-bookworm AS build
@@ -10,33 +10,45 @@ COPY Cargo.toml Cargo.lock ./
 COPY compare/Cargo.toml compare/
 COPY judge/Cargo.toml judge/
 COPY transform/Cargo.toml transform/
+COPY traffic/Cargo.toml traffic/
+COPY stored/Cargo.toml stored/
+COPY packets/Cargo.toml packets/
+COPY conversations/Cargo.toml conversations/
 COPY proxy/Cargo.toml proxy/
+COPY replay/Cargo.toml replay/
+COPY capture/Cargo.toml capture/
 COPY demo-service/Cargo.toml demo-service/
 COPY loadgen/Cargo.toml loadgen/
 COPY lab/Cargo.toml lab/
 COPY xtests/Cargo.toml xtests/
-RUN for crate in compare judge transform proxy demo-service loadgen lab xtests; do \
+RUN for crate in compare judge transform traffic stored packets conversations proxy replay capture demo-service loadgen lab xtests; do \
         mkdir -p $crate/src \
         && echo 'fn main() {}' >$crate/src/main.rs \
         && touch $crate/src/lib.rs \
         || exit 1; \
     done \
     && mkdir -p xtests/tests/xtests && touch xtests/tests/xtests/main.rs \
-    && mkdir -p compare/benches && touch compare/benches/compare.rs \
+    && mkdir -p compare/benches traffic/benches && touch compare/benches/compare.rs traffic/benches/line.rs \
     && mkdir -p transform/benches && touch transform/benches/hook.rs transform/benches/redact.rs transform/benches/transform.rs \
     && mkdir -p lab/src/bin && cp lab/src/main.rs lab/src/bin/soak.rs \
-    && cargo build --profile dist --locked --bins -p proxy -p demo-service -p loadgen
+    && cargo build --profile dist --locked --bins -p proxy -p replay -p capture -p demo-service -p loadgen
 
 COPY compare/src compare/src
 COPY judge/src judge/src
 COPY transform/src transform/src
+COPY traffic/src traffic/src
+COPY stored/src stored/src
+COPY packets/src packets/src
+COPY conversations/src conversations/src
 COPY proxy/src proxy/src
 COPY proxy/templates proxy/templates
+COPY replay/src replay/src
+COPY capture/src capture/src
 COPY demo-service/src demo-service/src
 COPY loadgen/src loadgen/src
 # cargo goes by times, and files copied from elsewhere may be older than the empty crates.
-RUN touch compare/src/*.rs judge/src/*.rs transform/src/*.rs proxy/src/*.rs demo-service/src/*.rs loadgen/src/*.rs \
-    && cargo build --profile dist --locked --bins -p proxy -p demo-service -p loadgen
+RUN touch */src/*.rs \
+    && cargo build --profile dist --locked --bins -p proxy -p replay -p capture -p demo-service -p loadgen
 
 # C library, certificates and a user without rights: no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot AS runtime
@@ -52,6 +64,10 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=3 \
     CMD ["/usr/local/bin/mirrorlab-proxy", "--healthcheck"]
 ENTRYPOINT ["/usr/local/bin/mirrorlab-proxy"]
+
+# Replays and captures: docker run --rm -v ./traffic:/traffic:ro IMAGE mirrorlab-replay /traffic ...
+FROM runtime AS tools
+COPY --from=build /src/target/dist/mirrorlab-replay /src/target/dist/mirrorlab-capture /usr/local/bin/
 
 FROM runtime AS demo-service
 COPY --from=build /src/target/dist/mirrorlab-demo-service /usr/local/bin/

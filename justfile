@@ -98,7 +98,7 @@ check-observability:
 # Each program starts and says what it takes.
 check-programs:
     cargo build --quiet --workspace --bins
-    for program in lab soak loadgen proxy demo-service; do target/debug/mirrorlab-$program --help >/dev/null || exit; done
+    for program in lab soak loadgen proxy replay capture demo-service; do target/debug/mirrorlab-$program --help >/dev/null || exit; done
 
 # What is fuzzed: format and lints; needs a C++ compiler, as fuzzing does.
 check-fuzz:
