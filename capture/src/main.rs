@@ -119,7 +119,7 @@ fn stop_at_signals(stop: &Arc<AtomicBool>) -> Result<(), String> {
                 _ = terminate.recv() => {}
             }
             if stop.swap(true, Ordering::Relaxed) {
-                std::process::exit(1);
+                at_once();
             }
         }
     });
@@ -129,4 +129,10 @@ fn stop_at_signals(stop: &Arc<AtomicBool>) -> Result<(), String> {
 fn complain(line: &str) {
     // Nobody is left to tell when this fails.
     drop(writeln!(std::io::stderr(), "{}", line.trim_end()));
+}
+
+/// Whoever says it twice waits for nothing.
+#[expect(clippy::exit, reason = "the report that is being made may take longer than anybody waits")]
+fn at_once() -> ! {
+    std::process::exit(1)
 }

@@ -33,7 +33,6 @@ enum OfRequest {
 pub struct BaselineTap(OfBaseline);
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are for a copy")]
 enum OfBaseline {
     Copy(Copied),
     Record(AnswerSide),

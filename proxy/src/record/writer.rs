@@ -73,13 +73,13 @@ impl Writer {
     /// What was taken is on disk; what is not.
     pub(super) fn flush(&mut self) -> Vec<Loss> {
         let both = [&mut self.sampled, &mut self.mismatches];
-        both.into_iter().filter_map(|it| it.flush(now()).err().map(loss)).collect()
+        both.into_iter().filter_map(|it| it.flush(now()).err().map(|lost| loss(&lost))).collect()
     }
 
     /// The same, and the files are closed.
     pub(super) fn close(&mut self) -> Vec<Loss> {
         let both = [&mut self.sampled, &mut self.mismatches];
-        both.into_iter().filter_map(|it| it.close(now()).err().map(loss)).collect()
+        both.into_iter().filter_map(|it| it.close(now()).err().map(|lost| loss(&lost))).collect()
     }
 
     /// Bytes of all files.
@@ -103,10 +103,10 @@ fn options(place: &Place, quota: u64) -> Options {
 }
 
 fn write(writer: &mut segment::Writer<Disk>, exchange: &Exchange) -> Option<Loss> {
-    writer.write(exchange, now()).err().map(loss)
+    writer.write(exchange, now()).err().map(|lost| loss(&lost))
 }
 
-fn loss(lost: Lost) -> Loss {
+fn loss(lost: &Lost) -> Loss {
     (Recorded::Failed, lost.exchanges, lost.to_string())
 }
 
