@@ -130,13 +130,23 @@ fn admin_endpoints_are_added_by_their_table_alone() {
 }
 
 /// Of the machine that runs the proxy, not of the stack.
-const NOT_IN_THE_STACK: [&str; 12] = [
+const NOT_IN_THE_STACK: [&str; 22] = [
     "LISTEN_ADDR",
     "ADMIN_ADDR",
     "ADMIN_PREFIX",
     "TLS_CERT",
     "TLS_KEY",
     "UPSTREAM_CA",
+    "RECORD_DIR",
+    "RECORD_SHARE",
+    "RECORD_MISMATCHES",
+    "RECORD_BODIES",
+    "RECORD_MAX_BODY_BYTES",
+    "RECORD_REDACT",
+    "RECORD_SEGMENT_BYTES",
+    "RECORD_SEGMENT_AGE",
+    "RECORD_MAX_BYTES",
+    "RECORD_STORE",
     "BASELINE_CLIENT_CERT",
     "BASELINE_CLIENT_KEY",
     "CANDIDATE_CLIENT_CERT",
@@ -159,7 +169,7 @@ fn every_setting_is_of_the_stack_or_of_the_machine() {
 #[test]
 fn each_package_has_one_program_that_its_name_runs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for package in ["lab", "loadgen", "proxy", "demo-service"] {
+    for package in ["lab", "loadgen", "proxy", "replay", "capture", "demo-service"] {
         let manifest = fs::read_to_string(root.join(package).join("Cargo.toml")).unwrap();
         let manifest: toml::Table = manifest.parse().unwrap();
         let programs = manifest["bin"].as_array().unwrap().len();
