@@ -19,8 +19,13 @@ use crate::progress::Reading;
 
 /// Why a run that had nothing to send is none.
 pub const NOTHING: &str = "there was no exchange to be read";
+/// Bytes of a body that is put together from packets: a file is read at its reader's pace, so that there is room for
+/// uploads that a live source would leave out.
+const BODY: usize = 64 << 20;
+/// Bytes that one connection may hold: some bodies at once, as HTTP/2 has them.
+const CONVERSATION: usize = 4 * BODY;
 /// Bytes that bodies of packets may take together.
-const CONVERSATIONS: usize = 256 << 20;
+const CONVERSATIONS: usize = 2 * CONVERSATION;
 /// Exchanges of one run are told by their ids from those that came for other candidates.
 const IDS: usize = 64;
 
@@ -192,7 +197,12 @@ fn of_bytes(
 pub fn overheard(packets: &Packets) -> Result<Overheard, String> {
     let keys = keys(packets)?;
     let budget = Budget::new(CONVERSATIONS);
-    let setup = Setup { limits: conversations::Limits::default(), budget, keys };
+    let limits = conversations::Limits {
+        body_bytes: BODY,
+        conversation_bytes: CONVERSATION,
+        ..conversations::Limits::default()
+    };
+    let setup = Setup { limits, budget, keys };
     let filter = Filter { ports: packets.ports.clone(), ..Filter::default() };
     Ok(Overheard::new(packets::Limits::default(), filter, setup))
 }
