@@ -3,7 +3,7 @@
 //! Where no container engine answers, the container tests show as ignored, with the reason;
 //! `XTESTS_REQUIRE_DOCKER=1` makes that a failure. `XTESTS_REQUIRE_OBSERVABILITY=1` does the same
 //! for the tests that need Prometheus, Python and its httpx, NGINX or Envoy, and `XTESTS_REQUIRE_BROWSER=1`
-//! for those that need Chromium.
+//! for those that need Chromium. `XTESTS_REQUIRE_PACKETS=1` is for those that need root, or a tool for packets.
 #![allow(clippy::disallowed_methods, reason = "tests read their switches from the environment")]
 
 use std::future::Future;
@@ -16,6 +16,7 @@ use xtests::binaries::Binaries;
 use xtests::engine::Engine;
 use xtests::run::{Dead, Run};
 use xtests::stack::Place;
+use xtests::tools::Lacking;
 use xtests::{PATIENCE, Result};
 
 mod clients;
@@ -23,9 +24,11 @@ mod faults;
 mod guardrail;
 mod mirroring;
 mod observability;
+mod packets;
 mod page;
 mod policies;
 mod relay;
+mod session;
 
 type Scenario = fn(Place) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
@@ -62,7 +65,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 11] = [
+const PROCESSES: [(&str, Scenario); 14] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -74,6 +77,9 @@ const PROCESSES: [(&str, Scenario); 11] = [
     scenario!(page::planted_markup_is_inert),
     scenario!(page::both_answers_stand_beside_each_other),
     scenario!(page::a_suggested_rule_is_applied_by_clicking_and_settles_its_group),
+    scenario!(packets::what_tcpdump_captured_is_what_the_service_was_asked_byte_for_byte),
+    scenario!(packets::what_dumpcap_captured_is_what_the_service_was_asked_byte_for_byte),
+    scenario!(packets::what_is_sent_to_a_candidate_is_what_the_service_was_asked),
 ];
 
 fn is_set(name: &str) -> bool {
@@ -183,6 +189,9 @@ fn finish(result: Result<()>) -> std::result::Result<Completion, Failed> {
     match result {
         Ok(()) => Ok(Completion::Completed),
         Err(error) if error.is::<Missing>() && !is_set("XTESTS_REQUIRE_OBSERVABILITY") => {
+            Ok(Completion::ignored_with(error))
+        }
+        Err(error) if error.is::<Lacking>() && !is_set("XTESTS_REQUIRE_PACKETS") => {
             Ok(Completion::ignored_with(error))
         }
         Err(error) if error.is::<page::NoBrowser>() && !is_set("XTESTS_REQUIRE_BROWSER") => {

@@ -10,7 +10,7 @@ use xtests::sniffer::{Sniffer, With};
 use xtests::stack::Place;
 use xtests::{Result, ensure};
 
-use crate::session::{self, Mix, Truth, by_name, converted, ours, play, programs};
+use crate::session::{self, Mix, Truth, by_name, converted, ours_with, play, programs};
 
 /// A session of which packets were captured.
 struct Captured {
@@ -77,14 +77,23 @@ pub(crate) async fn what_is_sent_to_a_candidate_is_what_the_service_was_asked(
     let session = captured(run, &folder, With::Tcpdump, &WHOLE).await?;
     let candidate = Service::start(session::answer)?;
     let (file, url) = (session.file.to_string_lossy(), candidate.url());
-    let arguments = [&file, "--candidate", &url, "--speed", "max", "--writes", "--require", "match"];
+    let arguments =
+        [&file, "--candidate", &url, "--speed", "max", "--writes", "--require", "match"];
     let port = session.port.to_string();
-    let ended = ours(run, &binaries.replay, &[&arguments[..], &["--port", &port]].concat()).await?;
+    let arguments = [&arguments[..], &["--port", &port]].concat();
+    // Of larger bodies no copies are sent, unless it is said otherwise.
+    let large = [("MIRROR_MAX_BODY_BYTES", "8388608")];
+    let ended = ours_with(run, &binaries.replay, &arguments, &large).await?;
     let found: BTreeMap<_, _> = by_name(candidate.asked())?;
     for (id, sent) in &session.truth.requests {
         let got = found.get(id).ok_or_else(|| format!("{id} did not come: {}", ended.err))?;
         ensure!(sent.first == got.first, "{id}: {} became {}", sent.first, got.first);
-        ensure!(end_to_end(sent) == end_to_end(got), "{id}: {:?} became {:?}", sent.headers, got.headers);
+        ensure!(
+            end_to_end(sent) == end_to_end(got),
+            "{id}: {:?} became {:?}",
+            sent.headers,
+            got.headers
+        );
         ensure!(sent.body == got.body, "{id}: {} bytes became {}", sent.body.len(), got.body.len());
     }
     ensure!(found.len() == session.truth.requests.len(), "nothing else came");

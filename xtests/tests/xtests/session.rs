@@ -38,6 +38,18 @@ pub(crate) async fn ours(run: &Run, program: &Path, arguments: &[&str]) -> Resul
     Running::start(run, command(program, arguments)).await?.ended().await
 }
 
+/// The same, with settings.
+pub(crate) async fn ours_with(
+    run: &Run,
+    program: &Path,
+    arguments: &[&str],
+    settings: &[(&str, &str)],
+) -> Result<Ended> {
+    let mut command = command(program, arguments);
+    command.envs(settings.iter().copied());
+    Running::start(run, command).await?.ended().await
+}
+
 /// What `mirrorlab-replay convert` makes of a file or a folder.
 pub(crate) async fn converted(
     (run, binaries): (&Run, &Binaries),
@@ -115,7 +127,8 @@ fn chunked(body: &[u8], size: usize) -> Vec<u8> {
 fn noise(seed: usize, length: usize) -> Vec<u8> {
     let mut state = seed as u64 ^ 0x9e37_79b9_7f4a_7c15;
     let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_le_bytes()[5]
     };
     std::iter::repeat_with(next).take(length).collect()
@@ -156,10 +169,15 @@ pub(crate) async fn play(
     let upload = mix.upload;
     let mut tasks = vec![
         tokio::spawn(one_by_one(kept, (0..10).map(|nth| get(&format!("kept-{nth}"))).collect())),
-        tokio::spawn(piped_at_once(piped, (0..8).map(|nth| get(&format!("piped-{nth}"))).collect())),
+        tokio::spawn(piped_at_once(
+            piped,
+            (0..8).map(|nth| get(&format!("piped-{nth}"))).collect(),
+        )),
         tokio::spawn(one_by_one(
             chunks,
-            (0..4).map(|nth| post(&format!("chunks-{nth}"), &noise(nth, nth * 3000), true)).collect(),
+            (0..4)
+                .map(|nth| post(&format!("chunks-{nth}"), &noise(nth, nth * 3000), true))
+                .collect(),
         )),
         tokio::spawn(one_by_one(
             large,
