@@ -14,6 +14,7 @@ pub mod exchanges;
 pub mod mirrors;
 pub mod namespace;
 pub mod part;
+pub mod pcap;
 pub mod prometheus;
 pub mod raw;
 pub mod run;

@@ -19,6 +19,7 @@ use xtests::stack::Place;
 use xtests::tools::Lacking;
 use xtests::{PATIENCE, Result};
 
+mod captures;
 mod clients;
 mod faults;
 mod guardrail;
@@ -65,7 +66,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 14] = [
+const PROCESSES: [(&str, Scenario); 23] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -80,6 +81,15 @@ const PROCESSES: [(&str, Scenario); 14] = [
     scenario!(packets::what_tcpdump_captured_is_what_the_service_was_asked_byte_for_byte),
     scenario!(packets::what_dumpcap_captured_is_what_the_service_was_asked_byte_for_byte),
     scenario!(packets::what_is_sent_to_a_candidate_is_what_the_service_was_asked),
+    scenario!(packets::what_the_kernel_lost_and_sent_again_comes_out_once_and_whole),
+    scenario!(packets::where_packets_are_missing_nothing_wrong_comes_out_and_sums_close),
+    scenario!(packets::where_packets_are_cut_nothing_wrong_comes_out_and_it_is_told),
+    scenario!(packets::packets_out_of_order_are_put_in_order_again),
+    scenario!(captures::a_planted_difference_is_found_on_an_interface_without_touching_the_service),
+    scenario!(captures::a_bad_candidate_of_a_capture_is_stopped),
+    scenario!(captures::without_the_right_to_listen_it_says_what_is_missing),
+    scenario!(captures::a_mirror_of_the_kernels_own_feeds_a_candidate),
+    scenario!(captures::what_tcpreplay_plays_onto_an_interface_is_recorded_whole),
 ];
 
 fn is_set(name: &str) -> bool {

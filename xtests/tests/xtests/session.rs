@@ -233,7 +233,43 @@ async fn piped_at_once(mut wire: Wire, requests: Vec<Vec<u8>>) -> Result<Vec<Mes
     Ok(answers)
 }
 
+/// As what goes through a library of HTTP has it: names in lower case, in an order of its own, and nothing of how a body
+/// was framed. Lines of one name keep their order.
+fn loosely(message: &Message) -> Message {
+    let lines = message.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
+    let framing = ["transfer-encoding", "content-length"];
+    let lines = lines.filter(|(name, _)| !framing.contains(&name.as_str()));
+    let mut headers: Vec<_> = lines.collect();
+    headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Message { headers, ..message.clone() }
+}
+
 impl Truth {
+    /// The same for what was recorded rather than converted.
+    pub(crate) fn holds_loosely(&self, exchanges: &[Exchange]) -> Result<()> {
+        let (truth, exchanges) = self.loosely(exchanges);
+        truth.holds(&exchanges)
+    }
+
+    /// The same for what was recorded rather than converted.
+    pub(crate) fn is_loosely(&self, exchanges: &[Exchange]) -> Result<()> {
+        let (truth, exchanges) = self.loosely(exchanges);
+        truth.is(&exchanges)
+    }
+
+    fn loosely(&self, exchanges: &[Exchange]) -> (Self, Vec<Exchange>) {
+        let all = |of: &BTreeMap<String, Message>| {
+            of.iter().map(|(id, message)| (id.clone(), loosely(message))).collect()
+        };
+        let of = |it: &Exchange| Exchange {
+            request: loosely(&it.request),
+            answer: loosely(&it.answer),
+            ..it.clone()
+        };
+        let truth = Self { requests: all(&self.requests), answers: all(&self.answers) };
+        (truth, exchanges.iter().map(of).collect())
+    }
+
     /// Whether all of these were sent and answered just so, each once; not whether they are all.
     pub(crate) fn holds(&self, exchanges: &[Exchange]) -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
