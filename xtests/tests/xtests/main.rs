@@ -29,6 +29,7 @@ mod packets;
 mod page;
 mod policies;
 mod relay;
+mod replays;
 mod session;
 
 type Scenario = fn(Place) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -66,7 +67,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 23] = [
+const PROCESSES: [(&str, Scenario); 27] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -87,6 +88,10 @@ const PROCESSES: [(&str, Scenario); 23] = [
     scenario!(packets::packets_out_of_order_are_put_in_order_again),
     scenario!(captures::a_planted_difference_is_found_on_an_interface_without_touching_the_service),
     scenario!(captures::a_bad_candidate_of_a_capture_is_stopped),
+    scenario!(replays::a_run_that_was_interrupted_goes_on_and_leaves_nothing_out),
+    scenario!(replays::exit_codes_say_what_was_required),
+    scenario!(replays::what_came_over_one_connection_keeps_its_order),
+    scenario!(replays::due_times_do_not_wait_for_a_slow_candidate),
     scenario!(captures::without_the_right_to_listen_it_says_what_is_missing),
     scenario!(captures::a_mirror_of_the_kernels_own_feeds_a_candidate),
     scenario!(captures::what_tcpreplay_plays_onto_an_interface_is_recorded_whole),
