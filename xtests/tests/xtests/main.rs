@@ -28,6 +28,7 @@ mod observability;
 mod packets;
 mod page;
 mod policies;
+mod recordings;
 mod relay;
 mod replays;
 mod session;
@@ -67,7 +68,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 27] = [
+const PROCESSES: [(&str, Scenario); 30] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -89,6 +90,9 @@ const PROCESSES: [(&str, Scenario); 27] = [
     scenario!(captures::a_planted_difference_is_found_on_an_interface_without_touching_the_service),
     scenario!(captures::a_bad_candidate_of_a_capture_is_stopped),
     scenario!(replays::a_run_that_was_interrupted_goes_on_and_leaves_nothing_out),
+    scenario!(recordings::a_recording_proxy_that_is_killed_loses_the_last_second_at_most),
+    scenario!(recordings::a_full_disk_loses_recordings_and_no_client_sees_anything),
+    scenario!(recordings::a_quota_takes_the_oldest_away),
     scenario!(replays::exit_codes_say_what_was_required),
     scenario!(replays::what_came_over_one_connection_keeps_its_order),
     scenario!(replays::due_times_do_not_wait_for_a_slow_candidate),

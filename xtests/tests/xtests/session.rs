@@ -124,7 +124,7 @@ fn chunked(body: &[u8], size: usize) -> Vec<u8> {
 }
 
 /// Bytes of all values, and none of them the same for long.
-fn noise(seed: usize, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: usize, length: usize) -> Vec<u8> {
     let mut state = seed as u64 ^ 0x9e37_79b9_7f4a_7c15;
     let next = || {
         state =
