@@ -95,11 +95,16 @@ fn work(
     });
     let standing = feed.counts().standing();
     let ended = report::ended(options.report.require, answer, standing);
-    if options.candidate.is_some() || options.config.is_some() {
+    lines.iter().chain(&ended.standing.lines()).for_each(|line| complain(line));
+    let is_judged = options.candidate.is_some() || options.config.is_some();
+    if !is_judged && ended.code != REFUSED {
+        // What is only recorded has no verdict.
+        return Ok(ExitCode::SUCCESS);
+    }
+    if is_judged {
         // A closed pipe is no reason to complain.
         drop(std::io::stdout().write_all(ended.text.as_bytes()));
     }
-    lines.iter().chain(&ended.standing.lines()).for_each(|line| complain(line));
     if let Some(reason) = &ended.reason {
         complain(reason);
     }

@@ -22,10 +22,13 @@ use crate::progress::Reading;
 
 /// Why a run that had nothing to send is none.
 pub const NOTHING: &str = "there was no exchange to be read";
-/// Bytes of a body in packets that is kept, of all that one connection may hold, and all of them together.
+/// Bytes of a body that is put together from packets: a file is read at its reader's pace, so that there is room for
+/// uploads that a live source would leave out.
 const BODY: usize = 64 << 20;
-const CONVERSATION: usize = 2 * BODY;
-const CONVERSATIONS: usize = 512 << 20;
+/// Bytes that one connection may hold: some bodies at once, as HTTP/2 has them.
+const CONVERSATION: usize = 4 * BODY;
+/// Bytes that bodies of packets may take together.
+const CONVERSATIONS: usize = 2 * CONVERSATION;
 /// Exchanges of one run are told by their ids from those that came for other candidates.
 const IDS: usize = 64;
 

@@ -17,6 +17,10 @@ pub struct Binaries {
     pub proxy: PathBuf,
     /// The demo service.
     pub demo_service: PathBuf,
+    /// What sends recordings to a candidate.
+    pub replay: PathBuf,
+    /// What turns packets into exchanges.
+    pub capture: PathBuf,
 }
 
 impl Binaries {
@@ -44,10 +48,11 @@ impl Binaries {
         }
         let program = |name: &str| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
         let (proxy, demo_service) = (program("mirrorlab-proxy"), program("mirrorlab-demo-service"));
-        Ok(Self { proxy, demo_service })
+        let (replay, capture) = (program("mirrorlab-replay"), program("mirrorlab-capture"));
+        Ok(Self { proxy, demo_service, replay, capture })
     }
 
-    /// Both.
+    /// Those that containers run.
     pub fn all(&self) -> [&Path; 2] {
         [&self.proxy, &self.demo_service]
     }

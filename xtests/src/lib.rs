@@ -3,17 +3,24 @@
 //! Reading order: [`run`] owns what a run leaves behind, [`binaries`] builds what is tested,
 //! [`engine`] is the container engine, [`part`] is one program in a container or a process,
 //! [`stack`] is all of them together, [`client`] asks and counts, [`prometheus`] is a real one, and so are the servers of [`mirrors`]
-//! and the [`browser`].
+//! and the [`browser`]. [`tools`] runs what the system has, [`sniffer`] and [`namespace`] are for packets, [`raw`] is a
+//! service and a client that know every byte, and [`exchanges`] reads what was recorded of them.
 
 pub mod binaries;
 pub mod browser;
 pub mod client;
 pub mod engine;
+pub mod exchanges;
 pub mod mirrors;
+pub mod namespace;
 pub mod part;
+pub mod pcap;
 pub mod prometheus;
+pub mod raw;
 pub mod run;
+pub mod sniffer;
 pub mod stack;
+pub mod tools;
 
 /// What a test gives back: what went wrong, in words.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -3,7 +3,7 @@
 //! Where no container engine answers, the container tests show as ignored, with the reason;
 //! `XTESTS_REQUIRE_DOCKER=1` makes that a failure. `XTESTS_REQUIRE_OBSERVABILITY=1` does the same
 //! for the tests that need Prometheus, Python and its httpx, NGINX or Envoy, and `XTESTS_REQUIRE_BROWSER=1`
-//! for those that need Chromium.
+//! for those that need Chromium. `XTESTS_REQUIRE_PACKETS=1` is for those that need root, or a tool for packets.
 #![allow(clippy::disallowed_methods, reason = "tests read their switches from the environment")]
 
 use std::future::Future;
@@ -16,16 +16,22 @@ use xtests::binaries::Binaries;
 use xtests::engine::Engine;
 use xtests::run::{Dead, Run};
 use xtests::stack::Place;
+use xtests::tools::Lacking;
 use xtests::{PATIENCE, Result};
 
+mod captures;
 mod clients;
 mod faults;
 mod guardrail;
 mod mirroring;
 mod observability;
+mod packets;
 mod page;
 mod policies;
+mod recordings;
 mod relay;
+mod replays;
+mod session;
 
 type Scenario = fn(Place) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
@@ -62,7 +68,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 11] = [
+const PROCESSES: [(&str, Scenario); 30] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -74,6 +80,25 @@ const PROCESSES: [(&str, Scenario); 11] = [
     scenario!(page::planted_markup_is_inert),
     scenario!(page::both_answers_stand_beside_each_other),
     scenario!(page::a_suggested_rule_is_applied_by_clicking_and_settles_its_group),
+    scenario!(packets::what_tcpdump_captured_is_what_the_service_was_asked_byte_for_byte),
+    scenario!(packets::what_dumpcap_captured_is_what_the_service_was_asked_byte_for_byte),
+    scenario!(packets::what_is_sent_to_a_candidate_is_what_the_service_was_asked),
+    scenario!(packets::what_the_kernel_lost_and_sent_again_comes_out_once_and_whole),
+    scenario!(packets::where_packets_are_missing_nothing_wrong_comes_out_and_sums_close),
+    scenario!(packets::where_packets_are_cut_nothing_wrong_comes_out_and_it_is_told),
+    scenario!(packets::packets_out_of_order_are_put_in_order_again),
+    scenario!(captures::a_planted_difference_is_found_on_an_interface_without_touching_the_service),
+    scenario!(captures::a_bad_candidate_of_a_capture_is_stopped),
+    scenario!(replays::a_run_that_was_interrupted_goes_on_and_leaves_nothing_out),
+    scenario!(recordings::a_recording_proxy_that_is_killed_loses_the_last_second_at_most),
+    scenario!(recordings::a_full_disk_loses_recordings_and_no_client_sees_anything),
+    scenario!(recordings::a_quota_takes_the_oldest_away),
+    scenario!(replays::exit_codes_say_what_was_required),
+    scenario!(replays::what_came_over_one_connection_keeps_its_order),
+    scenario!(replays::due_times_do_not_wait_for_a_slow_candidate),
+    scenario!(captures::without_the_right_to_listen_it_says_what_is_missing),
+    scenario!(captures::a_mirror_of_the_kernels_own_feeds_a_candidate),
+    scenario!(captures::what_tcpreplay_plays_onto_an_interface_is_recorded_whole),
 ];
 
 fn is_set(name: &str) -> bool {
@@ -183,6 +208,9 @@ fn finish(result: Result<()>) -> std::result::Result<Completion, Failed> {
     match result {
         Ok(()) => Ok(Completion::Completed),
         Err(error) if error.is::<Missing>() && !is_set("XTESTS_REQUIRE_OBSERVABILITY") => {
+            Ok(Completion::ignored_with(error))
+        }
+        Err(error) if error.is::<Lacking>() && !is_set("XTESTS_REQUIRE_PACKETS") => {
             Ok(Completion::ignored_with(error))
         }
         Err(error) if error.is::<page::NoBrowser>() && !is_set("XTESTS_REQUIRE_BROWSER") => {
