@@ -9,7 +9,7 @@ const ALIKE_IN_ENV: f64 = 0.85;
 /// A longer one is no misspelt name.
 const WORD_MAX: usize = 64;
 /// With more places than these it is not known which was meant.
-const PLACES_MAX: usize = 4;
+const PLACES_MAX: usize = 5;
 
 /// The name in the table at this place, or else the place in another one. What is a name of the
 /// environment is meant as one, whatever it is like.

@@ -227,7 +227,7 @@ fn names_of_the_environment_and_of_other_tables_are_told_by_their_places() {
         ("CONTROL_TOKEN", "admin.token"),
         ("mirror_timeout", "mirror.timeout"),
         ("MIRROR_FRACTON", "mirror.share"),
-        ("share", "mirror.share, candidate.share, secondary.share or route.share"),
+        ("share", "mirror.share, record.share, candidate.share, secondary.share or route.share"),
         ("methods", "mirror.methods"),
         ("queue_size", "mirror.queue_size, candidate.queue_size or listener.queue_size"),
         ("mirorr", "mirror"),
