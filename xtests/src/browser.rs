@@ -13,6 +13,7 @@ use chromiumoxide::page::ScreenshotParams;
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 
+use crate::har::NetworkLog;
 use crate::run::Run;
 use crate::{Result, eventually};
 
@@ -101,6 +102,14 @@ impl Tab {
     /// When the browser does not say.
     pub async fn url(&self) -> Result<String> {
         Ok(self.0.url().await?.unwrap_or_default())
+    }
+
+    /// Listens to what it asks, and is answered.
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub async fn network(&self) -> Result<NetworkLog> {
+        NetworkLog::of(&self.0).await
     }
 
     /// What an expression says there; null while the page is just being left.

@@ -3,7 +3,7 @@
 //! Reading order: [`run`] owns what a run leaves behind, [`binaries`] builds what is tested,
 //! [`engine`] is the container engine, [`part`] is one program in a container or a process,
 //! [`stack`] is all of them together, [`client`] asks and counts, [`prometheus`] is a real one, and so are the servers of [`mirrors`]
-//! and the [`browser`]. [`tools`] runs what the system has, [`sniffer`] and [`namespace`] are for packets, [`raw`] is a
+//! and the [`browser`], whose requests [`har`] tells. [`tools`] runs what the system has, [`sniffer`] and [`namespace`] are for packets, [`raw`] is a
 //! service and a client that know every byte, and [`exchanges`] reads what was recorded of them.
 
 pub mod binaries;
@@ -11,6 +11,7 @@ pub mod browser;
 pub mod client;
 pub mod engine;
 pub mod exchanges;
+pub mod har;
 pub mod mirrors;
 pub mod namespace;
 pub mod part;

@@ -22,6 +22,7 @@ use xtests::{PATIENCE, Result};
 mod captures;
 mod clients;
 mod faults;
+mod formats;
 mod guardrail;
 mod mirroring;
 mod observability;
@@ -68,7 +69,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 30] = [
+const PROCESSES: [(&str, Scenario); 32] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -80,6 +81,8 @@ const PROCESSES: [(&str, Scenario); 30] = [
     scenario!(page::planted_markup_is_inert),
     scenario!(page::both_answers_stand_beside_each_other),
     scenario!(page::a_suggested_rule_is_applied_by_clicking_and_settles_its_group),
+    scenario!(formats::one_session_is_the_same_by_proxy_packets_gor_and_har),
+    scenario!(formats::what_a_browser_exports_is_what_the_proxy_and_tcpdump_saw),
     scenario!(packets::what_tcpdump_captured_is_what_the_service_was_asked_byte_for_byte),
     scenario!(packets::what_dumpcap_captured_is_what_the_service_was_asked_byte_for_byte),
     scenario!(packets::what_is_sent_to_a_candidate_is_what_the_service_was_asked),
