@@ -9,14 +9,13 @@ use conversations::{Captured, Overheard, Setup};
 use packets::{Filter, Limits};
 use proxy::app::Engine;
 use proxy::config::Config;
-use proxy::exchange::Outcome;
 use proxy::forward::{Parcel, Recorded};
-use proxy::mirror::{Follow, Keep};
+use proxy::mirror::Keep;
 use proxy::source::{self, Unfit};
-use replay::counts::{Counts, Standing};
+use replay::counts::{Counts, Standing, UnderWay};
 use replay::input;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use traffic::Exchange;
 
 use crate::options::Options;
@@ -82,28 +81,6 @@ pub struct Feed {
     slots: Option<Arc<Semaphore>>,
 }
 
-#[derive(Debug)]
-struct UnderWay {
-    counts: Arc<Counts>,
-    _slot: Option<OwnedSemaphorePermit>,
-}
-
-impl Follow for UnderWay {
-    fn fault(&self) {
-        self.counts.fault();
-    }
-
-    fn outcome(&self, outcome: Outcome) {
-        self.counts.outcome(outcome);
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.counts.over();
-    }
-}
-
 impl Feed {
     /// To this engine; `may_wait`: for copies to be over.
     pub fn new(engine: &Arc<Engine>, runtime: Handle, may_wait: bool) -> Self {
@@ -125,8 +102,7 @@ impl Feed {
                 let slot = self.slots.as_ref().and_then(|slots| {
                     self.runtime.block_on(Arc::clone(slots).acquire_owned()).ok()
                 });
-                let counts = Arc::clone(&self.counts);
-                let keep: Keep = Arc::new(UnderWay { counts, _slot: slot });
+                let keep: Keep = Arc::new(UnderWay::new(&self.counts, slot));
                 self.counts.sent(Duration::ZERO);
                 let _guard = self.runtime.enter();
                 self.engine.forward().play(parcel, &recorded, &keep);

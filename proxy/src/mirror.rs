@@ -236,8 +236,7 @@ impl Mirror {
             let (entry, Some(terms)) = (&lanes.entries[at], &treatment.terms[at]) else { continue };
             let one = contained(|| {
                 let series = entry.lane.observe.series(&lanes.books[at], &route.label);
-                let name = entry.lane.observe.name();
-                let recorded = recording.map(|it| (Arc::clone(it), name));
+                let recorded = recording.map(|it| (Arc::clone(it), entry.lane.observe.name()));
                 let tally = Tally::new(series, arrived.keep.cloned(), recorded);
                 let position =
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proxy::exchange::Outcome;
+use proxy::mirror::Follow;
 
 /// Counts, for all who want to know.
 #[derive(Debug, Default)]
@@ -111,6 +112,36 @@ impl Counts {
             failures: FAILURES.into_iter().map(of).sum(),
             late: Duration::from_micros(self.late.load(Ordering::Relaxed)),
         }
+    }
+}
+
+/// An exchange that was handed on: counted, and with what is kept for it, until all of its outcomes are there.
+#[derive(Debug)]
+pub struct UnderWay<K> {
+    counts: Arc<Counts>,
+    _kept: K,
+}
+
+impl<K> UnderWay<K> {
+    /// One more.
+    pub fn new(counts: &Arc<Counts>, kept: K) -> Self {
+        Self { counts: Arc::clone(counts), _kept: kept }
+    }
+}
+
+impl<K: std::fmt::Debug + Send + Sync> Follow for UnderWay<K> {
+    fn fault(&self) {
+        self.counts.fault();
+    }
+
+    fn outcome(&self, outcome: Outcome) {
+        self.counts.outcome(outcome);
+    }
+}
+
+impl<K> Drop for UnderWay<K> {
+    fn drop(&mut self) {
+        self.counts.over();
     }
 }
 

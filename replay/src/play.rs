@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::app::Engine;
-use proxy::exchange::{Outcome, RequestSnapshot};
+use proxy::exchange::RequestSnapshot;
 use proxy::forward::{Forward, Parcel, Recorded};
-use proxy::mirror::{Follow, Keep};
+use proxy::mirror::Keep;
 use proxy::policy::matcher::{Matcher, Seen};
 use proxy::source::{self, Unfit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 use traffic::{Exchange, Moment};
 
-use crate::counts::Counts;
+use crate::counts::{Counts, UnderWay};
 use crate::order::{Before, Order, OrderBy, Over};
 use crate::pace::{Pace, Schedule};
 use crate::resume::Watermark;
@@ -56,29 +56,17 @@ pub struct Player {
     pass: Option<(Instant, Moment)>,
 }
 
-/// An exchange under way, until all of its outcomes are there.
+/// What is kept for an exchange until it is over.
 #[derive(Debug)]
-struct UnderWay {
-    counts: Arc<Counts>,
+struct Kept {
     watermark: Arc<Watermark>,
     nth: u64,
     _slot: OwnedSemaphorePermit,
     _over: Option<Over>,
 }
 
-impl Follow for UnderWay {
-    fn fault(&self) {
-        self.counts.fault();
-    }
-
-    fn outcome(&self, outcome: Outcome) {
-        self.counts.outcome(outcome);
-    }
-}
-
-impl Drop for UnderWay {
+impl Drop for Kept {
     fn drop(&mut self) {
-        self.counts.over();
         self.watermark.over(self.nth);
     }
 }
@@ -143,8 +131,8 @@ impl Player {
         self.counts.sent(due.map_or(Duration::ZERO, |due| due.elapsed()));
         let key = self.rules.order_by.key(exchange.connection, &seen(&parcel));
         let (before, over) = key.map(|key| self.order.stand_in_line(key)).unzip();
-        let (counts, watermark) = (Arc::clone(&self.counts), Arc::clone(&self.watermark));
-        let keep = Arc::new(UnderWay { counts, watermark, nth, _slot: slot, _over: over });
+        let kept = Kept { watermark: Arc::clone(&self.watermark), nth, _slot: slot, _over: over };
+        let keep: Keep = Arc::new(UnderWay::new(&self.counts, kept));
         hand_on(&self.forward, (parcel, recorded), before.flatten(), keep);
         true
     }
@@ -225,9 +213,8 @@ fn hand_on(
     forward: &Arc<Forward>,
     (parcel, recorded): (Parcel, Option<Recorded>),
     before: Option<Before>,
-    keep: Arc<UnderWay>,
+    keep: Keep,
 ) {
-    let keep: Keep = keep;
     match (recorded, before) {
         // Most of them: nothing to wait for, and the copy is sent by others.
         (Some(recorded), None) => forward.play(parcel, &recorded, &keep),
