@@ -54,7 +54,7 @@ impl Unfit {
             Self::Header => "a header line is none",
             Self::Upgrade => "it asks for another protocol",
             Self::RequestBody => "the request's body was not kept",
-            Self::NoAnswer => "what the baseline answered is not known",
+            Self::NoAnswer => "what the baseline answered is not known (--baseline asks one)",
             Self::AnswerBody => "the body of the baseline's answer was not kept",
             Self::Status => "the baseline's status is none that ends an exchange",
         }

@@ -252,7 +252,8 @@ fn names_of_the_environment_and_of_other_tables_are_told_by_their_places() {
         (
             "[[route]]\nname = \"a\"",
             "prefix",
-            "route.match.path.prefix, route.match.host.prefix, route.match.header.prefix or others",
+            "route.match.path.prefix, route.match.host.prefix, route.match.header.prefix, \
+             route.match.query.prefix or route.match.cookie.prefix",
         ),
         ("[[route]]\nname = \"a\"", "path", "route.match.path"),
         ("[[route]]\nname = \"a\"", "consecutive", "route.guardrail.consecutive"),
