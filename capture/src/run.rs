@@ -201,8 +201,8 @@ fn told(overheard: &Overheard) -> Vec<String> {
     let mut lines = vec![
         format!("packets: {} ({packets})", counts.sum()),
         format!(
-            "connections: {} from their beginning, {} joined later; {} gaps",
-            totals.opened, totals.joined, totals.gaps
+            "connections: {} from their beginning, {} joined later; {} gaps, {} packets cut off",
+            totals.opened, totals.joined, totals.gaps, totals.cuts
         ),
         format!("requests: {} seen, {} with their answers", told.requests, told.exchanges),
     ];
