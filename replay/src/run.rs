@@ -62,7 +62,10 @@ pub fn settings(run: &Run) -> Result<Config, String> {
     ];
     let urls = [("CANDIDATE_URL", &run.candidate), ("BASELINE_URL", &run.baseline)];
     over.extend(urls.into_iter().filter_map(|(name, url)| Some((name, url.clone()?))));
-    Config::from_process_under(run.config.as_deref(), &over).map_err(|errors| errors.to_string())
+    let config = Config::from_process_under(run.config.as_deref(), &over);
+    let config = config.map_err(|errors| errors.to_string())?;
+    // What the settings say of these is meant for production, and may be where we read from.
+    Ok(Config { record: None, audit: None, webhook: None, ..config })
 }
 
 /// Bytes for all that is under way: some for each, and never less than for large bodies of a few.

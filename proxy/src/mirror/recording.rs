@@ -88,21 +88,19 @@ impl Recording {
         (request, answer)
     }
 
-    /// A candidate has answered.
+    /// A candidate has answered. Its body is kept where there is memory to spare of what pays for it: a slow disk
+    /// must not take that of copies.
     pub(super) fn answered(
         &self,
         candidate: &Arc<str>,
-        (head, body): (&Head, &Arc<ReplyBody>),
+        (head, body): (&Head, Option<&Arc<ReplyBody>>),
         differences: Option<&Differences>,
     ) {
-        let answer = TakenAnswer {
-            status: head.status,
-            headers: head.kept.clone(),
-            trailers: HeaderMap::new(),
-            latency: head.latency,
-            body: Arc::clone(body),
-            is_whole: true,
-        };
+        let is_whole = body.is_some();
+        let body = body.cloned().unwrap_or_else(|| Arc::new(ReplyBody::new(0, &self.budget)));
+        let (headers, trailers) = (head.kept.clone(), HeaderMap::new());
+        let (status, latency) = (head.status, head.latency);
+        let answer = TakenAnswer { status, headers, trailers, latency, body, is_whole };
         self.of(candidate, |pair| {
             pair.answer = Some(answer);
             if let Some(found) = differences {

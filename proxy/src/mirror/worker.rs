@@ -440,7 +440,8 @@ async fn judge_answers(
         series.metrics.count_differences(differences);
     }
     if let Some((recording, theirs)) = as_answered {
-        recording.answered(&lane.observe.name(), (&theirs.head, &theirs.body), differences);
+        let body = Some(&theirs.body).filter(|_| lane.budget.has_to_spare());
+        recording.answered(&lane.observe.name(), (&theirs.head, body), differences);
     }
     let comparison = Comparison { content, differences };
     lane.observe.compared(&about.copy, &pair, &comparison, asks(lane));

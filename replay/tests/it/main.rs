@@ -263,3 +263,40 @@ async fn it_begins_again_for_so_long() {
     assert!(ended.standing.sent > 6, "{:?}", ended.standing);
     assert!(seen.lock().unwrap().len() > 6);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_settings_record_is_of_production_and_not_of_a_replay() {
+    let file = Scratch::of(&gets(3));
+    let (address, _) = service(r#"{"n":1}"#, Duration::ZERO).await;
+    let (url, recordings, settings) =
+        (format!("http://{address}"), Scratch::new(""), Scratch::new(".toml"));
+    let text = format!(
+        "[record]\ndir = \"{0}\"\n[audit]\npath = \"{0}.audit\"\n[compare]\nignore = [\"n\"]\n",
+        recordings.name()
+    );
+    std::fs::write(&settings.0, text).unwrap();
+    let other = Scratch::of(&[exchange(0, "GET", "/a", "")]);
+    let arguments = ["--candidate", &url, "--config", settings.name(), "--speed", "max"];
+    let ended = replayed(&[&[file.name(), other.name()], &arguments[..]].concat()).await;
+    assert_eq!(ended.standing.outcomes, [("matched", 4)]);
+    assert!(!recordings.0.exists());
+    assert!(!recordings.0.with_extension("audit").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_that_the_candidate_gives_out_itself_are_learned_and_put_in() {
+    let mut order = exchange(0, "POST", "/orders", "{}");
+    order.answer.as_mut().unwrap().body = Body::Whole(r#"{"orderId":"b-100001"}"#.into());
+    let mut look = exchange(1, "GET", "/orders/b-100001", "");
+    look.answer.as_mut().unwrap().body = Body::Whole(r#"{"orderId":"b-100001"}"#.into());
+    (order.connection, look.connection) = (Some(1), Some(1));
+    let (file, settings) = (Scratch::of(&[order, look]), Scratch::new(".toml"));
+    let text = "[[identity]]\nname = \"order\"\nlearn = [\"json:$.orderId\"]\nreplace = [\"path:/orders/{id}\"]\n";
+    std::fs::write(&settings.0, text).unwrap();
+    let (address, seen) = service(r#"{"orderId":"c-200002"}"#, Duration::ZERO).await;
+    let url = format!("http://{address}");
+    let arguments = [file.name(), "--candidate", &url, "--config", settings.name(), "--writes"];
+    let ended = replayed(&arguments).await;
+    assert_eq!(paths(&seen), ["/orders", "/orders/c-200002"]);
+    assert_eq!(ended.standing.outcomes, [("matched", 2)]);
+}
