@@ -48,6 +48,12 @@ struct Place<'l> {
     limits: &'l Limits,
 }
 
+fn begin<'a, 'l>(frame: &Frame<'a>, now: Nanos, limits: &'l Limits) -> (Place<'l>, Part<'a>) {
+    let cut = frame.original.saturating_sub(frame.bytes.len());
+    let part = Part { bytes: frame.bytes, cut };
+    (Place { at: frame.at, now, network: Network::default(), tunnels: 0, limits }, part)
+}
+
 impl Dissector {
     /// A frame as captured. Its time may be off; `now` never goes back.
     pub(crate) fn frame(
@@ -57,9 +63,8 @@ impl Dissector {
         limits: &Limits,
         sink: Sink<'_>,
     ) -> Fate {
-        let place = Place { at: frame.at, now, network: Network::default(), tunnels: 0, limits };
-        let cut = frame.original.saturating_sub(frame.bytes.len());
-        self.link(place, frame.link, Part { bytes: frame.bytes, cut }, sink)
+        let (place, part) = begin(frame, now, limits);
+        self.link(place, frame.link, part, sink)
     }
 
     /// What a socket of a tunnel's UDP port received.
@@ -71,9 +76,8 @@ impl Dissector {
         limits: &Limits,
         sink: Sink<'_>,
     ) -> Fate {
-        let place = Place { at: frame.at, now, network: Network::default(), tunnels: 0, limits };
-        let cut = frame.original.saturating_sub(frame.bytes.len());
-        self.tunnel(place, tunnel, Part { bytes: frame.bytes, cut }, sink)
+        let (place, part) = begin(frame, now, limits);
+        self.tunnel(place, tunnel, part, sink)
     }
 
     fn link(&mut self, mut place: Place<'_>, link: Link, frame: Part<'_>, sink: Sink<'_>) -> Fate {
