@@ -8,7 +8,6 @@
 pub(crate) mod fields;
 pub(crate) mod frames;
 pub(crate) mod hpack;
-pub(crate) mod huffman;
 pub(crate) mod streams;
 pub(crate) mod table;
 

@@ -12,6 +12,7 @@ mod conversation;
 mod desk;
 mod http1;
 mod http2;
+pub mod huffman;
 mod limits;
 mod lost;
 mod overheard;

@@ -6,9 +6,9 @@
 
 use bytes::Bytes;
 
-use super::huffman;
 use super::table::{self, Line, Table};
 use crate::Limits;
+use crate::huffman;
 
 /// Integers of more are of no use here: they count bytes and lines of what is bounded.
 const MOST: usize = 1 << 28;

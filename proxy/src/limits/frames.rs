@@ -21,7 +21,6 @@ use super::timed::Activity;
 use crate::exchange::Refusal;
 
 mod hpack;
-mod huffman;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Length of a frame's head.

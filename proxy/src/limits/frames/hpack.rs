@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::huffman;
+use conversations::huffman;
+
 use crate::headers::target;
 
 /// Places of the static table; those behind it are fields the client sent before, the last one first.
@@ -141,12 +142,7 @@ impl Table {
 
 fn replaced(value: &[u8], is_coded: bool) -> Result<Option<Replaced<'_>>, Malformed> {
     let sent = if is_coded {
-        // The shortest code has five bits.
-        let mut decoded = Vec::with_capacity(value.len() * 8 / 5);
-        if !huffman::decode(value, &mut decoded) {
-            return Err(Malformed);
-        }
-        Cow::Owned(decoded)
+        Cow::Owned(huffman::decode(value).ok_or(Malformed)?)
     } else {
         Cow::Borrowed(value)
     };

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use conversations::huffman;
 use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert_eq, prop_oneof, proptest,

@@ -1,4 +1,4 @@
-//! The Huffman code of RFC 7541 appendix B, read by a table of the next bits.
+//! The Huffman code of RFC 7541 appendix B, read by a table of the next bits. Crates of HTTP/2 show theirs to nobody.
 //!
 //! Codes of one length count up in the order of their bytes, and longer ones go on where shorter ones end: so
 //! lengths are all that has to be written down. Codes of up to [`NEAR`] bits are found at once, which is
@@ -61,6 +61,15 @@ impl Codes {
         codes
     }
 
+    /// A byte's code and its length.
+    fn of(&self, byte: u8) -> (u32, u32) {
+        let length = u32::from(BITS[usize::from(byte)]);
+        let (first, count, start) = self.lengths[length as usize];
+        // Bytes of one length stand in their order.
+        let of_length = &self.bytes[start..start + count as usize];
+        (first + of_length.partition_point(|it| *it < byte) as u32, length)
+    }
+
     /// The byte whose code the upper bits of these are, and its length.
     fn next(&self, bits: u64) -> Option<(u8, u32)> {
         let (byte, length) = self.near[(bits >> (64 - NEAR)) as usize];
@@ -78,7 +87,7 @@ impl Codes {
 
 /// What these bytes stand for; `None` if they are no code, or are filled up otherwise than RFC 7541 section
 /// 5.2 says: by less than a byte of ones.
-pub(crate) fn decode(coded: &[u8]) -> Option<Vec<u8>> {
+pub fn decode(coded: &[u8]) -> Option<Vec<u8>> {
     let codes = &*CODES;
     let mut decoded = Vec::with_capacity(coded.len() * 8 / FEWEST as usize);
     let mut coded = coded.iter();
@@ -102,24 +111,51 @@ pub(crate) fn decode(coded: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// These bytes in the code.
+pub fn encode(bytes: &[u8]) -> Vec<u8> {
+    let codes = &*CODES;
+    let mut coded = Vec::with_capacity(bytes.len());
+    // The lower `count` bits are those that are no whole byte yet.
+    let (mut bits, mut count) = (0_u64, 0_u32);
+    for byte in bytes {
+        let (code, length) = codes.of(*byte);
+        bits = bits << length | u64::from(code);
+        count += length;
+        while count >= 8 {
+            count -= 8;
+            coded.push((bits >> count) as u8);
+        }
+    }
+    if count > 0 {
+        coded.push((bits << (8 - count)) as u8 | 0xff >> count);
+    }
+    coded
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
-    fn the_examples_of_the_rfc_are_read() {
-        let examples: [(&[u8], &str); 3] = [
+    fn the_examples_of_the_standard_are_read_and_written() {
+        // RFC 7541 appendix C.4 and C.6.
+        let examples: [(&[u8], &str); 6] = [
+            (b"", ""),
+            (b"\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff", "www.example.com"),
+            (b"\xa8\xeb\x10\x64\x9c\xbf", "no-cache"),
+            (b"\x25\xa8\x49\xe9\x5b\xb8\xe8\xb4\xbf", "custom-value"),
+            (b"\x64\x02", "302"),
             (
-                &[0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff],
-                "www.example.com",
+                b"\x9d\x29\xad\x17\x18\x63\xc7\x8f\x0b\x97\xc8\xe9\xae\x82\xae\x43\xd3",
+                "https://www.example.com",
             ),
-            (&[0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf], "no-cache"),
-            (&[0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xb8, 0xe8, 0xb4, 0xbf], "custom-value"),
         ];
-        for (coded, decoded) in examples {
-            assert_eq!(decode(coded).unwrap(), decoded.as_bytes());
+        for (coded, text) in examples {
+            assert_eq!(decode(coded).as_deref(), Some(text.as_bytes()), "{text}");
+            assert_eq!(encode(text.as_bytes()), coded, "{text}");
         }
-        assert_eq!(decode(b"").unwrap(), b"");
     }
 
     #[test]
@@ -130,9 +166,26 @@ mod tests {
     }
 
     #[test]
-    fn a_fill_of_a_byte_or_of_zeros_is_refused() {
-        assert_eq!(decode(&[0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf, 0xff]), None);
-        assert_eq!(decode(&[0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbe]), None);
-        assert_eq!(decode(&[0xff; 4]), None);
+    fn a_code_that_ends_early_or_late_is_refused() {
+        // The end mark, a fill of a whole byte, one of zeros, a code cut short, a fill behind a text.
+        let coded = [&b"\xff\xff\xff\xff"[..], b"\xff", b"\x1f\xff", b"\x00", b"\xfe"];
+        let behind = [&b"\xa8\xeb\x10\x64\x9c\xbf\xff"[..], b"\xa8\xeb\x10\x64\x9c\xbe"];
+        for coded in coded.into_iter().chain(behind) {
+            assert_eq!(decode(coded), None, "{coded:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn all_bytes_come_back(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert_eq!(decode(&encode(&bytes)), Some(bytes));
+        }
+
+        #[test]
+        fn whatever_is_read_is_what_would_be_written(coded in proptest::collection::vec(any::<u8>(), 0..20)) {
+            if let Some(read) = decode(&coded) {
+                prop_assert_eq!(encode(&read), coded);
+            }
+        }
     }
 }
