@@ -2,6 +2,7 @@
 //! is wrong with them.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -257,6 +258,12 @@ impl<'a> Env<'a> {
         self.note(slot, given.as_ref());
         let given = given?;
         parse(&given.text).map_err(|why| self.bad(slot, &given, &why)).ok()
+    }
+
+    /// A path that a setting says: one that is written in the settings file begins at the file's folder.
+    pub(super) fn path(&self, slot: &Slot<'a>, text: &str) -> PathBuf {
+        let file = self.file.filter(|_| !self.is_overruled(slot));
+        file.map_or_else(|| text.into(), |file| file.path(text))
     }
 
     pub(super) fn time(&mut self, key: &str) -> Duration {

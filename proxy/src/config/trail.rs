@@ -65,14 +65,12 @@ impl<'a> Env<'a> {
     /// `[audit]`.
     pub(super) fn audit(&mut self) -> Option<Config> {
         let slot = self.slot("AUDIT_PATH");
-        let is_of_file = !self.is_overruled(&slot);
         let path = self.read_optional_in(&slot, |text| Ok(text.to_owned()));
         let max_bytes = self.read("AUDIT_MAX_BYTES", |text| values::whole::<i64>(text, 4096));
         let files = self.read("AUDIT_FILES", |text| values::within(text, 2..=1000));
-        let place = match (path?, self.file) {
-            (path, _) if path == STDERR => Place::Stderr,
-            (path, Some(file)) if is_of_file => Place::File(file.path(&path)),
-            (path, _) => Place::File(path.into()),
+        let place = match &*path? {
+            STDERR => Place::Stderr,
+            path => Place::File(self.path(&slot, path)),
         };
         Some(Config { place, max_bytes: max_bytes.unsigned_abs(), files })
     }
