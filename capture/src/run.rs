@@ -3,15 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conversations::{Captured, Overheard, Setup};
 use packets::{Filter, Limits};
 use proxy::app::Engine;
 use proxy::config::Config;
-use proxy::forward::{Parcel, Recorded};
 use proxy::mirror::Keep;
-use proxy::source::{self, Unfit};
+use proxy::source;
 use replay::counts::{Counts, Standing, UnderWay};
 use replay::input;
 use tokio::runtime::Handle;
@@ -71,6 +70,9 @@ pub fn overheard(options: &Options, config: &Config) -> Result<Overheard, String
     Ok(Overheard::new(assembled, filter, Setup { limits, budget, keys }))
 }
 
+/// How long packets that wait may take to be read at the end.
+const LAST: Duration = Duration::from_secs(2);
+
 /// What hands exchanges to the engine.
 #[derive(Debug)]
 pub struct Feed {
@@ -97,17 +99,17 @@ impl Feed {
     /// Hands one on.
     fn take(&self, exchange: &Exchange) {
         self.counts.read();
-        match fitting(exchange) {
-            Ok((parcel, recorded)) => {
+        match source::played(exchange) {
+            Ok(played) => {
                 let slot = self.slots.as_ref().and_then(|slots| {
                     self.runtime.block_on(Arc::clone(slots).acquire_owned()).ok()
                 });
                 let keep: Keep = Arc::new(UnderWay::new(&self.counts, slot));
                 self.counts.sent(Duration::ZERO);
                 let _guard = self.runtime.enter();
-                self.engine.forward().play(parcel, &recorded, &keep);
+                self.engine.forward().play(&played, &keep);
             }
-            Err(why) => self.counts.leave_out(why),
+            Err(why) => self.counts.leave_out(why.name()),
         }
     }
 
@@ -124,12 +126,6 @@ impl Feed {
         };
         drop(tokio::time::timeout(patience, over).await);
     }
-}
-
-/// As the main path takes it; or why it is left out.
-fn fitting(exchange: &Exchange) -> Result<(Parcel, Recorded), &'static str> {
-    let both = source::parcel(exchange).and_then(|it| Ok((it, source::recorded(exchange)?)));
-    both.map_err(Unfit::name)
 }
 
 /// Reads captures, one after the other.
@@ -170,20 +166,29 @@ pub fn live(
     stop: &AtomicBool,
 ) -> io::Result<Vec<String>> {
     while !stop.load(Ordering::Relaxed) {
-        live.next(|came| match came {
-            Came::Frame(frame) => overheard.frame(&frame),
-            Came::Payload(tunnel, at, bytes) => overheard.payload(tunnel, at, bytes, bytes.len()),
-        })?;
-        overheard.advance(now());
-        while let Some(exchange) = overheard.take() {
-            feed.take(&exchange);
-        }
+        listen(&mut live, &mut overheard, feed)?;
     }
+    // What the kernel holds for us came before.
+    let until = Instant::now() + LAST;
+    while Instant::now() < until && listen(&mut live, &mut overheard, feed)? {}
     overheard.finish();
     while let Some(exchange) = overheard.take() {
         feed.take(&exchange);
     }
     Ok(told(&overheard))
+}
+
+/// Takes what comes next, if anything does in a while, and hands on what it completes; whether something came.
+fn listen(live: &mut Live, overheard: &mut Overheard, feed: &Feed) -> io::Result<bool> {
+    let came = live.next(|came| match came {
+        Came::Frame(frame) => overheard.frame(&frame),
+        Came::Payload(tunnel, at, bytes) => overheard.payload(tunnel, at, bytes, bytes.len()),
+    })?;
+    overheard.advance(now());
+    while let Some(exchange) = overheard.take() {
+        feed.take(&exchange);
+    }
+    Ok(came)
 }
 
 /// What became of packets, connections and requests.

@@ -88,15 +88,15 @@ impl Live {
         }
     }
 
-    /// Waits a little for what comes next, and hands it on.
+    /// Waits a little for what comes next, and hands it on; whether something came.
     ///
     /// # Errors
     /// The source is gone.
-    pub fn next(&mut self, mut take: impl FnMut(Came<'_>)) -> io::Result<()> {
+    pub fn next(&mut self, mut take: impl FnMut(Came<'_>)) -> io::Result<bool> {
         match self {
             Self::Interface(socket, buffer) => {
                 let (length, from) = match recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer) {
-                    Err(Errno::EAGAIN | Errno::EINTR) => return Ok(()),
+                    Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
                     came => came?,
                 };
                 let link = match from.map(|from| from.hatype()) {
@@ -108,11 +108,11 @@ impl Live {
             }
             Self::Mirror(socket, tunnel, buffer) => match socket.recv_from(buffer) {
                 Ok((length, _)) => take(Came::Payload(*tunnel, now(), &buffer[..length])),
-                Err(error) if is_nothing(&error) => {}
+                Err(error) if is_nothing(&error) => return Ok(false),
                 Err(error) => return Err(error),
             },
         }
-        Ok(())
+        Ok(true)
     }
 }
 

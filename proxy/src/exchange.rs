@@ -353,6 +353,12 @@ pub enum Recorded {
     Recorded,
     /// As many as may wait to be written were waiting already: the disk is slow.
     DroppedQueueFull,
+    /// The part of `MIRROR_BUFFER_BYTES` that is for recordings was in use.
+    DroppedBufferFull,
+    /// It waited too long to be written: a crash would take more than the last second.
+    DroppedLate,
+    /// What is recorded of it depends on how its path is read.
+    PathInDoubt,
     /// The disk is full, or cannot be written.
     Failed,
     /// What is personal or secret in it could not be taken out.
@@ -363,9 +369,12 @@ pub enum Recorded {
 
 impl Recorded {
     /// Every result, in the order of their discriminants.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Recorded,
         Self::DroppedQueueFull,
+        Self::DroppedBufferFull,
+        Self::DroppedLate,
+        Self::PathInDoubt,
         Self::Failed,
         Self::NotRedacted,
         Self::InternalError,
@@ -376,6 +385,9 @@ impl Recorded {
         match self {
             Self::Recorded => "recorded",
             Self::DroppedQueueFull => "dropped_queue_full",
+            Self::DroppedBufferFull => "dropped_buffer_full",
+            Self::DroppedLate => "dropped_late",
+            Self::PathInDoubt => "path_in_doubt",
             Self::Failed => "failed",
             Self::NotRedacted => "not_redacted",
             Self::InternalError => "internal_error",

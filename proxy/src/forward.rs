@@ -26,7 +26,7 @@ mod parcel;
 mod tunnel;
 
 pub use downstream::{Downstream, DownstreamBody};
-pub use parcel::{Broken, Incomplete, Parcel, Recorded, Upload};
+pub use parcel::{Broken, Incomplete, Known, Parcel, Played, Upload};
 
 use checked::{Checked, Withheld};
 use downstream::InFlight;
@@ -126,9 +126,11 @@ impl Forward {
         let lanes = self.mirror.lanes();
         let (found, route) = self.choose(&seen(&request, peer), &lanes);
         let Found { treatment, in_doubt, otherwise } = found;
+        let record = found.record();
         let label = self.label_otherwise(&seen(&request, peer), &lanes.plan, found);
         let otherwise = label.as_deref().map(|label| (label, &*otherwise.policy.id));
-        let chosen = Chosen { lanes: &lanes, treatment, in_doubt, otherwise, route: &route };
+        let chosen =
+            Chosen { lanes: &lanes, treatment, in_doubt, otherwise, route: &route, record };
         let upgrade = Upgrade::asked_for(&mut request);
         // hyper's server can send a 100 over HTTP/1.1 only, and HTTP/1.0 has none.
         let may_wait = request.version() == Version::HTTP_11;
@@ -233,7 +235,7 @@ impl Forward {
         let upgrades = upgrade.is_some();
         let (method, keep, lost) = (request.method(), None, None);
         let arrived =
-            Arrived { method, marked, upgrade: upgrades, length, keep, recorded: None, lost };
+            Arrived { method, marked, upgrade: upgrades, length, keep, known: None, lost };
         let (admitted, made) = self
             .mirror
             .admit(chosen, arrived, &seen(&request, peer), || snapshot(&request, length));

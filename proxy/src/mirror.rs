@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::runtime::Handle;
@@ -39,13 +39,14 @@ pub use pair::Head;
 pub use tap::{BaselineTap, RequestTap};
 
 use crate::body::Budget;
-use crate::exchange::{Outcome, RequestSnapshot};
+use crate::exchange::{self, Outcome, RequestSnapshot};
 use crate::headers::{read_as_any, remove_read_as_any};
 use crate::log_limit::LogLimit;
 use crate::observe::{Observe, Series};
-use crate::plan::{Plan, Treatment};
+use crate::plan::{Plan, Recorded, Treatment};
 use crate::policy::matcher::Seen;
 use crate::policy::share::{SampleBy, WHOLE, position};
+use crate::record::About;
 use crate::route::table::Route;
 use crate::upstream::Trust;
 use admit::Sampling;
@@ -161,6 +162,8 @@ pub struct Chosen<'a> {
     pub otherwise: Option<(&'a str, &'a str)>,
     /// Its route label.
     pub route: &'a Arc<Route>,
+    /// What is recorded of it.
+    pub record: Recorded,
 }
 
 impl Mirror {
@@ -213,7 +216,7 @@ impl Mirror {
         seen: &Seen<'_>,
         snapshot: impl Fn() -> RequestSnapshot,
     ) -> (Vec<Admitted>, Option<Arc<RequestSnapshot>>) {
-        let Chosen { lanes, treatment, in_doubt, otherwise, route } = chosen;
+        let Chosen { lanes, treatment, in_doubt, otherwise, route, .. } = chosen;
         let mut made = None;
         let mut snapshot = || Arc::clone(made.get_or_insert_with(|| Arc::new(snapshot())));
         let mut admitted = Vec::new();
@@ -225,6 +228,9 @@ impl Mirror {
             let position = &mut || *position.get_or_insert_with(place);
             self.recording(chosen, arrived, seen, position, &mut snapshot)
         });
+        if recording.is_none() {
+            self.shared.recorder.count(exchange::Recorded::InternalError);
+        }
         let recording = recording.flatten();
         let recording = recording.as_ref();
         admitted.extend(recording.map(|recording| {
@@ -267,21 +273,33 @@ impl Mirror {
         position: &mut dyn FnMut() -> u32,
         snapshot: &mut dyn FnMut() -> Arc<RequestSnapshot>,
     ) -> Option<Arc<Recording>> {
-        let Chosen { lanes, treatment, route, .. } = chosen;
-        let record = treatment.record.filter(|_| self.shared.recorder.is_on())?;
-        if arrived.marked || arrived.upgrade || arrived.lost.is_some() {
+        let Shared { recorder, recorded: budget, .. } = &*self.shared;
+        let Chosen { lanes, treatment, route, record, .. } = chosen;
+        let (Recorded::By(rule) | Recorded::InDoubt(rule)) = record else { return None };
+        let is_lost = arrived.lost.is_some() && arrived.known.is_none();
+        if !recorder.is_on() || arrived.marked || arrived.upgrade || is_lost {
             return None;
         }
-        let is_sampled = record.share.takes(position());
-        let of = recording::Of {
-            plan: &lanes.plan,
-            treatment,
-            label: &route.label,
+        let is_sampled = rule.share.takes(position());
+        if !is_sampled && !rule.mismatches {
+            return None;
+        }
+        if record != Recorded::By(rule) {
+            recorder.count(exchange::Recorded::PathInDoubt);
+            return None;
+        }
+        let about = About {
+            record: rule,
+            is_sampled,
+            at: SystemTime::now(),
             client: seen.client,
-            clock: arrived.recorded.unwrap_or(Clock::Proxy),
+            clock: arrived.known.unwrap_or(Clock::Proxy),
+            label: Arc::clone(&route.label),
+            rules: lanes.plan.rules_of(treatment, &route.label),
+            redaction: Arc::clone(lanes.plan.redaction()),
+            request: snapshot(),
         };
-        let Shared { recorder, recorded, .. } = &*self.shared;
-        Recording::begin(recorder, recorded, of, is_sampled, snapshot)
+        Recording::begin(recorder, budget, about)
     }
 
     /// Whether a request is a copy already, from this proxy or another, or is one to a server that reads
@@ -358,7 +376,7 @@ pub struct Arrived<'a> {
     /// Let go of with the last outcome; of requests without a client alone.
     pub keep: Option<&'a Keep>,
     /// The baseline is not asked: what it answered is known from elsewhere, and how long it took by this clock.
-    pub recorded: Option<Clock>,
+    pub known: Option<Clock>,
     /// Why there can be no copy, whatever is decided.
     pub lost: Option<Outcome>,
 }

@@ -295,6 +295,30 @@ pub struct Found<'p> {
     pub otherwise: &'p Arc<Treatment>,
 }
 
+/// What is recorded of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Nothing.
+    Nothing,
+    /// This.
+    By(Record),
+    /// It depends on how its path is read, and so nothing is.
+    InDoubt(Record),
+}
+
+impl Found<'_> {
+    /// What is recorded: another spelling of a path must not have recorded what its route says is not.
+    pub fn record(&self) -> Recorded {
+        match self.treatment.record {
+            None => Recorded::Nothing,
+            Some(record) if self.in_doubt || self.otherwise.record != Some(record) => {
+                Recorded::InDoubt(record)
+            }
+            Some(record) => Recorded::By(record),
+        }
+    }
+}
+
 /// What a plan is made of.
 #[derive(Clone, Debug)]
 pub struct Parts {

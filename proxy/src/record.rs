@@ -30,8 +30,10 @@ use writer::{MISMATCHES, Writer};
 
 /// Exchanges that may wait to be written; their bytes are in the mirror's byte budget.
 const WAITING_MAX: usize = 1024;
-/// What was recorded is on disk after so long: more than this no crash takes away.
-const FLUSHED: Duration = Duration::from_secs(1);
+/// An exchange is on disk a second after it was over, or is not recorded: it waits for so long at most,
+const LATE: Duration = Duration::from_millis(500);
+/// and what is taken is flushed so often.
+const FLUSHED: Duration = Duration::from_millis(500);
 /// How long the last exchanges may take to be written.
 const LAST: Duration = Duration::from_secs(5);
 /// How often it is logged at most that exchanges are not recorded.
@@ -75,7 +77,8 @@ struct Running {
 }
 
 enum Message {
-    Taken(Box<Taken>),
+    /// Since when it waits.
+    Taken(Box<Taken>, Instant),
     /// All before it is written, and the files are closed.
     Done(oneshot::Sender<()>),
 }
@@ -112,15 +115,15 @@ impl Recorder {
     /// Records an exchange. Returns at once.
     pub fn offer(&self, taken: Box<Taken>) {
         let Some(running) = &self.0 else { return };
-        if running.queue.try_send(Message::Taken(taken)).is_err() {
+        if running.queue.try_send(Message::Taken(taken, Instant::now())).is_err() {
             running.metrics.count(Recorded::DroppedQueueFull, 1);
         }
     }
 
-    /// One was lost by a fault of ours.
-    pub fn fault(&self) {
+    /// Counts one that is not recorded.
+    pub fn count(&self, result: Recorded) {
         if let Some(running) = &self.0 {
-            running.metrics.count(Recorded::InternalError, 1);
+            running.metrics.count(result, 1);
         }
     }
 
@@ -151,7 +154,8 @@ fn run(messages: &Receiver<Message>, mut writer: Writer, metrics: &RecordMetrics
     loop {
         let left = FLUSHED.saturating_sub(flushed.elapsed());
         let (losses, done) = match messages.recv_timeout(left) {
-            Ok(Message::Taken(taken)) => (writer.write(*taken), None),
+            Ok(Message::Taken(_, since)) if since.elapsed() > LATE => (vec![late()], None),
+            Ok(Message::Taken(taken, _)) => (writer.write(*taken), None),
             Ok(Message::Done(done)) => (writer.close(), Some(done)),
             Err(RecvTimeoutError::Timeout) => (Vec::new(), None),
             Err(RecvTimeoutError::Disconnected) => {
@@ -176,6 +180,10 @@ fn run(messages: &Receiver<Message>, mut writer: Writer, metrics: &RecordMetrics
 /// Exchanges that are not recorded: what became of them, how many, and why.
 type Loss = (Recorded, u64, String);
 
+fn late() -> Loss {
+    (Recorded::DroppedLate, 1, format!("waited for more than {LATE:?}"))
+}
+
 /// Counts what is written by now, and what is not.
 fn tell(told: &LogLimit, metrics: &RecordMetrics, writer: &mut Writer, losses: Vec<Loss>) {
     metrics.count(Recorded::Recorded, writer.news());
@@ -187,3 +195,6 @@ fn tell(told: &LogLimit, metrics: &RecordMetrics, writer: &mut Writer, losses: V
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,15 @@
-//! Exchanges from elsewhere, a recording, a file of another tool or packets, as the main path takes them: the
-//! request as a [`Parcel`], and what the baseline answered then as [`Recorded`].
+//! Exchanges from elsewhere, a recording, a file of another tool or packets, as the main path takes them: with the
+//! answer of then as [`Played`], or the request alone as a [`Parcel`], where the baseline is asked again.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
-use traffic::{Answer, Exchange, Headers, Request};
+use traffic::{Answer, Body, Exchange, Headers, Request};
 
 use crate::exchange::RequestSnapshot;
-use crate::forward::{Parcel, Recorded};
+use crate::forward::{Known, Parcel, Played};
 use crate::headers::{self, target};
 
 /// Why an exchange cannot be sent again.
@@ -34,18 +34,6 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// Every reason, in the order of their discriminants.
-    pub const ALL: [Self; 8] = [
-        Self::Method,
-        Self::Target,
-        Self::Header,
-        Self::Upgrade,
-        Self::RequestBody,
-        Self::NoAnswer,
-        Self::AnswerBody,
-        Self::Status,
-    ];
-
     /// In words.
     pub fn name(self) -> &'static str {
         match self {
@@ -67,12 +55,45 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// The request of an exchange, as it goes on. Who sent it is this machine where nobody knows.
+/// The request of an exchange alone.
 ///
 /// # Errors
 /// Why it cannot be sent again.
 pub fn parcel(exchange: &Exchange) -> Result<Parcel, Unfit> {
-    let Request { method, target, headers, body, .. } = &exchange.request;
+    let body = exchange.request.body.whole().ok_or(Unfit::RequestBody)?.clone();
+    Ok(Parcel { head: head(&exchange.request)?, body, client: client(exchange) })
+}
+
+/// An exchange that is to be sent again and held against the answer of then: both bodies are there.
+///
+/// # Errors
+/// Why it cannot be.
+pub fn whole(exchange: &Exchange) -> Result<Played, Unfit> {
+    let played = played(exchange)?;
+    match (&played.body, &played.answer.body) {
+        (Body::NotKept(_), _) => Err(Unfit::RequestBody),
+        (_, Body::NotKept(_)) => Err(Unfit::AnswerBody),
+        (Body::Whole(_), Body::Whole(_)) => Ok(played),
+    }
+}
+
+/// An exchange as far as it is known, to be recorded.
+///
+/// # Errors
+/// Why it is none.
+pub fn played(exchange: &Exchange) -> Result<Played, Unfit> {
+    let head = head(&exchange.request)?;
+    let (client, body) = (client(exchange), exchange.request.body.clone());
+    Ok(Played { head, client, body, answer: known(exchange)? })
+}
+
+/// Who sent it; this machine where nobody knows.
+fn client(exchange: &Exchange) -> IpAddr {
+    exchange.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn head(request: &Request) -> Result<RequestSnapshot, Unfit> {
+    let Request { method, target, headers, .. } = request;
     let method = Method::from_bytes(method).map_err(|_| Unfit::Method)?;
     let mut lines = lines(headers)?;
     if method == Method::CONNECT || headers::upgrade(&lines).is_some() {
@@ -87,18 +108,10 @@ pub fn parcel(exchange: &Exchange) -> Result<Parcel, Unfit> {
     if takes_trailers {
         headers::ask_trailers(&mut lines);
     }
-    let body = body.whole().ok_or(Unfit::RequestBody)?.clone();
-    let extensions = Extensions::new();
-    let head = RequestSnapshot { method, uri, headers: lines, extensions };
-    let client = exchange.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    Ok(Parcel { head, body, client })
+    Ok(RequestSnapshot { method, uri, headers: lines, extensions: Extensions::new() })
 }
 
-/// What the baseline answered.
-///
-/// # Errors
-/// Why nothing can be held against it.
-pub fn recorded(exchange: &Exchange) -> Result<Recorded, Unfit> {
+fn known(exchange: &Exchange) -> Result<Known, Unfit> {
     let Answer { status, headers, body, trailers, latency, clock } =
         exchange.answer.as_ref().ok_or(Unfit::NoAnswer)?;
     let status = StatusCode::from_u16(*status).map_err(|_| Unfit::Status)?;
@@ -109,10 +122,8 @@ pub fn recorded(exchange: &Exchange) -> Result<Recorded, Unfit> {
     *head.status_mut() = status;
     *head.headers_mut() = lines(headers)?;
     headers::strip_connection_level(head.headers_mut());
-    let body = body.whole().ok_or(Unfit::AnswerBody)?.clone();
-    let trailers = lines(trailers)?;
-    let (latency, clock) = (latency.unwrap_or_default(), *clock);
-    Ok(Recorded { head, latency, body, trailers, clock })
+    let (latency, clock, body) = (latency.unwrap_or_default(), *clock, body.clone());
+    Ok(Known { head, latency, body, trailers: lines(trailers)?, clock })
 }
 
 /// A whole URL says in its host whom it is for (RFC 9112, section 3.2.2).

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proxy::app::Engine;
 use proxy::exchange::RequestSnapshot;
-use proxy::forward::{Forward, Parcel, Recorded};
+use proxy::forward::{Forward, Parcel, Played};
 use proxy::mirror::Keep;
 use proxy::policy::matcher::{Matcher, Seen};
 use proxy::source::{self, Unfit};
@@ -108,8 +108,8 @@ impl Player {
         stop: &mut watch::Receiver<bool>,
     ) -> bool {
         self.counts.read();
-        let (parcel, recorded) = match self.fitting(exchange) {
-            Ok(both) => both,
+        let going = match self.fitting(exchange) {
+            Ok(going) => going,
             Err(why) => {
                 self.counts.leave_out(why);
                 self.watermark.over(nth);
@@ -129,11 +129,11 @@ impl Player {
             return true;
         };
         self.counts.sent(due.map_or(Duration::ZERO, |due| due.elapsed()));
-        let key = self.rules.order_by.key(exchange.connection, &seen(&parcel));
+        let key = self.rules.order_by.key(exchange.connection, &going.seen());
         let (before, over) = key.map(|key| self.order.stand_in_line(key)).unzip();
         let kept = Kept { watermark: Arc::clone(&self.watermark), nth, _slot: slot, _over: over };
         let keep: Keep = Arc::new(UnderWay::new(&self.counts, kept));
-        hand_on(&self.forward, (parcel, recorded), before.flatten(), keep);
+        hand_on(&self.forward, going, before.flatten(), keep);
         true
     }
 
@@ -146,22 +146,22 @@ impl Player {
     }
 
     /// As the main path takes it; or why it is left out.
-    fn fitting(&self, exchange: &Exchange) -> Result<(Parcel, Option<Recorded>), &'static str> {
-        let parcel = source::parcel(exchange).map_err(Unfit::name)?;
-        if !self.rules.writes && !parcel.head.method.is_safe() {
+    fn fitting(&self, exchange: &Exchange) -> Result<Going, &'static str> {
+        let going = match self.rules.is_live {
+            true => source::parcel(exchange).map(|it| Going::Live(Box::new(it))),
+            false => source::whole(exchange).map(|it| Going::Played(Box::new(it))),
+        };
+        let going = going.map_err(Unfit::name)?;
+        let seen = going.seen();
+        if !self.rules.writes && !seen.method.is_safe() {
             return Err(WRITES);
         }
-        let seen = seen(&parcel);
         let mut label = || Arc::from("");
         let matchers = &self.rules.matchers;
         if !matchers.is_empty() && !matchers.iter().any(|it| it.fits(&seen, &mut label)) {
             return Err(NO_MATCH);
         }
-        let recorded = match self.rules.is_live {
-            true => None,
-            false => Some(source::recorded(exchange).map_err(Unfit::name)?),
-        };
-        Ok((parcel, recorded))
+        Ok(going)
     }
 
     fn due_at(&mut self, recorded: Moment) -> Option<Instant> {
@@ -209,32 +209,42 @@ impl Player {
     }
 }
 
-fn hand_on(
-    forward: &Arc<Forward>,
-    (parcel, recorded): (Parcel, Option<Recorded>),
-    before: Option<Before>,
-    keep: Keep,
-) {
-    match (recorded, before) {
+/// An exchange on its way.
+#[derive(Debug)]
+enum Going {
+    /// The baseline is asked, too.
+    Live(Box<Parcel>),
+    /// What it answered is known.
+    Played(Box<Played>),
+}
+
+impl Going {
+    fn seen(&self) -> Seen<'_> {
+        let (head, client) = match self {
+            Self::Live(parcel) => (&parcel.head, &parcel.client),
+            Self::Played(played) => (&played.head, &played.client),
+        };
+        let RequestSnapshot { method, uri, headers, .. } = head;
+        Seen { method, uri, headers, client: *client }
+    }
+}
+
+fn hand_on(forward: &Arc<Forward>, going: Going, before: Option<Before>, keep: Keep) {
+    match (going, before) {
         // Most of them: nothing to wait for, and the copy is sent by others.
-        (Some(recorded), None) => forward.play(parcel, &recorded, &keep),
-        (recorded, before) => {
+        (Going::Played(played), None) => forward.play(&played, &keep),
+        (going, before) => {
             let forward = Arc::clone(forward);
             tokio::spawn(async move {
                 if let Some(before) = before {
                     // It is dropped when that one is over.
                     before.await.ok();
                 }
-                match recorded {
-                    Some(recorded) => forward.play(parcel, &recorded, &keep),
-                    None => forward.relay(parcel, keep).await,
+                match going {
+                    Going::Played(played) => forward.play(&played, &keep),
+                    Going::Live(parcel) => forward.relay(*parcel, keep).await,
                 }
             });
         }
     }
-}
-
-fn seen(parcel: &Parcel) -> Seen<'_> {
-    let Parcel { head: RequestSnapshot { method, uri, headers, .. }, client, .. } = parcel;
-    Seen { method, uri, headers, client: *client }
 }

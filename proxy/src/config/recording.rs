@@ -14,7 +14,6 @@ impl<'a> Env<'a> {
     /// Where, and what of all routes; `None` where nothing is recorded.
     pub(super) fn recording(&mut self) -> Option<record::Config> {
         let slot = self.slot("RECORD_DIR");
-        let is_of_file = !self.is_overruled(&slot);
         let dir = self.read_optional_in(&slot, |text| Ok(text.to_owned()));
         let all = Record {
             share: self.read("RECORD_SHARE", Share::parse),
@@ -32,11 +31,7 @@ impl<'a> Env<'a> {
             let options = options.iter().map(|(name, value)| (*name, value.as_str()));
             Store::new(url, options).map_err(|error| error.to_string())
         });
-        let dir = match (dir?, self.file) {
-            (dir, Some(file)) if is_of_file => file.path(&dir),
-            (dir, _) => dir.into(),
-        };
-        let replica = replica();
+        let (dir, replica) = (self.path(&slot, &dir?), replica());
         let place = Place { dir, segment_bytes, segment_age, max_bytes, replica };
         Some(record::Config { place, all, store })
     }
@@ -54,13 +49,20 @@ impl<'a> Env<'a> {
 }
 
 /// What the usual variables say of an object store, some of it secret.
-const OF_STORES: [&str; 8] = [
+const OF_STORES: [&str; 15] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT",
+    "AWS_ENDPOINT_URL",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_ALLOW_HTTP",
     "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
 ];

@@ -12,7 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use traffic::Clock;
+use traffic::{Body, Clock};
 
 use super::checked::{Checked, Withheld};
 use super::nobody::NoBody;
@@ -43,27 +43,62 @@ pub struct Parcel {
     pub client: IpAddr,
 }
 
+/// A request of which it is known what the baseline answered: nobody asks it again.
+#[derive(Debug)]
+pub struct Played {
+    /// All but its body, as it goes on.
+    pub head: RequestSnapshot,
+    /// Who sent it.
+    pub client: IpAddr,
+    /// Its body, as it was sent.
+    pub body: Body,
+    /// The answer.
+    pub answer: Known,
+}
+
 /// What the baseline answered, where that is known already.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct Known {
     /// Status and header lines.
     pub head: Response<()>,
     /// From the request sent whole to this head; zero where nobody knows.
     pub latency: Duration,
     /// The body, as it was sent.
-    pub body: Bytes,
+    pub body: Body,
     /// What came behind it.
     pub trailers: HeaderMap,
     /// By which the latency was measured.
     pub clock: Clock,
 }
 
-impl Recorded {
+impl Played {
+    /// Why there can be no copy: it would not be the request, or there is nothing to hold its answer against.
+    pub fn lost(&self) -> Option<Outcome> {
+        match (&self.body, &self.answer.body) {
+            (Body::NotKept(_), _) => Some(Outcome::BodyTooLarge),
+            (_, Body::NotKept(_)) => Some(Outcome::BaselineFailed),
+            (Body::Whole(_), Body::Whole(_)) => None,
+        }
+    }
+
+    fn length(&self) -> Option<u64> {
+        match &self.body {
+            Body::Whole(bytes) => Some(bytes.len() as u64),
+            Body::NotKept(length) => *length,
+        }
+    }
+}
+
+impl Known {
     /// Tells it to whoever watches the baseline's answer.
     fn tell(&self, mut tap: BaselineTap) {
         tap.head(&self.head, self.latency);
-        if !self.body.is_empty() {
-            tap.data(&self.body);
+        let bytes = match &self.body {
+            Body::Whole(bytes) => bytes,
+            Body::NotKept(length) => return tap.not_kept(*length),
+        };
+        if !bytes.is_empty() {
+            tap.data(bytes);
         }
         if !self.trailers.is_empty() {
             tap.trailers(&self.trailers);
@@ -196,7 +231,7 @@ impl Forward {
             upgrade,
             length: None,
             keep: None,
-            recorded: None,
+            known: None,
             lost: Some(why),
         };
         let lanes = self.mirror.lanes();
@@ -230,19 +265,23 @@ impl Forward {
     }
 
     /// As [`Self::relay`], with the baseline's answer known: nobody asks it again.
-    pub fn play(&self, parcel: Parcel, recorded: &Recorded, keep: &Keep) {
-        let Parcel { head, body, client } = parcel;
-        let length = Some(body.len() as u64);
-        let arrived = Arrived { recorded: Some(recorded.clock), ..whole(&head, length, keep) };
+    pub fn play(&self, played: &Played, keep: &Keep) {
+        let Played { head, client, body, answer } = played;
+        let (known, lost) = (Some(answer.clock), played.lost());
+        let arrived = Arrived { known, lost, ..whole(head, played.length(), keep) };
         let lanes = self.mirror.lanes();
-        let taps = self.admit_parcel(&head, client, &lanes, arrived, |_, taps| taps);
+        let taps = self.admit_parcel(head, *client, &lanes, arrived, |_, taps| taps);
         // The answer first: a copy that is sent waits for nothing then.
-        taps.baseline.into_iter().flatten().for_each(|tap| recorded.tell(tap));
+        taps.baseline.into_iter().flatten().for_each(|tap| answer.tell(tap));
         for mut tap in taps.request.into_iter().flatten() {
-            if !body.is_empty() {
-                tap.data(&body);
+            match body {
+                Body::Whole(bytes) if bytes.is_empty() => tap.end(),
+                Body::Whole(bytes) => {
+                    tap.data(bytes);
+                    tap.end();
+                }
+                Body::NotKept(length) => tap.not_kept(*length),
             }
-            tap.end();
         }
     }
 
@@ -258,9 +297,10 @@ impl Forward {
         let seen = seen(head, client);
         let (found, route) = self.choose(&seen, lanes);
         let Found { treatment, in_doubt, otherwise } = found;
+        let record = found.record();
         let label = self.label_otherwise(&seen, &lanes.plan, found);
         let otherwise = label.as_deref().map(|label| (label, &*otherwise.policy.id));
-        let chosen = Chosen { lanes, treatment, in_doubt, otherwise, route: &route };
+        let chosen = Chosen { lanes, treatment, in_doubt, otherwise, route: &route, record };
         let (admitted, made) = self.mirror.admit(chosen, arrived, &seen, || head.clone());
         then(chosen, Taps::of(admitted, made))
     }
@@ -294,8 +334,8 @@ impl Forward {
 
 /// A request that is whole, and that nobody waits for.
 fn whole<'a>(head: &'a RequestSnapshot, length: Option<u64>, keep: &'a Keep) -> Arrived<'a> {
-    let (marked, upgrade, recorded, keep) = (false, false, None, Some(keep));
-    Arrived { method: &head.method, marked, upgrade, length, keep, recorded, lost: None }
+    let (marked, upgrade, known, keep) = (false, false, None, Some(keep));
+    Arrived { method: &head.method, marked, upgrade, length, keep, known, lost: None }
 }
 
 fn out_body(body: Bytes, sent: &Arc<Sent>, taps: Option<Vec<RequestTap>>) -> OutBody {

@@ -82,7 +82,7 @@ impl Entry {
         sampling: Sampling<'_>,
         snapshot: &mut dyn FnMut() -> Arc<RequestSnapshot>,
     ) -> Option<Admitted> {
-        let (lane, Arrived { length, recorded, lost, .. }) = (&self.lane, arrived);
+        let (lane, Arrived { length, known, lost, .. }) = (&self.lane, arrived);
         if let Some(outcome) = lost {
             return tally.count(outcome);
         }
@@ -105,9 +105,8 @@ impl Entry {
             return tally.count(Outcome::DroppedBufferFull);
         };
         let body = with_body.then(|| Capture::new(terms.max_body_bytes, &lane.budget));
-        let is_overtaken =
-            arrived.keep.is_some() && recorded.is_none() && !arrived.method.is_safe();
-        let (mut tap, baseline) = tap::of_baseline(lane, terms, (is_overtaken, recorded.is_some()));
+        let is_overtaken = arrived.keep.is_some() && known.is_none() && !arrived.method.is_safe();
+        let (mut tap, baseline) = tap::of_baseline(lane, terms, (is_overtaken, known.is_some()));
         let complete_since = Instant::now();
         let secret = lane.identities.secret();
         let scopes = terms.identities().map(|it| it.scopes(sampling.seen, secret));

@@ -154,7 +154,7 @@ pub(super) struct Progress {
     /// an answer elsewhere.
     pub(super) is_overtaken: bool,
     /// It was not asked for: its latency was measured elsewhere, at another time.
-    pub(super) is_recorded: bool,
+    pub(super) is_known: bool,
 }
 
 /// What the worker has of the baseline's side.

@@ -1,19 +1,20 @@
 //! One exchange that is to be recorded: gathers what the client's path sees and what comes of its copies, and hands it
 //! over when the last of them has let go.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use compare::Differences;
+use compare::reply::copied;
 use http::{HeaderMap, Response, StatusCode};
-use traffic::Clock;
 
 use super::pair::Head;
 use crate::body::{Budget, Capture, ReplyBody};
-use crate::exchange::{Outcome, RequestSnapshot};
-use crate::plan::{Plan, Treatment};
+use crate::exchange::{Outcome, Recorded};
 use crate::record::{About, Recorder, Taken, TakenAnswer, TakenBody, TakenPair};
+
+/// Bytes of a header line beside its own, as an estimate.
+const PER_LINE: usize = 64;
 
 /// An exchange that is to be recorded.
 #[derive(Debug)]
@@ -27,8 +28,7 @@ pub(super) struct Recording {
 #[derive(Debug)]
 pub(super) struct RequestSide {
     recording: Arc<Recording>,
-    body: Option<Capture>,
-    length: u64,
+    body: Kept,
 }
 
 /// Watches the baseline's answer there.
@@ -37,70 +37,79 @@ pub(super) struct AnswerSide {
     recording: Arc<Recording>,
     head: Option<(StatusCode, HeaderMap, Duration)>,
     trailers: HeaderMap,
-    body: Option<ReplyBody>,
+    body: Kept,
 }
 
-/// What it is about.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Of<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) treatment: &'a Treatment,
-    pub(super) label: &'a Arc<str>,
-    pub(super) client: IpAddr,
-    /// By which the baseline's latency was measured.
-    pub(super) clock: Clock,
+/// A body: all of it, or where that is too long, or no memory is left, its length alone.
+#[derive(Debug)]
+struct Kept {
+    bytes: Option<Capture>,
+    length: u64,
+}
+
+impl Kept {
+    fn push(&mut self, chunk: &[u8]) {
+        self.length += chunk.len() as u64;
+        if self.bytes.as_mut().is_some_and(|bytes| bytes.push(chunk).is_err()) {
+            self.bytes = None;
+        }
+    }
 }
 
 impl Recording {
-    /// Begins one, where any is wanted of this route: `is_sampled`, or for its pairs that differ.
+    /// Begins one; `None` without memory for it.
     pub(super) fn begin(
         recorder: &Recorder,
         budget: &Arc<Budget>,
-        of: Of<'_>,
-        is_sampled: bool,
-        request: impl FnOnce() -> Arc<RequestSnapshot>,
+        about: About,
     ) -> Option<Arc<Self>> {
-        let record = of.treatment.record.filter(|it| is_sampled || it.mismatches)?;
-        let about = About {
-            record,
-            is_sampled,
-            at: SystemTime::now(),
-            client: of.client,
-            clock: of.clock,
-            label: Arc::clone(of.label),
-            rules: of.plan.rules_of(of.treatment, of.label),
-            redaction: Arc::clone(of.plan.redaction()),
-            request: request(),
+        let Some(held) = budget.try_take(about.request.weight()) else {
+            recorder.count(Recorded::DroppedBufferFull);
+            return None;
         };
         let body = TakenBody::NotKept(None);
-        let taken = Box::new(Taken { about, body, answer: None, pairs: Vec::new() });
+        let taken = Box::new(Taken { about, body, answer: None, pairs: Vec::new(), held });
         let (recorder, budget) = (recorder.clone(), Arc::clone(budget));
         Some(Arc::new(Self { recorder, budget, taken: Mutex::new(Some(taken)) }))
+    }
+
+    /// Header lines with memory of their own, which is paid for; where there is none left it is not recorded.
+    fn kept(&self, headers: &HeaderMap) -> HeaderMap {
+        let line = |name: &str, value: &[u8]| name.len() + value.len() + PER_LINE;
+        let bytes = headers.iter().map(|(name, it)| line(name.as_str(), it.as_bytes())).sum();
+        let mut taken = self.taken();
+        if taken.as_mut().is_some_and(|taken| !taken.held.try_grow(bytes)) {
+            *taken = None;
+            self.recorder.count(Recorded::DroppedBufferFull);
+        }
+        if taken.is_none() {
+            return HeaderMap::new();
+        }
+        headers.iter().map(|(name, value)| (name.clone(), copied(value))).collect()
     }
 
     /// The watchers of both sides.
     pub(super) fn sides(self: &Arc<Self>) -> (RequestSide, AnswerSide) {
         let most = self.taken().as_ref().map_or(0, |it| it.about.record.max_body_bytes);
-        let (recording, body) = (Arc::clone(self), Some(Capture::new(most, &self.budget)));
-        let request = RequestSide { recording, body, length: 0 };
-        let (recording, body) = (Arc::clone(self), Some(ReplyBody::new(most, &self.budget)));
-        let answer = AnswerSide { recording, head: None, trailers: HeaderMap::new(), body };
-        (request, answer)
+        let body = || Kept { bytes: Some(Capture::new(most, &self.budget)), length: 0 };
+        let request = RequestSide { recording: Arc::clone(self), body: body() };
+        let (head, trailers) = (None, HeaderMap::new());
+        (request, AnswerSide { recording: Arc::clone(self), head, trailers, body: body() })
     }
 
-    /// A candidate has answered. Its body is kept where there is memory to spare of what pays for it: a slow disk
-    /// must not take that of copies.
+    /// A candidate has answered; its body is kept where `keeps` says so.
     pub(super) fn answered(
         &self,
         candidate: &Arc<str>,
-        (head, body): (&Head, Option<&Arc<ReplyBody>>),
+        (head, body): (&Head, &Arc<ReplyBody>),
+        keeps: bool,
         differences: Option<&Differences>,
     ) {
-        let is_whole = body.is_some();
-        let body = body.cloned().unwrap_or_else(|| Arc::new(ReplyBody::new(0, &self.budget)));
-        let (headers, trailers) = (head.kept.clone(), HeaderMap::new());
+        let (headers, trailers) = (self.kept(&head.kept), HeaderMap::new());
         let (status, latency) = (head.status, head.latency);
-        let answer = TakenAnswer { status, headers, trailers, latency, body, is_whole };
+        let (body, length) = (Arc::clone(body), body.length());
+        let body = keeps.then_some(body);
+        let answer = TakenAnswer { status, headers, trailers, latency, body, length: Some(length) };
         self.of(candidate, |pair| {
             pair.answer = Some(answer);
             if let Some(found) = differences {
@@ -122,13 +131,7 @@ impl Recording {
         match known {
             Some(pair) => tell(pair),
             None => {
-                let mut pair = TakenPair {
-                    candidate: Arc::clone(candidate),
-                    outcome: None,
-                    answer: None,
-                    differences: Vec::new(),
-                    more: false,
-                };
+                let mut pair = TakenPair::of(candidate);
                 tell(&mut pair);
                 taken.pairs.push(pair);
             }
@@ -151,18 +154,21 @@ impl Drop for Recording {
 
 impl RequestSide {
     pub(super) fn data(&mut self, chunk: &[u8]) {
-        self.length += chunk.len() as u64;
-        // Without room, or too long: its length alone.
-        if self.body.as_mut().is_some_and(|body| body.push(chunk).is_err()) {
-            self.body = None;
-        }
+        self.body.push(chunk);
     }
 
     pub(super) fn end(&mut self) {
-        let body = match self.body.take() {
-            Some(body) => TakenBody::Whole(body),
-            None => TakenBody::NotKept(Some(self.length)),
-        };
+        let not_kept = TakenBody::NotKept(Some(self.body.length));
+        let body = self.body.bytes.take().map_or(not_kept, TakenBody::Whole);
+        self.over(body);
+    }
+
+    /// Its body, so long where that is known, is not there.
+    pub(super) fn not_kept(&self, length: Option<u64>) {
+        self.over(TakenBody::NotKept(length));
+    }
+
+    fn over(&self, body: TakenBody) {
         if let Some(taken) = self.recording.taken().as_mut() {
             taken.body = body;
         }
@@ -171,25 +177,33 @@ impl RequestSide {
 
 impl AnswerSide {
     pub(super) fn head<B>(&mut self, response: &Response<B>, latency: Duration) {
-        self.head = Some((response.status(), response.headers().clone(), latency));
+        let headers = self.recording.kept(response.headers());
+        self.head = Some((response.status(), headers, latency));
     }
 
     pub(super) fn data(&mut self, chunk: &[u8]) {
-        if let Some(body) = &mut self.body {
-            body.push(chunk);
-        }
+        self.body.push(chunk);
     }
 
     pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
-        self.trailers = trailers.clone();
+        self.trailers = self.recording.kept(trailers);
     }
 
-    /// It is over, be it whole or not.
-    pub(super) fn over(&mut self, is_whole: bool) {
+    pub(super) fn end(&mut self) {
+        let body = self.body.bytes.take().map(|bytes| Arc::new(ReplyBody::Whole(bytes)));
+        self.over(body, Some(self.body.length));
+    }
+
+    /// Its body, so long where that is known, is not there, or not all of it.
+    pub(super) fn not_kept(&mut self, length: Option<u64>) {
+        self.over(None, length);
+    }
+
+    /// The first word counts.
+    fn over(&mut self, body: Option<Arc<ReplyBody>>, length: Option<u64>) {
         let Some((status, headers, latency)) = self.head.take() else { return };
-        let Some(body) = self.body.take() else { return };
-        let (trailers, body) = (std::mem::take(&mut self.trailers), Arc::new(body));
-        let answer = TakenAnswer { status, headers, trailers, latency, body, is_whole };
+        let trailers = std::mem::take(&mut self.trailers);
+        let answer = TakenAnswer { status, headers, trailers, latency, body, length };
         if let Some(taken) = self.recording.taken().as_mut() {
             taken.answer = Some(answer);
         }
@@ -198,6 +212,6 @@ impl AnswerSide {
 
 impl Drop for AnswerSide {
     fn drop(&mut self) {
-        self.over(false);
+        self.not_kept(None);
     }
 }

@@ -80,6 +80,13 @@ impl BaselineTap {
         }
     }
 
+    /// Of the answer nothing more is known: its body, so long where that is known, was not kept.
+    pub fn not_kept(self, length: Option<u64>) {
+        if let OfBaseline::Record(mut side) = self.0 {
+            contained(|| side.not_kept(length));
+        }
+    }
+
     /// There will be no answer.
     pub fn no_answer(self) {
         if let OfBaseline::Copy(mut copied) = self.0 {
@@ -138,14 +145,14 @@ impl Tap for BaselineTap {
     fn end(&mut self) {
         match &mut self.0 {
             OfBaseline::Copy(copied) => copied.end(),
-            OfBaseline::Record(side) => drop(contained(|| side.over(true))),
+            OfBaseline::Record(side) => drop(contained(|| side.end())),
         }
     }
 
     fn failed(&mut self) {
         match &mut self.0 {
             OfBaseline::Copy(copied) => copied.failed(),
-            OfBaseline::Record(side) => drop(contained(|| side.over(false))),
+            OfBaseline::Record(side) => drop(contained(|| side.not_kept(None))),
         }
     }
 
@@ -209,7 +216,7 @@ impl Drop for Copied {
 pub(super) fn of_baseline(
     lane: &Arc<Lane>,
     terms: &Arc<Terms>,
-    (is_overtaken, is_recorded): (bool, bool),
+    (is_overtaken, is_known): (bool, bool),
 ) -> (Copied, BaselineSide) {
     let progress = Arc::new(Progress {
         terms: Arc::clone(terms),
@@ -218,7 +225,7 @@ pub(super) fn of_baseline(
         length: AtomicU64::new(0),
         is_whole: AtomicBool::new(false),
         is_overtaken,
-        is_recorded,
+        is_known,
     });
     let (head_tx, head_seen) = oneshot::channel();
     let (end_tx, end) = oneshot::channel();
@@ -238,6 +245,13 @@ impl RequestTap {
     /// For a copy.
     pub(super) fn copy(ticket: Arc<Ticket>) -> Self {
         Self(OfRequest::Copy(ticket))
+    }
+
+    /// The body, so long where that is known, was not kept: there is no copy.
+    pub fn not_kept(self, length: Option<u64>) {
+        if let OfRequest::Record(side) = &self.0 {
+            contained(|| side.not_kept(length));
+        }
     }
 
     /// The body is over what the proxy takes; the copy goes nowhere.

@@ -153,7 +153,7 @@ async fn send(lane: Arc<Lane>, job: Box<Job>, slot: Slot) {
     };
     // One that asks for the head alone says nothing of a body.
     let only_head = is_head || snapshot.method == Method::HEAD;
-    let (request, alike) = (judge::pair::Request::of(&told), !progress.is_recorded);
+    let (request, alike) = (judge::pair::Request::of(&told), !progress.is_known);
     let copy = Mirrored { series, terms: &terms, epoch, request, alike };
     let (meeting, recording) = (meeting.as_deref(), tally.recording());
     let about = About { copy, told: &told, route: &route, meeting, aboard: &aboard, recording };
@@ -440,8 +440,10 @@ async fn judge_answers(
         series.metrics.count_differences(differences);
     }
     if let Some((recording, theirs)) = as_answered {
-        let body = Some(&theirs.body).filter(|_| lane.budget.has_to_spare());
-        recording.answered(&lane.observe.name(), (&theirs.head, body), differences);
+        let answer = (&theirs.head, &theirs.body);
+        // The candidate's memory pays for it until it is written: a slow disk must not take that of copies.
+        let keeps = lane.budget.has_to_spare();
+        recording.answered(&lane.observe.name(), answer, keeps, differences);
     }
     let comparison = Comparison { content, differences };
     lane.observe.compared(&about.copy, &pair, &comparison, asks(lane));

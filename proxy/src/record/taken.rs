@@ -14,7 +14,7 @@ use transform::parts::Fault;
 use transform::redact::Policy;
 
 use super::masked::Hidden;
-use crate::body::{Capture, ReplyBody};
+use crate::body::{Capture, Held, ReplyBody};
 use crate::exchange::{Outcome, RequestSnapshot};
 use crate::headers::target;
 use crate::policy::record::{Bodies, Record};
@@ -62,10 +62,10 @@ pub struct TakenAnswer {
     pub trailers: HeaderMap,
     /// From the request sent whole to its head.
     pub latency: Duration,
-    /// The body.
-    pub body: Arc<ReplyBody>,
-    /// Whether that is all of it.
-    pub is_whole: bool,
+    /// The body, where all of it is there.
+    pub body: Option<Arc<ReplyBody>>,
+    /// Its length in bytes; `None` where nobody knows, since it broke off.
+    pub length: Option<u64>,
 }
 
 /// What came of a copy.
@@ -94,6 +94,8 @@ pub struct Taken {
     pub answer: Option<TakenAnswer>,
     /// What came of its copies.
     pub pairs: Vec<TakenPair>,
+    /// Pays for what is no body.
+    pub held: Held,
 }
 
 impl Taken {
@@ -185,28 +187,28 @@ impl Taken {
         if let Some(hidden) = hidden {
             hidden.headers(&mut headers);
         }
-        let length = answer.body.length();
-        let is_empty = answer.is_whole && length == 0;
-        let kept = match &*answer.body {
-            ReplyBody::Whole(capture) => Some(capture.bytes()),
-            ReplyBody::Hashed { .. } => None,
+        let kept = match answer.body.as_deref() {
+            Some(ReplyBody::Whole(capture)) => Some(capture.bytes()),
+            Some(ReplyBody::Hashed { .. }) | None => None,
         };
-        let keeps = self.about.record.bodies == Bodies::All && answer.is_whole;
-        let keeps = keeps && length <= self.about.record.max_body_bytes as u64;
-        let body = match kept.filter(|_| keeps || is_empty) {
-            None => Body::NotKept(answer.is_whole.then_some(length)),
+        let Record { bodies, max_body_bytes, .. } = self.about.record;
+        let keeps = |bytes: &&[u8]| {
+            bytes.is_empty() || (bodies == Bodies::All && bytes.len() <= max_body_bytes)
+        };
+        let body = match kept.filter(keeps) {
+            None => Body::NotKept(answer.length),
             Some(bytes) => match hidden {
                 // Of one that cannot be looked into nothing is kept, and the exchange is.
                 Some(hidden) => match hidden.body(&headers, bytes) {
                     Ok(masked) => Body::Whole(masked.into_owned().into()),
-                    Err(_) => Body::NotKept(Some(length)),
+                    Err(_) => Body::NotKept(answer.length),
                 },
                 None => Body::Whole(Bytes::copy_from_slice(bytes)),
             },
         };
         if let (Body::Whole(body), true) = (&body, headers.contains_key(CONTENT_LENGTH)) {
             // Of an answer to HEAD it is that of a body that was not sent.
-            if length > 0 {
+            if answer.length != Some(0) {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
             }
         }
@@ -239,6 +241,12 @@ impl Taken {
 }
 
 impl TakenPair {
+    /// Of a candidate of which nothing is known yet.
+    pub fn of(candidate: &Arc<str>) -> Self {
+        let (outcome, answer, differences) = Default::default();
+        Self { candidate: Arc::clone(candidate), outcome, answer, differences, more: false }
+    }
+
     fn differs(&self) -> bool {
         !self.differences.is_empty() || self.more
     }

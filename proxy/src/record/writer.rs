@@ -13,8 +13,8 @@ use crate::exchange::Recorded;
 
 /// The folder, in that of all recordings, of pairs that differ.
 pub(super) const MISMATCHES: &str = "mismatches";
-/// Its part of all bytes, in quarters.
-const QUARTERS: u64 = 1;
+/// Its part of all bytes.
+const PART: u64 = 4;
 
 /// Writes exchanges.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn open(place: Place) -> io::Result<Self> {
-        let apart = place.max_bytes / 4 * QUARTERS;
+        let apart = place.max_bytes / PART;
         let sampled = Disk::create(&place.dir)?;
         let mismatches = Disk::create(place.dir.join(MISMATCHES))?;
         let sampled = segment::Writer::new(sampled, options(&place, place.max_bytes - apart))?;

@@ -3,15 +3,19 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use proxy::app;
+use proxy::app::{self, Engine};
 use proxy::config::Config;
+use proxy::exchange::Outcome;
+use proxy::mirror::{Follow, Keep};
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use traffic::disk::Disk;
 use traffic::read::{Position, Segments};
 use traffic::{Body, Exchange, Limits};
 
-use crate::support::{Proxy, client, fixed, refusing};
+use crate::support::{Proxy, client, fixed, read_head, refusing};
 
 /// A folder of its own, which goes with the test.
 struct Folder(PathBuf);
@@ -209,4 +213,74 @@ async fn a_folder_that_cannot_be_written_is_told_at_the_start() {
     let started = app::start(config.unwrap(), Handle::current()).await;
     let why = started.unwrap_err().to_string();
     assert!(why.contains("cannot record in") && why.contains(&dir), "{why}");
+}
+
+#[tokio::test]
+async fn another_spelling_of_a_path_has_nothing_recorded_that_its_route_keeps_out() {
+    let folder = Folder::new();
+    let both = (fixed("fine").await.addr, fixed("fine").await.addr);
+    let more = "[[route]]\nname = \"out\"\nmatch = { path = { prefix = \"/out\" } }\nrecord = { share = 0 }\n";
+    let proxy = recording(&folder, both, more).await;
+    for path in ["//out/1", "/x/../out/1", "/%6fut/1", "/in/1"] {
+        // A client library would send it in another spelling.
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let mut client = proxy.connect().await;
+        client.write_all(request.as_bytes()).await.unwrap();
+        assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200"), "{path}");
+    }
+    let doubtful = ["result=\"path_in_doubt\""];
+    crate::eventually!(proxy.metric("mirror_recorded_total", &doubtful).await == 3.0);
+    proxy.app.shutdown().await;
+    let recorded = folder.exchanges("traffic");
+    assert_eq!(recorded.iter().map(|it| &*it.request.target).collect::<Vec<_>>(), [b"/in/1"]);
+}
+
+#[tokio::test]
+async fn of_an_exchange_from_elsewhere_without_its_body_the_rest_is_recorded_and_no_copy_sent() {
+    let folder = Folder::new();
+    let candidate = fixed("fine").await;
+    let dir = folder.0.join("traffic").to_str().unwrap().to_owned();
+    let url = format!("http://{}", candidate.addr);
+    let config = Config::from_env(&|name| match name {
+        "RECORD_DIR" => Some(dir.clone().into()),
+        "CANDIDATE_URL" => Some(url.clone().into()),
+        "MIRROR_FRACTION" => Some("1".into()),
+        _ => None,
+    });
+    let engine = Engine::start(&config.unwrap(), Handle::current()).await.unwrap();
+    let played = |request: Body, answer: Body| {
+        let request = traffic::Request {
+            method: "POST".into(),
+            target: "/".into(),
+            body: request,
+            ..traffic::Request::default()
+        };
+        let answer = traffic::Answer { status: 200, body: answer, ..traffic::Answer::default() };
+        let exchange = Exchange { request, answer: Some(answer), ..Exchange::default() };
+        proxy::source::played(&exchange).unwrap()
+    };
+    let outcomes = Arc::new(Outcomes::default());
+    let keep = Arc::clone(&outcomes) as Keep;
+    let whole = || Body::Whole("hello".into());
+    engine.forward().play(&played(whole(), Body::NotKept(Some(9))), &keep);
+    engine.forward().play(&played(Body::NotKept(Some(7)), whole()), &keep);
+    engine.stop().await;
+    assert_eq!(candidate.count(), 0);
+    assert_eq!(*outcomes.0.lock().unwrap(), [Outcome::BaselineFailed, Outcome::BodyTooLarge]);
+    let recorded = folder.exchanges("traffic");
+    let bodies: Vec<_> =
+        recorded.iter().map(|it| (&it.request.body, &it.answer.as_ref().unwrap().body)).collect();
+    let (kept, nine, seven) = (whole(), Body::NotKept(Some(9)), Body::NotKept(Some(7)));
+    assert_eq!(bodies, [(&kept, &nine), (&seven, &kept)]);
+}
+
+#[derive(Debug, Default)]
+struct Outcomes(Mutex<Vec<Outcome>>);
+
+impl Follow for Outcomes {
+    fn fault(&self) {}
+
+    fn outcome(&self, outcome: Outcome) {
+        self.0.lock().unwrap().push(outcome);
+    }
 }
