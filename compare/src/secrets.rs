@@ -29,7 +29,17 @@ const ENDS: &[&str] = &[
 ];
 /// Names that are too short to be looked for at the end of others.
 const WHOLE: &[&str] = &[
+    "pw",
     "pwd",
+    "pass",
+    "otp",
+    "totp",
+    "sid",
+    "sessionid",
+    "jsessionid",
+    "phpsessid",
+    "sig",
+    "signature",
     "jwt",
     "card",
     "cardno",
@@ -43,6 +53,7 @@ const WHOLE: &[&str] = &[
     "pin",
     "bearer",
     "cookie",
+    "cookie2",
     "setcookie",
 ];
 

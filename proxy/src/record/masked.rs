@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use compare::redaction::Redaction;
 use compare::{Limits, Rules, Stand};
-use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use transform::CopyRequest;
-use transform::parts::{Fault, coding};
+use transform::parts::media::Media;
+use transform::parts::{Fault, coding, multipart, pairs};
 use transform::redact::Policy;
 
 /// Stands for what is hidden.
@@ -42,6 +43,11 @@ impl Hidden<'_> {
         if let Cow::Owned(path) = self.policy.shown_path(copy.path.as_bytes()) {
             copy.path = String::from_utf8(path).map_err(|_| Fault::Value)?;
         }
+        if copy.path.contains(';') {
+            // Parameters of a segment: `/cart;jsessionid=...`.
+            let segments = copy.path.split('/').map(|segment| self.pairs(segment));
+            copy.path = segments.collect::<Vec<_>>().join("/");
+        }
         copy.query = copy.query.take().map(|query| self.pairs(&query));
         self.headers(&mut copy.headers);
         if let Some(body) = copy.body.clone()
@@ -73,14 +79,17 @@ impl Hidden<'_> {
             return Some(MASK.to_owned());
         }
         let text = value.to_str().ok()?;
-        // A URL may have in its query what a form may have.
-        match text.split_once('?').filter(|_| text.contains('=')) {
-            Some((path, query)) => {
-                let masked = format!("{path}?{}", self.pairs(query));
+        let without = without_user_info(text);
+        let text = without.as_deref().unwrap_or(text);
+        // A URL may have in its query what a form may have, and behind `#` too.
+        let masked = match text.find(['?', '#']).filter(|_| text.contains('=')) {
+            Some(at) => {
+                let masked = format!("{}{}", &text[..=at], self.pairs(&text[at + 1..]));
                 (masked != text).then_some(masked)
             }
             None => self.policy.to_show(text),
-        }
+        };
+        masked.or(without)
     }
 
     /// A body without it, under the codings that it has.
@@ -96,8 +105,10 @@ impl Hidden<'_> {
             let max_decoded = most(body.len());
             coding::decode(headers, body, &mut Limits { max_decoded, grant: &mut grant })?
         };
-        let is_form = headers.get(CONTENT_TYPE).is_some_and(says_form);
-        let masked = self.plain(&plain, is_form);
+        let masked = match Media::of(headers) {
+            Media::Multipart(boundary) => self.parts(&plain, &boundary)?,
+            media => self.plain(&plain, media == Media::Form),
+        };
         if *masked == *plain {
             return Ok(Cow::Borrowed(body));
         }
@@ -105,6 +116,26 @@ impl Hidden<'_> {
             true => coding::encode(headers, &masked).map(Cow::Owned),
             false => Ok(Cow::Owned(masked.into_owned())),
         }
+    }
+
+    /// Which parts there are must be sure: one that is not seen has its name in it.
+    fn parts<'b>(&self, body: &'b [u8], boundary: &str) -> Result<Cow<'b, [u8]>, Fault> {
+        let changed = multipart::rewrite(body, boundary, &mut |part| {
+            let name = part.name.map(pairs::decoded);
+            if name.is_some_and(|name| self.names_secret(&name)) {
+                return multipart::Edit::Body(MASK.into());
+            }
+            match self.plain(part.body, false) {
+                Cow::Owned(masked) if *masked != *part.body => multipart::Edit::Body(masked),
+                _ => multipart::Edit::Keep,
+            }
+        });
+        changed.ok_or(Fault::NotForm)
+    }
+
+    /// Whether a field of a form is called so, `user[password]` too.
+    fn names_secret(&self, name: &str) -> bool {
+        self.rules.hides(name.trim_end_matches(']').rsplit('[').next().unwrap_or_default())
     }
 
     fn plain<'b>(&self, plain: &'b [u8], is_form: bool) -> Cow<'b, [u8]> {
@@ -137,29 +168,36 @@ impl Hidden<'_> {
         begins.then(|| compare::kept(text, self.rules, Stand::Mask, &mut grant)).flatten()
     }
 
-    /// A query or a form.
+    /// A query, a form, or parameters; servers differ in what stands between them.
     fn pairs(&self, text: &str) -> String {
         let one = |part: &str| {
+            let (part, end) = part.split_at(part.trim_end_matches(BETWEEN).len());
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let decoded = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-            let last = decoded.trim_end_matches(']').rsplit('[').next().unwrap_or_default();
             let spaced = value.replace('+', " ");
             let value = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
             let is_hidden = !value.is_empty()
-                && (self.rules.hides(last) || self.policy.to_show(&value).is_some());
-            if is_hidden { format!("{name}={MASK}") } else { part.to_owned() }
+                && (self.names_secret(decoded.trim()) || self.policy.to_show(&value).is_some());
+            if is_hidden { format!("{name}={MASK}{end}") } else { format!("{part}{end}") }
         };
-        text.split('&').map(one).collect::<Vec<_>>().join("&")
+        text.split_inclusive(BETWEEN).map(one).collect()
     }
+}
+
+/// What may stand between the pairs of a query or a form, and before a fragment.
+const BETWEEN: [char; 4] = ['&', ';', '?', '#'];
+
+/// A URL whose user and password are masked, where it has any (RFC 3986, section 3.2.1).
+fn without_user_info(text: &str) -> Option<String> {
+    let from = text.find("://")? + 3;
+    let rest = &text[from..];
+    let authority = &rest[..rest.find(['/', '?', '#', ' ']).unwrap_or(rest.len())];
+    let at = authority.rfind('@')?;
+    Some(format!("{}{MASK}{}", &text[..from], &rest[at..]))
 }
 
 fn most(length: usize) -> usize {
     length.saturating_mul(GROWS).saturating_add(GROWS_BY)
-}
-
-fn says_form(value: &HeaderValue) -> bool {
-    const FORM: &[u8] = b"application/x-www-form-urlencoded";
-    value.as_bytes().get(..FORM.len()).is_some_and(|it| it.eq_ignore_ascii_case(FORM))
 }
 
 /// Of cookies no more than their names.
@@ -248,6 +286,55 @@ mod tests {
             assert_eq!(lines, "{\"email\":\"***\"}\n{\"n\":1}\n");
             assert_eq!(masked("text/plain", "write to ann@example.com\n"), "write to ***\n");
             assert_eq!(masked("text/plain", "nothing\r\nhere"), "nothing\r\nhere");
+        });
+    }
+
+    #[test]
+    fn secrets_in_parts_of_urls_and_of_paths_are_masked() {
+        hidden(|it| {
+            let mut headers = headers(&[
+                ("referer", "https://ann:pw@x/y#access_token=abc&q=1"),
+                ("location", "/back;x=1?a=1;token=abc"),
+                ("origin", "http://x"),
+            ]);
+            it.headers(&mut headers);
+            assert_eq!(headers["referer"], "https://***@x/y#access_token=***&q=1");
+            assert_eq!(headers["location"], "/back;x=1?a=1;token=***");
+            assert_eq!(headers["origin"], "http://x");
+            let mut copy = CopyRequest {
+                method: Method::GET,
+                path: "/cart;jsessionid=abc;v=1/items;n=2".to_owned(),
+                query: Some("a=1;secret=x;b=2".to_owned()),
+                host: None,
+                headers,
+                body: None,
+            };
+            it.request(&mut copy).unwrap();
+            assert_eq!(copy.path, "/cart;jsessionid=***;v=1/items;n=2");
+            assert_eq!(copy.query.as_deref(), Some("a=1;secret=***;b=2"));
+        });
+    }
+
+    #[test]
+    fn parts_of_a_form_are_masked_by_their_names_and_one_that_cannot_be_read_is_not_kept() {
+        hidden(|it| {
+            let headers = headers(&[("content-type", "multipart/form-data; boundary=b")]);
+            let part = |name: &str, says: &str| {
+                format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{says}\r\n")
+            };
+            let form = |password: &str, mail: &str| {
+                let parts = [
+                    part("user[password]", password),
+                    part("q", "ssd"),
+                    part("about", &format!("{{\"email\":\"{mail}\"}}")),
+                ];
+                format!("{}--b--\r\n", parts.concat())
+            };
+            let sent = form("hunter2", "ann@example.com");
+            let masked = it.body(&headers, sent.as_bytes()).unwrap();
+            assert_eq!(std::str::from_utf8(&masked).unwrap(), form("***", "***"));
+            let torn = &sent.as_bytes()[..sent.len() - 10];
+            assert_eq!(it.body(&headers, torn), Err(Fault::NotForm));
         });
     }
 
