@@ -36,14 +36,24 @@ impl File for fs::File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
     }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
+    }
 }
 
 impl Folder for Disk {
     type File = fs::File;
 
     fn create(&mut self, name: &str) -> io::Result<fs::File> {
+        // It may have been removed since.
+        fs::create_dir_all(&self.path)?;
         // What people sent is nobody else's business.
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path.join(name))
+    }
+
+    fn has(&mut self, name: &str) -> bool {
+        self.path.join(name).exists()
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

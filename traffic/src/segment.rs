@@ -41,6 +41,9 @@ pub trait Folder {
     /// As the file system says; one that is gone already is no error.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 
+    /// Whether there is such a file.
+    fn has(&mut self, name: &str) -> bool;
+
     /// All files with their bytes.
     ///
     /// # Errors
@@ -57,6 +60,13 @@ pub trait File: Write {
     ///
     /// As the file system says.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Of what was written only so many bytes stay.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    fn cut(&mut self, bytes: u64) -> io::Result<()>;
 }
 
 /// How segments are written.
@@ -227,6 +237,7 @@ impl<F: Folder> Writer<F> {
     fn frame(&mut self, now: Moment) -> io::Result<()> {
         let frame = self.compressor.compress(&self.lines)?;
         let bytes = frame.len() as u64;
+        self.let_go_of_what_was_removed();
         self.make_room(bytes)?;
         let mut open = match self.open.take() {
             Some(open) => open,
@@ -237,9 +248,20 @@ impl<F: Folder> Writer<F> {
         if written.is_ok() {
             open.bytes += bytes;
             self.told.bytes += bytes;
+        } else {
+            // Half a frame is read up to there; tools that know nothing of that would call the file broken.
+            open.file.cut(open.bytes).unwrap_or_default();
         }
         self.open = Some(open);
         written
+    }
+
+    /// What goes into a file that somebody has removed is in no folder any more.
+    fn let_go_of_what_was_removed(&mut self) {
+        let name = self.open.as_ref().map(|open| name::part(&open.name));
+        if name.is_some_and(|name| !self.folder.has(&name)) {
+            self.open = None;
+        }
     }
 
     fn create(&mut self, now: Moment) -> io::Result<Open<F::File>> {
@@ -280,6 +302,10 @@ impl<F: Folder> Writer<F> {
         let quota = self.options.quota;
         if self.total() + bytes <= quota {
             return Ok(());
+        }
+        if bytes > quota {
+            // Nothing would be gained by removing all there is.
+            return Err(io::Error::other("one flush is larger than the quota"));
         }
         // Others remove some, too: who carries them away.
         self.list()?;

@@ -97,9 +97,11 @@ impl Writer {
 }
 
 fn options(place: &Place, quota: u64) -> Options {
-    let replica = place.replica.clone();
+    let whole = Options::new(&place.replica);
     let (bytes, age) = (place.segment_bytes.min(quota / 4), place.segment_age);
-    Options { bytes, age, quota, ..Options::new(&replica) }
+    // A flush takes no more of a small quota than a few of them.
+    let waiting = whole.waiting.min(usize::try_from(quota / 8).unwrap_or(usize::MAX));
+    Options { bytes, age, quota, waiting, ..whole }
 }
 
 fn write(writer: &mut segment::Writer<Disk>, exchange: &Exchange) -> Option<Loss> {

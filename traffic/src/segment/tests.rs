@@ -40,6 +40,11 @@ impl File for Written {
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.files.borrow_mut().get_mut(&self.1).unwrap().truncate(bytes as usize);
+        Ok(())
+    }
 }
 
 impl Folder for Memory {
@@ -60,6 +65,10 @@ impl Folder for Memory {
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.files.borrow_mut().remove(name);
         Ok(())
+    }
+
+    fn has(&mut self, name: &str) -> bool {
+        self.files.borrow().contains_key(name)
     }
 
     fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
@@ -116,6 +125,43 @@ fn writer(memory: &Memory, change: impl FnOnce(&mut Options)) -> Writer<Memory> 
     let mut options = Options::new("a");
     change(&mut options);
     Writer::new(memory.clone(), options).unwrap()
+}
+
+#[test]
+fn a_file_that_somebody_removes_while_it_is_written_is_followed_by_another() {
+    let memory = Memory::default();
+    let mut writer = writer(&memory, |_| {});
+    writer.write(&made::plain(1), at(0)).unwrap();
+    writer.flush(at(0)).unwrap();
+    memory.files.borrow_mut().clear();
+    writer.write(&made::plain(2), at(1)).unwrap();
+    writer.close(at(1)).unwrap();
+    assert_eq!(memory.read(), (vec![2], vec![]));
+}
+
+#[test]
+fn of_a_frame_that_the_disk_has_no_room_for_nothing_stays() {
+    let memory = Memory::default();
+    let mut writer = writer(&memory, |_| {});
+    writer.write(&made::plain(1), at(0)).unwrap();
+    writer.flush(at(0)).unwrap();
+    let whole = memory.bytes();
+    *memory.room.borrow_mut() = Some(10);
+    writer.write(&made::plain(2), at(1)).unwrap();
+    assert_eq!(writer.flush(at(1)).unwrap_err().exchanges, 1);
+    assert_eq!((memory.bytes(), memory.read()), (whole, (vec![1], vec![])));
+}
+
+#[test]
+fn a_flush_that_is_larger_than_the_quota_removes_nothing() {
+    let memory = Memory::default();
+    let mut first = writer(&memory, |_| {});
+    first.write(&made::plain(1), at(0)).unwrap();
+    first.close(at(0)).unwrap();
+    let mut small = writer(&memory, |it| it.quota = 100);
+    small.write(&made::plain(2), at(1)).unwrap();
+    assert_eq!(small.flush(at(1)).unwrap_err().exchanges, 1);
+    assert_eq!(memory.read(), (vec![1], vec![]));
 }
 
 #[test]
