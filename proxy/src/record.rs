@@ -7,7 +7,6 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use stored::Store;
@@ -16,6 +15,7 @@ use tracing::warn;
 
 mod carry;
 pub mod masked;
+mod queue;
 mod taken;
 mod writer;
 
@@ -26,13 +26,10 @@ use crate::log_limit::LogLimit;
 use crate::metrics::RecordMetrics;
 use crate::policy::record::Record;
 use carry::Carrier;
+use queue::{LATE, Next, Queue};
 use writer::{MISMATCHES, Writer};
 
-/// Exchanges that may wait to be written; their bytes are in the mirror's byte budget.
-const WAITING_MAX: usize = 1024;
-/// An exchange is on disk a second after it was over, or is not recorded: it waits for so long at most,
-const LATE: Duration = Duration::from_millis(500);
-/// and what is taken is flushed so often.
+/// How often what was taken is flushed: with the time that it waited before, within a second.
 const FLUSHED: Duration = Duration::from_millis(500);
 /// How long the last exchanges may take to be written.
 const LAST: Duration = Duration::from_secs(5);
@@ -71,16 +68,15 @@ pub struct Recorder(Option<Arc<Running>>);
 
 #[derive(Debug)]
 struct Running {
-    queue: SyncSender<Message>,
+    queue: Arc<Queue>,
     metrics: RecordMetrics,
     carrier: Option<Carrier>,
 }
 
-enum Message {
-    /// Since when it waits.
-    Taken(Box<Taken>, Instant),
-    /// All before it is written, and the files are closed.
-    Done(oneshot::Sender<()>),
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.queue.end();
+    }
 }
 
 impl Recorder {
@@ -91,16 +87,16 @@ impl Recorder {
     pub async fn start(config: Config, metrics: &RecordMetrics) -> io::Result<Self> {
         let Config { place, store, .. } = config;
         let carrier = store.map(|store| Carrier::start(store, &place.dir, metrics));
-        let (queue, messages) = sync_channel(WAITING_MAX);
+        let queue = Arc::<Queue>::default();
         let (opened, when_opened) = oneshot::channel();
-        let counted = metrics.clone();
+        let (waiting, counted) = (Arc::clone(&queue), metrics.clone());
         std::thread::Builder::new().name("record".to_owned()).spawn(move || {
             let (writer, result) = match Writer::open(place) {
                 Ok(writer) => (Some(writer), Ok(())),
                 Err(error) => (None, Err(error)),
             };
             if let (Ok(()), Some(writer)) = (opened.send(result), writer) {
-                run(&messages, writer, &counted);
+                run(&waiting, writer, &counted);
             }
         })?;
         when_opened.await.map_err(io::Error::other)??;
@@ -115,8 +111,16 @@ impl Recorder {
     /// Records an exchange. Returns at once.
     pub fn offer(&self, taken: Box<Taken>) {
         let Some(running) = &self.0 else { return };
-        if running.queue.try_send(Message::Taken(taken, Instant::now())).is_err() {
+        self.drop_late();
+        if !running.queue.push(taken, Instant::now()) {
             running.metrics.count(Recorded::DroppedQueueFull, 1);
+        }
+    }
+
+    /// Drops and counts what has waited for too long, where the disk holds up whoever writes.
+    pub fn drop_late(&self) {
+        if let Some(running) = &self.0 {
+            running.metrics.count(Recorded::DroppedLate, running.queue.drop_late());
         }
     }
 
@@ -130,17 +134,10 @@ impl Recorder {
     /// Waits until what was recorded is written, but not for long.
     pub async fn close(&self) {
         let Some(running) = &self.0 else { return };
-        let written = async {
-            let (done, when_done) = oneshot::channel();
-            let mut message = Message::Done(done);
-            while let Err(TrySendError::Full(again)) = running.queue.try_send(message) {
-                message = again;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            // Nobody is left to write where it is dropped.
-            when_done.await.ok();
-        };
-        drop(tokio::time::timeout(LAST, written).await);
+        let (done, when_done) = oneshot::channel();
+        running.queue.close(done);
+        // Nobody is left to write where it is dropped.
+        drop(tokio::time::timeout(LAST, when_done).await);
         if let Some(carrier) = &running.carrier {
             carrier.close().await;
         }
@@ -148,29 +145,28 @@ impl Recorder {
 }
 
 /// Writes until nobody is left who has anything to record.
-fn run(messages: &Receiver<Message>, mut writer: Writer, metrics: &RecordMetrics) {
+fn run(queue: &Queue, mut writer: Writer, metrics: &RecordMetrics) {
     let told = LogLimit::new(TOLD_EVERY);
     let mut flushed = Instant::now();
     loop {
-        let left = FLUSHED.saturating_sub(flushed.elapsed());
-        let (losses, done) = match messages.recv_timeout(left) {
-            Ok(Message::Taken(_, since)) if since.elapsed() > LATE => (vec![late()], None),
-            Ok(Message::Taken(taken, _)) => (writer.write(*taken), None),
-            Ok(Message::Done(done)) => (writer.close(), Some(done)),
-            Err(RecvTimeoutError::Timeout) => (Vec::new(), None),
-            Err(RecvTimeoutError::Disconnected) => {
-                tell(&told, metrics, &mut writer, Vec::new());
+        let next = queue.next(FLUSHED.saturating_sub(flushed.elapsed()));
+        let (losses, done) = match next {
+            Next::Write(taken) => (writer.write(*taken), Vec::new()),
+            Next::Close(done) => (writer.close(), done),
+            Next::Nothing => (Vec::new(), Vec::new()),
+            Next::Over => {
                 let losses = writer.close();
                 return tell(&told, metrics, &mut writer, losses);
             }
         };
         tell(&told, metrics, &mut writer, losses);
-        if let Some(done) = done {
+        for done in done {
             done.send(()).ok();
         }
         if flushed.elapsed() >= FLUSHED {
             flushed = Instant::now();
-            let losses = writer.flush();
+            let mut losses = writer.flush();
+            losses.extend(late(queue.drop_late()));
             tell(&told, metrics, &mut writer, losses);
             metrics.set_bytes(writer.bytes());
         }
@@ -180,8 +176,9 @@ fn run(messages: &Receiver<Message>, mut writer: Writer, metrics: &RecordMetrics
 /// Exchanges that are not recorded: what became of them, how many, and why.
 type Loss = (Recorded, u64, String);
 
-fn late() -> Loss {
-    (Recorded::DroppedLate, 1, format!("waited for more than {LATE:?}"))
+fn late(exchanges: u64) -> Option<Loss> {
+    let why = || format!("waited for more than {LATE:?}: the disk is slow");
+    (exchanges > 0).then(|| (Recorded::DroppedLate, exchanges, why()))
 }
 
 /// Counts what is written by now, and what is not.

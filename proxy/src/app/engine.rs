@@ -82,7 +82,11 @@ impl Engine {
         let upstreams: Vec<_> = std::iter::once(baseline).chain(secondary).collect();
         let others = Prepared::new(others, config, &mirror, &forward, &metrics)?;
         let relayed = others.gauges(&mirror);
-        let render_metrics = render(&metrics, &mirror, &forward, upstreams.clone(), relayed);
+        let late = recorder.clone();
+        let render_metrics = render(&metrics, &mirror, &forward, upstreams.clone(), move || {
+            late.drop_late();
+            relayed()
+        });
         let parties = Parties {
             shown: shown.clone(),
             upstreams,
