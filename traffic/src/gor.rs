@@ -23,7 +23,7 @@ pub use written::{Left, Refusal, WriteError, Writer};
 pub struct Told {
     /// Records that could not be read: each of them was an error of the iterator.
     pub malformed: u64,
-    /// Answers to a request that did not come before them, or no longer waited.
+    /// Answers to a request that did not come, or no longer waited.
     pub unasked: u64,
     /// Answers of whom it was replayed to, where there was an original one.
     pub replayed: u64,
@@ -45,8 +45,21 @@ pub struct Exchanges<R> {
     /// The number of the first that waits.
     first: u64,
     waiting_bytes: usize,
+    /// Answers whose request did not come yet: an upload may be answered before it is over.
+    early: VecDeque<Early>,
     ended: bool,
     told: Told,
+}
+
+/// Answers that wait for their requests.
+const EARLY_MAX: usize = 64;
+
+#[derive(Debug)]
+struct Early {
+    id: Bytes,
+    is_replayed: bool,
+    latency: u64,
+    message: Bytes,
 }
 
 #[derive(Debug)]
@@ -69,6 +82,7 @@ impl<R: BufRead> Exchanges<R> {
             numbers: BTreeMap::new(),
             first: 0,
             waiting_bytes: 0,
+            early: VecDeque::new(),
             ended: false,
             told: Told::default(),
         }
@@ -113,29 +127,56 @@ impl<R: BufRead> Exchanges<R> {
             self.waiting_bytes += record.message.len();
             let bytes = record.message.len();
             let (answer, replayed) = (None, None);
-            self.waiting.push_back(Waiting { id, at: record.at, request, answer, replayed, bytes });
+            let waiting = Waiting { id, at: record.at, request, answer, replayed, bytes };
+            self.waiting.push_back(waiting);
+            return self.take_early(record.id);
+        }
+        let early = Early {
+            id: Bytes::copy_from_slice(record.id),
+            is_replayed: record.kind == Kind::Replayed,
+            latency: record.latency,
+            message: Bytes::copy_from_slice(record.message),
+        };
+        if self.answer(&early)? {
             return Ok(());
         }
-        let number = self.numbers.get(record.id).map(|number| number - self.first);
-        let waiting = number.and_then(|at| self.waiting.get_mut(usize::try_from(at).ok()?));
-        let Some(waiting) = waiting else {
+        self.early.push_back(early);
+        let bytes =
+            |early: &VecDeque<Early>| early.iter().map(|it| it.message.len()).sum::<usize>();
+        while self.early.len() > EARLY_MAX || bytes(&self.early) > self.limits.waiting_bytes {
+            self.early.pop_front();
             self.told.unasked += 1;
-            return Ok(());
-        };
-        let mut answer =
-            message::answer(record.message, &waiting.request.method, self.limits.headers)?;
-        answer.latency = Some(record.latency).filter(|ns| *ns > 0).map(Duration::from_nanos);
-        answer.clock = Clock::Foreign;
-        let slot = match record.kind {
-            Kind::Replayed => &mut waiting.replayed,
-            _ => &mut waiting.answer,
-        };
-        if slot.is_none() {
-            waiting.bytes += record.message.len();
-            self.waiting_bytes += record.message.len();
-            *slot = Some(answer);
         }
         Ok(())
+    }
+
+    /// The answers that came before this request.
+    fn take_early(&mut self, id: &[u8]) -> Result<(), String> {
+        while let Some(at) = self.early.iter().position(|early| early.id == id) {
+            if let Some(early) = self.early.remove(at) {
+                self.answer(&early)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives an answer to the request that waits for it; whether there is one.
+    fn answer(&mut self, early: &Early) -> Result<bool, String> {
+        let number = self.numbers.get(&early.id).map(|number| number - self.first);
+        let waiting = number.and_then(|at| self.waiting.get_mut(usize::try_from(at).ok()?));
+        let Some(waiting) = waiting else { return Ok(false) };
+        let slot = if early.is_replayed { &mut waiting.replayed } else { &mut waiting.answer };
+        if slot.is_some() {
+            return Ok(true);
+        }
+        let mut answer =
+            message::answer(&early.message, &waiting.request.method, self.limits.headers)?;
+        answer.latency = Some(early.latency).filter(|ns| *ns > 0).map(Duration::from_nanos);
+        answer.clock = Clock::Foreign;
+        waiting.bytes += early.message.len();
+        self.waiting_bytes += early.message.len();
+        *slot = Some(answer);
+        Ok(true)
     }
 }
 
@@ -158,7 +199,10 @@ impl<R: BufRead> Iterator for Exchanges<R> {
                     fault = taken.err().map(Fault::Record);
                     self.records.give_back(text);
                 }
-                Ok(false) => self.ended = true,
+                Ok(false) => {
+                    self.ended = true;
+                    self.told.unasked += self.early.len() as u64;
+                }
                 Err(problem) => {
                     self.ended = !matches!(problem, Fault::TooLong { .. });
                     fault = Some(problem);

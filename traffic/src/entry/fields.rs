@@ -65,7 +65,8 @@ pub(super) struct PostData<'a> {
     #[serde(borrow)]
     pub(super) mime_type: Option<Text<'a>>,
     pub(super) text: Option<Text<'a>>,
-    #[serde(rename = "_encoding")]
+    // Other tools have it as that of answers is called.
+    #[serde(rename = "_encoding", alias = "encoding")]
     pub(super) encoding: Option<Text<'a>>,
     pub(super) params: Option<Vec<Param<'a>>>,
 }

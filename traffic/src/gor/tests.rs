@@ -74,6 +74,19 @@ fn answers_find_their_requests_among_others() {
 }
 
 #[test]
+fn an_upload_that_was_answered_before_it_was_over_has_its_answer() {
+    let text = record("2 a 15 5", OK) + &record("1 b 10 0", GET) + &record("1 a 10 0", GET);
+    let (all, told) = read(text.as_bytes());
+    let answered = all.iter().map(|it| it.as_ref().unwrap().answer.is_some());
+    assert_eq!(answered.collect::<Vec<_>>(), [false, true]);
+    assert_eq!(told, Told { malformed: 0, unasked: 0, replayed: 0, unanswered: 1 });
+    let many: String = (0..100).map(|at| record(&format!("2 {at} 5 5"), OK)).collect();
+    let (all, told) = read((many + &record("1 99 5 0", GET) + &record("1 1 5 0", GET)).as_bytes());
+    let answered = all.iter().map(|it| it.as_ref().unwrap().answer.is_some());
+    assert_eq!((answered.collect::<Vec<_>>(), told.unasked), (vec![true, false], 99));
+}
+
+#[test]
 fn no_more_wait_than_are_allowed() {
     let asked: String = (0..10).map(|at| record(&format!("1 {at} 5 0"), GET)).collect();
     let mut exchanges =

@@ -109,6 +109,10 @@ fn bodies_are_taken_as_they_are_told() {
 
     let asked = |data: Value| one(|it| it["request"]["postData"] = data).request.body;
     assert_eq!(asked(json!({"mimeType": "", "text": "a=1"})), Body::Whole("a=1".into()));
+    for name in ["_encoding", "encoding"] {
+        let packed = json!({"mimeType": "", "text": "AP8B", name: "base64"});
+        assert_eq!(asked(packed), Body::Whole(Bytes::from(&[0, 255, 1][..])), "{name}");
+    }
     let params = json!([{"name": "a b", "value": "ä&"}, {"name": "c"}]);
     let form = json!({"mimeType": "application/x-www-form-urlencoded", "params": params});
     assert_eq!(asked(form), Body::Whole("a%20b=%C3%A4%26&c=".into()));
