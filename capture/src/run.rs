@@ -42,7 +42,17 @@ pub fn settings(options: &Options) -> Result<Config, String> {
     let nobody = options.candidate.is_none() && options.config.is_none();
     let share = options.share.clone().or_else(|| nobody.then(|| "0".to_owned()));
     say("MIRROR_FRACTION", share.or_else(|| options.candidate.as_ref().map(|_| "1".to_owned())));
-    Config::from_process_under(options.config.as_deref(), &over).map_err(|it| it.to_string())
+    let config = Config::from_process_under(options.config.as_deref(), &over);
+    let config = config.map_err(|it| it.to_string())?;
+    if options.config.is_some()
+        && !config.names_candidate()
+        && options.share.as_deref() != Some("0")
+    {
+        return Err("there is no candidate: --candidate, CANDIDATE_URL or the settings file says \
+                    where copies go, and --share 0 that none are sent"
+            .to_owned());
+    }
+    Ok(config)
 }
 
 /// Listens to packets.

@@ -1,7 +1,8 @@
 //! `convert`: exchanges from one format to another.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -24,10 +25,8 @@ pub fn convert(asked: &Convert) -> Result<Vec<String>, String> {
     let (format, is_packed) = format(asked)?;
     let input = Input::open(&asked.sources, &asked.packets)?;
     let failed = |error: io::Error| format!("{}: {error}", asked.output);
-    let sink: Box<dyn Write> = match asked.output.as_str() {
-        "-" => Box::new(io::stdout().lock()),
-        path => Box::new(File::create(path).map_err(failed)?),
-    };
+    let output = Output::of(&asked.output);
+    let sink = output.open().map_err(failed)?;
     let sink: Box<dyn Write> = match (format, is_packed) {
         (_, false) => Box::new(BufWriter::new(sink)),
         (Written::Gor, true) => Box::new(GzEncoder::new(BufWriter::new(sink), Compression::new(6))),
@@ -37,13 +36,55 @@ pub fn convert(asked: &Convert) -> Result<Vec<String>, String> {
         }
     };
     let mut told = Told::default();
-    match format {
+    let written = match format {
         Written::Jsonl => lines(input, sink, &mut told),
         Written::Gor => gor(input, sink, &mut told),
         Written::Har => har(input, sink, &mut told),
+    };
+    let told = written.map_err(failed).and_then(|()| told.lines());
+    output.done(told.is_ok()).map_err(failed)?;
+    told
+}
+
+/// Where it is written to.
+enum Output {
+    Stdout,
+    /// A pipe or a device.
+    AsItIs(PathBuf),
+    /// A file, written beside it first: it may be what is read, and is never there by half.
+    Beside(PathBuf, PathBuf),
+}
+
+impl Output {
+    fn of(name: &str) -> Self {
+        let path = PathBuf::from(name);
+        match path.metadata() {
+            _ if name == "-" => Self::Stdout,
+            Ok(about) if !about.is_file() => Self::AsItIs(path),
+            _ => {
+                let mut beside = path.clone().into_os_string();
+                beside.push(".part");
+                Self::Beside(beside.into(), path)
+            }
+        }
     }
-    .map_err(failed)?;
-    told.lines()
+
+    fn open(&self) -> io::Result<Box<dyn Write>> {
+        Ok(match self {
+            Self::Stdout => Box::new(io::stdout().lock()),
+            Self::AsItIs(path) => Box::new(OpenOptions::new().write(true).open(path)?),
+            Self::Beside(beside, _) => Box::new(File::create(beside)?),
+        })
+    }
+
+    /// It is written; or nothing is, and a file that was there stays.
+    fn done(self, is_written: bool) -> io::Result<()> {
+        match self {
+            Self::Stdout | Self::AsItIs(_) => Ok(()),
+            Self::Beside(beside, path) if is_written => std::fs::rename(beside, path),
+            Self::Beside(beside, _) => std::fs::remove_file(beside),
+        }
+    }
 }
 
 /// The format, and whether it is packed: as the name says.

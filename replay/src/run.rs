@@ -25,6 +25,9 @@ const WRITTEN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest body that is sent again, in bytes: production's bound is about clients that wait.
 const BODY: usize = 64 << 20;
+/// The default is that of the proxy's stack, and nobody's wish.
+const NO_CANDIDATE: &str =
+    "there is no candidate: --candidate, CANDIDATE_URL or a settings file says where copies go";
 /// The exit code for arguments that are wrong, and for nothing to be read.
 pub const REFUSED: u8 = 2;
 
@@ -64,6 +67,14 @@ pub fn settings(run: &Run) -> Result<Config, String> {
     over.extend(urls.into_iter().filter_map(|(name, url)| Some((name, url.clone()?))));
     let config = Config::from_process_under(run.config.as_deref(), &over);
     let config = config.map_err(|errors| errors.to_string())?;
+    if !config.names_candidate() {
+        return Err(NO_CANDIDATE.to_owned());
+    }
+    if run.pace.repeat.is_some() && run.sources.iter().any(|it| it == "-") {
+        return Err("--loop: standard input can be read but once; allowed are files, folders and \
+                    stores"
+            .to_owned());
+    }
     // What the settings say of these is meant for production, and may be where we read from.
     Ok(Config { record: None, audit: None, webhook: None, ..config })
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::Config;
+use super::effective::Origin;
 use super::env::{Env, Scope};
 use super::file::{Node, Table, Value};
 use super::values;
@@ -25,6 +27,14 @@ const FROM_ENV: [&str; 6] = [
     "CANDIDATE_CLIENT_CERT",
     "CANDIDATE_CLIENT_KEY",
 ];
+
+impl Config {
+    /// Whether anybody says where copies go; the default is that of the proxy's stack.
+    pub fn names_candidate(&self) -> bool {
+        let url = self.settings.get("candidate.url");
+        !self.candidates.is_empty() || url.is_some_and(|url| url.origin != Origin::Default)
+    }
+}
 
 impl<'a> Env<'a> {
     /// Those of the file; none where it has none.

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use clap::Parser;
-use replay::options::{Options, Run};
+use replay::options::{Command, Options, Run};
 use replay::run::{self, Ended};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -262,6 +262,35 @@ async fn it_begins_again_for_so_long() {
     let ended = replayed(&arguments).await;
     assert!(ended.standing.sent > 6, "{:?}", ended.standing);
     assert!(seen.lock().unwrap().len() > 6);
+}
+
+#[test]
+fn what_makes_no_sense_is_told_before_anything_is_read() {
+    for (arguments, why) in [
+        (&["a.jsonl"][..], "there is no candidate"),
+        (&["-", "--candidate", "http://b", "--loop", "1m"], "--loop: standard input"),
+    ] {
+        let told = run::settings(&options(arguments)).unwrap_err();
+        assert!(told.starts_with(why), "{told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_converted_into_itself_is_whole_and_one_that_cannot_be_read_stays() {
+    let file = Scratch::of(&gets(3));
+    let convert = || {
+        let arguments = ["mirrorlab-replay", "convert", file.name(), "-o", file.name()];
+        let Some(Command::Convert(asked)) = Options::parse_from(arguments).command else {
+            panic!("it is convert")
+        };
+        replay::convert::convert(&asked)
+    };
+    let before = std::fs::read(&file.0).unwrap();
+    assert_eq!(convert().unwrap(), ["3 exchanges written"]);
+    assert_eq!(std::fs::read(&file.0).unwrap(), before);
+    std::fs::write(&file.0, "nothing of ours\n").unwrap();
+    assert!(convert().is_err());
+    assert_eq!(std::fs::read(&file.0).unwrap(), b"nothing of ours\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
