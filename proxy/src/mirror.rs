@@ -288,12 +288,14 @@ impl Mirror {
             recorder.count(exchange::Recorded::PathInDoubt);
             return None;
         }
+        let known = arrived.known;
         let about = About {
             record: rule,
             is_sampled,
-            at: SystemTime::now(),
+            at: known.map_or_else(SystemTime::now, |it| it.at),
             client: seen.client,
-            clock: arrived.known.unwrap_or(Clock::Proxy),
+            connection: known.and_then(|it| it.connection),
+            clock: known.map_or(Clock::Proxy, |it| it.clock),
             label: Arc::clone(&route.label),
             rules: lanes.plan.rules_of(treatment, &route.label),
             redaction: Arc::clone(lanes.plan.redaction()),
@@ -375,10 +377,21 @@ pub struct Arrived<'a> {
     pub length: Option<u64>,
     /// Let go of with the last outcome; of requests without a client alone.
     pub keep: Option<&'a Keep>,
-    /// The baseline is not asked: what it answered is known from elsewhere, and how long it took by this clock.
-    pub known: Option<Clock>,
+    /// The baseline is not asked: what it answered is known from elsewhere.
+    pub known: Option<Origin>,
     /// Why there can be no copy, whatever is decided.
     pub lost: Option<Outcome>,
+}
+
+/// What is known of an exchange from elsewhere, beside what was said.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// When its request began.
+    pub at: SystemTime,
+    /// A number that all have which came over its connection.
+    pub connection: Option<u64>,
+    /// By which the baseline's latency was measured.
+    pub clock: Clock,
 }
 
 /// The one outcome of one request for one candidate: counted exactly once, at the latest when this is dropped.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
@@ -83,8 +84,10 @@ pub fn whole(exchange: &Exchange) -> Result<Played, Unfit> {
 /// Why it is none.
 pub fn played(exchange: &Exchange) -> Result<Played, Unfit> {
     let head = head(&exchange.request)?;
-    let (client, body) = (client(exchange), exchange.request.body.clone());
-    Ok(Played { head, client, body, answer: known(exchange)? })
+    let (client, connection) = (client(exchange), exchange.connection);
+    let at = UNIX_EPOCH + Duration::from_nanos(exchange.at.0);
+    let body = exchange.request.body.clone();
+    Ok(Played { head, at, client, connection, body, answer: known(exchange)? })
 }
 
 /// Who sent it; this machine where nobody knows.

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
@@ -23,7 +23,7 @@ use crate::headers;
 use crate::limits::Limits;
 use crate::limits::pace::{Paced, TooSlow};
 use crate::limits::timed::Activity;
-use crate::mirror::{Arrived, BaselineTap, Chosen, Keep, Lanes, RequestTap};
+use crate::mirror::{Arrived, BaselineTap, Chosen, Keep, Lanes, Origin, RequestTap};
 use crate::plan::Found;
 use crate::policy::matcher::Seen;
 use crate::route::table::Route;
@@ -48,8 +48,12 @@ pub struct Parcel {
 pub struct Played {
     /// All but its body, as it goes on.
     pub head: RequestSnapshot,
+    /// When it began.
+    pub at: SystemTime,
     /// Who sent it.
     pub client: IpAddr,
+    /// A number that all have which came over its connection.
+    pub connection: Option<u64>,
     /// Its body, as it was sent.
     pub body: Body,
     /// The answer.
@@ -266,8 +270,9 @@ impl Forward {
 
     /// As [`Self::relay`], with the baseline's answer known: nobody asks it again.
     pub fn play(&self, played: &Played, keep: &Keep) {
-        let Played { head, client, body, answer } = played;
-        let (known, lost) = (Some(answer.clock), played.lost());
+        let Played { head, at, client, connection, body, answer } = played;
+        let known = Origin { at: *at, connection: *connection, clock: answer.clock };
+        let (known, lost) = (Some(known), played.lost());
         let arrived = Arrived { known, lost, ..whole(head, played.length(), keep) };
         let lanes = self.mirror.lanes();
         let taps = self.admit_parcel(head, *client, &lanes, arrived, |_, taps| taps);

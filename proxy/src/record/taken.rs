@@ -30,6 +30,8 @@ pub struct About {
     pub at: SystemTime,
     /// Who sent it.
     pub client: IpAddr,
+    /// Over which connection, where its source says so.
+    pub connection: Option<u64>,
     /// By which the baseline's latency was measured.
     pub clock: Clock,
     /// Its route's label.
@@ -115,7 +117,7 @@ impl Taken {
             id: id.to_owned(),
             at: moment(self.about.at),
             client: Some(self.about.client),
-            connection: None,
+            connection: self.about.connection,
             request: self.request(hidden.as_ref())?,
             answer: self.answer(self.answer.as_ref(), hidden.as_ref(), self.about.clock)?,
             pair: None,

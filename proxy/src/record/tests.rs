@@ -32,6 +32,7 @@ fn taken(target: &'static str) -> Box<Taken> {
         is_sampled: true,
         at: SystemTime::now(),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        connection: None,
         clock: Clock::Proxy,
         label: "GET /".into(),
         rules: Arc::new(compare::Policy::default().of("GET /")),

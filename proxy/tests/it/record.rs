@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use traffic::disk::Disk;
 use traffic::read::{Position, Segments};
-use traffic::{Body, Exchange, Limits};
+use traffic::{Body, Exchange, Limits, Moment};
 
 use crate::support::{Proxy, client, fixed, read_head, refusing};
 
@@ -237,6 +237,7 @@ async fn another_spelling_of_a_path_has_nothing_recorded_that_its_route_keeps_ou
 
 #[tokio::test]
 async fn of_an_exchange_from_elsewhere_without_its_body_the_rest_is_recorded_and_no_copy_sent() {
+    const LONG_AGO: Moment = Moment(1_777_882_830_456_789_012);
     let folder = Folder::new();
     let candidate = fixed("fine").await;
     let dir = folder.0.join("traffic").to_str().unwrap().to_owned();
@@ -256,7 +257,13 @@ async fn of_an_exchange_from_elsewhere_without_its_body_the_rest_is_recorded_and
             ..traffic::Request::default()
         };
         let answer = traffic::Answer { status: 200, body: answer, ..traffic::Answer::default() };
-        let exchange = Exchange { request, answer: Some(answer), ..Exchange::default() };
+        let exchange = Exchange {
+            at: LONG_AGO,
+            connection: Some(3),
+            request,
+            answer: Some(answer),
+            ..Exchange::default()
+        };
         proxy::source::played(&exchange).unwrap()
     };
     let outcomes = Arc::new(Outcomes::default());
@@ -272,6 +279,9 @@ async fn of_an_exchange_from_elsewhere_without_its_body_the_rest_is_recorded_and
         recorded.iter().map(|it| (&it.request.body, &it.answer.as_ref().unwrap().body)).collect();
     let (kept, nine, seven) = (whole(), Body::NotKept(Some(9)), Body::NotKept(Some(7)));
     assert_eq!(bodies, [(&kept, &nine), (&seven, &kept)]);
+    for exchange in &recorded {
+        assert_eq!((exchange.at, exchange.connection), (LONG_AGO, Some(3)), "as it was there");
+    }
 }
 
 #[derive(Debug, Default)]
