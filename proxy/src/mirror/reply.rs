@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use memchr::memmem;
 
 use super::Stage;
 use super::lane::Lane;
@@ -20,9 +19,6 @@ pub(super) const SMALL: u64 = 8 * 1024;
 
 /// A decoded body may be this many times `MIRROR_MAX_BODY_BYTES`.
 pub(super) const DECODED_FACTOR: usize = 8;
-
-/// What stands in recordings for what is hidden.
-const MASK: &[u8] = b"***";
 
 /// What came of a comparison, and what differs; `None` for the latter where nobody could tell.
 pub(super) type Looked = (Outcome, Option<Differences>);
@@ -90,10 +86,20 @@ impl Reply {
         else {
             return None;
         };
-        memmem::find(ours.bytes(), MASK)?;
+        if !Hidden::is_in(&recorded.said_of_body(), ours.bytes()) {
+            return None;
+        }
         let terms = &self.head.terms;
         let rules = terms.rules(label);
         let hidden = Hidden { policy: &terms.redaction, rules: &rules.rules };
+        let masked = hidden.body(&self.said_of_body(), theirs.bytes()).ok()?.into_owned();
+        let held = lane.budget.try_take(masked.len())?;
+        let body = Arc::new(ReplyBody::Whole(Capture::of(masked, held)));
+        Some(Self { head: self.head.clone(), body })
+    }
+
+    /// The header lines that say how its body is read.
+    fn said_of_body(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let content_type = self.head.headers.content_type();
         let content_type = content_type.and_then(|it| HeaderValue::from_bytes(it).ok());
@@ -101,10 +107,7 @@ impl Reply {
         for coding in &self.head.content_encoding {
             headers.append(CONTENT_ENCODING, coding.clone());
         }
-        let masked = hidden.body(&headers, theirs.bytes()).ok()?.into_owned();
-        let held = lane.budget.try_take(masked.len())?;
-        let body = Arc::new(ReplyBody::Whole(Capture::of(masked, held)));
-        Some(Self { head: self.head.clone(), body })
+        headers
     }
 
     /// Looking at it closely takes less than handing it to another thread. What is encoded may be

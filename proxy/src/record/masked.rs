@@ -8,6 +8,7 @@ use compare::redaction::Redaction;
 use compare::{Limits, Rules, Stand};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem;
 use transform::CopyRequest;
 use transform::parts::media::Media;
 use transform::parts::{Fault, coding, multipart, pairs};
@@ -78,13 +79,16 @@ impl Hidden<'_> {
         if self.rules.hides(name.as_str()) {
             return Some(MASK.to_owned());
         }
-        let text = value.to_str().ok()?;
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let text = text.as_ref();
         let without = without_user_info(text);
         let text = without.as_deref().unwrap_or(text);
-        // A URL may have in its query what a form may have, and behind `#` too.
+        // A URL may have in its query what a form may have, behind `#` too, and in its path what that of a request may.
         let masked = match text.find(['?', '#']).filter(|_| text.contains('=')) {
             Some(at) => {
-                let masked = format!("{}{}", &text[..=at], self.pairs(&text[at + 1..]));
+                let path = self.policy.shown_path(text[..at].as_bytes());
+                let path = std::str::from_utf8(&path).unwrap_or(MASK);
+                let masked = format!("{path}{}{}", &text[at..=at], self.pairs(&text[at + 1..]));
                 (masked != text).then_some(masked)
             }
             None => self.policy.to_show(text),
@@ -107,7 +111,7 @@ impl Hidden<'_> {
         };
         let masked = match Media::of(headers) {
             Media::Multipart(boundary) => self.parts(&plain, &boundary)?,
-            media => self.plain(&plain, media == Media::Form),
+            media => self.plain(&plain, &media)?,
         };
         if *masked == *plain {
             return Ok(Cow::Borrowed(body));
@@ -118,19 +122,35 @@ impl Hidden<'_> {
         }
     }
 
+    /// Whether something was hidden in a body, under the codings that it has.
+    pub fn is_in(headers: &HeaderMap, body: &[u8]) -> bool {
+        let is_masked = |plain: &[u8]| memmem::find(plain, MASK.as_bytes()).is_some();
+        if !coding::is_coded(headers) {
+            return is_masked(body);
+        }
+        let mut grant = compare::up_to(MEMORY * (body.len() + GROWS_BY));
+        let mut limits = Limits { max_decoded: most(body.len()), grant: &mut grant };
+        coding::decode(headers, body, &mut limits).is_ok_and(|plain| is_masked(&plain))
+    }
+
     /// Which parts there are must be sure: one that is not seen has its name in it.
     fn parts<'b>(&self, body: &'b [u8], boundary: &str) -> Result<Cow<'b, [u8]>, Fault> {
+        let mut fault = None;
         let changed = multipart::rewrite(body, boundary, &mut |part| {
             let name = part.name.map(pairs::decoded);
             if name.is_some_and(|name| self.names_secret(&name)) {
                 return multipart::Edit::Body(MASK.into());
             }
-            match self.plain(part.body, false) {
-                Cow::Owned(masked) if *masked != *part.body => multipart::Edit::Body(masked),
-                _ => multipart::Edit::Keep,
+            match self.plain(part.body, &Media::Unsaid) {
+                Ok(Cow::Owned(masked)) if *masked != *part.body => multipart::Edit::Body(masked),
+                Ok(_) => multipart::Edit::Keep,
+                Err(why) => {
+                    fault = Some(why);
+                    multipart::Edit::Keep
+                }
             }
         });
-        changed.ok_or(Fault::NotForm)
+        fault.map_or_else(|| changed.ok_or(Fault::NotForm), Err)
     }
 
     /// Whether a field of a form is called so, `user[password]` too.
@@ -138,19 +158,27 @@ impl Hidden<'_> {
         self.rules.hides(name.trim_end_matches(']').rsplit('[').next().unwrap_or_default())
     }
 
-    fn plain<'b>(&self, plain: &'b [u8], is_form: bool) -> Cow<'b, [u8]> {
+    fn plain<'b>(&self, plain: &'b [u8], media: &Media) -> Result<Cow<'b, [u8]>, Fault> {
         if let Some(masked) = self.json(plain) {
-            return Cow::Owned(masked);
+            return Ok(Cow::Owned(masked));
         }
-        let Ok(text) = std::str::from_utf8(plain) else { return Cow::Borrowed(plain) };
-        if is_form {
-            return Cow::Owned(self.pairs(text).into_bytes());
+        let Ok(text) = std::str::from_utf8(plain) else {
+            // In the letters of another charset nothing can be looked for; a form has none (WHATWG URL, section 5.2).
+            let is_text = !matches!(media, Media::Other | Media::Unsaid | Media::Grpc);
+            return if is_text { Err(Fault::Opaque) } else { Ok(Cow::Borrowed(plain)) };
+        };
+        if *media == Media::Form {
+            return Ok(Cow::Owned(self.pairs(text).into_bytes()));
         }
         let mut out = Vec::with_capacity(plain.len());
         for line in text.split_inclusive('\n') {
             let bare = line.trim_end_matches(['\n', '\r']);
             let masked = self.json(bare.as_bytes());
-            let shown = || self.policy.to_show(bare).map(String::into_bytes);
+            let shown = || {
+                let named = self.after_a_name(bare);
+                let masked = self.policy.to_show(named.as_deref().unwrap_or(bare)).or(named);
+                masked.map(String::into_bytes)
+            };
             match masked.or_else(shown) {
                 Some(masked) => {
                     out.extend_from_slice(&masked);
@@ -159,7 +187,23 @@ impl Hidden<'_> {
                 None => out.extend_from_slice(line.as_bytes()),
             }
         }
-        Cow::Owned(out)
+        Ok(Cow::Owned(out))
+    }
+
+    /// A line in which what is called like a secret is masked, and all behind it: XML, scripts, JSON that is none.
+    fn after_a_name(&self, line: &str) -> Option<String> {
+        let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        let mut at = 0;
+        while let Some(from) = line[at..].find(is_part).map(|from| at + from) {
+            at = line[from..].find(|c| !is_part(c)).map_or(line.len(), |to| from + to);
+            let rest = line[at..].trim_start_matches(['"', '\'', '\\', ' ', '\t']);
+            let value = rest.strip_prefix([':', '=', '>']).unwrap_or_default();
+            if !value.trim().is_empty() && value.trim() != MASK && self.rules.hides(&line[from..at])
+            {
+                return Some(format!("{}{MASK}", &line[..line.len() - value.len()]));
+            }
+        }
+        None
     }
 
     fn json(&self, text: &[u8]) -> Option<Vec<u8>> {
@@ -178,7 +222,12 @@ impl Hidden<'_> {
             let value = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
             let is_hidden = !value.is_empty()
                 && (self.names_secret(decoded.trim()) || self.policy.to_show(&value).is_some());
-            if is_hidden { format!("{name}={MASK}{end}") } else { format!("{part}{end}") }
+            // Without a name it is all value.
+            match self.policy.to_show(&decoded) {
+                Some(_) => format!("{MASK}{end}"),
+                None if is_hidden => format!("{name}={MASK}{end}"),
+                None => format!("{part}{end}"),
+            }
         };
         text.split_inclusive(BETWEEN).map(one).collect()
     }
@@ -203,18 +252,22 @@ fn most(length: usize) -> usize {
 /// Of cookies no more than their names.
 fn cookies(value: &HeaderValue) -> String {
     let text = String::from_utf8_lossy(value.as_bytes());
-    let name =
-        |cookie: &str| format!("{}={MASK}", cookie.split('=').next().unwrap_or_default().trim());
-    text.split(';').map(name).collect::<Vec<_>>().join("; ")
+    text.split(';').map(cookie).collect::<Vec<_>>().join("; ")
 }
 
 fn set_cookie(value: &HeaderValue) -> String {
     let text = String::from_utf8_lossy(value.as_bytes());
-    let (cookie, attributes) = text.split_once(';').unwrap_or((&text, ""));
-    let name = cookie.split('=').next().unwrap_or_default();
-    match attributes {
-        "" => format!("{name}={MASK}"),
-        attributes => format!("{name}={MASK};{attributes}"),
+    match text.split_once(';') {
+        None => cookie(&text),
+        Some((first, attributes)) => format!("{};{attributes}", cookie(first)),
+    }
+}
+
+/// One without a name is all value: browsers send it so.
+fn cookie(text: &str) -> String {
+    match text.split_once('=') {
+        Some((name, _)) => format!("{}={MASK}", name.trim()),
+        None => MASK.to_owned(),
     }
 }
 
@@ -273,6 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_name_and_what_is_in_the_path_of_a_url_is_masked_too() {
+        hidden(|it| {
+            let mut lines = headers(&[
+                ("cookie", "1234567890abcdef"),
+                ("set-cookie", "1234567890abcdef; Path=/"),
+                ("referer", "http://x/users/ann@example.com?q=1"),
+            ]);
+            it.headers(&mut lines);
+            let line = |name: &str| lines[name].to_str().unwrap();
+            assert_eq!(line("cookie"), "***");
+            assert_eq!(line("set-cookie"), "***; Path=/");
+            assert_eq!(line("referer"), "http://x/users/***?q=1");
+            assert_eq!(it.pairs("ann%40example.com&q=1"), "***&q=1");
+        });
+    }
+
+    #[test]
     fn forms_lines_and_texts_are_masked_each_in_its_way() {
         hidden(|it| {
             let masked = |kind: &str, body: &str| {
@@ -282,6 +352,8 @@ mod tests {
             };
             let form = "application/x-www-form-urlencoded";
             assert_eq!(masked(form, "a=1&user[password]=x"), "a=1&user[password]=***");
+            let latin1 = it.body(&headers(&[("content-type", form)]), b"name=J\xf6rg&password=x");
+            assert_eq!(latin1, Err(Fault::NotForm));
             let lines = masked("application/x-ndjson", "{\"email\":\"a\"}\n{\"n\":1}\n");
             assert_eq!(lines, "{\"email\":\"***\"}\n{\"n\":1}\n");
             assert_eq!(masked("text/plain", "write to ann@example.com\n"), "write to ***\n");
@@ -312,6 +384,36 @@ mod tests {
             it.request(&mut copy).unwrap();
             assert_eq!(copy.path, "/cart;jsessionid=***;v=1/items;n=2");
             assert_eq!(copy.query.as_deref(), Some("a=1;secret=***;b=2"));
+        });
+    }
+
+    #[test]
+    fn what_is_called_like_a_secret_is_masked_in_what_is_no_json() {
+        hidden(|it| {
+            let masked = |kind: &str, body: &[u8]| {
+                let headers = headers(&[("content-type", kind)]);
+                let masked = it.body(&headers, body)?;
+                Ok(String::from_utf8_lossy(&masked).into_owned())
+            };
+            for (kind, body, expected) in [
+                (
+                    "text/xml",
+                    "<a><password>x</password>\n<n>1</n></a>",
+                    "<a><password>***\n<n>1</n></a>",
+                ),
+                ("text/javascript", "cb({\"token\":\"x\",\"n\":1})", "cb({\"token\":***"),
+                (
+                    "application/json",
+                    "{\n \"n\": 1,\n \"password\" : \"x\",\n}",
+                    "{\n \"n\": 1,\n \"password\" :***\n}",
+                ),
+                ("text/plain", "password\ntoken of love\n", "password\ntoken of love\n"),
+            ] {
+                assert_eq!(masked(kind, body.as_bytes()).as_deref(), Ok(expected));
+                assert_eq!(masked(kind, expected.as_bytes()).as_deref(), Ok(expected), "twice");
+            }
+            assert_eq!(masked("text/plain; charset=latin1", b"Stra\xdfe"), Err(Fault::Opaque));
+            assert!(masked("image/png", b"\x89PNG\xff").is_ok());
         });
     }
 
@@ -351,6 +453,7 @@ mod tests {
             assert_eq!(&*plain, br#"{"email":"***"}"#);
             let twice = it.body(&headers, &masked).unwrap();
             assert!(matches!(twice, Cow::Borrowed(_)), "what is masked is masked");
+            assert!(Hidden::is_in(&headers, &masked) && !Hidden::is_in(&headers, &body));
         });
     }
 }

@@ -185,9 +185,10 @@ impl Taken {
         clock: Clock,
     ) -> Result<Option<Answer>, Fault> {
         let Some(answer) = answer else { return Ok(None) };
-        let mut headers = answer.headers.clone();
+        let (mut headers, mut trailers) = (answer.headers.clone(), answer.trailers.clone());
         if let Some(hidden) = hidden {
             hidden.headers(&mut headers);
+            hidden.headers(&mut trailers);
         }
         let kept = match answer.body.as_deref() {
             Some(ReplyBody::Whole(capture)) => Some(capture.bytes()),
@@ -218,7 +219,7 @@ impl Taken {
             status: answer.status.as_u16(),
             headers: lines(&headers).collect(),
             body,
-            trailers: lines(&answer.trailers).collect(),
+            trailers: lines(&trailers).collect(),
             latency: Some(answer.latency),
             clock,
         }))
