@@ -11,6 +11,7 @@ use http::{HeaderMap, Response, StatusCode};
 use super::pair::Head;
 use crate::body::{Budget, Capture, ReplyBody};
 use crate::exchange::{Outcome, Recorded};
+use crate::policy::record::Bodies;
 use crate::record::{About, Recorder, Taken, TakenAnswer, TakenBody, TakenPair};
 
 /// Bytes of a header line beside its own, as an estimate.
@@ -90,11 +91,18 @@ impl Recording {
 
     /// The watchers of both sides.
     pub(super) fn sides(self: &Arc<Self>) -> (RequestSide, AnswerSide) {
-        let most = self.taken().as_ref().map_or(0, |it| it.about.record.max_body_bytes);
-        let body = || Kept { bytes: Some(Capture::new(most, &self.budget)), length: 0 };
-        let request = RequestSide { recording: Arc::clone(self), body: body() };
+        let record = self.taken().as_ref().map(|it| it.about.record);
+        let most = record.map_or(0, |it| it.max_body_bytes);
+        let bodies = record.map_or(Bodies::None, |it| it.bodies);
+        // What is not wanted takes no memory, and is measured all the same.
+        let body = |is_wanted: bool| {
+            let most = if is_wanted { most } else { 0 };
+            Kept { bytes: Some(Capture::new(most, &self.budget)), length: 0 }
+        };
+        let (asked, answered) = (body(bodies != Bodies::None), body(bodies == Bodies::All));
+        let request = RequestSide { recording: Arc::clone(self), body: asked };
         let (head, trailers) = (None, HeaderMap::new());
-        (request, AnswerSide { recording: Arc::clone(self), head, trailers, body: body() })
+        (request, AnswerSide { recording: Arc::clone(self), head, trailers, body: answered })
     }
 
     /// A candidate has answered; its body is kept where `keeps` says so.
