@@ -63,12 +63,11 @@ pub fn overheard(options: &Options, config: &Config) -> Result<Overheard, String
     let keys = input::keys(&options.packets)?;
     let most = config.record.as_ref().map_or(0, |it| it.all.max_body_bytes);
     let body_bytes = most.max(config.mirror.max_body_bytes);
-    let limits = conversations::Limits {
-        body_bytes,
-        conversation_bytes: 4 * body_bytes,
-        ..conversations::Limits::default()
-    };
-    let budget = conversations::Budget::new(config.mirror.buffer_bytes.max(4 * body_bytes));
+    let usual = conversations::Limits::default();
+    // Where bodies are to be small, heads and tables are not.
+    let conversation_bytes = usual.conversation_bytes.max(body_bytes.saturating_mul(4));
+    let limits = conversations::Limits { body_bytes, conversation_bytes, ..usual };
+    let budget = conversations::Budget::new(config.mirror.buffer_bytes.max(conversation_bytes));
     let filter = Filter {
         ports: options.packets.ports.clone(),
         hosts: options.hosts.clone(),
