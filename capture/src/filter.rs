@@ -39,7 +39,7 @@ const OUTGOING: u32 = 4;
 
 const IPV4: u32 = 0x0800;
 const IPV6: u32 = 0x86dd;
-const VLANS: [u32; 2] = [0x8100, 0x88a8];
+const VLANS: [u32; 3] = [0x8100, 0x88a8, 0x9100];
 const TCP: u32 = 6;
 const UDP: u32 = 17;
 const ALL: u32 = 0x0004_0000;
@@ -231,7 +231,7 @@ mod tests {
         let udp4 = |port| frame(0x0800, &[(36, port)], &[(14, 0x45), (23, 17)]);
         let tcp6 = |port| frame(0x86dd, &[(56, port)], &[(20, 6)]);
         let extended6 = frame(0x86dd, &[], &[(20, 44)]);
-        let tagged = frame(0x8100, &[], &[]);
+        let tagged = |ethertype| frame(ethertype, &[], &[]);
         let arp = frame(0x0806, &[], &[]);
         let web = wanted(&[80, 8080]);
         for (frame, passes) in [
@@ -246,7 +246,9 @@ mod tests {
             (tcp6(80), true),
             (tcp6(22), false),
             (extended6, true),
-            (tagged, true),
+            (tagged(0x8100), true),
+            (tagged(0x88a8), true),
+            (tagged(0x9100), true),
             (arp, false),
         ] {
             assert_eq!(lets_through(&web, &frame, 0), passes, "{frame:02x?}");
