@@ -21,7 +21,8 @@ pub struct Limits {
     pub search_bytes: u64,
     /// Bytes of a table of HPACK, by the count of RFC 7541 section 4.1.
     pub table_bytes: usize,
-    /// Bytes of TLS that wait for their keys, both directions together.
+    /// Bytes of TLS that wait for their keys, both directions together, each run of them with
+    /// [`packets::Limits::PIECE`] more than it has.
     pub waiting_bytes: usize,
 }
 

@@ -206,7 +206,9 @@ impl Tls {
         if matches!(self.state, State::Left) {
             return;
         }
-        let waiting: usize = self.waiting.iter().map(|(_, _, bytes)| bytes.len()).sum();
+        // Each takes more than its bytes: else single ones would take a hundred times as much.
+        let weight = |bytes: &Vec<u8>| bytes.len() + packets::Limits::PIECE;
+        let waiting: usize = self.waiting.iter().map(|(_, _, bytes)| weight(bytes)).sum();
         let half = |it: &Half| it.records.holds() + it.messages.len();
         let holds = waiting + half(&self.forth) + half(&self.back);
         desk.account.give(std::mem::take(&mut self.held));
