@@ -77,7 +77,8 @@ fn work(
     if let Some(admin) = &admin {
         complain(&format!("metrics, report and page are at http://{}", admin.addr));
     }
-    let feed = Feed::new(&engine, runtime.handle().clone(), live.is_none());
+    let is_live = live.is_some();
+    let feed = Feed::new(&engine, runtime.handle().clone(), !is_live);
     let lines = match live {
         None => run::files(options, config, &feed, &stop)?,
         Some(live) => {
@@ -94,7 +95,9 @@ fn work(
         answer
     });
     let standing = feed.counts().standing();
-    let ended = report::ended(options.report.require, answer, standing);
+    // What is live has no end of its own.
+    let is_whole = is_live || !stop.load(Ordering::Relaxed);
+    let ended = report::ended(options.report.require, answer, standing, is_whole);
     lines.iter().chain(&ended.standing.lines()).for_each(|line| complain(line));
     let is_judged = options.candidate.is_some() || options.config.is_some();
     if !is_judged && ended.code != REFUSED {

@@ -150,7 +150,8 @@ impl Standing {
     pub fn all_matched(&self) -> bool {
         let matched = self.of(Outcome::Matched);
         let all: u64 = self.outcomes.iter().map(|(_, count)| count).sum();
-        self.sent > 0 && self.sent == self.read && self.overrun == 0 && matched == all
+        let is_all = self.sent == self.read && self.left_out.is_empty() && self.overrun == 0;
+        self.sent > 0 && is_all && matched == all
     }
 
     fn of(&self, outcome: Outcome) -> u64 {
@@ -191,6 +192,12 @@ mod tests {
         counts.outcome(Outcome::Matched);
         counts.over();
         assert!(counts.standing().all_matched());
+        let torn = Counts::default();
+        torn.read();
+        torn.sent(Duration::ZERO);
+        torn.outcome(Outcome::Matched);
+        torn.leave_out("could not be read");
+        assert!(!torn.standing().all_matched(), "nobody knows what was in the rest");
         counts.read();
         counts.leave_out("it writes");
         assert!(!counts.standing().all_matched(), "one was left out");

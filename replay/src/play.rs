@@ -107,10 +107,10 @@ impl Player {
         exchange: &Exchange,
         stop: &mut watch::Receiver<bool>,
     ) -> bool {
-        self.counts.read();
         let going = match self.fitting(exchange) {
             Ok(going) => going,
             Err(why) => {
+                self.counts.read();
                 self.counts.leave_out(why);
                 self.watermark.over(nth);
                 return true;
@@ -123,6 +123,8 @@ impl Player {
             _ = stop.wait_for(|stop| *stop) => return false,
             slot = self.slot(due) => slot,
         };
+        // Not before: a run that ends while this waits has not come to it.
+        self.counts.read();
         let Some(slot) = slot else {
             self.counts.overrun();
             self.watermark.over(nth);

@@ -128,7 +128,7 @@ pub async fn run(
     let answer = release::tell(&asked, &reports);
     engine.stop().await;
     let standing = player.counts().standing();
-    Ok(ended(run.report.require, answer, standing))
+    Ok(ended(run.report.require, answer, standing, whole))
 }
 
 /// What is done beside: the progress is shown, and written down.
@@ -244,13 +244,19 @@ pub fn asked(report: &Report) -> Result<Request, String> {
     Request::try_from(asked)
 }
 
-/// What comes of it: the report, and the exit code by what is required.
-pub fn ended(required: Option<Required>, answer: release::Answer, standing: Standing) -> Ended {
+/// What comes of it: the report, and the exit code by what is required. `is_whole`: it came to the end of its source.
+pub fn ended(
+    required: Option<Required>,
+    answer: release::Answer,
+    standing: Standing,
+    is_whole: bool,
+) -> Ended {
     let release::Answer { text, code, reason, .. } = answer;
+    let all_matched = is_whole && standing.all_matched();
     let (code, reason) = match required {
-        Some(Required::Match) if standing.all_matched() => (0, None),
+        Some(Required::Match) if all_matched => (0, None),
         Some(Required::Match) => (1, Some("not every exchange was sent and matched".to_owned())),
-        Some(Required::Pass) if code == 3 && standing.all_matched() => {
+        Some(Required::Pass) if code == 3 && all_matched => {
             let hint = "all that was read was sent and matched, which --require match asks for";
             (code, reason.map(|why| format!("{why}; {hint}")))
         }

@@ -213,6 +213,7 @@ async fn an_interrupted_run_tells_the_report_so_far_and_goes_on_where_it_was() {
     let (address, seen) = service(r#"{"n":1}"#, Duration::ZERO).await;
     let url = format!("http://{address}");
     let arguments = [file.name(), "--candidate", &url, "--rate", "100", "--resume", state.name()];
+    let arguments = [&arguments[..], &["--require", "match"]].concat();
     let (stop, stopped) = watch::channel(false);
     let first = {
         let seen = Arc::clone(&seen);
@@ -227,6 +228,7 @@ async fn an_interrupted_run_tells_the_report_so_far_and_goes_on_where_it_was() {
     };
     assert!((20..200).contains(&first.standing.sent), "{:?}", first.standing);
     assert!(first.text.contains("pairs"), "{}", first.text);
+    assert_eq!((first.standing.read, first.code), (first.standing.sent, 1), "all but the rest");
     let arguments = [&arguments[..3], &["--speed", "max", "--resume", state.name()]].concat();
     let second = replayed(&arguments).await;
     assert_eq!(second.standing.sent, 200 - first.standing.sent);
@@ -245,8 +247,9 @@ async fn what_cannot_be_read_is_told_with_its_place_and_the_rest_is_sent() {
     std::fs::write(&file.0, text).unwrap();
     let (address, seen) = service(r#"{"n":1}"#, Duration::ZERO).await;
     let url = format!("http://{address}");
-    let ended = replayed(&[file.name(), "--candidate", &url, "--speed", "max"]).await;
-    assert_eq!(seen.lock().unwrap().len(), 3);
+    let arguments = [file.name(), "--candidate", &url, "--speed", "max", "--require", "match"];
+    let ended = replayed(&arguments).await;
+    assert_eq!((seen.lock().unwrap().len(), ended.code), (3, 1));
     assert_eq!(ended.standing.left_out.get("could not be read"), Some(&1));
     let (_stop, stopped) = watch::channel(false);
     let missing = self::ended(&["/no/such", "--candidate", &url], stopped).await.unwrap_err();
