@@ -27,7 +27,10 @@ impl Watermark {
     pub fn over(&self, nth: u64) {
         let mut done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if nth != done.before {
-            done.behind.insert(nth);
+            // Of a source that is read again all before were over once.
+            if nth > done.before {
+                done.behind.insert(nth);
+            }
             return;
         }
         done.before += 1;
@@ -119,6 +122,12 @@ mod tests {
             watermark.over(over);
             assert_eq!(watermark.before(), before);
         }
+        (0..8).for_each(|nth| watermark.over(nth));
+        assert_eq!(watermark.before(), 8);
+        assert!(
+            watermark.0.lock().unwrap().behind.is_empty(),
+            "what is over again takes no memory"
+        );
     }
 
     #[test]
