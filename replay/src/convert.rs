@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -23,6 +23,9 @@ const LINES: usize = 256;
 /// What could not be read or written at all.
 pub fn convert(asked: &Convert) -> Result<Vec<String>, String> {
     let (format, is_packed) = format(asked)?;
+    if asked.output != "-" {
+        apart(asked, format)?;
+    }
     let input = Input::open(&asked.sources, &asked.packets)?;
     let failed = |error: io::Error| format!("{}: {error}", asked.output);
     let output = Output::of(&asked.output);
@@ -51,7 +54,7 @@ enum Output {
     Stdout,
     /// A pipe or a device.
     AsItIs(PathBuf),
-    /// A file, written beside it first: it may be what is read, and is never there by half.
+    /// A file, written beside it first, so that it is never there by half.
     Beside(PathBuf, PathBuf),
 }
 
@@ -108,6 +111,23 @@ fn format(asked: &Convert) -> Result<(Written, bool), String> {
                 asked.output
             ))
         }
+    }
+}
+
+/// What is written is not what is read: that would be cut off before, or never end.
+fn apart(asked: &Convert, format: Written) -> Result<(), String> {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let output = Path::new(&asked.output);
+    let folder = output.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = real(folder.unwrap_or(Path::new("."))).filter(|_| format == Written::Jsonl);
+    let of = [real(output), folder];
+    let is_read = |source: &&String| {
+        let source = real(Path::new(source));
+        source.is_some() && of.contains(&source)
+    };
+    match asked.sources.iter().find(is_read) {
+        None => Ok(()),
+        Some(source) => Err(format!("--output {}: is read, too, by way of {source}", asked.output)),
     }
 }
 
@@ -191,4 +211,35 @@ fn har(mut input: Input, sink: impl Write, told: &mut Told) -> io::Result<()> {
         told.written += 1;
     }
     writer.finish()?.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_not_written_over_nor_into_the_folder_that_is_read() {
+        let folder = std::env::temp_dir().join(format!("convert-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let name = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let mut one = Vec::new();
+        line::write(&Exchange::default(), &mut one);
+        std::fs::write(name("a.jsonl"), &one).unwrap();
+        let to = |source: &str, output: &str| {
+            convert(&Convert {
+                sources: vec![source.to_owned()],
+                output: output.to_owned(),
+                format: None,
+                packets: Default::default(),
+            })
+        };
+        for (source, output) in [("a.jsonl", "a.jsonl"), (".", "all.jsonl"), (".", "b.jsonl.zst")] {
+            let why = to(&name(source), &name(output)).unwrap_err();
+            assert!(why.contains("is read, too"), "{why}");
+        }
+        assert_eq!(std::fs::read(name("a.jsonl")).unwrap(), one, "it is as it was");
+        assert!(to(&name("."), &name("all.har")).is_ok());
+        assert!(to(&name("a.jsonl"), &name("b.jsonl")).is_ok());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
