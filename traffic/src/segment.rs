@@ -203,7 +203,7 @@ impl<F: Folder> Writer<F> {
     }
 
     /// Writes what waits as one frame, and closes a segment that is large or old enough. To be called
-    /// every second.
+    /// as often as a crash may cost what waits.
     ///
     /// # Errors
     ///
