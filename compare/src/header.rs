@@ -72,6 +72,32 @@ impl Headers {
         self.usual[0].as_ref().map(HeaderValue::as_bytes)
     }
 
+    /// All lines that are kept.
+    pub fn lines(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let usual = DEFAULT.iter().zip(&self.usual);
+        let usual = usual.filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        usual.chain(self.more.iter().map(|(name, value)| (name, value)))
+    }
+
+    /// The same with other values, where any is said.
+    #[must_use]
+    pub fn with(
+        &self,
+        mut other: impl FnMut(&HeaderName, &HeaderValue) -> Option<HeaderValue>,
+    ) -> Self {
+        let mut with = self.clone();
+        for (name, slot) in DEFAULT.iter().zip(&mut with.usual) {
+            let said = slot.as_ref().and_then(|value| other(name, value));
+            *slot = said.or(slot.take());
+        }
+        for (name, value) in &mut with.more {
+            if let Some(said) = other(name, value) {
+                *value = said;
+            }
+        }
+        with
+    }
+
     /// All lines of a name as one value (RFC 9110 section 5.3).
     fn get(&self, name: &HeaderName) -> Option<Cow<'_, [u8]>> {
         let usual = DEFAULT.iter().position(|usual| usual == name);

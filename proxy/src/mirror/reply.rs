@@ -12,7 +12,7 @@ use crate::body::{Capture, ReplyBody};
 use crate::exchange::Outcome;
 use crate::observe::Series;
 use crate::record::masked::Hidden;
-use compare::{self, Differences, Limits, Match, Rules, Side};
+use compare::{self, Differences, Headers, Limits, Match, Rules, Side};
 
 /// Bytes of a body that is compared where it was read.
 pub(super) const SMALL: u64 = 8 * 1024;
@@ -82,6 +82,35 @@ impl Reply {
     /// The same without what was hidden in an answer that was recorded, so that only what was not is held against
     /// it; `None` where nothing was hidden, or no memory is left.
     pub(super) fn hidden_as(&self, recorded: &Self, label: &Arc<str>, lane: &Lane) -> Option<Self> {
+        let terms = &self.head.terms;
+        let rules = terms.rules(label);
+        let hidden = Hidden { policy: &terms.redaction, rules: &rules.rules };
+        let headers = self.headers_hidden_as(recorded, &hidden);
+        let body = self.body_hidden_as(recorded, &hidden, lane);
+        if headers.is_none() && body.is_none() {
+            return None;
+        }
+        let mut head = self.head.clone();
+        head.headers = headers.unwrap_or(head.headers);
+        Some(Self { head, body: body.unwrap_or_else(|| Arc::clone(&self.body)) })
+    }
+
+    fn headers_hidden_as(&self, recorded: &Self, hidden: &Hidden<'_>) -> Option<Headers> {
+        let ours = recorded.head.headers.lines();
+        let names: Vec<_> =
+            ours.filter(|(_, value)| Hidden::is_in_value(value)).map(|(name, _)| name).collect();
+        let mask = |name: &_, value: &_| {
+            names.contains(&name).then(|| hidden.header(name, value)).flatten()
+        };
+        (!names.is_empty()).then(|| self.head.headers.with(mask))
+    }
+
+    fn body_hidden_as(
+        &self,
+        recorded: &Self,
+        hidden: &Hidden<'_>,
+        lane: &Lane,
+    ) -> Option<Arc<ReplyBody>> {
         let (ReplyBody::Whole(ours), ReplyBody::Whole(theirs)) = (&*recorded.body, &*self.body)
         else {
             return None;
@@ -89,13 +118,9 @@ impl Reply {
         if !Hidden::is_in(&recorded.said_of_body(), ours.bytes()) {
             return None;
         }
-        let terms = &self.head.terms;
-        let rules = terms.rules(label);
-        let hidden = Hidden { policy: &terms.redaction, rules: &rules.rules };
         let masked = hidden.body(&self.said_of_body(), theirs.bytes()).ok()?.into_owned();
         let held = lane.budget.try_take(masked.len())?;
-        let body = Arc::new(ReplyBody::Whole(Capture::of(masked, held)));
-        Some(Self { head: self.head.clone(), body })
+        Some(Arc::new(ReplyBody::Whole(Capture::of(masked, held))))
     }
 
     /// The header lines that say how its body is read.

@@ -62,17 +62,23 @@ impl Hidden<'_> {
     /// Header lines without it.
     pub fn headers(&self, headers: &mut HeaderMap) {
         for (name, value) in headers.iter_mut() {
-            let masked = match *name {
-                COOKIE => Some(cookies(value)),
-                SET_COOKIE => Some(set_cookie(value)),
-                _ if self.rules.hides_header(name, value.as_bytes()) => Some(MASK.to_owned()),
-                _ => self.line(name, value),
-            };
-            if let Some(masked) = masked {
-                *value = HeaderValue::try_from(masked)
-                    .unwrap_or_else(|_| HeaderValue::from_static(MASK));
+            if let Some(masked) = self.header(name, value) {
+                *value = masked;
             }
         }
+    }
+
+    /// A value without it, where it has any.
+    pub fn header(&self, name: &HeaderName, value: &HeaderValue) -> Option<HeaderValue> {
+        let masked = match *name {
+            COOKIE => Some(cookies(value)),
+            SET_COOKIE => Some(set_cookie(value)),
+            _ if self.rules.hides_header(name, value.as_bytes()) => Some(MASK.to_owned()),
+            _ => self.line(name, value),
+        };
+        let value =
+            |text| HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(MASK));
+        masked.map(value)
     }
 
     fn line(&self, name: &HeaderName, value: &HeaderValue) -> Option<String> {
@@ -86,7 +92,7 @@ impl Hidden<'_> {
         // A URL may have in its query what a form may have, behind `#` too, and in its path what that of a request may.
         let masked = match text.find(['?', '#']).filter(|_| text.contains('=')) {
             Some(at) => {
-                let path = self.policy.shown_path(text[..at].as_bytes());
+                let path = self.policy.shown_path(&text.as_bytes()[..at]);
                 let path = std::str::from_utf8(&path).unwrap_or(MASK);
                 let masked = format!("{path}{}{}", &text[at..=at], self.pairs(&text[at + 1..]));
                 (masked != text).then_some(masked)
@@ -120,6 +126,11 @@ impl Hidden<'_> {
             true => coding::encode(headers, &masked).map(Cow::Owned),
             false => Ok(Cow::Owned(masked.into_owned())),
         }
+    }
+
+    /// Whether something was hidden in a value.
+    pub fn is_in_value(value: &HeaderValue) -> bool {
+        memmem::find(value.as_bytes(), MASK.as_bytes()).is_some()
     }
 
     /// Whether something was hidden in a body, under the codings that it has.
