@@ -3,6 +3,7 @@
 //! work; here is where they come from.
 
 pub mod filter;
+pub mod keys;
 pub mod options;
 pub mod privileges;
 pub mod run;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use capture::keys::Keys;
 use capture::options::Options;
 use capture::run::{self, Feed};
 use capture::{privileges, source::Live};
@@ -14,7 +15,7 @@ use packets::Tunnel;
 use proxy::app::Engine;
 use proxy::config::Config;
 use proxy::release;
-use replay::run::{self as report, REFUSED};
+use replay::run::{self as report, Ended, REFUSED};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -79,13 +80,14 @@ fn work(
     }
     let is_live = live.is_some();
     let feed = Feed::new(&engine, runtime.handle().clone(), !is_live);
-    let lines = match live {
-        None => run::files(options, config, &feed, &stop)?,
+    let source = match live {
+        None => run::files(options, config, &feed, &stop),
         Some(live) => {
+            let keys = options.packets.keylog.as_deref().map(Keys::open).transpose()?;
             let at = live.address().map(|address| format!(" on {address}")).unwrap_or_default();
             complain(&format!("listening{at}; Ctrl-C ends it with the report"));
-            let overheard = run::overheard(options, config)?;
-            run::live(live, overheard, &feed, &stop).map_err(|error| error.to_string())?
+            let overheard = run::overheard(options, config, keys.as_ref().map(Keys::log));
+            run::live(live, overheard, (&feed, keys), &stop)
         }
     };
     let answer = runtime.block_on(async {
@@ -98,7 +100,11 @@ fn work(
     // What is live has no end of its own.
     let is_whole = is_live || !stop.load(Ordering::Relaxed);
     let ended = report::ended(options.report.require, answer, standing, is_whole);
-    lines.iter().chain(&ended.standing.lines()).for_each(|line| complain(line));
+    source.lines.iter().chain(&ended.standing.lines()).for_each(|line| complain(line));
+    let ended = match source.broken {
+        Some(why) => told_of(&why, ended),
+        None => ended,
+    };
     let is_judged = options.candidate.is_some() || options.config.is_some();
     if !is_judged && ended.code != REFUSED {
         // What is only recorded has no verdict.
@@ -112,6 +118,15 @@ fn work(
         complain(reason);
     }
     Ok(ExitCode::from(ended.code))
+}
+
+/// A source that could not be read to its end is told, and its code, unless the report says a worse one.
+fn told_of(why: &str, ended: Ended) -> Ended {
+    let is_fail = ended.code == 1;
+    let reason = ended.reason.filter(|_| is_fail);
+    let reason = reason.map_or_else(|| why.to_owned(), |reason| format!("{why}\n{reason}"));
+    let code = if is_fail { ended.code } else { REFUSED };
+    Ended { code, reason: Some(reason), ..ended }
 }
 
 /// Says so once it is to end; a second signal ends the process.

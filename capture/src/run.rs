@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use conversations::{Captured, Overheard, Setup};
+use conversations::{Captured, KeyLog, Overheard, Setup};
 use packets::{Filter, Limits};
 use proxy::app::Engine;
 use proxy::config::Config;
@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use traffic::Exchange;
 
+use crate::keys::Keys;
 use crate::options::Options;
 use crate::source::{Came, Live, now};
 
@@ -55,12 +56,8 @@ pub fn settings(options: &Options) -> Result<Config, String> {
     Ok(config)
 }
 
-/// Listens to packets.
-///
-/// # Errors
-/// A key log that cannot be read.
-pub fn overheard(options: &Options, config: &Config) -> Result<Overheard, String> {
-    let keys = input::keys(&options.packets)?;
+/// Listens to packets, with the keys of those that are encrypted.
+pub fn overheard(options: &Options, config: &Config, keys: Option<KeyLog>) -> Overheard {
     let most = config.record.as_ref().map_or(0, |it| it.all.max_body_bytes);
     let body_bytes = most.max(config.mirror.max_body_bytes);
     let usual = conversations::Limits::default();
@@ -76,7 +73,7 @@ pub fn overheard(options: &Options, config: &Config) -> Result<Overheard, String
     // Balancers before the end of a mirror mix packets up.
     let grace = if options.vxlan.or(options.geneve).is_some() { GRACE } else { 0 };
     let assembled = Limits { grace, ..Limits::default() };
-    Ok(Overheard::new(assembled, filter, Setup { limits, budget, keys }))
+    Overheard::new(assembled, filter, Setup { limits, budget, keys })
 }
 
 /// How long packets that wait may take to be read at the end.
@@ -137,54 +134,74 @@ impl Feed {
     }
 }
 
+/// What came of a source.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// What became of its packets, connections and requests.
+    pub lines: Vec<String>,
+    /// Why not all of it could be read. What came before is judged all the same.
+    pub broken: Option<String>,
+}
+
 /// Reads captures, one after the other.
-///
-/// # Errors
-/// One that cannot be read.
-pub fn files(
+pub fn files(options: &Options, config: &Config, feed: &Feed, stop: &AtomicBool) -> Ended {
+    let mut ended = Ended::default();
+    for name in &options.files {
+        if let Err(why) = file(name, options, config, feed, stop, &mut ended.lines) {
+            ended.broken.get_or_insert(why);
+        }
+    }
+    ended
+}
+
+fn file(
+    name: &str,
     options: &Options,
     config: &Config,
     feed: &Feed,
     stop: &AtomicBool,
-) -> Result<Vec<String>, String> {
-    let mut lines = Vec::new();
-    for name in &options.files {
-        let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
-        let source = input::capture(name)?;
-        let captured = Captured::new(source, overheard(options, config)?);
-        let mut captured = captured.map_err(|error| failed(&error))?;
-        while let Some(found) = captured.next().filter(|_| !stop.load(Ordering::Relaxed)) {
-            match found {
-                Ok(exchange) => feed.take(&exchange),
-                Err(error) => lines.push(failed(&error)),
-            }
+    lines: &mut Vec<String>,
+) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+    let keys = input::keys(&options.packets)?;
+    let captured = Captured::new(input::capture(name)?, overheard(options, config, keys));
+    let mut captured = captured.map_err(|error| failed(&error))?;
+    let mut broken = Ok(());
+    while let Some(found) = captured.next().filter(|_| !stop.load(Ordering::Relaxed)) {
+        match found {
+            Ok(exchange) => feed.take(&exchange),
+            Err(error) => broken = Err(failed(&error)),
         }
-        lines.extend(told(captured.overheard()));
     }
-    Ok(lines)
+    lines.extend(told(captured.overheard()));
+    broken
 }
 
-/// Listens until it is to stop.
-///
-/// # Errors
-/// The source is gone.
+/// Listens until it is to stop, or the source is gone.
 pub fn live(
     mut live: Live,
     mut overheard: Overheard,
-    feed: &Feed,
+    (feed, mut keys): (&Feed, Option<Keys>),
     stop: &AtomicBool,
-) -> io::Result<Vec<String>> {
-    while !stop.load(Ordering::Relaxed) {
-        listen(&mut live, &mut overheard, feed)?;
+) -> Ended {
+    let mut listened = Ok(true);
+    while !stop.load(Ordering::Relaxed) && listened.is_ok() {
+        if let Some(keys) = &mut keys {
+            keys.follow();
+        }
+        listened = listen(&mut live, &mut overheard, feed);
     }
     // What the kernel holds for us came before.
     let until = Instant::now() + LAST;
-    while Instant::now() < until && listen(&mut live, &mut overheard, feed)? {}
+    while Instant::now() < until && matches!(listened, Ok(true)) {
+        listened = listen(&mut live, &mut overheard, feed);
+    }
     overheard.finish();
     while let Some(exchange) = overheard.take() {
         feed.take(&exchange);
     }
-    Ok(told(&overheard))
+    let broken = listened.err().map(|error| format!("nothing more can be heard: {error}"));
+    Ended { lines: told(&overheard), broken }
 }
 
 /// Takes what comes next, if anything does in a while, and hands on what it completes; whether something came.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use conversations::{Budget, Captured, KeyLog, Overheard, Setup};
+use conversations::{Budget, Captured, KeyLog, Lost, Of, Overheard, Setup};
 use packets::Filter;
 use proxy::config::Config;
 use stored::Remote;
@@ -203,13 +203,48 @@ fn of_bytes(
         Some(Opened::Exchanges(exchanges)) => Ok(told(exchanges, name.to_owned())),
         Some(Opened::Packets(_, plain)) => {
             let read = Captured::new(plain, overheard(packets)?);
-            Ok(told(read.map_err(|error| format!("{name}: {error}"))?, name.to_owned()))
+            let read = read.map_err(|error| format!("{name}: {error}"))?;
+            Ok(Box::new(OfPackets { read, name: name.to_owned(), is_over: false }))
         }
         None => {
             let known =
                 "recordings (.jsonl, .jsonl.zst), .gor, HAR, pcap and pcapng, each also gzipped";
             Err(format!("{name}: is of no format that is known; allowed is {known}"))
         }
+    }
+}
+
+/// Exchanges of packets; at the end what could not be read of them is told.
+struct OfPackets<R: Read> {
+    read: Captured<R>,
+    name: String,
+    is_over: bool,
+}
+
+impl<R: Read> Iterator for OfPackets<R> {
+    type Item = Result<Exchange, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(found) = self.read.next() {
+            return Some(found.map_err(|error| format!("{}: {error}", self.name)));
+        }
+        if std::mem::replace(&mut self.is_over, true) {
+            return None;
+        }
+        let lost = self.read.overheard().told();
+        let lost = lost.lost().filter(|(lost, count)| *count > 0 && is_of_requests(*lost));
+        let lost: Vec<_> = lost.map(|(lost, count)| format!("{count} {}", lost.name())).collect();
+        let told = || format!("{}: not all could be read: {}", self.name, lost.join(", "));
+        (!lost.is_empty()).then(|| Err(told()))
+    }
+}
+
+/// Requests that were seen, and connections that may have had some.
+fn is_of_requests(lost: Lost) -> bool {
+    match lost.of() {
+        Of::Request => true,
+        Of::Connection => lost != Lost::NotHttp,
+        Of::Other | Of::Body => false,
     }
 }
 
