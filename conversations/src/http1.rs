@@ -129,6 +129,10 @@ impl Http1 {
         bytes: &'a [u8],
         desk: &mut Desk<'_>,
     ) -> Option<(Turn, &'a [u8])> {
+        match side {
+            Side::Client => self.client.packet(bytes),
+            Side::Server => self.server.packet(bytes),
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let (left, event) = match side {

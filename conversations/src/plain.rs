@@ -249,10 +249,12 @@ impl Plain {
         } else {
             bytes
         };
+        looked.search.packet(sides, bytes);
         let found = looked.search.step(sides, bytes, desk.limits.head_bytes);
         looked.bytes += (bytes.len() - found.rest.len()) as u64;
         let Some((side, line)) = found.line else {
-            if looked.bytes > desk.limits.search_bytes {
+            // Within a long download its client says nothing, and its next request is yet to come.
+            if looked.bytes > desk.limits.search_bytes && !silent {
                 self.leave(Lost::NotHttp, desk);
             }
             return;

@@ -66,6 +66,13 @@ impl Reader {
         }
     }
 
+    /// What comes next was sent at once.
+    pub(crate) fn packet(&mut self, bytes: &[u8]) {
+        if let Phase::Search(search) = &mut self.phase {
+            search.packet(&[self.side], bytes);
+        }
+    }
+
     /// Reads on; what is left of the bytes comes first.
     pub(crate) fn step<'a>(
         &mut self,

@@ -1,4 +1,5 @@
-//! Finds the next message in a stream in which the place was lost: a first line of one, at a line's beginning.
+//! Finds the next message in a stream in which the place was lost: a first line of one, at the beginning of a line or
+//! of a packet.
 //! A body may hold such lines, so that what follows one is not taken for in step; see
 //! [`super::pairing`].
 
@@ -32,6 +33,13 @@ impl Search {
     /// From within a line that is none.
     pub(crate) fn within_line() -> Self {
         Self { line: Vec::new(), skipping: true }
+    }
+
+    /// What comes next was sent at once, as one packet: a message may begin with it, behind a body without a line's end.
+    pub(crate) fn packet(&mut self, sides: &[Side], bytes: &[u8]) {
+        if self.skipping && sides.iter().any(|side| line::may_begin(*side, bytes)) {
+            self.skipping = false;
+        }
     }
 
     /// Looks on for a first line of one of these sides.
@@ -90,6 +98,17 @@ mod tests {
                 found = found.or(step.line);
             }
             assert_eq!(found, Some((Side::Client, b"GET /yes HTTP/1.1\r\n".to_vec())), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_first_line_is_found_at_a_packets_beginning_behind_a_body_without_a_lines_end() {
+        let mut search = Search::within_line();
+        let answer = b"HTTP/1.1 200 OK\r\n";
+        for (packet, is_found) in [(&b"rest HTTP/1.1 200 OK"[..], false), (answer, true)] {
+            search.packet(&[Side::Server], packet);
+            let found = search.step(&[Side::Server], packet, 100).line;
+            assert_eq!(found.is_some(), is_found);
         }
     }
 

@@ -237,6 +237,31 @@ fn a_gap_in_the_answers_gives_up_all_that_wait() {
 }
 
 #[test]
+fn behind_bodies_without_a_lines_end_the_next_answers_are_found_where_packets_begin() {
+    let mut played = Played::new(true);
+    played.say(C, get("/1")).gap(S, Some(40)).say(S, "the rest of a body");
+    for nth in 2..=6 {
+        played.say(C, get(&format!("/{nth}"))).say(S, ok("{}"));
+    }
+    let told = played.told();
+    assert_eq!(told.lines(), ["GET /4 200 {}", "GET /5 200 {}", "GET /6 200 {}"]);
+    assert_eq!(told.lost(), [("gap", 1), ("out_of_step", 2)]);
+}
+
+#[test]
+fn one_joined_within_a_long_download_is_taken_up_with_the_next_request() {
+    let limits = Limits { search_bytes: 1000, ..Limits::default() };
+    let mut played = Played::with(false, limits, Budget::new(usize::MAX));
+    for _ in 0..100 {
+        played.say(S, "x".repeat(100));
+    }
+    for nth in 1..=3 {
+        played.say(C, get(&format!("/{nth}"))).say(S, ok("{}"));
+    }
+    assert!(played.told().lines().contains(&"GET /3 200 {}".to_owned()));
+}
+
+#[test]
 fn a_gap_in_the_requests_leaves_those_before_it_their_answers() {
     let mut played = Played::new(true);
     played.say(C, get("/1") + &get("/2") + "GET /3 HT").gap(C, Some(100)).say(C, "x: y\r\n\r\n");
