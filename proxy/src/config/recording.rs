@@ -91,7 +91,7 @@ fn replica() -> String {
     let name = rustix::system::uname();
     let name = String::from_utf8_lossy(name.nodename().to_bytes()).into_owned();
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
-    let plain: String = name.chars().filter(is_plain).take(64).collect();
+    let plain: String = name.chars().filter(is_plain).take(60).collect();
     if plain.is_empty() { "proxy".to_owned() } else { plain }
 }
 

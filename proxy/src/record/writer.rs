@@ -1,6 +1,8 @@
 //! Writes exchanges into segments: those that were sampled, and apart from them every pair that differs.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::SystemTime;
 
 use traffic::disk::Disk;
@@ -13,6 +15,8 @@ use crate::exchange::Recorded;
 
 /// The folder, in that of all recordings, of pairs that differ.
 pub(super) const MISMATCHES: &str = "mismatches";
+/// Most of one name that write into one folder.
+const REPLICAS_MAX: u32 = 64;
 /// Its part of all bytes.
 const PART: u64 = 4;
 
@@ -22,6 +26,8 @@ pub(super) struct Writer {
     sampled: segment::Writer<Disk>,
     mismatches: segment::Writer<Disk>,
     place: Place,
+    /// Held for as long as it writes.
+    _lock: File,
     /// Of this run, so that ids of two runs differ.
     run: u64,
     next: u64,
@@ -30,13 +36,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn open(place: Place) -> io::Result<Self> {
+    pub(super) fn open(mut place: Place) -> io::Result<Self> {
         let apart = place.max_bytes / PART;
         let sampled = Disk::create(&place.dir)?;
+        let (replica, lock) = name_of_its_own(&place)?;
+        place.replica = replica;
         let mismatches = Disk::create(place.dir.join(MISMATCHES))?;
         let sampled = segment::Writer::new(sampled, options(&place, place.max_bytes - apart))?;
         let mismatches = segment::Writer::new(mismatches, options(&place, apart))?;
-        Ok(Self { sampled, mismatches, place, run: rand::random(), next: 0, told: 0 })
+        let (run, next, told) = (rand::random(), 0, 0);
+        Ok(Self { sampled, mismatches, place, _lock: lock, run, next, told })
     }
 
     /// Takes what is to be recorded of an exchange, a line or several, to be written with the next flush; what is
@@ -94,6 +103,23 @@ impl Writer {
         };
         of(&self.place.dir) + of(&self.place.dir.join(MISMATCHES))
     }
+}
+
+/// What names of files have of this process, and what keeps others from it: several may write into one folder, and the
+/// one that starts takes up what was left by a crash under its name.
+fn name_of_its_own(place: &Place) -> io::Result<(String, File)> {
+    for number in 1..=REPLICAS_MAX {
+        let suffix = if number > 1 { format!("_{number}") } else { String::new() };
+        let replica = format!("{}{suffix}", place.replica);
+        let path = place.dir.join(format!(".{replica}.lock"));
+        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        match lock.try_lock() {
+            Ok(()) => return Ok((replica, lock)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::other(format!("{REPLICAS_MAX} others of this name write there")))
 }
 
 fn options(place: &Place, quota: u64) -> Options {

@@ -216,6 +216,28 @@ async fn a_folder_that_cannot_be_written_is_told_at_the_start() {
 }
 
 #[tokio::test]
+async fn two_that_record_in_one_folder_do_not_touch_each_others_files() {
+    let folder = Folder::new();
+    let both = (fixed("fine").await.addr, fixed("fine").await.addr);
+    let first = recording(&folder, both, "").await;
+    first.get("/1").await;
+    crate::eventually!(first.metric("mirror_recorded_total", &["\"recorded\""]).await == 1.0);
+    let second = recording(&folder, both, "").await;
+    first.get("/2").await;
+    second.get("/3").await;
+    crate::eventually!(first.metric("mirror_recorded_total", &["\"recorded\""]).await == 2.0);
+    first.app.shutdown().await;
+    second.app.shutdown().await;
+    let mut targets: Vec<_> =
+        folder.exchanges("traffic").into_iter().map(|it| it.request.target).collect();
+    targets.sort();
+    assert_eq!(targets, ["/1", "/2", "/3"]);
+    let files = std::fs::read_dir(folder.0.join("traffic")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.ends_with(".jsonl.zst")).count(), 2);
+}
+
+#[tokio::test]
 async fn another_spelling_of_a_path_has_nothing_recorded_that_its_route_keeps_out() {
     let folder = Folder::new();
     let both = (fixed("fine").await.addr, fixed("fine").await.addr);
