@@ -28,8 +28,8 @@ const NONE_TYPE: u16 = 65_534;
 /// A source that is open.
 #[derive(Debug)]
 pub enum Live {
-    /// Frames of an interface.
-    Interface(OwnedFd, Box<[u8]>),
+    /// Frames of an interface, of this name and index.
+    Interface(OwnedFd, (String, u32), Box<[u8]>),
     /// Packets that a mirror sends us.
     Mirror(UdpSocket, Tunnel, Box<[u8]>),
 }
@@ -65,7 +65,7 @@ impl Live {
         handle.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
         // As much as the kernel allows.
         handle.set_recv_buffer_size(BUFFER).ok();
-        Ok(Self::Interface(socket, buffer))
+        Ok(Self::Interface(socket, (name.to_owned(), index), buffer))
     }
 
     /// Is the end of a mirror that sends to this address.
@@ -94,8 +94,12 @@ impl Live {
     /// The source is gone.
     pub fn next(&mut self, mut take: impl FnMut(Came<'_>)) -> io::Result<bool> {
         match self {
-            Self::Interface(socket, buffer) => {
+            Self::Interface(socket, (name, index), buffer) => {
                 let (length, from) = match recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer) {
+                    // A socket of all interfaces is not told that one is gone.
+                    Err(Errno::EAGAIN) if if_nametoindex(name.as_str()) != Ok(*index) => {
+                        return Err(io::Error::other(format!("the interface {name} is gone")));
+                    }
                     Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
                     came => came?,
                 };

@@ -138,6 +138,8 @@ struct Told {
     unread: Vec<String>,
     more: u64,
     refused: u64,
+    /// Lines of other candidates.
+    again: u64,
     left: gor::Left,
 }
 
@@ -167,6 +169,9 @@ impl Told {
         if self.refused > 0 {
             lines.push(format!("{} left out: this format cannot say them", self.refused));
         }
+        if self.again > 0 {
+            lines.push(format!("{} lines left out: what other candidates answered", self.again));
+        }
         if self.left.answers > 0 {
             lines.push(format!(
                 "{} without their answers, which were not kept whole",
@@ -180,8 +185,8 @@ impl Told {
     }
 }
 
-fn lines(mut input: Input, mut sink: impl Write, told: &mut Told) -> io::Result<()> {
-    let mut line = Vec::new();
+fn lines(input: Input, mut sink: impl Write, told: &mut Told) -> io::Result<()> {
+    let (mut input, mut line) = (input.with_all_lines(), Vec::new());
     while let Some(exchange) = told.next(&mut input) {
         line.clear();
         line::write(&exchange, &mut line);
@@ -200,7 +205,7 @@ fn gor(mut input: Input, sink: impl Write, told: &mut Told) -> io::Result<()> {
             Err(WriteError::Io(error)) => return Err(error),
         }
     }
-    told.left = writer.left();
+    (told.left, told.again) = (writer.left(), input.again());
     writer.into_inner().flush()
 }
 
@@ -210,6 +215,7 @@ fn har(mut input: Input, sink: impl Write, told: &mut Told) -> io::Result<()> {
         writer.write(&exchange)?;
         told.written += 1;
     }
+    told.again = input.again();
     writer.finish()?.flush()
 }
 

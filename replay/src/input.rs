@@ -42,8 +42,9 @@ pub struct Input {
     reading: Reading,
     /// Of what is read over the network.
     runtime: Option<Handle>,
-    /// The last that were read.
-    ids: VecDeque<String>,
+    /// The last that were read; `None` where all lines are wanted.
+    ids: Option<VecDeque<String>>,
+    again: u64,
 }
 
 impl std::fmt::Debug for Input {
@@ -74,9 +75,20 @@ impl Input {
             all.push_back(source);
         }
         let reading = Reading { done: Arc::default(), all: bytes };
-        let (packets, ids) = (packets.clone(), VecDeque::new());
+        let (packets, ids) = (packets.clone(), Some(VecDeque::new()));
         let runtime = Handle::try_current().ok();
-        Ok(Self { sources: all, current: None, packets, reading, runtime, ids })
+        Ok(Self { sources: all, current: None, packets, reading, runtime, ids, again: 0 })
+    }
+
+    /// Every line, those too that several candidates of one exchange have.
+    #[must_use]
+    pub fn with_all_lines(self) -> Self {
+        Self { ids: None, ..self }
+    }
+
+    /// Lines that were passed over, since their exchange was read already.
+    pub fn again(&self) -> u64 {
+        self.again
     }
 
     /// How much of it was read.
@@ -86,16 +98,18 @@ impl Input {
 
     /// Whether it is one more line of an exchange that several candidates answered.
     fn is_again(&mut self, exchange: &Exchange) -> bool {
+        let Some(ids) = &mut self.ids else { return false };
         if exchange.id.is_empty() || exchange.pair.is_none() {
             return false;
         }
-        if self.ids.contains(&exchange.id) {
+        if ids.contains(&exchange.id) {
+            self.again += 1;
             return true;
         }
-        if self.ids.len() >= IDS {
-            self.ids.pop_front();
+        if ids.len() >= IDS {
+            ids.pop_front();
         }
-        self.ids.push_back(exchange.id.clone());
+        ids.push_back(exchange.id.clone());
         false
     }
 }

@@ -18,6 +18,9 @@ use crate::order::{Before, Order, OrderBy, Over};
 use crate::pace::{Pace, Schedule};
 use crate::resume::Watermark;
 
+/// Whoever waits for longer is told what for.
+const LONG: Duration = Duration::from_secs(60);
+
 /// What is left out, and why: methods that are not safe.
 const WRITES: &str = "methods that write (--writes sends them)";
 const NO_MATCH: &str = "no --match fits";
@@ -95,6 +98,11 @@ impl Player {
         &self.counts
     }
 
+    /// The source begins with an exchange of this time; whether it is the one that the run began with.
+    pub fn begins(&self, at: Moment) -> bool {
+        self.watermark.begins(at)
+    }
+
     /// The source begins again.
     pub fn next_pass(&mut self) {
         self.pass = None;
@@ -117,6 +125,10 @@ impl Player {
             }
         };
         let due = self.due_at(exchange.at);
+        if let Some(wait) = due.map(|due| due - Instant::now()).filter(|wait| *wait > LONG) {
+            let wait = humantime::format_duration(Duration::from_secs(wait.as_secs()));
+            eprintln!("nothing more was recorded for long: the next request is due in {wait}");
+        }
         self.due += 1;
         let slot = tokio::select! {
             biased;

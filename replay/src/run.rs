@@ -16,7 +16,7 @@ use crate::options::{Guardrail, Report, Required, Run};
 use crate::play::{Player, Rules};
 use crate::progress::{self, Reading};
 use crate::reader::{self, Read};
-use crate::resume::{Place, Watermark};
+use crate::resume::{Begun, Place, Watermark};
 use crate::sorted::Sorted;
 
 /// How often it is written down how far a run came.
@@ -28,6 +28,9 @@ const BODY: usize = 64 << 20;
 /// The default is that of the proxy's stack, and nobody's wish.
 const NO_CANDIDATE: &str =
     "there is no candidate: --candidate, CANDIDATE_URL or a settings file says where copies go";
+/// Numbers of exchanges mean others then.
+const OTHER: &str = "--resume: what is read begins with another exchange than it did, as where a quota has taken the \
+                     oldest away; without the file of --resume all of it is sent";
 /// The exit code for arguments that are wrong, and for nothing to be read.
 pub const REFUSED: u8 = 2;
 
@@ -98,7 +101,7 @@ pub async fn run(
 ) -> Result<Ended, String> {
     let asked = asked(&run.report)?;
     let place = run.resume.as_deref().map(|path| Place::new(path, &run.sources));
-    let begun = place.as_ref().map_or(Ok(0), Place::read)?;
+    let begun = place.as_ref().map_or(Ok(Begun::default()), Place::read)?;
     // So that what cannot be read is told before anything is sent.
     let input = Input::open(&run.sources, &run.packets)?;
     let engine = Engine::start(config, compare).await.map_err(|error| error.to_string())?;
@@ -113,15 +116,16 @@ pub async fn run(
     };
     let mut player = Player::new(&engine, rules, Arc::clone(&watermark));
     let beside = beside(&player, input.reading(), place.clone(), &watermark);
-    let whole = all(run, input, begun, &mut player, &mut stop).await;
+    let whole = all(run, input, begun.over, &mut player, &mut stop).await;
     let patience = match *stop.borrow() {
         true => PATIENCE,
         false => config.mirror.timeout + config.forward.baseline_timeout + PATIENCE,
     };
     player.finish(patience).await;
     beside.into_iter().for_each(|task| task.abort());
+    let whole = whole?;
     if let Some(place) = &place {
-        let written = if whole { place.forget() } else { place.write(watermark.before()) };
+        let written = if whole { place.forget() } else { place.write(watermark.begun()) };
         written.map_err(|error| format!("--resume: {error}"))?;
     }
     let reports = engine.reports();
@@ -144,7 +148,7 @@ fn beside(
         beside.push(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(WRITTEN).await;
-                if let Err(error) = place.write(watermark.before()) {
+                if let Err(error) = place.write(watermark.begun()) {
                     eprintln!("--resume: {error}");
                 }
             }
@@ -160,7 +164,7 @@ async fn all(
     begun: u64,
     player: &mut Player,
     stop: &mut watch::Receiver<bool>,
-) -> bool {
+) -> Result<bool, String> {
     let until = run.pace.repeat.map(|time| Instant::now() + time);
     let mut next = Some(input);
     let mut begun = begun;
@@ -168,11 +172,11 @@ async fn all(
         let (exchanges, counts) = (reader::start(input), Arc::clone(player.counts()));
         let pass = pass(exchanges, begun, player, &counts, stop);
         let is_whole = match until {
-            Some(until) => tokio::time::timeout_at(until, pass).await.unwrap_or(true),
-            None => pass.await,
+            Some(until) => tokio::time::timeout_at(until, pass).await.unwrap_or(Ok(true))?,
+            None => pass.await?,
         };
         if !is_whole {
-            return false;
+            return Ok(false);
         }
         if until.is_some_and(|until| Instant::now() < until) && counts.standing().sent > 0 {
             player.next_pass();
@@ -180,7 +184,7 @@ async fn all(
             next = Input::open(&run.sources, &run.packets).ok();
         }
     }
-    true
+    Ok(true)
 }
 
 /// Plays all once, but for those before; false where it is to end before that.
@@ -190,12 +194,12 @@ async fn pass(
     player: &mut Player,
     counts: &Counts,
     stop: &mut watch::Receiver<bool>,
-) -> bool {
+) -> Result<bool, String> {
     let (mut sorted, mut read) = (Sorted::default(), 0_u64);
     loop {
         let batch = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => return false,
+            _ = stop.wait_for(|stop| *stop) => return Ok(false),
             batch = exchanges.recv() => batch,
         };
         let Some(batch) = batch else { break };
@@ -210,22 +214,25 @@ async fn pass(
             };
             let nth = read;
             read += 1;
+            if nth == 0 && !player.begins(exchange.at) {
+                return Err(OTHER.to_owned());
+            }
             if nth < begun {
                 continue;
             }
             if let Some((nth, exchange)) = sorted.push(nth, exchange)
                 && !player.play(nth, &exchange, stop).await
             {
-                return false;
+                return Ok(false);
             }
         }
     }
     while let Some((nth, exchange)) = sorted.pop() {
         if !player.play(nth, &exchange, stop).await {
-            return false;
+            return Ok(false);
         }
     }
-    true
+    Ok(true)
 }
 
 /// What is asked of the report.
