@@ -53,6 +53,13 @@ impl Pcap {
         self.packets.iter().map(|packet| &packet[RECORD..])
     }
 
+    /// Takes out all packets that carry these bytes, and says how many they were.
+    pub fn take_out(&mut self, bytes: &[u8]) -> usize {
+        let all = self.packets.len();
+        self.packets.retain(|packet| !packet.windows(bytes.len()).any(|part| part == bytes));
+        all - self.packets.len()
+    }
+
     /// Puts packets into another order: none moves by more than `window`.
     pub fn shuffle(&mut self, window: usize) {
         let mut state = 7_u64;

@@ -33,6 +33,7 @@ mod recordings;
 mod relay;
 mod replays;
 mod session;
+mod sums;
 
 type Scenario = fn(Place) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
@@ -69,7 +70,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 32] = [
+const PROCESSES: [(&str, Scenario); 33] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -88,6 +89,7 @@ const PROCESSES: [(&str, Scenario); 32] = [
     scenario!(packets::what_is_sent_to_a_candidate_is_what_the_service_was_asked),
     scenario!(packets::what_the_kernel_lost_and_sent_again_comes_out_once_and_whole),
     scenario!(packets::where_packets_are_missing_nothing_wrong_comes_out_and_sums_close),
+    scenario!(packets::where_known_packets_are_missing_exactly_their_exchanges_are),
     scenario!(packets::where_packets_are_cut_nothing_wrong_comes_out_and_it_is_told),
     scenario!(packets::packets_out_of_order_are_put_in_order_again),
     scenario!(captures::a_planted_difference_is_found_on_an_interface_without_touching_the_service),

@@ -100,7 +100,8 @@ pub(crate) fn answer(request: &Message) -> (Vec<u8>, Duration) {
     let (more, body) = match turn {
         0 => ("", text.into_bytes()),
         1 => ("Content-Encoding: gzip\r\n", gzip(text.as_bytes())),
-        2 => ("", text.repeat(2000).into_bytes()),
+        // Numbered, so that no part of it is like another.
+        2 => ("", (0..2000).map(|nth| format!("{nth}: {text}")).collect::<String>().into_bytes()),
         _ => ("TRANSFER-encoding: chunked\r\n", chunked(text.as_bytes(), 11)),
     };
     let mut head = format!("HTTP/1.1 200 Fine\r\nX-Id: {id}\r\ncontent-Type: text/plain\r\n{more}");
