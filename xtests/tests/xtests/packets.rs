@@ -251,23 +251,29 @@ pub(crate) async fn where_packets_are_cut_nothing_wrong_comes_out_and_it_is_told
     let (run, binaries) = programs(place)?;
     let folder = run.folder("cut")?;
     let session = captured_apart(run, &folder, None).await?;
-    let cut = folder.join("cut.pcap");
-    let names = [&session.file, &cut].map(|it| it.to_string_lossy().into_owned());
-    tools::tool(run, "editcap", &["-F", "pcap", "-s", "96", &names[0], &names[1]]).await?;
-    let all = Pcap::read(&cut)?.packets.len();
-    let folder = cut.with_extension("recording").to_string_lossy().into_owned();
-    let port = session.port.to_string();
-    let arguments = [&*names[1], "--record", &folder, "--port", &port];
-    let settings = [("RECORD_REDACT", "false")];
-    let ended = ours_with(run, &binaries.capture, &arguments, &settings).await?;
-    let sums = Sums::read(&ended.err)?;
-    ensure!(sums.fates.get("truncated").is_some_and(|it| *it > 100), "{sums:?}");
-    let found = match sums.exchanges - sums.left_out {
-        0 => Vec::new(),
-        _ => converted((run, binaries), Path::new(&folder), None).await?.0,
-    };
-    session.truth.holds_loosely(&found)?;
-    sums.close(all, found.len())
+    // Within the payload, whose length the header of IP tells, and within that header, where the capture alone does.
+    for (length, fate) in [("96", "truncated"), ("30", "header_cut")] {
+        let cut = folder.join(format!("cut-{length}.pcap"));
+        let names = [&session.file, &cut].map(|it| it.to_string_lossy().into_owned());
+        let arguments = ["-F", "pcap", "-s", length, &names[0], &names[1]];
+        tools::tool(run, "editcap", &arguments).await?;
+        let all = Pcap::read(&cut)?.packets.len();
+        let folder = cut.with_extension("recording").to_string_lossy().into_owned();
+        let port = session.port.to_string();
+        let arguments = [&*names[1], "--record", &folder, "--port", &port];
+        let settings = [("RECORD_REDACT", "false")];
+        let ended = ours_with(run, &binaries.capture, &arguments, &settings).await?;
+        let sums = Sums::read(&ended.err)?;
+        ensure!(sums.fates.get(fate).is_some_and(|it| *it > 100), "{length}: {sums:?}");
+        ensure!(!sums.fates.contains_key("malformed"), "{length}: {sums:?}");
+        let found = match sums.exchanges - sums.left_out {
+            0 => Vec::new(),
+            _ => converted((run, binaries), Path::new(&folder), None).await?.0,
+        };
+        session.truth.holds_loosely(&found)?;
+        sums.close(all, found.len())?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn packets_out_of_order_are_put_in_order_again(place: &Place) -> Result<()> {
