@@ -62,13 +62,28 @@ impl Pcap {
 
     /// Puts packets into another order: none moves by more than `window`.
     pub fn shuffle(&mut self, window: usize) {
-        let mut state = 7_u64;
-        for part in self.packets.chunks_mut(window) {
-            for at in (1..part.len()).rev() {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let other = usize::try_from(state >> 33).unwrap_or_default() % (at + 1);
-                part.swap(at, other);
-            }
-        }
+        let mut dice = 7;
+        self.packets.chunks_mut(window).for_each(|part| shuffle(part, &mut dice));
+    }
+
+    /// The same, and none overtakes one of another connection or of the other direction. The packets are of TCP over
+    /// IPv4 over Ethernet.
+    pub fn shuffle_each_way(&mut self, window: usize) {
+        let mut dice = 7;
+        let runs = self.packets.chunk_by_mut(|one, other| way(one) == way(other));
+        runs.flat_map(|run| run.chunks_mut(window)).for_each(|part| shuffle(part, &mut dice));
+    }
+}
+
+/// Both addresses and ports.
+fn way(packet: &[u8]) -> Option<&[u8]> {
+    packet.get(RECORD + 26..RECORD + 38)
+}
+
+fn shuffle(part: &mut [Vec<u8>], dice: &mut u64) {
+    for at in (1..part.len()).rev() {
+        *dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let other = usize::try_from(*dice >> 33).unwrap_or_default() % (at + 1);
+        part.swap(at, other);
     }
 }
