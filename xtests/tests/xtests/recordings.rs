@@ -189,18 +189,19 @@ pub(crate) async fn a_full_disk_loses_recordings_and_no_client_sees_anything(
 }
 
 pub(crate) async fn a_quota_takes_the_oldest_away(place: &Place) -> Result<()> {
-    const QUOTA: u64 = 1 << 20;
+    // A quarter of it is kept for pairs that differ.
+    const QUOTA: u64 = 2 << 20;
     let (run, binaries) = programs(place)?;
     let folder = run.folder("quota")?.join("recording");
     let service = Service::start(answer)?;
-    let small = [("RECORD_SEGMENT_BYTES", "65536"), ("RECORD_MAX_BYTES", "1048576")];
+    let small = [("RECORD_SEGMENT_BYTES", "65536"), ("RECORD_MAX_BYTES", "2097152")];
     let (mut proxy, _log) = recorder(place, None, &service, &folder, &small).await?;
     let mut wire = Wire::to(port(&proxy).await?).await?;
     let mut all = 0_u64;
-    // Each round is a flush: four megabytes in all.
-    for _ in 0..10 {
-        ask(&mut wire, (all..all + 20).map(|nth| nth.to_string())).await?;
-        all += 20;
+    // Each round is a flush, and a file of 200 KB: seven have room, so that it shows which of them go.
+    for _ in 0..12 {
+        ask(&mut wire, (all..all + 10).map(|nth| nth.to_string())).await?;
+        all += 10;
         eventually!(counted(&proxy, "recorded").await? == all);
     }
     eventually!(bytes(&folder)? <= QUOTA);
@@ -208,13 +209,19 @@ pub(crate) async fn a_quota_takes_the_oldest_away(place: &Place) -> Result<()> {
     proxy.signal("TERM").await?;
     ensure!(proxy.exit_code().await? == 0, "it ends well");
     ensure!(bytes(&folder)? <= QUOTA, "{} bytes", bytes(&folder)?);
+    let segments = std::fs::read_dir(&folder)?
+        .filter_map(|it| it.ok()?.file_type().ok())
+        .filter(|it| it.is_file())
+        .count();
     let (found, _) = converted((run, binaries), &folder, None).await?;
     let mut names: Vec<u64> =
         found.iter().map(|it| Ok(name(&it.request).parse()?)).collect::<Result<_>>()?;
     names.sort_unstable();
     let first = all - names.len() as u64;
     ensure!(names.iter().copied().eq(first..all), "the newest are left: {names:?}");
-    ensure!((10..all).contains(&(names.len() as u64)), "{} are left", names.len());
+    // One file would be both the oldest and the newest.
+    ensure!((40..all).contains(&(names.len() as u64)), "{} are left", names.len());
+    ensure!(segments >= 4, "{segments} files");
     Ok(())
 }
 
