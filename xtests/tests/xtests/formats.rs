@@ -98,22 +98,36 @@ async fn played(port: u16) -> Result<Vec<Seen>> {
     Ok(all)
 }
 
-/// As GoReplay's documentation has it: `<type> <id> <time> <latency>`, the message, and a line of monkeys.
+/// As GoReplay's documentation has it: `<type> <id> <time> <latency>`, the message, and a line of monkeys. Three requests
+/// at a time come before their answers, of which the second is first: the id alone says whose they are.
 fn gor(session: &[Seen]) -> Vec<u8> {
-    const END: &str = "\n🐵🙈🙉\n";
     let mut all = Vec::new();
-    for (nth, seen) in session.iter().enumerate() {
-        let id = format!("{:024x}", nth + 1);
-        all.extend(format!("1 {id} {} 0\n", seen.at).into_bytes());
-        all.extend([&seen.asked[..], END.as_bytes()].concat());
-        all.extend(format!("2 {id} {} {}\n", seen.at + seen.took, seen.took).into_bytes());
-        all.extend(format!("HTTP/1.1 {} Said\r\n", seen.answer.first).into_bytes());
-        for (name, value) in &seen.answer.headers {
-            all.extend(format!("{name}: {value}\r\n").into_bytes());
-        }
-        all.extend([b"\r\n", &seen.answer.body[..], END.as_bytes()].concat());
+    let numbered: Vec<_> = session.iter().enumerate().collect();
+    for three in numbered.chunks(3) {
+        three.iter().for_each(|(nth, seen)| gor_request(*nth, seen, &mut all));
+        let (first, rest) = three.split_at(three.len().min(2));
+        let answers = first.iter().rev().chain(rest);
+        answers.for_each(|(nth, seen)| gor_answer(*nth, seen, &mut all));
     }
     all
+}
+
+/// What ends a record.
+const MONKEYS: &str = "\n🐵🙈🙉\n";
+
+fn gor_request(nth: usize, seen: &Seen, all: &mut Vec<u8>) {
+    all.extend(format!("1 {:024x} {} 0\n", nth + 1, seen.at).into_bytes());
+    all.extend([&seen.asked[..], MONKEYS.as_bytes()].concat());
+}
+
+fn gor_answer(nth: usize, seen: &Seen, all: &mut Vec<u8>) {
+    let (at, took) = (seen.at + seen.took, seen.took);
+    all.extend(format!("2 {:024x} {at} {took}\n", nth + 1).into_bytes());
+    all.extend(format!("HTTP/1.1 {} Said\r\n", seen.answer.first).into_bytes());
+    for (name, value) in &seen.answer.headers {
+        all.extend(format!("{name}: {value}\r\n").into_bytes());
+    }
+    all.extend([b"\r\n", &seen.answer.body[..], MONKEYS.as_bytes()].concat());
 }
 
 /// As Chrome writes it, where there is none to ask.
