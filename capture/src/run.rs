@@ -242,3 +242,65 @@ fn told(overheard: &Overheard) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use packets::Tunnel;
+
+    use super::*;
+
+    /// Addresses and ports.
+    const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 1], 40_000);
+    const SERVER: ([u8; 4], u16) = ([10, 0, 0, 2], 8080);
+
+    /// A segment in VXLAN: from the client or to it, from a byte on, with all before another acknowledged.
+    fn segment(by_client: bool, from: u32, acknowledged: u32, text: &str) -> Vec<u8> {
+        let (one, other) = if by_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let flags = if from == 0 { 0x12 } else { 0x10 };
+        let mut tcp = [one.1.to_be_bytes(), other.1.to_be_bytes()].concat();
+        tcp.extend([from, acknowledged].map(u32::to_be_bytes).concat());
+        tcp.extend([5 << 4, flags, 0xFF, 0xFF, 0, 0, 0, 0]);
+        let length = 20 + tcp.len() + text.len();
+        let mut bytes = vec![8, 0, 0, 0, 0, 0, 77, 0];
+        bytes.extend([2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 8, 0]);
+        bytes.extend([0x45, 0, 0, length as u8, 0, 0, 0, 0, 64, 6, 0, 0]);
+        bytes.extend([one.0, other.0].concat());
+        bytes.extend([&tcp, text.as_bytes()].concat());
+        bytes
+    }
+
+    /// How many exchanges come of a request of which the second part, and then its acknowledgement, overtake the first.
+    fn exchanges_where_bytes_come_late(source: &[&str], late: u64) -> u64 {
+        let all = [&["mirrorlab-capture", "--record", "nowhere"], source].concat();
+        let options = Options::try_parse_from(all).unwrap();
+        let mut overheard = overheard(&options, &settings(&options).unwrap()).unwrap();
+        let (first, second) = ("GET / HTTP/1.1\r\n", "Host: a\r\n\r\n");
+        let middle = 1 + first.len() as u32;
+        let end = middle + second.len() as u32;
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let begun = 1_000_000_000;
+        for (at, bytes) in [
+            (begun, segment(false, 0, 1, "")),
+            (begun, segment(true, middle, 1, second)),
+            (begun + late, segment(false, 1, end, "")),
+            (begun + late, segment(true, 1, 1, first)),
+            (begun + late, segment(false, 1, end, answer)),
+        ] {
+            overheard.payload(Tunnel::Vxlan, at, &bytes, bytes.len());
+        }
+        overheard.finish();
+        overheard.told().exchanges
+    }
+
+    #[test]
+    fn what_a_mirror_brings_late_is_waited_for_a_while() {
+        let late = 150_000_000;
+        for mirror in ["--vxlan", "--geneve"] {
+            assert_eq!(exchanges_where_bytes_come_late(&[mirror, "127.0.0.1:0"], late), 1);
+            assert_eq!(exchanges_where_bytes_come_late(&[mirror, "127.0.0.1:0"], 2 * late), 0);
+        }
+        // Whoever captures where packets are in order has missed what was acknowledged.
+        assert_eq!(exchanges_where_bytes_come_late(&["a.pcap"], late), 0);
+    }
+}

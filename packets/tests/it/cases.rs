@@ -278,6 +278,19 @@ fn with_grace_an_acknowledged_hole_may_still_be_filled() {
 }
 
 #[test]
+fn with_grace_acknowledgements_that_overtake_bytes_and_the_end_make_no_gap() {
+    let mut talk = Talk::opened(Limits { grace: SECOND, ..Limits::default() });
+    talk.send(1, 1, "", Some(7), "");
+    assert_eq!(talk.forth(4, "def"), Fate::OutOfOrder);
+    assert_eq!(talk.forth(1, "abc"), Fate::Delivered);
+    talk.send(1, 1, "", Some(11), "");
+    assert_eq!(talk.send(0, 10, "F", Some(1), ""), Fate::NoPayload);
+    assert_eq!(talk.forth(7, "ghi"), Fate::Delivered);
+    assert_eq!(talk.told(Direction::Forth), [data("abcdefghi"), Told::End(End::Finished)]);
+    assert_eq!(talk.bench.assembler.totals().gaps, 0);
+}
+
+#[test]
 fn a_hole_that_gets_old_is_given_up_by_the_time_of_other_packets() {
     let mut talk = Talk::opened(Limits { hole: 5 * SECOND, ..Limits::default() });
     talk.forth(1, "abc");
