@@ -32,6 +32,15 @@ pub fn read(text: &str) -> Result<Vec<Exchange>> {
     text.lines().map(|line| one(&serde_json::from_str(line)?)).collect()
 }
 
+/// All of a HAR file, whose entries are the same.
+///
+/// # Errors
+/// It is none, or an entry is not one of ours.
+pub fn read_har(text: &str) -> Result<Vec<Exchange>> {
+    let har: Value = serde_json::from_str(text)?;
+    har["log"]["entries"].as_array().ok_or("no entries")?.iter().map(one).collect()
+}
+
 fn one(entry: &Value) -> Result<Exchange> {
     let (request, response) = (&entry["request"], &entry["response"]);
     let url = text(&request["url"])?;

@@ -4,7 +4,7 @@
 //! [`engine`] is the container engine, [`part`] is one program in a container or a process,
 //! [`stack`] is all of them together, [`client`] asks and counts, [`prometheus`] is a real one, and so are the servers of [`mirrors`]
 //! and the [`browser`], whose requests [`har`] tells. [`tools`] runs what the system has, [`sniffer`] and [`namespace`] are for packets, [`raw`] is a
-//! service and a client that know every byte, and [`exchanges`] reads what was recorded of them.
+//! service and a client that know every byte, [`exchanges`] reads what was recorded of them, and [`tshark`] what was captured.
 
 pub mod binaries;
 pub mod browser;
@@ -22,6 +22,7 @@ pub mod run;
 pub mod sniffer;
 pub mod stack;
 pub mod tools;
+pub mod tshark;
 
 /// What a test gives back: what went wrong, in words.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

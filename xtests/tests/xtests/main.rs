@@ -70,7 +70,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 33] = [
+const PROCESSES: [(&str, Scenario); 34] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -88,6 +88,7 @@ const PROCESSES: [(&str, Scenario); 33] = [
     scenario!(packets::what_dumpcap_captured_is_what_the_service_was_asked_byte_for_byte),
     scenario!(packets::what_is_sent_to_a_candidate_is_what_the_service_was_asked),
     scenario!(packets::what_the_kernel_lost_and_sent_again_comes_out_once_and_whole),
+    scenario!(packets::what_tshark_reads_is_what_is_converted),
     scenario!(packets::where_packets_are_missing_nothing_wrong_comes_out_and_sums_close),
     scenario!(packets::where_known_packets_are_missing_exactly_their_exchanges_are),
     scenario!(packets::where_packets_are_cut_nothing_wrong_comes_out_and_it_is_told),

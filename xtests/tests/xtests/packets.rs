@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use xtests::binaries::Binaries;
-use xtests::exchanges::Exchange;
+use xtests::exchanges::{self, Exchange};
 use xtests::namespace::Namespace;
 use xtests::pcap::Pcap;
 use xtests::raw::{Message, Service};
 use xtests::run::Run;
 use xtests::sniffer::{Sniffer, With};
 use xtests::stack::Place;
+use xtests::tshark::{self, Talk};
 use xtests::{Result, ensure, tools};
 
-use crate::session::{self, Mix, Truth, by_name, converted, name, ours_with, play, programs};
+use crate::session::{
+    self, Mix, Truth, alike, by_name, converted, name, ours, ours_with, play, programs,
+};
 use crate::sums::Sums;
 
 /// A session of which packets were captured.
@@ -147,6 +150,41 @@ pub(crate) async fn what_the_kernel_lost_and_sent_again_comes_out_once_and_whole
     ensure!(again.len() >= 5, "too little was lost for a test: {}", again.len());
     let (found, _) = converted((run, binaries), &session.file, Some(session.port)).await?;
     session.truth.is(&found)
+}
+
+/// Requests and answers of each connection, by the name of its first request.
+fn by_first(talks: impl IntoIterator<Item = Talk>) -> BTreeMap<String, Talk> {
+    let named = |talk: Talk| Some((name(&talk.first()?.0), talk));
+    talks.into_iter().filter_map(named).collect()
+}
+
+pub(crate) async fn what_tshark_reads_is_what_is_converted(place: &Place) -> Result<()> {
+    let (run, binaries) = programs(place)?;
+    let folder = run.folder("tshark")?;
+    let session = captured_apart(run, &folder, Some("0.03")).await?;
+    let har = folder.join("session.har");
+    let names = [&session.file, &har].map(|it| it.to_string_lossy().into_owned());
+    let port = session.port.to_string();
+    let arguments = ["convert", &names[0], "-o", &names[1], "--port", &port];
+    ours(run, &binaries.replay, &arguments).await?.well()?;
+    let mut own = BTreeMap::<_, Talk>::new();
+    for it in exchanges::read_har(&std::fs::read_to_string(&har)?)? {
+        own.entry(it.connection).or_default().push((it.request, it.answer));
+    }
+    let own = by_first(own.into_values());
+    let theirs = by_first(tshark::talks(run, &session.file, session.port).await?);
+    ensure!(own.keys().eq(theirs.keys()), "{:?} and {:?}", own.keys(), theirs.keys());
+    for (first, our) in &own {
+        let their = &theirs[first];
+        ensure!(our.len() == their.len(), "{first}: {} and {}", our.len(), their.len());
+        for (our, their) in our.iter().zip(their) {
+            alike(&name(&our.0), &our.0, &their.0, true)?;
+            alike(&name(&our.0), &our.1, &their.1, true)?;
+        }
+    }
+    let all: usize = own.values().map(Vec::len).sum();
+    ensure!(all == session.truth.requests.len(), "{all} exchanges were held against tshark's");
+    Ok(())
 }
 
 /// What `mirrorlab-capture` records of a file, and what it says of its packets.

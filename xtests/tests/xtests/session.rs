@@ -297,7 +297,8 @@ impl Truth {
     }
 }
 
-fn alike(id: &str, sent: &Message, found: &Message, has_body: bool) -> Result<()> {
+/// Whether a message was found as it was sent.
+pub(crate) fn alike(id: &str, sent: &Message, found: &Message, has_body: bool) -> Result<()> {
     ensure!(sent.first == found.first, "{id}: {} became {}", sent.first, found.first);
     ensure!(sent.headers == found.headers, "{id}: {:?} became {:?}", sent.headers, found.headers);
     let (sent, found) = (&sent.body, &found.body);
