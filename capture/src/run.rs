@@ -274,7 +274,7 @@ mod tests {
     fn exchanges_where_bytes_come_late(source: &[&str], late: u64) -> u64 {
         let all = [&["mirrorlab-capture", "--record", "nowhere"], source].concat();
         let options = Options::try_parse_from(all).unwrap();
-        let mut overheard = overheard(&options, &settings(&options).unwrap()).unwrap();
+        let mut overheard = overheard(&options, &settings(&options).unwrap(), None);
         let (first, second) = ("GET / HTTP/1.1\r\n", "Host: a\r\n\r\n");
         let middle = 1 + first.len() as u32;
         let end = middle + second.len() as u32;

@@ -55,6 +55,15 @@ async fn counted(proxy: &Part, result: &str) -> Result<u64> {
     Ok(count as u64)
 }
 
+/// How many were not recorded for want of room or time.
+async fn dropped(proxy: &Part) -> Result<u64> {
+    let mut dropped = 0;
+    for result in ["dropped_queue_full", "dropped_buffer_full", "dropped_late"] {
+        dropped += counted(proxy, result).await?;
+    }
+    Ok(dropped)
+}
+
 /// What cannot be made smaller, another one for each name: large, unless the name says otherwise.
 fn text_of(id: &str) -> Vec<u8> {
     let length = if id.starts_with("small") { 500 } else { 20_000 };
@@ -115,10 +124,7 @@ pub(crate) async fn a_recording_proxy_that_is_killed_loses_the_last_second_at_mo
         .collect();
     let begun = Instant::now();
     eventually!(begun.elapsed() > Duration::from_secs(4));
-    let mut dropped = 0;
-    for result in ["dropped_queue_full", "dropped_buffer_full", "dropped_late"] {
-        dropped += counted(&proxy, result).await?;
-    }
+    let dropped = dropped(&proxy).await?;
     stop.store(true, Ordering::SeqCst);
     let killed = Instant::now();
     proxy.kill().await?;
