@@ -44,7 +44,11 @@ pub fn settings(options: &Options) -> Result<Config, String> {
     let share = options.share.clone().or_else(|| nobody.then(|| "0".to_owned()));
     say("MIRROR_FRACTION", share.or_else(|| options.candidate.as_ref().map(|_| "1".to_owned())));
     let config = Config::from_process_under(options.config.as_deref(), &over);
-    let config = config.map_err(|it| it.to_string())?;
+    let mut config = config.map_err(|it| it.to_string())?;
+    if let Some(record) = &mut config.record {
+        // A file can be read as slowly as the disk is written to.
+        record.waits = !options.files.is_empty();
+    }
     if options.config.is_some()
         && !config.names_candidate()
         && options.share.as_deref() != Some("0")
@@ -302,5 +306,14 @@ mod tests {
         }
         // Whoever captures where packets are in order has missed what was acknowledged.
         assert_eq!(exchanges_where_bytes_come_late(&["a.pcap"], late), 0);
+    }
+
+    #[test]
+    fn a_file_waits_for_what_is_recorded_of_it_and_a_live_source_cannot() {
+        for (source, waits) in [(&["a.pcap"][..], true), (&["-i", "lo"], false)] {
+            let all = [&["mirrorlab-capture", "--record", "nowhere"], source].concat();
+            let config = settings(&Options::try_parse_from(all).unwrap()).unwrap();
+            assert_eq!(config.record.unwrap().waits, waits, "{source:?}");
+        }
     }
 }

@@ -45,6 +45,8 @@ pub struct Config {
     pub all: Record,
     /// Where closed files go from there.
     pub store: Option<Store>,
+    /// Who brings exchanges waits for the disk, for nobody waits for an answer: none is dropped for being late or many.
+    pub waits: bool,
 }
 
 /// Where it is recorded.
@@ -73,6 +75,15 @@ struct Running {
     carrier: Option<Carrier>,
 }
 
+/// Ends a queue when it goes.
+struct Ends(Arc<Queue>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.queue.end();
@@ -85,9 +96,9 @@ impl Recorder {
     /// # Errors
     /// Where it cannot be written to.
     pub async fn start(config: Config, metrics: &RecordMetrics) -> io::Result<Self> {
-        let Config { place, store, .. } = config;
+        let Config { place, store, waits, .. } = config;
         let carrier = store.map(|store| Carrier::start(store, &place.dir, metrics));
-        let queue = Arc::<Queue>::default();
+        let queue = Arc::new(Queue::new(waits));
         let (opened, when_opened) = oneshot::channel();
         let (waiting, counted) = (Arc::clone(&queue), metrics.clone());
         std::thread::Builder::new().name("record".to_owned()).spawn(move || {
@@ -95,6 +106,8 @@ impl Recorder {
                 Ok(writer) => (Some(writer), Ok(())),
                 Err(error) => (None, Err(error)),
             };
+            // Whoever waits for room must not do so for a thread that is gone.
+            let _ends = Ends(Arc::clone(&waiting));
             if let (Ok(()), Some(writer)) = (opened.send(result), writer) {
                 run(&waiting, writer, &counted);
             }
@@ -108,7 +121,7 @@ impl Recorder {
         self.0.is_some()
     }
 
-    /// Records an exchange. Returns at once.
+    /// Records an exchange. Returns at once, or as soon as there is room where the source waits.
     pub fn offer(&self, taken: Box<Taken>) {
         let Some(running) = &self.0 else { return };
         self.drop_late();

@@ -33,7 +33,7 @@ impl<'a> Env<'a> {
         });
         let (dir, replica) = (self.path(&slot, &dir?), replica());
         let place = Place { dir, segment_bytes, segment_age, max_bytes, replica };
-        Some(record::Config { place, all, store })
+        Some(record::Config { place, all, store, waits: false })
     }
 
     /// What a route says of it.

@@ -13,11 +13,17 @@ const WAITING_MAX: usize = 1024;
 /// An exchange is on disk a second after it was over, or is not recorded: it waits for so long at most.
 pub(super) const LATE: Duration = Duration::from_millis(500);
 
+/// Those of a source that waits for the disk: few, so that their bytes leave room in that budget.
+pub(super) const WAITING_PATIENTLY: usize = 16;
+
 /// Exchanges that wait for the one who writes.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     more: Condvar,
+    /// Who brings them waits for room instead, and none is late.
+    waits: bool,
+    room: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -42,10 +48,20 @@ pub(super) enum Next {
 }
 
 impl Queue {
-    /// Takes one in, unless too many wait. Waits for nobody.
+    /// Empty. `waits`: who brings exchanges waits for room.
+    pub(super) fn new(waits: bool) -> Self {
+        Self { waits, ..Self::default() }
+    }
+
+    /// Takes one in, unless too many wait. Waits for nobody, but where it is to.
     pub(super) fn push(&self, taken: Box<Taken>, since: Instant) -> bool {
         let mut waiting = self.waiting();
-        let has_room = waiting.taken.len() < WAITING_MAX;
+        if self.waits {
+            let is_full = |it: &mut Waiting| it.taken.len() >= WAITING_PATIENTLY && !it.is_over;
+            let waited = self.room.wait_while(waiting, is_full);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let has_room = waiting.taken.len() < WAITING_MAX && !waiting.is_over;
         if has_room {
             waiting.taken.push_back((taken, since));
             drop(waiting);
@@ -57,6 +73,9 @@ impl Queue {
     /// Drops those that have waited for too long; how many these are. The one who writes may be held up by the disk,
     /// so that others look, too.
     pub(super) fn drop_late(&self) -> u64 {
+        if self.waits {
+            return 0;
+        }
         let late = {
             let mut waiting = self.waiting();
             let late = waiting.taken.iter().take_while(|(_, since)| since.elapsed() > LATE);
@@ -77,6 +96,7 @@ impl Queue {
     pub(super) fn end(&self) {
         self.waiting().is_over = true;
         self.more.notify_one();
+        self.room.notify_all();
     }
 
     /// What is to be done next; waits for it, but not for longer than this.
@@ -85,6 +105,7 @@ impl Queue {
         let waited = self.more.wait_timeout_while(self.waiting(), patience, has_none);
         let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some((taken, _)) = waiting.taken.pop_front() {
+            self.room.notify_one();
             return Next::Write(taken);
         }
         match std::mem::take(&mut waiting.done) {
