@@ -12,6 +12,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
+pub mod alone;
 pub mod bets;
 pub mod dependence;
 pub mod detector;
@@ -27,6 +30,7 @@ mod route;
 pub mod run;
 pub mod signals;
 pub mod snapshot;
+pub mod standing;
 pub mod transition;
 pub mod window;
 
@@ -45,7 +49,7 @@ pub use snapshot::{RouteSnapshot, Snapshot};
 pub use transition::{Rule, Transition, Trip};
 
 /// The thresholds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// A candidate slower than this many times the baseline is a breach.
     pub latency_ratio: f64,
@@ -145,6 +149,8 @@ pub struct Guardrail {
     quiet_until: Option<Duration>,
     /// The first pair since the start, or since mirroring came back. As [`Moment::at`].
     first_pair: Option<Duration>,
+    /// See [`Self::follow`].
+    follows: bool,
 }
 
 impl Guardrail {
@@ -164,6 +170,7 @@ impl Guardrail {
             last_trip: None,
             quiet_until: None,
             first_pair: None,
+            follows: false,
             config,
         }
     }
@@ -236,6 +243,9 @@ impl Guardrail {
         let route_runs = route.run().trips(config.consecutive);
         self.run.record(breach.as_ref(), &measured, &span, length);
         self.overall.record(&scores, &span, &whole.allowance());
+        if self.follows {
+            return None;
+        }
         let runs = self.run.trips(whole.consecutive);
         if let Some(breach) = breach.filter(|_| runs || route_runs) {
             return Some(self.end_run(breach, pair.route, runs, &config, now));
@@ -316,6 +326,9 @@ impl Guardrail {
         state.differing_mut().record(differs, pair.request, now.wall);
         state.multiply(&factors);
         self.overall.multiply(&factors);
+        if self.follows {
+            return None;
+        }
         self.act(pair.route, &config, now)
     }
 
@@ -431,7 +444,7 @@ impl Guardrail {
     /// Ends a trip whose cooldown is over. Called for each new request that finds the gate shut.
     pub fn resume_if_due(&mut self, now: Moment) -> Option<Transition> {
         match self.state {
-            State::Tripped { until } if now.at >= until => {
+            State::Tripped { until } if now.at >= until && !self.follows => {
                 self.open(self.config.ramp.map(|_| Probation::new(now.at)));
                 Some(match self.config.ramp {
                     Some(_) => Transition::Probation { route: None },
@@ -444,6 +457,9 @@ impl Guardrail {
 
     /// The same for a route that was stopped alone.
     pub fn resume_route_if_due(&mut self, route: &str, now: Moment) -> Option<Transition> {
+        if self.follows {
+            return None;
+        }
         let probation = self.config.ramp.map(|_| Probation::new(now.at));
         self.route(route).resume_if_due(probation, now.at).then(|| match probation {
             Some(_) => Transition::Probation { route: Some(route.to_owned()) },

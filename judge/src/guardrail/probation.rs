@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Shares in thousandths; the last step is the full one, still on probation. Each takes its part of
 /// the ramp.
 const SHARES: [u16; 4] = [50, 250, 500, 1000];
@@ -14,7 +16,7 @@ const MOST_TIMES: u32 = 32;
 const CLEAN_COOLDOWNS: u32 = 4;
 
 /// A probation that runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probation {
     step: usize,
     pairs: u32,
@@ -25,6 +27,12 @@ impl Probation {
     /// At its start.
     pub fn new(now: Duration) -> Self {
         Self { step: 0, pairs: 0, since: now }
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn moved(self, time: impl Fn(Duration) -> Duration) -> Self {
+        Self { since: time(self.since), ..self }
     }
 
     /// The share now; `None` once it is over.
@@ -46,7 +54,7 @@ impl Probation {
 }
 
 /// How long the next cooldown is, as a multiple of the configured one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cooldown {
     times: u32,
     /// When a probation was last passed.
@@ -76,6 +84,12 @@ impl Cooldown {
             (true, false) if self.passed.is_some_and(clean) => 1,
             (true, false) => self.times,
         }
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn moved(self, time: impl Fn(Duration) -> Duration) -> Self {
+        Self { passed: self.passed.map(time), ..self }
     }
 
     /// A trip happened and took that long.

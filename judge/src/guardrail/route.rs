@@ -11,6 +11,7 @@ use super::moments::Span;
 use super::probation::{Cooldown, Probation};
 use super::run::{Breach, Run};
 use super::signals::{Allowance, Measured, Memory, Scores};
+use super::standing::{Is, Stand};
 use super::{Config, Evidence, Moment, RouteSnapshot, State, Transition};
 
 /// One route.
@@ -139,7 +140,7 @@ impl RouteState {
         // Copies that are still on their way tell of the candidate as it was.
         self.epoch += 1;
         self.forget();
-        self.setter.set(Reading::Tripped { until });
+        self.show();
     }
 
     /// Whether it has just come back.
@@ -194,6 +195,9 @@ impl RouteState {
         if self.held {
             return self.setter.set(Reading::Held);
         }
+        if let Some(until) = self.stopped {
+            return self.setter.set(Reading::Tripped { until });
+        }
         let epoch = self.epoch;
         let share = self.probation.and_then(|probation| probation.share());
         self.setter.set(match share {
@@ -222,6 +226,35 @@ impl RouteState {
         passed.then(|| Transition::Passed { route: Some(route.to_owned()) })
     }
 
+    /// What is shared with other replicas.
+    pub(super) fn stand(&self) -> Stand {
+        let is = match (self.stopped, self.probation) {
+            _ if self.held => Is::Held,
+            (Some(until), _) => Is::Tripped { until },
+            (None, Some(probation)) => Is::Probation(probation),
+            (None, None) => Is::Enabled,
+        };
+        Stand { epoch: self.epoch, is, cooldown: self.cooldown }
+    }
+
+    /// Takes over what others decided; whether copies that are under way say nothing any more.
+    pub(super) fn adopt(&mut self, stand: &Stand) -> bool {
+        let is_new = self.epoch != stand.epoch;
+        if is_new {
+            self.epoch = stand.epoch;
+            self.forget();
+        }
+        self.cooldown = stand.cooldown;
+        (self.held, self.stopped, self.probation) = match stand.is {
+            Is::Enabled => (false, None, None),
+            Is::Probation(probation) => (false, None, Some(probation)),
+            Is::Tripped { until } => (false, Some(until), None),
+            Is::Held => (true, None, None),
+        };
+        self.show();
+        is_new
+    }
+
     /// Forgets what speaks against the candidate; what is known of the baseline stays.
     pub(super) fn forget(&mut self) {
         self.run.reset();
@@ -231,11 +264,11 @@ impl RouteState {
     }
 
     pub(super) fn snapshot(&self, route: &str) -> RouteSnapshot {
-        let state = match (self.stopped, self.probation) {
-            _ if self.held => State::Held,
-            (Some(until), _) => State::Tripped { until },
-            (None, Some(_)) => State::Probation,
-            (None, None) => State::Enabled,
+        let state = match self.stand().is {
+            Is::Enabled => State::Enabled,
+            Is::Probation(_) => State::Probation,
+            Is::Tripped { until } => State::Tripped { until },
+            Is::Held => State::Held,
         };
         RouteSnapshot { route: route.to_owned(), state, evidence: self.evidence() }
     }
