@@ -9,6 +9,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY compare/Cargo.toml compare/
 COPY judge/Cargo.toml judge/
+COPY cluster/Cargo.toml cluster/
 COPY transform/Cargo.toml transform/
 COPY traffic/Cargo.toml traffic/
 COPY stored/Cargo.toml stored/
@@ -21,7 +22,7 @@ COPY demo-service/Cargo.toml demo-service/
 COPY loadgen/Cargo.toml loadgen/
 COPY lab/Cargo.toml lab/
 COPY xtests/Cargo.toml xtests/
-RUN for crate in compare judge transform traffic stored packets conversations proxy replay capture demo-service loadgen lab xtests; do \
+RUN for crate in compare judge cluster transform traffic stored packets conversations proxy replay capture demo-service loadgen lab xtests; do \
         mkdir -p $crate/src \
         && echo 'fn main() {}' >$crate/src/main.rs \
         && touch $crate/src/lib.rs \
@@ -35,6 +36,7 @@ RUN for crate in compare judge transform traffic stored packets conversations pr
 
 COPY compare/src compare/src
 COPY judge/src judge/src
+COPY cluster/src cluster/src
 COPY transform/src transform/src
 COPY traffic/src traffic/src
 COPY stored/src stored/src

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 mod candidates;
+mod cluster;
 mod effective;
 mod env;
 mod file;
@@ -126,6 +127,8 @@ pub struct Config {
     pub audit: Option<audit::Config>,
     /// What is recorded, and where.
     pub record: Option<record::Config>,
+    /// Other replicas, if there are any.
+    pub cluster: Option<::cluster::Settings>,
     /// Log lines.
     pub log: Log,
     /// All of these as they were said, and by whom.

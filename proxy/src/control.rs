@@ -36,6 +36,7 @@ use crate::mirror::Lanes;
 use crate::observe::{Observe, event};
 use crate::page::View;
 use crate::plan::Plan;
+use crate::replicas::Replicas;
 use crate::steer::overrides::{self, Said};
 use crate::steer::{Steer, Taken};
 use crate::upstream::Upstream;
@@ -65,7 +66,7 @@ struct Endpoint {
     serves: fn() -> MethodRouter<Control>,
 }
 
-const ENDPOINTS: [Endpoint; 29] = [
+const ENDPOINTS: [Endpoint; 30] = [
     Endpoint { path: "/healthz", class: Class::Counts, serves: || get(healthz) },
     Endpoint { path: "/readyz", class: Class::Counts, serves: || get(readyz) },
     Endpoint { path: "/metrics", class: Class::Counts, serves: || get(metrics) },
@@ -79,6 +80,7 @@ const ENDPOINTS: [Endpoint; 29] = [
     },
     Endpoint { path: IDENTITIES, class: Class::Settings, serves: || get(identities::show) },
     Endpoint { path: IDENTITIES, class: Class::Switches, serves: || delete(identities::forget) },
+    Endpoint { path: "/control/cluster", class: Class::Settings, serves: || get(cluster) },
     Endpoint { path: "/control/config", class: Class::Settings, serves: || get(settings) },
     Endpoint { path: "/control/upstreams", class: Class::Settings, serves: || get(upstreams) },
     Endpoint {
@@ -147,6 +149,8 @@ pub struct Control {
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Those who look at the page.
     pub live: Arc<Live>,
+    /// The other replicas, if there are any.
+    pub replicas: Option<Arc<Replicas>>,
 }
 
 impl std::fmt::Debug for Control {
@@ -276,6 +280,32 @@ fn endpoints(control: Control) -> Router {
         router.route(endpoint.path, serves)
     });
     router.method_not_allowed_fallback(wrong_method).with_state(control)
+}
+
+/// Who judges together, and what they say of themselves.
+async fn cluster(Shared(control): Shared<Control>) -> Json<serde_json::Value> {
+    let Some(replicas) = &control.replicas else {
+        return Json(json!({"connected": false, "error": "there is no CLUSTER_URL: it is alone"}));
+    };
+    let shown = replicas.shown();
+    let peer = |(name, (peer, silent)): (&String, &(::cluster::Peer, Duration))| {
+        json!({
+            "name": name,
+            "version": peer.version,
+            "revision": peer.revision,
+            "silentSeconds": silent.as_secs_f64(),
+            "evidence": peer.evidence.iter().map(|(candidate, (pairs, value))| {
+                json!({"candidate": candidate, "pairs": pairs, "value": value})
+            }).collect::<Vec<_>>(),
+        })
+    };
+    Json(json!({
+        "connected": replicas.is_connected(),
+        "error": shown.error,
+        "replica": replicas.replica(),
+        "replicas": shown.peers.iter().map(peer).collect::<Vec<_>>(),
+        "aside": shown.aside,
+    }))
 }
 
 async fn wrong_method() -> Response {

@@ -43,6 +43,7 @@ pub mod preview;
 pub mod record;
 pub mod relay;
 pub mod release;
+pub mod replicas;
 pub mod route;
 pub mod serve;
 pub mod source;

@@ -12,10 +12,12 @@ use std::time::SystemTime;
 mod audit;
 mod between;
 mod candidate;
+mod cluster;
 mod record;
 mod redacted;
 mod registry;
 
+pub use self::cluster::ClusterMetrics;
 pub use audit::{AuditMetrics, Lost};
 pub use between::BetweenMetrics;
 pub use candidate::CandidateMetrics;
@@ -79,6 +81,11 @@ const HOOK_LABELS: &str = "mirror_hook_labels_total";
 const LOG_LINES_DROPPED: &str = "mirror_log_lines_dropped_total";
 const AUDIT_ENTRIES: &str = "mirror_audit_entries_total";
 const AUDIT_ENTRIES_LOST: &str = "mirror_audit_entries_lost_total";
+const CLUSTER_CONNECTED: &str = "mirror_cluster_connected";
+const CLUSTER_REPLICAS: &str = "mirror_cluster_replicas";
+const CLUSTER_REVISIONS: &str = "mirror_cluster_revisions";
+const CLUSTER_ASIDE: &str = "mirror_cluster_aside";
+const CLUSTER_LEFT_OUT: &str = "mirror_cluster_pairs_left_out_total";
 const RECORDED: &str = "mirror_recorded_total";
 const STORED: &str = "mirror_recorded_files_stored_total";
 const RECORDED_BYTES: &str = "mirror_recorded_bytes";
@@ -291,6 +298,11 @@ impl Metrics {
         &self.record
     }
 
+    /// Those of what replicas share.
+    pub fn cluster(&self) -> ClusterMetrics {
+        self.registry.within(ClusterMetrics::new)
+    }
+
     /// Those of the audit log.
     pub fn audit(&self) -> &AuditMetrics {
         &self.audit
@@ -449,6 +461,17 @@ fn describe_lines() {
         "Lines in heads of answers that are no headers and were left out, by target."
     );
     describe_counter!(AUDIT_ENTRIES, "Entries that were written to the audit log.");
+    describe_gauge!(
+        CLUSTER_CONNECTED,
+        "Whether the engine answers over which replicas judge together."
+    );
+    describe_gauge!(CLUSTER_REPLICAS, "Replicas that were heard within five seconds.");
+    describe_gauge!(CLUSTER_REVISIONS, "Different revisions of settings that they have.");
+    describe_gauge!(
+        CLUSTER_ASIDE,
+        "Replicas whose pairs are left out, since they alone speak against a candidate."
+    );
+    describe_counter!(CLUSTER_LEFT_OUT, "Pairs that the other replicas were not told.");
     describe_counter!(RECORDED, "Exchanges that were to be recorded, by what became of them.");
     describe_counter!(
         STORED,

@@ -12,6 +12,7 @@ pub mod announce;
 mod by_hand;
 pub mod event;
 pub mod kept;
+pub mod replicas;
 mod series;
 pub mod webhook;
 
@@ -33,6 +34,7 @@ use judge::pair::Request;
 use judge::report::{self, Report, verdicts};
 use judge::verdict::Verdict;
 use judge::{Call, Comparison, Epoch, Pair};
+use replicas::{Order, Shared};
 use series::Pairs;
 
 /// A copy that was admitted, and what holds for it.
@@ -89,6 +91,8 @@ pub struct Observe {
     bases: RwLock<Option<BTreeSet<u64>>>,
     /// It is gone, or another has its name; what it decides is nobody's business any more.
     is_past: AtomicBool,
+    /// What other replicas are told, where there are others.
+    replicas: Option<Arc<Shared>>,
 }
 
 /// What of that which was known does not count any more.
@@ -107,6 +111,7 @@ impl Observe {
         allowed: report::Allowed,
         metrics: CandidateMetrics,
         announcer: Arc<Announcer>,
+        replicas: Option<Arc<Shared>>,
     ) -> Arc<Self> {
         let (setter, gate) = gate::gate();
         metrics.set_enabled(true);
@@ -123,6 +128,7 @@ impl Observe {
             announcer,
             bases: RwLock::default(),
             is_past: AtomicBool::new(false),
+            replicas,
         });
         // The route that takes what finds no room exists from the start.
         observe.series(&observe.book(), &Arc::from(OTHER));
@@ -157,9 +163,11 @@ impl Observe {
     /// what the settings call the route that it is of.
     pub fn open_now(&self, series: &Series, route: &str) -> Option<Open> {
         if self.is_due(&self.gate) {
+            self.ask_replicas(|| Order::Due(None));
             self.decide(|guardrail, now| guardrail.resume_if_due(now));
         }
         if self.is_due(self.gate_of(series)) {
+            self.ask_replicas(|| Order::Due(Some(series.label.to_string())));
             self.decide(|guardrail, now| guardrail.resume_route_if_due(&series.label, now));
         }
         self.open(series, route)
@@ -195,6 +203,9 @@ impl Observe {
             return;
         }
         let own = copy.terms.thresholds.as_ref();
+        if let Some(replicas) = &self.replicas {
+            replicas.teller.answered(pair, baseline_p99, own, self.since_origin());
+        }
         self.decide(|guardrail, now| guardrail.observe_by(pair, baseline_p99, own, now));
     }
 
@@ -216,6 +227,9 @@ impl Observe {
         self.remember(pair, comparison);
         let Some(differs) = net else { return };
         let own = copy.terms.thresholds.as_ref();
+        if let Some(replicas) = &self.replicas {
+            replicas.teller.compared(pair, differs.as_deref(), own, self.since_origin());
+        }
         self.decide(|guardrail, now| guardrail.compared_by(pair, differs.as_deref(), own, now));
     }
 
@@ -414,9 +428,13 @@ impl Observe {
         drop(before);
     }
 
-    /// What the guardrail shows.
+    /// What the guardrail shows; where replicas judge together, with the evidence of all.
     pub fn snapshot(&self) -> guardrail::Snapshot {
-        self.guardrail().snapshot()
+        let own = self.guardrail().snapshot();
+        match &self.replicas {
+            Some(replicas) => replicas.with_the_evidence_of_all(own),
+            None => own,
+        }
     }
 
     /// Whether mirroring is on, as far as it is not about a route.
@@ -442,6 +460,7 @@ impl Observe {
             self.held.set(guardrail.held_routes());
             transition
         });
+        self.ask_replicas(|| Order::Switch { on, route: route.map(str::to_owned) });
     }
 
     /// What was switched off by hand.
@@ -608,12 +627,16 @@ impl Observe {
             && !self.is_past.load(Ordering::Relaxed)
         {
             self.remember_trip(&transition, now.wall);
-            let book = self.book();
-            self.announcer.announce(&book.metrics, &transition, now.wall);
-            for label in book.labels() {
-                if transition.is_of(&label) {
-                    book.metrics.set_route_enabled(&label, guardrail.is_route_on(&label));
-                }
+            self.announce(&guardrail, &transition, now.wall);
+        }
+    }
+
+    fn announce(&self, guardrail: &Guardrail, transition: &Transition, at: SystemTime) {
+        let book = self.book();
+        self.announcer.announce(&book.metrics, transition, at);
+        for label in book.labels() {
+            if transition.is_of(&label) {
+                book.metrics.set_route_enabled(&label, guardrail.is_route_on(&label));
             }
         }
     }

@@ -12,6 +12,7 @@ use axum::Router;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::others::{self, Prepared};
@@ -31,6 +32,7 @@ use crate::observe::announce::Announcer;
 use crate::observe::webhook;
 use crate::plan::Plan;
 use crate::record::Recorder;
+use crate::replicas::Replicas;
 use crate::route::table::Routes;
 use crate::serve::{Server, Serving};
 use crate::steer::{self, Fresh, Parties, Steer};
@@ -74,7 +76,10 @@ impl Engine {
         let (posts, announcer) = announcer(config, audit(config, &metrics).await?)?;
         let (baseline, secondary) = upstreams(config)?;
         let recorder = recorder(config, &metrics).await?;
-        let means = means(config, &metrics, &announcer, (secondary.clone(), recorder.clone()));
+        let replicas = config.cluster.clone().map(|it| Replicas::new(it, metrics.cluster()));
+        let wake = replicas.as_ref().map(|replicas| replicas.wake());
+        let beside = (secondary.clone(), recorder.clone());
+        let means = means(config, &metrics, &announcer, beside, wake);
         let fresh = fresh(config);
         let mirror = mirror(&fresh, &means, compare_runtime, probe)?;
         let forward = main_path(config, &baseline, &mirror, &metrics);
@@ -100,8 +105,12 @@ impl Engine {
         let draining = Arc::default();
         let (steered, stops) = (Arc::clone(&steer), Arc::clone(&draining));
         let live = Arc::default();
-        let control = Control { steer: steered, draining: stops, render_metrics, live };
-        let background = background(posts, &metrics, &steer, source);
+        let (told, live) = (replicas.clone(), live);
+        let control =
+            Control { steer: steered, draining: stops, render_metrics, live, replicas: told };
+        let mut background = background(posts, &metrics, &steer, source);
+        background
+            .extend(replicas.map(|replicas| tokio::spawn(talk(replicas, Arc::clone(&steer)))));
         let engine =
             Self { forward, metrics, steer, draining, shown, recorder, control, background };
         Ok((engine, others))
@@ -232,6 +241,12 @@ fn reader(source: &Source) -> steer::Read {
     })
 }
 
+/// Judges together with other replicas.
+async fn talk(replicas: Arc<Replicas>, steer: Arc<Steer>) {
+    let mirror = Arc::clone(steer.mirror());
+    replicas.run(mirror, move || steer.revision()).await;
+}
+
 /// The work that belongs to no request.
 fn background(
     posts: impl Future<Output = ()> + Send + 'static,
@@ -253,6 +268,7 @@ fn means(
     metrics: &Arc<Metrics>,
     announcer: &Arc<Announcer>,
     (secondary, recorder): (Option<Arc<Upstream>>, Recorder),
+    replicas: Option<Arc<Notify>>,
 ) -> Means {
     let connect = connector(config);
     let fraction = config.mirror.noise_fraction;
@@ -263,6 +279,7 @@ fn means(
         secondary: secondary.map(|secondary| (secondary, fraction)),
         relays: others::relays(config),
         recorder,
+        replicas,
     }
 }
 

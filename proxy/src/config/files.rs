@@ -8,7 +8,7 @@ use crate::listen::tls::{Fault, Identity, certificates};
 use crate::upstream::{ClientIdentity, Trust};
 
 /// Largest file; all authorities that there are take a tenth of it.
-const BYTES_MAX: u64 = 4 << 20;
+pub(super) const BYTES_MAX: u64 = 4 << 20;
 
 impl<'a> Env<'a> {
     /// `TLS_CERT` and `TLS_KEY`: both or none.

@@ -74,6 +74,7 @@ impl Env<'_> {
             admin_hosts: self.admin_hosts(),
             audit: self.audit(),
             record: self.recording(),
+            cluster: self.cluster(),
             log: self.log(),
             settings: super::Settings::default(),
             file: None,

@@ -86,6 +86,11 @@ impl super::Config {
     }
 }
 
+/// What this process is called among those of other machines and of this one.
+pub(super) fn process() -> String {
+    format!("{}-{}", replica(), std::process::id())
+}
+
 /// What this machine is called, as far as a name of a file may have it.
 fn replica() -> String {
     let name = rustix::system::uname();

@@ -59,6 +59,7 @@ pub(super) fn audited(config: &crate::config::Config, audit: crate::audit::Audit
         secondary: None,
         relays: false,
         recorder: Default::default(),
+        replicas: None,
     };
     let fresh = Fresh {
         parts: config.parts(),
@@ -83,6 +84,7 @@ pub(super) fn audited(config: &crate::config::Config, audit: crate::audit::Audit
         draining: Arc::new(AtomicBool::new(false)),
         render_metrics: Arc::new(|| "# HELP x\n".to_owned()),
         live: Arc::default(),
+        replicas: None,
     };
     Fixture { control }
 }

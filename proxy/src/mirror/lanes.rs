@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::between::Between;
 use super::entry::Entry;
 use super::identities::{Both, Identities};
@@ -11,7 +13,7 @@ use super::secondary::Secondary;
 use crate::body::Budget;
 use crate::metrics::{BetweenMetrics, CandidateMetrics, Metrics};
 use crate::observe::announce::Announcer;
-use crate::observe::{Book, Forgotten, Observe, OffByHand};
+use crate::observe::{Book, Forgotten, Observe, OffByHand, replicas};
 use crate::plan::Plan;
 use crate::policy::Candidate;
 use crate::record::Recorder;
@@ -34,6 +36,8 @@ pub struct Means {
     pub relays: bool,
     /// Records exchanges; where it does, that takes a part, too.
     pub recorder: Recorder,
+    /// Woken for what other replicas are to be told, where there are others.
+    pub replicas: Option<Arc<Notify>>,
 }
 
 impl std::fmt::Debug for Means {
@@ -176,7 +180,9 @@ impl Prepared {
                 );
                 let (thresholds, allowed) = (plan.thresholds(candidate), plan.allowed(candidate));
                 let announcer = Arc::clone(&means.announcer);
-                let observe = Observe::new(thresholds, allowed, metrics, announcer);
+                let replicas =
+                    means.replicas.as_ref().map(|wake| replicas::Shared::new(Arc::clone(wake)));
+                let observe = Observe::new(thresholds, allowed, metrics, announcer, replicas);
                 observe.stay_off(&off);
                 let budget = shared.budget.part(part);
                 let identities = [(), ()].map(|()| Identities::new(shared.secret));

@@ -43,6 +43,7 @@ mod protocols;
 mod record;
 mod redaction;
 mod relay;
+mod replicas;
 mod report;
 mod roundup;
 mod routes;

@@ -31,6 +31,11 @@ impl Drop for Server {
 }
 
 impl Server {
+    /// Of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts a program with these files in its folder, the first of which configures it; `None`
     /// where there is no such program.
     pub(crate) fn start(

@@ -23,7 +23,7 @@ const LEVELS: [&[&str]; 16] = [
     &["explain"],
     &["observe", "record"],
     &["mirror"],
-    &["steer"],
+    &["steer", "replicas"],
     &["page"],
     &["forward", "control"],
     &["relay", "source"],
@@ -130,13 +130,19 @@ fn admin_endpoints_are_added_by_their_table_alone() {
 }
 
 /// Of the machine that runs the proxy, not of the stack.
-const NOT_IN_THE_STACK: [&str; 22] = [
+const NOT_IN_THE_STACK: [&str; 28] = [
     "LISTEN_ADDR",
     "ADMIN_ADDR",
     "ADMIN_PREFIX",
     "TLS_CERT",
     "TLS_KEY",
     "UPSTREAM_CA",
+    "CLUSTER_URL",
+    "CLUSTER_NAME",
+    "CLUSTER_REPLICA",
+    "CLUSTER_USERNAME",
+    "CLUSTER_PASSWORD",
+    "CLUSTER_CA",
     "RECORD_DIR",
     "RECORD_SHARE",
     "RECORD_MISMATCHES",

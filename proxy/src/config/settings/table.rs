@@ -48,6 +48,8 @@ pub(super) const ABSOLUTE: &str = "a number of 0 or more; one of absolute and re
 pub(super) const RELATIVE: &str =
     "a number of 0 or more and below 1; one of absolute and relative is above 0";
 pub(super) const FOLDER: &str = "the path of a folder, which is made where there is none";
+const ENGINE: &str = "redis://host:port, rediss:// with TLS, or redis+unix:///path, with user and password where it asks for them";
+const CLUSTER_NAME: &str = "1 to 64 letters, digits, `.`, `_` and `-`";
 const STORE: &str = "s3://bucket/prefix, of a store that speaks S3's protocol";
 const RECORD_BYTES: &str = "a whole number of bytes from 65536 to 9223372036854775807";
 const RECORD_BODIES: &[&str] = crate::policy::record::Bodies::WORDS;
@@ -107,6 +109,7 @@ pub(super) const TABLES: &[TableOf] = &[
     table("admin.tokens", Times::Many, "Who may use them, each by a token; at most 100."),
     table("audit", Times::Once, "A log of who did what, by which settings, and what was stopped."),
     table("record", Times::Once, "What is recorded of traffic, to be sent again or looked into."),
+    table("cluster", Times::Once, "Other replicas of this proxy, with which it judges together."),
     table("baseline", Times::Once, "Where real requests go, and answers come from."),
     table("candidate", Times::Many, "Where copies go; at most 8."),
     table("secondary", Times::Once, "A second baseline, which tells what differs by itself."),
@@ -210,6 +213,20 @@ pub(super) const SETTINGS: &[Setting] = &[
     of("RECORD_STORE", "record.store", Text, STORE,
         "where closed files are carried to, and deleted here; credentials are those of AWS_ACCESS_KEY_ID and its kin")
         .unset("they stay in the folder").restart(),
+
+    of("CLUSTER_URL", "cluster.url", Url, ENGINE,
+        "an engine over which replicas judge together; unset means alone").unset("none").restart(),
+    of("CLUSTER_NAME", "cluster.name", Text, CLUSTER_NAME,
+        "which deployment it is, where several share an engine").default("default").restart(),
+    of("CLUSTER_REPLICA", "cluster.replica", Text, CLUSTER_NAME,
+        "what this replica is called among the others; not the same for two")
+        .unset("the machine's name and the number of the process").restart(),
+    of("CLUSTER_USERNAME", "cluster.username", Text, "a user's name",
+        "as whom the engine is asked, where the address does not say it").unset("none").restart(),
+    of("CLUSTER_PASSWORD", "cluster.password", Text, "a password",
+        "the password for it").unset("none").secret().restart(),
+    of("CLUSTER_CA", "cluster.ca", Path, "the path of a PEM file with one or more certificates",
+        "root certificates that a rediss:// engine is believed").unset("those of the system").restart(),
 
     of("BASELINE_URL", "baseline.url", Url, URL, "where real requests go; a path is a prefix")
         .default("http://service-v1:4001").restart(),
