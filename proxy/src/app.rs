@@ -42,6 +42,8 @@ pub enum StartError {
     Candidate(String),
     /// The webhook cannot be set up; https without root certificates for one.
     Webhook(io::Error),
+    /// Spans cannot be exported; https without root certificates for one.
+    Traces(io::Error),
     /// The metrics registry.
     Metrics(String),
     /// The spool of a relay listener.
@@ -59,6 +61,7 @@ impl std::fmt::Display for StartError {
             Self::Upstream(role, error) => write!(f, "cannot set up the {}: {error}", role.name()),
             Self::Candidate(why) => write!(f, "{why}"),
             Self::Webhook(error) => write!(f, "cannot set up the webhook: {error}"),
+            Self::Traces(error) => write!(f, "cannot export spans: {error}"),
             Self::Metrics(error) => write!(f, "cannot set up metrics: {error}"),
             Self::Record(dir, error) => {
                 write!(f, "cannot record in {}: {error}", dir.display())

@@ -30,6 +30,7 @@ mod routes;
 mod rules;
 mod schema;
 pub mod settings;
+mod telemetry;
 mod trail;
 mod transforms;
 mod unknown;
@@ -46,7 +47,7 @@ use crate::policy::rate::Rate;
 use crate::policy::share::Secret;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits, Target, Trust};
-use crate::{audit, forward, mirror, policy, record, relay};
+use crate::{audit, forward, mirror, policy, record, relay, telemetry as traces};
 pub use effective::{Effective, MASKED, Origin, Settings};
 use env::Env;
 use file::{Document, Problems};
@@ -129,6 +130,8 @@ pub struct Config {
     pub record: Option<record::Config>,
     /// Other replicas, if there are any.
     pub cluster: Option<::cluster::Settings>,
+    /// Where spans go, if they go anywhere.
+    pub telemetry: Option<traces::Config>,
     /// Log lines.
     pub log: Log,
     /// All of these as they were said, and by whom.
@@ -325,6 +328,7 @@ impl Config {
         config.file_hash = hash;
         config.settings = env.settings;
         config.warnings = config.probably_not_meant();
+        config.warnings.append(&mut env.warnings);
         if env.errors.is_empty() && env.problems.is_empty() {
             return Ok(config);
         }

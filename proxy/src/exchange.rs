@@ -395,6 +395,35 @@ impl Recorded {
     }
 }
 
+/// What became of a span; the label `result` of `mirror_spans_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spans {
+    /// The collector has it.
+    Exported,
+    /// As many as may wait to be sent were waiting already: the collector is slow or away.
+    DroppedQueueFull,
+    /// The collector does not want it.
+    Rejected,
+    /// The collector was away, or did not take it in time.
+    Failed,
+}
+
+impl Spans {
+    /// Every result, in the order of their discriminants.
+    pub const ALL: [Self; 4] =
+        [Self::Exported, Self::DroppedQueueFull, Self::Rejected, Self::Failed];
+
+    /// The word used as metric label and log field.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::DroppedQueueFull => "dropped_queue_full",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Why the proxy refused a request or connection itself; the label `reason` of `mirror_refused_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -478,11 +507,18 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::{NoiseResult, Outcome, Refusal, Relayed};
+    use super::{NoiseResult, Outcome, Refusal, Relayed, Spans};
 
     #[test]
     fn all_results_of_a_relay_stand_at_their_own_index() {
         for (index, result) in Relayed::ALL.into_iter().enumerate() {
+            assert_eq!(result as usize, index);
+        }
+    }
+
+    #[test]
+    fn all_results_of_spans_stand_at_their_own_index() {
+        for (index, result) in Spans::ALL.into_iter().enumerate() {
             assert_eq!(result as usize, index);
         }
     }

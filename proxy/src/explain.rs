@@ -8,6 +8,8 @@ use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
 
 use crate::plan::{Preparation, Rule};
 use crate::policy::hook::Hook;
+use crate::policy::trace::Copies;
+use crate::telemetry::{self, context::TRACEPARENT};
 use compare::Rules;
 use transform::CopyRequest;
 use transform::hook::Verdict;
@@ -201,6 +203,21 @@ impl<'v> Explaining<'v> {
         marked.headers.insert(name, value.clone());
         if marked != self.copy {
             self.step(Rule { name: "mark".to_owned(), place: None }, &marked, Ok(()));
+        }
+    }
+
+    /// Where it is sent, it says this of the trace of its request; which span it has is told by no rule.
+    pub fn traced(&mut self, copies: Copies) {
+        if !self.is_sent {
+            return;
+        }
+        let rule = Rule { name: "trace".to_owned(), place: None };
+        let mut traced = self.copy.clone();
+        telemetry::Carried::new(copies, None).put(&mut traced.headers);
+        if traced.headers.contains_key(TRACEPARENT) {
+            self.told(rule, "a span of its own in the trace of the request".to_owned());
+        } else if traced != self.copy {
+            self.step(rule, &traced, Ok(()));
         }
     }
 

@@ -354,7 +354,7 @@ impl Forward {
         }
         // Of a broken upload the client itself is the cause; dropping the tap says so.
         if !matches!(error, Error::Upload) {
-            tap.into_iter().flatten().for_each(BaselineTap::no_answer);
+            tap.into_iter().flatten().for_each(|tap| tap.no_answer(error));
             self.log_failure(&route.label, error.reason());
         }
         failure(error, self.baseline.role.name())

@@ -49,4 +49,5 @@ pub mod serve;
 pub mod source;
 pub mod spread;
 pub mod steer;
+pub mod telemetry;
 pub mod upstream;

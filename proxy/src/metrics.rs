@@ -16,12 +16,14 @@ mod cluster;
 mod record;
 mod redacted;
 mod registry;
+mod spans;
 
 pub use self::cluster::ClusterMetrics;
 pub use audit::{AuditMetrics, Lost};
 pub use between::BetweenMetrics;
 pub use candidate::CandidateMetrics;
 pub use record::RecordMetrics;
+pub use spans::SpanMetrics;
 
 use metrics::{
     Counter, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram,
@@ -89,6 +91,7 @@ const CLUSTER_LEFT_OUT: &str = "mirror_cluster_pairs_left_out_total";
 const RECORDED: &str = "mirror_recorded_total";
 const STORED: &str = "mirror_recorded_files_stored_total";
 const RECORDED_BYTES: &str = "mirror_recorded_bytes";
+const SPANS: &str = "mirror_spans_total";
 
 /// What is counted of an identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -226,6 +229,7 @@ pub struct Metrics {
     reloads: [Counter; 2],
     audit: AuditMetrics,
     record: RecordMetrics,
+    spans: SpanMetrics,
     revision: Mutex<String>,
     redacted: redacted::Redacted,
 }
@@ -244,14 +248,15 @@ impl Metrics {
     pub fn new() -> Result<Self, BuildError> {
         let registry = Registry::new()?;
         let process = Collector::default();
-        let (refused, relayed, reloads, (audit, record)) = registry.within(|| {
+        let (refused, relayed, reloads, (audit, record, spans)) = registry.within(|| {
             process.describe();
             let refused = Refusal::ALL.map(|reason| counter!(REFUSED, "reason" => reason.name()));
             let relayed = Relayed::ALL.map(|result| counter!(RELAYED, "result" => result.name()));
             let reloads =
                 ["failure", "success"].map(|result| counter!(RELOADS, "result" => result));
             refused.iter().chain(&relayed).chain(&reloads).for_each(touch);
-            (refused, relayed, reloads, (AuditMetrics::new(), RecordMetrics::new()))
+            let parts = (AuditMetrics::new(), RecordMetrics::new(), SpanMetrics::new());
+            (refused, relayed, reloads, parts)
         });
         let (candidates, revision, redacted) = Default::default();
         Ok(Self {
@@ -263,6 +268,7 @@ impl Metrics {
             reloads,
             audit,
             record,
+            spans,
             revision,
             redacted,
         })
@@ -301,6 +307,11 @@ impl Metrics {
     /// Those of what replicas share.
     pub fn cluster(&self) -> ClusterMetrics {
         self.registry.within(ClusterMetrics::new)
+    }
+
+    /// Those of spans.
+    pub fn spans(&self) -> &SpanMetrics {
+        &self.spans
     }
 
     /// Those of the audit log.
@@ -472,6 +483,7 @@ fn describe_lines() {
         "Replicas whose pairs are left out, since they alone speak against a candidate."
     );
     describe_counter!(CLUSTER_LEFT_OUT, "Pairs that the other replicas were not told.");
+    describe_counter!(SPANS, "Spans that were to be exported, by what became of them.");
     describe_counter!(RECORDED, "Exchanges that were to be recorded, by what became of them.");
     describe_counter!(
         STORED,

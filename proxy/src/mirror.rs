@@ -46,8 +46,10 @@ use crate::observe::{Observe, Series};
 use crate::plan::{Plan, Recorded, Treatment};
 use crate::policy::matcher::Seen;
 use crate::policy::share::{SampleBy, WHOLE, position};
+use crate::policy::trace;
 use crate::record::About;
 use crate::route::table::Route;
+use crate::telemetry::{Traced, TracedCopy};
 use crate::upstream::Trust;
 use admit::Sampling;
 use between::Meeting;
@@ -79,6 +81,8 @@ pub struct Config {
     pub unsafe_methods: bool,
     /// Whether marks that come in are passed on: another mirror stands before.
     pub trust_mark: bool,
+    /// What copies say of traces.
+    pub traces: trace::Copies,
     /// Whether copies carry a body.
     pub body: bool,
     /// Whose copies go one after the other, where a route does not say otherwise.
@@ -177,7 +181,8 @@ impl Mirror {
         compare_runtime: Handle,
         probe: Option<Failpoint>,
     ) -> Result<Arc<Self>, Fault> {
-        let shared = Shared::new(compare_runtime, means.recorder.clone(), probe);
+        let told = (means.recorder.clone(), means.tracer.clone());
+        let shared = Shared::new(compare_runtime, told, probe);
         let lanes = Lanes::prepare(plan, None, means, trust)?.open(None, &shared, means).0;
         Ok(Arc::new(Self { shared, lanes: RwLock::new(lanes) }))
     }
@@ -237,13 +242,19 @@ impl Mirror {
             let (request, baseline) = recording.sides();
             Admitted { request: request.into(), baseline: baseline.into() }
         }));
+        let traced = contained(|| self.traced(route, arrived, seen)).flatten();
+        admitted.extend(traced.iter().map(|traced| {
+            let (request, baseline) = (RequestTap::of_spans(), traced.answer().into());
+            Admitted { request, baseline }
+        }));
         let (count, first) = (lanes.entries.len(), who_comes_first(lanes, treatment));
         for at in (0..count).map(|at| (first + at) % count) {
             let (entry, Some(terms)) = (&lanes.entries[at], &treatment.terms[at]) else { continue };
             let one = contained(|| {
                 let series = entry.lane.observe.series(&lanes.books[at], &route.label);
                 let recorded = recording.map(|it| (Arc::clone(it), entry.lane.observe.name()));
-                let tally = Tally::new(series, arrived.keep.cloned(), recorded);
+                let traced = traced.as_ref().map(|it| entry.lane.traced(it));
+                let tally = Tally::new(series, arrived.keep.cloned(), recorded, traced);
                 let position =
                     *position.get_or_insert_with(|| place(&lanes.plan, treatment, route, seen));
                 let plan = &lanes.plan;
@@ -302,6 +313,13 @@ impl Mirror {
             request: snapshot(),
         };
         Recording::begin(recorder, budget, about)
+    }
+
+    /// What notes its moments, where it has spans. One whose baseline is not asked has none.
+    fn traced(&self, route: &Route, arrived: Arrived<'_>, seen: &Seen<'_>) -> Option<Arc<Traced>> {
+        let is_asked = arrived.known.is_none() && arrived.lost.is_none();
+        let begin = || self.shared.tracer.begin(seen.headers, seen.method, &route.label);
+        is_asked.then(begin).flatten()
     }
 
     /// Whether a request is a copy already, from this proxy or another, or is one to a server that reads
@@ -402,6 +420,8 @@ struct Tally {
     keep: Option<Keep>,
     /// Where it is recorded, and of whom.
     recorded: Option<(Arc<Recording>, Arc<str>)>,
+    /// Where its moments are noted, if its request has spans.
+    traced: Option<Box<TracedCopy>>,
 }
 
 impl Tally {
@@ -409,8 +429,14 @@ impl Tally {
         series: Arc<Series>,
         keep: Option<Keep>,
         recorded: Option<(Arc<Recording>, Arc<str>)>,
+        traced: Option<Box<TracedCopy>>,
     ) -> Self {
-        Self { series, counted: false, keep, recorded }
+        Self { series, counted: false, keep, recorded, traced }
+    }
+
+    /// Where its moments are noted.
+    fn traced(&self) -> Option<&TracedCopy> {
+        self.traced.as_deref()
     }
 
     /// Where it is recorded what comes of it.
@@ -427,6 +453,9 @@ impl Tally {
         if let Some((recording, candidate)) = &self.recorded {
             recording.outcome(candidate, outcome);
         }
+        if let Some(traced) = &self.traced {
+            traced.over(outcome);
+        }
         self.series.metrics.count(outcome);
         None
     }
@@ -437,6 +466,9 @@ impl Drop for Tally {
         if !self.counted {
             if let Some(keep) = &self.keep {
                 keep.fault();
+            }
+            if let Some(traced) = &self.traced {
+                traced.over(Outcome::InternalError);
             }
             self.series.metrics.count(Outcome::InternalError);
         }

@@ -21,6 +21,7 @@ use crate::policy::rate::{Bucket, Rate};
 use crate::policy::record::Record;
 use crate::policy::scope::Scoped;
 use crate::policy::share::{SampleBy, Secret, Share};
+use crate::policy::trace;
 use crate::policy::{Allowances, Candidate, RoutePolicy, Thresholds, marks};
 use crate::route::table::Reserved;
 use crate::route::{Labels, Template};
@@ -53,6 +54,8 @@ pub struct Defaults {
     pub order_by: Option<SampleBy>,
     /// Whether marks that come in are passed on: another mirror stands before.
     pub trust_mark: bool,
+    /// What copies say of traces.
+    pub traces: trace::Copies,
     /// Thresholds of the guardrail.
     pub thresholds: guardrail::Config,
     /// What the report allows.
@@ -90,6 +93,8 @@ pub struct Terms {
     pub share: Share,
     /// The header line that marks a copy.
     pub mark: Option<(HeaderName, HeaderValue)>,
+    /// What a copy says of the trace of its request.
+    pub traces: trace::Copies,
     /// One deadline for a copy, from its request body being complete.
     pub timeout: Duration,
     /// Largest request body mirrored, and largest response body compared as text, in bytes.
@@ -638,6 +643,7 @@ fn terms(
         rules: RwLock::default(),
         share: route.share.or(of.share).unwrap_or(defaults.share),
         mark: route.mark.as_ref().unwrap_or(&defaults.mark).clone(),
+        traces: defaults.traces,
         timeout: route.timeout.or(of.timeout).unwrap_or(defaults.timeout),
         max_body_bytes: route.max_body_bytes.unwrap_or(defaults.max_body_bytes),
         body: route.body.unwrap_or(defaults.body),

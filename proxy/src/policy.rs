@@ -17,6 +17,7 @@ pub mod record;
 pub mod scope;
 pub mod share;
 pub mod time;
+pub mod trace;
 
 use crate::upstream::Target;
 use compare::rules::RuleSet;

@@ -108,6 +108,7 @@ fn copy(about: (&str, &str), terms: &Terms, request: &Read, secrets: &[Secret]) 
     if let Some(preparation) = &terms.preparation {
         prepare(&mut told, about, preparation, &mut copy);
     }
+    told.traced(terms.traces);
     told.marked(terms.mark.as_ref());
     told.text()
 }

@@ -36,6 +36,7 @@ use crate::replicas::Replicas;
 use crate::route::table::Routes;
 use crate::serve::{Server, Serving};
 use crate::steer::{self, Fresh, Parties, Steer};
+use crate::telemetry::{Sender, Tracer};
 use crate::upstream::{Target, Trust, Upstream};
 use judge::report::Summary;
 
@@ -51,6 +52,7 @@ pub struct Engine {
     pub(super) draining: Arc<AtomicBool>,
     pub(super) shown: Option<Arc<Shown>>,
     recorder: Recorder,
+    tracer: Tracer,
     control: Control,
     background: Vec<JoinHandle<()>>,
 }
@@ -78,8 +80,9 @@ impl Engine {
         let recorder = recorder(config, &metrics).await?;
         let replicas = config.cluster.clone().map(|it| Replicas::new(it, metrics.cluster()));
         let wake = replicas.as_ref().map(|replicas| replicas.wake());
-        let beside = (secondary.clone(), recorder.clone());
-        let means = means(config, &metrics, &announcer, beside, wake);
+        let tracer = tracer(config, &metrics, &compare_runtime)?;
+        let (told, second) = ((recorder.clone(), tracer.clone()), secondary.clone());
+        let means = means(config, &metrics, &announcer, (second, told, wake));
         let fresh = fresh(config);
         let mirror = mirror(&fresh, &means, compare_runtime, probe)?;
         let forward = main_path(config, &baseline, &mirror, &metrics);
@@ -104,15 +107,23 @@ impl Engine {
         let steer = Steer::new(parties, fresh, source.as_ref().map(reader));
         let draining = Arc::default();
         let (steered, stops) = (Arc::clone(&steer), Arc::clone(&draining));
-        let live = Arc::default();
-        let (told, live) = (replicas.clone(), live);
+        let (told, live) = (replicas.clone(), Arc::default());
         let control =
             Control { steer: steered, draining: stops, render_metrics, live, replicas: told };
         let mut background = background(posts, &metrics, &steer, source);
         background
             .extend(replicas.map(|replicas| tokio::spawn(talk(replicas, Arc::clone(&steer)))));
-        let engine =
-            Self { forward, metrics, steer, draining, shown, recorder, control, background };
+        let engine = Self {
+            forward,
+            metrics,
+            steer,
+            draining,
+            shown,
+            recorder,
+            tracer,
+            control,
+            background,
+        };
         Ok((engine, others))
     }
 
@@ -157,7 +168,7 @@ impl Engine {
     pub async fn stop(&self) {
         self.background.iter().for_each(JoinHandle::abort);
         self.steer.mirror().stop();
-        self.recorder.close().await;
+        tokio::join!(self.recorder.close(), self.tracer.close());
         self.steer.audit().close("told to stop").await;
     }
 }
@@ -262,13 +273,15 @@ fn background(
     background
 }
 
+/// The second baseline, and who is told beside: who records, who makes spans, and other replicas.
+type Told = (Option<Arc<Upstream>>, (Recorder, Tracer), Option<Arc<Notify>>);
+
 /// What candidates are set up with, those that come later too.
 fn means(
     config: &Config,
     metrics: &Arc<Metrics>,
     announcer: &Arc<Announcer>,
-    (secondary, recorder): (Option<Arc<Upstream>>, Recorder),
-    replicas: Option<Arc<Notify>>,
+    (secondary, (recorder, tracer), replicas): Told,
 ) -> Means {
     let connect = connector(config);
     let fraction = config.mirror.noise_fraction;
@@ -280,6 +293,7 @@ fn means(
         relays: others::relays(config),
         recorder,
         replicas,
+        tracer,
     }
 }
 
@@ -326,6 +340,14 @@ async fn recorder(config: &Config, metrics: &Arc<Metrics>) -> Result<Recorder, S
     let Some(record) = &config.record else { return Ok(Recorder::default()) };
     let started = Recorder::start(record.clone(), metrics.record()).await;
     started.map_err(|error| StartError::Record(record.place.dir.clone(), error))
+}
+
+/// Exports spans, where it is to.
+fn tracer(config: &Config, metrics: &Arc<Metrics>, runtime: &Handle) -> Result<Tracer, StartError> {
+    let Some(traces) = config.telemetry.clone() else { return Ok(Tracer::default()) };
+    let sender = Sender::new(traces.wire.clone(), config.connect_timeout, config.dns.clone());
+    let sender = sender.map_err(StartError::Traces)?;
+    Ok(Tracer::start(traces, sender, (&config.baseline, metrics.spans()), runtime))
 }
 
 /// The audit log, where one is wanted.

@@ -23,6 +23,8 @@ pub(super) struct Env<'a> {
     /// Regular expressions so far.
     pub(super) regexes: usize,
     pub(super) settings: Settings,
+    /// Of what is said by variables that are not ours, and not followed.
+    pub(super) warnings: Vec<String>,
 }
 
 /// A setting, and where it may be said.
@@ -103,6 +105,7 @@ impl<'a> Env<'a> {
             problems: Problems::default(),
             regexes: 0,
             settings: Settings::default(),
+            warnings: Vec::new(),
         }
     }
 

@@ -103,6 +103,7 @@ impl<'a> Env<'a> {
 
     /// One address cannot be listened on twice, and whoever is to speak TLS needs a certificate.
     pub(super) fn listeners_fit(&mut self, config: &Config) {
+        self.two_listeners(config);
         let Some(file) = self.file else { return };
         let mut spools: Vec<PathBuf> = Vec::new();
         let mut taken = vec![("listen.address", config.listen)];

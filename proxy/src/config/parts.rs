@@ -15,6 +15,7 @@ use crate::listen::proxy_protocol::Networks;
 use crate::observe::webhook::Webhook;
 use crate::policy::rate::Rate;
 use crate::policy::share::{SampleBy, Secret};
+use crate::policy::trace::Copies;
 use crate::route::Template;
 use crate::upstream::{Dns, HeadLimits};
 use crate::{forward, mirror};
@@ -33,7 +34,7 @@ impl Env<'_> {
         let preparations = self.preparations(&redaction, &candidates, &routes);
         let candidate = candidates.first().map(|first| first.target.clone());
         let control_token = self.control_token();
-        let config = Config {
+        let mut config = Config {
             listen: self.read("LISTEN_ADDR", values::listen),
             listeners: self.listeners(),
             admin: self.read_optional("ADMIN_ADDR", values::listen),
@@ -75,6 +76,7 @@ impl Env<'_> {
             audit: self.audit(),
             record: self.recording(),
             cluster: self.cluster(),
+            telemetry: None,
             log: self.log(),
             settings: super::Settings::default(),
             file: None,
@@ -82,7 +84,7 @@ impl Env<'_> {
             file_hash: 0,
             warnings: Vec::new(),
         };
-        self.two_listeners(&config);
+        config.telemetry = self.telemetry(&config.trust);
         self.listeners_fit(&config);
         config
     }
@@ -94,7 +96,7 @@ impl Env<'_> {
     }
 
     /// One address cannot be listened on twice.
-    fn two_listeners(&mut self, config: &Config) {
+    pub(super) fn two_listeners(&mut self, config: &Config) {
         let port = config.listen.addr.port();
         if port != 0 && config.admin == Some(config.listen) {
             let (admin, listen) = (self.slot("ADMIN_ADDR"), self.slot("LISTEN_ADDR"));
@@ -200,6 +202,7 @@ impl Env<'_> {
             body: self.read("MIRROR_BODY", values::boolean),
             order_by: self.read("MIRROR_ORDER_BY", SampleBy::parse_or_off),
             trust_mark: self.read("MIRROR_TRUST_MARK", values::boolean),
+            traces: self.read("TRACE_COPIES", Copies::parse),
             // The guardrail's rule comes first.
             unreachable_after: consecutive.max(5),
             noise_fraction: self.read("NOISE_FRACTION", |text| {

@@ -66,6 +66,7 @@ impl Config {
             body: mirror.body,
             order_by: mirror.order_by.clone(),
             trust_mark: mirror.trust_mark,
+            traces: mirror.traces,
             thresholds: self.guardrail.clone(),
             allowed: self.report,
             queue_size: mirror.queue_size,

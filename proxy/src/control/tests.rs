@@ -60,6 +60,7 @@ pub(super) fn audited(config: &crate::config::Config, audit: crate::audit::Audit
         relays: false,
         recorder: Default::default(),
         replicas: None,
+        tracer: Default::default(),
     };
     let fresh = Fresh {
         parts: config.parts(),

@@ -330,7 +330,7 @@ impl Forward {
         match self.heads(answer, &sent, route, taps.iter_mut(), false) {
             Ok(response) => read_to_the_end(Tapped::new(response.into_body(), taps)).await,
             Err(error) => {
-                taps.into_iter().for_each(BaselineTap::no_answer);
+                taps.into_iter().for_each(|tap| tap.no_answer(&error));
                 self.log_failure(&route.label, error.reason());
             }
         }

@@ -52,6 +52,9 @@ impl Entry {
     pub(super) fn submit(&self, mut job: Job) {
         self.lane.probe(Stage::Submit);
         job.complete_since = Instant::now();
+        if let Some(traced) = job.tally.traced() {
+            traced.waits();
+        }
         job.turn = job.session.map(|session| self.lane.order.stand_in_line(session));
         // It goes from hand to hand from here on, and is large.
         match self.queue.try_send(Box::new(job)) {

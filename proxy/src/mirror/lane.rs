@@ -23,6 +23,7 @@ use crate::observe::Observe;
 use crate::plan::{Preparation, Terms};
 use crate::policy::hook::Hook;
 use crate::record::Recorder;
+use crate::telemetry::{Traced, TracedCopy, Tracer};
 use crate::upstream::Upstream;
 use transform::hook::Failure;
 use transform::identity::Secret;
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     /// The part of it for what is recorded.
     pub(super) recorded: Arc<Budget>,
     pub(super) recorder: Recorder,
+    pub(super) tracer: Tracer,
     probe: Option<Failpoint>,
 }
 
@@ -61,7 +63,7 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     pub(super) fn new(
         compare_runtime: Handle,
-        recorder: Recorder,
+        (recorder, tracer): (Recorder, Tracer),
         probe: Option<Failpoint>,
     ) -> Arc<Self> {
         let own = format!("{:032x}", rand::random::<u128>());
@@ -78,6 +80,7 @@ impl Shared {
             relayed,
             recorded,
             recorder,
+            tracer,
             probe,
         })
     }
@@ -178,6 +181,11 @@ impl Lane {
 
     pub(super) fn probe(&self, stage: Stage) {
         self.shared.probe(stage);
+    }
+
+    /// What follows a copy of this request.
+    pub(super) fn traced(&self, request: &Arc<Traced>) -> Box<TracedCopy> {
+        request.copy(self.observe.name(), &self.upstream)
     }
 
     /// The guardrail wants so many breaches.

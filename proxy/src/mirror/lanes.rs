@@ -17,6 +17,7 @@ use crate::observe::{Book, Forgotten, Observe, OffByHand, replicas};
 use crate::plan::Plan;
 use crate::policy::Candidate;
 use crate::record::Recorder;
+use crate::telemetry::Tracer;
 use crate::upstream::{Target, Trust, Upstream};
 
 /// Sets up a candidate.
@@ -38,6 +39,8 @@ pub struct Means {
     pub recorder: Recorder,
     /// Woken for what other replicas are to be told, where there are others.
     pub replicas: Option<Arc<Notify>>,
+    /// Makes spans.
+    pub tracer: Tracer,
 }
 
 impl std::fmt::Debug for Means {

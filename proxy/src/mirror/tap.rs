@@ -16,7 +16,8 @@ use super::{Stage, contained};
 use crate::body::{ReplyBody, Tap};
 use crate::exchange::Outcome;
 use crate::plan::Terms;
-use crate::upstream::Sent;
+use crate::telemetry::AnswerSide as Spans;
+use crate::upstream::{Error, Sent};
 
 /// Watches a request body on its way to the baseline and keeps a copy beside.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct RequestTap(OfRequest);
 enum OfRequest {
     Copy(Arc<Ticket>),
     Record(RequestSide),
+    /// Spans have no part of it.
+    Spans,
 }
 
 /// Watches the baseline's answer on the client path. Dropped before the end: the client left.
@@ -36,6 +39,7 @@ pub struct BaselineTap(OfBaseline);
 enum OfBaseline {
     Copy(Copied),
     Record(AnswerSide),
+    Spans(Spans),
 }
 
 /// What a copy's answer is held against.
@@ -64,11 +68,19 @@ impl From<Copied> for BaselineTap {
     }
 }
 
+impl From<Spans> for BaselineTap {
+    fn from(spans: Spans) -> Self {
+        Self(OfBaseline::Spans(spans))
+    }
+}
+
 impl BaselineTap {
     /// The baseline is being called by this clock.
     pub fn called(&mut self, sent: &Arc<Sent>) {
-        if let OfBaseline::Copy(copied) = &mut self.0 {
-            copied.sent = Some(Arc::clone(sent));
+        match &mut self.0 {
+            OfBaseline::Copy(copied) => copied.sent = Some(Arc::clone(sent)),
+            OfBaseline::Spans(spans) => spans.called(),
+            OfBaseline::Record(_) => {}
         }
     }
 
@@ -77,6 +89,7 @@ impl BaselineTap {
         match &mut self.0 {
             OfBaseline::Copy(copied) => copied.head(response, latency),
             OfBaseline::Record(side) => drop(contained(|| side.head(response, latency))),
+            OfBaseline::Spans(spans) => drop(contained(|| spans.head(response.status()))),
         }
     }
 
@@ -87,11 +100,15 @@ impl BaselineTap {
         }
     }
 
-    /// There will be no answer.
-    pub fn no_answer(self) {
-        if let OfBaseline::Copy(mut copied) = self.0 {
-            let after = copied.after();
-            copied.finish(End::Failed(after));
+    /// There will be no answer, for this reason.
+    pub fn no_answer(self, error: &Error) {
+        match self.0 {
+            OfBaseline::Copy(mut copied) => {
+                let after = copied.after();
+                copied.finish(End::Failed(after));
+            }
+            OfBaseline::Spans(mut spans) => drop(contained(|| spans.no_answer(error))),
+            OfBaseline::Record(_) => {}
         }
     }
 }
@@ -132,6 +149,7 @@ impl Tap for BaselineTap {
         match &mut self.0 {
             OfBaseline::Copy(copied) => copied.data(chunk),
             OfBaseline::Record(side) => drop(contained(|| side.data(chunk))),
+            OfBaseline::Spans(_) => {}
         }
     }
 
@@ -139,6 +157,7 @@ impl Tap for BaselineTap {
         match &mut self.0 {
             OfBaseline::Copy(copied) => copied.trailers(trailers),
             OfBaseline::Record(side) => drop(contained(|| side.trailers(trailers))),
+            OfBaseline::Spans(_) => {}
         }
     }
 
@@ -146,6 +165,7 @@ impl Tap for BaselineTap {
         match &mut self.0 {
             OfBaseline::Copy(copied) => copied.end(),
             OfBaseline::Record(side) => drop(contained(|| side.end())),
+            OfBaseline::Spans(spans) => drop(contained(|| spans.end())),
         }
     }
 
@@ -153,6 +173,7 @@ impl Tap for BaselineTap {
         match &mut self.0 {
             OfBaseline::Copy(copied) => copied.failed(),
             OfBaseline::Record(side) => drop(contained(|| side.not_kept(None))),
+            OfBaseline::Spans(spans) => drop(contained(|| spans.failed())),
         }
     }
 
@@ -247,6 +268,11 @@ impl RequestTap {
         Self(OfRequest::Copy(ticket))
     }
 
+    /// Of a request that has spans, which say nothing of its body.
+    pub(super) fn of_spans() -> Self {
+        Self(OfRequest::Spans)
+    }
+
     /// The body, so long where that is known, was not kept: there is no copy.
     pub fn not_kept(self, length: Option<u64>) {
         if let OfRequest::Record(side) = &self.0 {
@@ -277,6 +303,7 @@ impl Tap for RequestTap {
                 }
             }
             OfRequest::Record(side) => drop(contained(|| side.data(chunk))),
+            OfRequest::Spans => {}
         }
     }
 
@@ -284,6 +311,7 @@ impl Tap for RequestTap {
         match &mut self.0 {
             OfRequest::Copy(ticket) => drop(contained(|| ticket.hand_over())),
             OfRequest::Record(side) => drop(contained(|| side.end())),
+            OfRequest::Spans => {}
         }
     }
 

@@ -35,7 +35,9 @@ use crate::observe::kept::Answer;
 use crate::observe::{Mirrored, Series};
 use crate::plan::Terms;
 use crate::route::table::Route;
+use crate::telemetry::{Carried, TracedCopy};
 use crate::upstream::{Anew, Error, OutBody, Sent, UpstreamBody, empty_body, full_body};
+use compare::Differences;
 use judge::{Call, Comparison, Pair};
 
 mod copied;
@@ -133,7 +135,7 @@ async fn send(lane: Arc<Lane>, job: Box<Job>, slot: Slot) {
         noise::ask(&lane, series, &request)
     };
     let rules = terms.rules(&series.label);
-    let told = Told::new(&snapshot, body.as_ref(), &rules.rules, held);
+    let told = &Told::new(&snapshot, body.as_ref(), &rules.rules, held);
     let is_head = snapshot.method == Method::HEAD;
     let all = [&aboard, asked.as_ref().map_or(&None, Asked::aboard)];
     let prepared = if let Some(preparation) = &terms.preparation {
@@ -153,10 +155,10 @@ async fn send(lane: Arc<Lane>, job: Box<Job>, slot: Slot) {
     };
     // One that asks for the head alone says nothing of a body.
     let only_head = is_head || snapshot.method == Method::HEAD;
-    let (request, alike) = (judge::pair::Request::of(&told), !progress.is_known);
+    let (request, alike) = (judge::pair::Request::of(told), !progress.is_known);
     let copy = Mirrored { series, terms: &terms, epoch, request, alike };
-    let (meeting, recording) = (meeting.as_deref(), tally.recording());
-    let about = About { copy, told: &told, route: &route, meeting, aboard: &aboard, recording };
+    let (meeting, recording, traced) = (meeting.as_deref(), tally.recording(), tally.traced());
+    let about = About { copy, told, route: &route, meeting, aboard: &aboard, recording, traced };
     let called = {
         let called = pin!(call(&lane, about, (snapshot, body), deadline, &progress, &slot));
         identities::beside(called, identities::telling(&lane, &mut baseline, &all)).await
@@ -224,6 +226,8 @@ struct About<'a> {
     aboard: &'a identities::Of,
     /// Where it is recorded what comes of it.
     recording: Option<&'a Recording>,
+    /// Where its moments are noted.
+    traced: Option<&'a TracedCopy>,
 }
 
 /// Why a copy is not sent any more.
@@ -247,6 +251,16 @@ enum Called {
     TimedOut(Option<Duration>),
 }
 
+impl Called {
+    /// The status of a whole answer.
+    fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answered(head, _) => Some(head.status),
+            Self::Failed(_) | Self::TimedOut(_) => None,
+        }
+    }
+}
+
 /// Counts a copy as in flight while it lives, however the call ends.
 struct InFlight<'a>(&'a Lane);
 
@@ -263,7 +277,25 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// Calls the candidate, and notes when.
 async fn call(
+    lane: &Lane,
+    about: About<'_>,
+    copy: (Arc<RequestSnapshot>, Option<Bytes>),
+    deadline: Instant,
+    baseline: &Progress,
+    slot: &Slot,
+) -> Called {
+    let Some(traced) = about.traced else {
+        return talk(lane, about, copy, deadline, baseline, slot).await;
+    };
+    traced.called();
+    let called = talk(lane, about, copy, deadline, baseline, slot).await;
+    traced.answered(called.status());
+    called
+}
+
+async fn talk(
     lane: &Lane,
     about: About<'_>,
     (snapshot, body): (Arc<RequestSnapshot>, Option<Bytes>),
@@ -273,15 +305,16 @@ async fn call(
 ) -> Called {
     lane.probe(Stage::Call);
     let Mirrored { series, terms, .. } = about.copy;
+    let by = (terms, Carried::new(terms.traces, about.traced));
     let _in_flight = InFlight::new(lane);
     let without_body = body.as_ref().is_none_or(Bytes::is_empty);
     let spare = without_body.then(|| Arc::clone(&snapshot));
     let anew = spare.map(|it| {
         let body = body.clone();
-        move || copy_of(lane, terms, RequestSnapshot::clone(&it), body.clone())
+        move || copy_of(lane, by, RequestSnapshot::clone(&it), body.clone())
     });
     let anew = anew.as_ref().map(|anew| anew as Anew<'_>);
-    let request = copy_of(lane, terms, Arc::unwrap_or_clone(snapshot), body);
+    let request = copy_of(lane, by, Arc::unwrap_or_clone(snapshot), body);
     let sent = Sent::default();
     series.metrics.target.requests.increment(1);
     let mut latency = None;
@@ -328,12 +361,13 @@ async fn call(
 
 fn copy_of(
     lane: &Lane,
-    terms: &Terms,
+    (terms, carried): (&Terms, Carried),
     snapshot: RequestSnapshot,
     body: Option<Bytes>,
 ) -> Request<OutBody> {
     let mut request = snapshot.into_request(empty_body());
     let headers = request.headers_mut();
+    carried.put(headers);
     lane.shared.mark_copy(terms, headers);
     match body {
         None => drop(headers.remove(CONTENT_LENGTH)),
@@ -433,7 +467,7 @@ async fn judge_answers(
     };
     let hidden = || theirs.hidden_as(&ours, &series.label, lane).map(Arc::new);
     let theirs = (!about.copy.alike).then(hidden).flatten().unwrap_or(theirs);
-    let looked = compared(lane, series, Arc::clone(&ours), Arc::clone(&theirs)).await;
+    let looked = look(lane, about, (&ours, &theirs)).await;
     let outcome = looked.as_ref().map(|(outcome, _)| *outcome);
     let differences = looked.as_ref().and_then(|(_, differences)| differences.as_ref());
     if let Some(differences) = differences {
@@ -459,6 +493,20 @@ async fn judge_answers(
         meeting.answer(lane, &about.copy, &theirs).await;
     }
     outcome
+}
+
+/// Compares two answers, and notes when.
+async fn look(
+    lane: &Arc<Lane>,
+    about: About<'_>,
+    (ours, theirs): (&Arc<Reply>, &Arc<Reply>),
+) -> Option<(Outcome, Option<Differences>)> {
+    let since = about.traced.map(|traced| (traced, std::time::Instant::now()));
+    let looked = compared(lane, about.copy.series, Arc::clone(ours), Arc::clone(theirs)).await;
+    if let Some((traced, since)) = since {
+        traced.compared(since);
+    }
+    looked
 }
 
 /// Whether a second baseline tells what differs by itself.

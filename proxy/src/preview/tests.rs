@@ -124,3 +124,18 @@ fn what_cannot_be_tried_is_told() {
         assert!(told.contains(why), "{request:?}: {told}");
     }
 }
+
+#[test]
+fn what_becomes_of_the_trace_is_told() {
+    let parent = format!("traceparent: 00-{}-{}-01", "ab".repeat(16), "cd".repeat(8));
+    let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{parent}\r\ntracestate: a=1\r\n\r\n");
+    for (copies, expected) in [
+        ("linked", "trace: a span of its own in the trace of the request\n".to_owned()),
+        ("off", format!("trace\n-{parent}\n-tracestate: a=1\n")),
+    ] {
+        let settings = format!("[trace]\ncopies = \"{copies}\"\n");
+        let config = Config::from_text("m.toml", &settings, &|_| None).unwrap();
+        let told = shown(&config, &Tried::default(), request.as_bytes()).unwrap();
+        assert!(told.contains(&expected), "{told}");
+    }
+}

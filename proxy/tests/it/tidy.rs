@@ -19,7 +19,7 @@ const LEVELS: [&[&str]; 16] = [
     &["access", "audit", "body", "limits"],
     &["route", "serve", "upstream"],
     &["policy"],
-    &["plan"],
+    &["plan", "telemetry"],
     &["explain"],
     &["observe", "record"],
     &["mirror"],
@@ -103,6 +103,8 @@ fn pure_code_reads_no_clock_and_no_environment_and_spawns_nothing() {
         "policy/time.rs",
         "route.rs",
         "route/shown.rs",
+        "telemetry/context.rs",
+        "telemetry/sampler.rs",
     ];
     let single = single.map(|file| (file.to_owned(), text_of(&code_of(&src.join(file)))));
     let crates = ["compare", "judge", "transform", "packets", "conversations", "traffic"];

@@ -53,6 +53,7 @@ const CLUSTER_NAME: &str = "1 to 64 letters, digits, `.`, `_` and `-`";
 const STORE: &str = "s3://bucket/prefix, of a store that speaks S3's protocol";
 const RECORD_BYTES: &str = "a whole number of bytes from 65536 to 9223372036854775807";
 const RECORD_BODIES: &[&str] = crate::policy::record::Bodies::WORDS;
+const TRACE_COPIES: &[&str] = crate::policy::trace::Copies::WORDS;
 const AUDIT_BYTES: &str = "a whole number of bytes from 4096 to 9223372036854775807";
 const AUDIT_FILES: &str = "a whole number from 2 to 1000";
 const CHAIN_FILE: &str = "the path of a PEM file with the certificate chain, with its key";
@@ -116,6 +117,7 @@ pub(super) const TABLES: &[TableOf] = &[
     table("upstream", Times::Once, "How any upstream is connected to."),
     table("headers", Times::Once, "What upstreams are told of the way of a request."),
     table("mirror", Times::Once, "Which requests are mirrored, and what that may take."),
+    table("trace", Times::Once, "What copies say of the trace of their request."),
     table("limits", Times::Once, "What clients may take."),
     table("compare", Times::Once, "What is compared, on all routes."),
     table("guardrail", Times::Once, "When mirroring stops by itself."),
@@ -336,6 +338,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "header line that marks a copy; empty turns it off").default("X-Mirror: 1").or_empty(),
     of("MIRROR_TRUST_MARK", "mirror.trust_mark", Switch, BOOL,
         "true: another mirror stands before, and marks that come in are passed on").default("false"),
+
+    of("TRACE_COPIES", "trace.copies", Word(TRACE_COPIES), "linked or off",
+        "what copies say of the trace of their request: a span of their own in it, or nothing")
+        .default("linked"),
 
     of("MAX_HEADER_BYTES", "limits.header_bytes", Whole, HEAD_BYTES,
         "of a request head, give or take a read; then 431").default("65536").restart(),

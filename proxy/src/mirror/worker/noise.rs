@@ -25,6 +25,7 @@ use crate::mirror::secondary::Secondary;
 use crate::mirror::{Stage, sample};
 use crate::observe::Series;
 use crate::plan::Terms;
+use crate::telemetry::Carried;
 use crate::upstream::{OutBody, Sent};
 use compare::Differences;
 use transform::identity::Scope;
@@ -146,7 +147,8 @@ impl Probe {
         let fitted = identities::fit_secondary(&self.lane, (&aboard, &progress), copy);
         let Ok(Some(fitted)) = timeout_at(self.deadline, fitted).await else { return };
         let ((snapshot, body), is_unknown) = fitted;
-        let copy = copy_of(&self.lane, &progress.terms, snapshot, body);
+        let by = (&*progress.terms, Carried::new(progress.terms.traces, None));
+        let copy = copy_of(&self.lane, by, snapshot, body);
         let answered = timeout_at(self.deadline, self.call(copy, &progress)).await;
         drop(paid);
         let theirs = match answered.unwrap_or(Err("no answer in time")) {

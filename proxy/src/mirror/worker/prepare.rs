@@ -74,6 +74,7 @@ pub(super) fn as_it_came(
         let copy = copy_of(&snapshot, None);
         let rules = terms.rules(&series.label);
         let mut told = Explaining::redacted(&copy, &rules.rules, &[]);
+        told.traced(terms.traces);
         told.marked(terms.mark.as_ref());
         lane.observe.keep_copy(series, terms, told.done(terms.basis));
     }
@@ -92,7 +93,10 @@ fn explained(
     let (of, by) = ((lane, series, aboard), (terms, preparation));
     let fit = made_to_fit(of, by, snapshot, body, Some(&mut told));
     match &fit {
-        Ok(_) => told.marked(terms.mark.as_ref()),
+        Ok(_) => {
+            told.traced(terms.traces);
+            told.marked(terms.mark.as_ref());
+        }
         Err(outcome) => told.unsent(outcome.name().to_owned()),
     }
     lane.observe.keep_copy(series, terms, told.done(terms.basis));
