@@ -56,6 +56,7 @@ mod streaming;
 mod tidy;
 mod tokens;
 mod told;
+mod traces;
 mod transforms;
 mod upgrades;
 mod upstream;
