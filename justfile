@@ -95,6 +95,14 @@ check-observability:
     promtool check rules observability/rules.yml observability/alerts.yml observability/alerts-demo.yml
     promtool test rules observability/alerts.test.yml observability/candidates.test.yml
 
+# The chart, plain manifests and examples in deploy; needs helm (or HELM), promtool and kubernetes-validate.
+check-deploy:
+    python3 deploy/check.py
+
+# Make the plain manifests, and what the chart has copies of, anew; needs the same.
+deploy:
+    python3 deploy/check.py --write
+
 # Each program starts and says what it takes.
 check-programs:
     cargo build --quiet --workspace --bins
