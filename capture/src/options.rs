@@ -17,7 +17,7 @@ use replay::options::{Packets, Report};
 /// An interface needs CAP_NET_RAW, which is given up once it is open. Exit codes: 0 as required, 1 fail, 2 bad
 /// arguments or nothing to be had, 3 not enough data. Ctrl-C ends it with the report so far.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "mirrorlab-capture", version)]
+#[command(name = "mirrorlab-capture", version = version::VERSION)]
 #[command(group = ArgGroup::new("source").required(true).args(["files", "interface", "vxlan", "geneve"]))]
 #[command(group = ArgGroup::new("purpose").required(true).multiple(true).args(["candidate", "record", "config"]))]
 pub struct Options {

@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
         None | Some("--healthcheck") => {}
         Some("--help" | "-h") => return say(USAGE),
         Some("--version" | "-V") => {
-            return say(concat!("mirrorlab-demo-service ", env!("CARGO_PKG_VERSION"), "\n"));
+            return say(&format!("mirrorlab-demo-service {}\n", version::VERSION));
         }
         Some(other) => return fail(2, &format!("unknown argument {other:?}\n\n{USAGE}")),
     }

@@ -16,7 +16,7 @@ use crate::scenario::Scenario;
 /// something could not start, 2 for bad arguments or settings. The proxy's settings are taken from
 /// the environment, but every request is mirrored unless MIRROR_FRACTION says otherwise.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "mirrorlab-lab", version)]
+#[command(name = "mirrorlab-lab", version = version::VERSION)]
 pub struct Options {
     /// Play a story and check it.
     #[arg(long, value_enum)]

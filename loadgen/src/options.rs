@@ -12,7 +12,7 @@ use reqwest::Url;
 /// Exit codes: 0 when all answers were fine and p99 kept below the limit, 1 when not or when nothing
 /// answers, 2 for bad arguments. Ctrl-C and SIGTERM end it early, with the summary of what was seen.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "mirrorlab-loadgen", version)]
+#[command(name = "mirrorlab-loadgen", version = version::VERSION)]
 pub struct Options {
     /// Where to send the traffic.
     #[arg(long, env = "BASE_URL", default_value = "http://localhost:8080", value_parser = base_url)]

@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::audit;
 use crate::config::{Config, Errors};
 use crate::exchange::Role;
-use crate::listen::bind;
+use crate::listen::passed::{ADMIN, Passed, TRAFFIC};
 use crate::listen::proxy_protocol::Networks;
+use crate::listen::{Listen, Listening, bind};
 use crate::mirror::Failpoint;
 use crate::relay::Left;
 use crate::relay::spool::SpoolError;
@@ -36,6 +36,10 @@ use service::{Service, Traffic};
 pub enum StartError {
     /// An address cannot be listened on.
     Bind(SocketAddr, io::Error),
+    /// A socket that was passed cannot be used.
+    Socket(String, io::Error),
+    /// Sockets were passed that are for nothing.
+    Sockets(Vec<String>),
     /// An upstream cannot be set up; https without root certificates for one.
     Upstream(Role, io::Error),
     /// A candidate cannot be set up; https without root certificates for one.
@@ -58,6 +62,13 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bind(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
+            Self::Socket(name, error) => write!(f, "cannot use the socket {name:?}: {error}"),
+            Self::Sockets(names) => write!(
+                f,
+                "no listener for the sockets that were passed: {}; allowed are {TRAFFIC:?}, {ADMIN:?} \
+                 where ADMIN_ADDR is set, and the names of [[listener]]",
+                names.join(", ")
+            ),
             Self::Upstream(role, error) => write!(f, "cannot set up the {}: {error}", role.name()),
             Self::Candidate(why) => write!(f, "{why}"),
             Self::Webhook(error) => write!(f, "cannot set up the webhook: {error}"),
@@ -145,10 +156,27 @@ pub async fn start_from(
     probe: Option<Failpoint>,
     source: Option<Source>,
 ) -> Result<App, StartError> {
-    let listener = listener(config.listen)?;
-    let admin_listener = config.admin.map(self::listener).transpose()?;
-    let others = others::bind(&config)?;
-    let means = (compare_runtime, probe);
+    start_on(Passed::default(), config, (compare_runtime, probe), source).await
+}
+
+/// As [`start_from`], on sockets that were passed, in place of the addresses of the settings.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start_on(
+    mut passed: Passed,
+    config: Config,
+    means: (Handle, Option<Failpoint>),
+    source: Option<Source>,
+) -> Result<App, StartError> {
+    let listener = passed_or_bound(&mut passed, Some(TRAFFIC), config.listen)?;
+    let admin = config.admin.map(|admin| passed_or_bound(&mut passed, Some(ADMIN), admin));
+    let admin_listener = admin.transpose()?;
+    let others = others::bind(&config, &mut passed)?;
+    let unused = passed.left();
+    if !unused.is_empty() {
+        return Err(StartError::Sockets(unused));
+    }
     let (engine, others) = Engine::beneath(&config, others, means, source).await?;
     let Engine { forward, metrics, shown, .. } = &engine;
     let admin = engine.admin(&config.admin_prefix);
@@ -177,7 +205,20 @@ pub async fn start_from(
     })
 }
 
-fn listener(listen: crate::listen::Listen) -> Result<TcpListener, StartError> {
+/// The socket of this name, if it was passed, or one for this address.
+fn passed_or_bound(
+    passed: &mut Passed,
+    name: Option<&str>,
+    listen: Listen,
+) -> Result<Listening, StartError> {
+    let Some((name, socket)) = name.and_then(|name| Some((name, passed.take(name)?))) else {
+        return listener(listen);
+    };
+    let socket = socket.map_err(|error| StartError::Socket(name.to_owned(), error))?;
+    Ok(Listening { socket, is_shared: true })
+}
+
+fn listener(listen: Listen) -> Result<Listening, StartError> {
     bind(listen).map_err(|error| StartError::Bind(listen.addr, error))
 }
 
@@ -205,6 +246,9 @@ impl App {
     /// own listener, answer until the end.
     pub async fn shutdown(mut self) -> Drained {
         self.engine.draining.store(true, Ordering::Relaxed);
+        self.traffic_server.leave();
+        self.others.leave();
+        self.admin_server.iter().for_each(Server::leave);
         // Whoever sends requests here needs a while to hear of it, and is served meanwhile.
         tokio::time::sleep(self.drain_delay).await;
         let deadline = Instant::now() + self.drain_timeout;

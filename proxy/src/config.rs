@@ -149,6 +149,8 @@ pub struct Config {
 /// An address beside that of the traffic listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// What a socket is called that takes the place of its address.
+    pub name: Option<String>,
     /// Where it listens.
     pub listen: Listen,
     /// Whether it speaks TLS, with the certificate of the traffic listener.
@@ -258,6 +260,12 @@ impl Config {
     pub fn unknown_in_process_env() -> Vec<String> {
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         Self::unknown(names)
+    }
+
+    /// What sockets are called that were passed to this process.
+    #[expect(clippy::disallowed_methods, reason = "the one module that reads the environment")]
+    pub fn names_of_sockets() -> String {
+        std::env::var("LISTEN_FDNAMES").unwrap_or_default()
     }
 
     /// Of these variables those that look like settings and are none, each with the likely one, where

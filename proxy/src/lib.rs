@@ -49,5 +49,6 @@ pub mod serve;
 pub mod source;
 pub mod spread;
 pub mod steer;
+pub mod supervisor;
 pub mod telemetry;
 pub mod upstream;

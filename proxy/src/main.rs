@@ -8,70 +8,25 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proxy::access::Access;
 use proxy::arguments::{self, Arguments, Command};
 use proxy::check::{self, Explained};
 use proxy::config::{self, Config};
 use proxy::control;
+use proxy::listen::passed::Passed;
 use proxy::preview::{self, Tried};
 use proxy::relay::Left;
 use proxy::steer::Steer;
 use proxy::steer::watch::Watched;
-use proxy::{app, app::Drained, app::Source, healthcheck, release};
+use proxy::{app, app::Drained, app::Source, healthcheck, release, supervisor};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-const USAGE: &str = "\
-mirrorlab-proxy: answers from the baseline, mirrors a share to the candidate, compares the two.
-
-Usage: mirrorlab-proxy [--config FILE]
-                       [--healthcheck | --print-schema | --help | --version]
-       mirrorlab-proxy check [FILE] [--explain 'METHOD /path?query']
-                             [-H 'name: value']... [--client IP]
-       mirrorlab-proxy try [--route ROUTE] [--candidate NAME] [--client IP] < request.http
-       mirrorlab-proxy report --url URL [--require pass] [--min-pairs N]
-                              [--candidate NAME] [--route ROUTE]
-                              [--cover p99|p99.9] [--token-file FILE]
-                              [--format text|json|markdown|junit|html] [--verbose]
-                              [--watch [--interval TIME]]
-
-  --config       the settings file (TOML); without it that of MIRROR_CONFIG, if any
-  --healthcheck  ask the proxy with these settings whether it is alive; exit code 0 or 1
-  --print-schema the JSON Schema of the settings file, for editors
-  --help         this text
-  --version      the version
-
-  check          tell all that is wrong with the settings; exit code 0 if nothing is, else 2
-    --explain    tell which route and policy this request would get, and which lines decide
-    -H           a header of that request, as often as there are some
-    --client     the address that it comes from
-
-  try            tell what would go out for an HTTP/1.1 request, as a difference to it, and by which
-                 rule; exit code 0, or 2 where it cannot be told
-    --route      as if this route fitted it
-    --candidate  for this one; without it for all
-    --client     the address that it comes from
-
-  report         show the report of a running proxy, to gate a release on it; UPSTREAM_CA is heeded
-    --url        where its admin endpoints are, such as http://localhost:8080
-    --require    pass: exit code 0 for a pass only; without it a fail is 0, too
-    --min-pairs  with fewer pairs the exit code is 3, unless it is 1
-    --candidate  the report of this one; without it those of all, which must all be as required
-    --route      the verdict of this route, such as 'GET /api/search', not that over all
-    --format     text (default), json, markdown for a comment, junit for a pipeline, or html;
-                 --json is --format json
-    --verbose    every place that differs, every example and interval
-    --watch      follow it until Ctrl-C; the exit code is that of the last report
-    --interval   how often it is asked for then, such as 10s; 2s by default
-    --token-file what the token is read from that is sent; without it CONTROL_TOKEN is, if set
-  exit codes of report: 0 as required, 1 fail, 2 bad arguments, no such
-  route or no report to be had, 3 not enough data
-
-Settings come from the environment, and from the file, which the environment goes over.
-BASELINE_URL and CANDIDATE_URL are the first to set; docs/settings.md has them all.
-";
+/// What is left to be done after a drain takes no longer.
+const AFTER_DRAIN: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -80,12 +35,9 @@ fn main() -> ExitCode {
     };
     let file = arguments.file.as_deref();
     match arguments.command {
-        Command::Help => return say(USAGE),
-        Command::Version => {
-            return say(concat!("mirrorlab-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
-        }
+        Command::Say(text) => return say(&text),
         Command::Schema => return say(&config::schema()),
-        Command::Report(rest) => return report(file, rest),
+        Command::Report(request) => return report(file, &request),
         Command::Check(request) => return check(file, request.as_deref()),
         Command::Try(tried) => return attempt(file, &tried),
         Command::Serve | Command::Healthcheck => {}
@@ -94,11 +46,17 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(errors) => return fail(2, &errors.to_string()),
     };
+    let serves = matches!(arguments.command, Command::Serve);
+    let passed = match serves.then(|| Passed::of_process(&Config::names_of_sockets())) {
+        None => Passed::default(),
+        Some(Ok(passed)) => passed,
+        Some(Err(why)) => return fail(1, &format!("cannot start: {why}")),
+    };
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("cannot start threads: {error}")),
     };
-    if matches!(arguments.command, Command::Healthcheck) {
+    if !serves {
         return match runtime.block_on(healthcheck::check(&config)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => fail(1, &why),
@@ -116,7 +74,7 @@ fn main() -> ExitCode {
         Ok(compare) => compare,
         Err(error) => return fail(1, &format!("cannot start threads: {error}")),
     };
-    let code = runtime.block_on(run(config, arguments.file.clone(), &compare));
+    let code = runtime.block_on(run(passed, config, arguments.file.clone(), &compare));
     compare.shutdown_background();
     runtime.shutdown_background();
     code
@@ -159,11 +117,7 @@ fn attempt(file: Option<&Path>, tried: &Tried) -> ExitCode {
 }
 
 /// Shows the report of another proxy.
-fn report(file: Option<&Path>, arguments: Vec<String>) -> ExitCode {
-    let request = match release::Request::parse(arguments.into_iter()) {
-        Ok(request) => request,
-        Err(why) => return fail(2, &arguments::refused(&why)),
-    };
+fn report(file: Option<&Path>, request: &release::Request) -> ExitCode {
     let config = match Config::from_process(file) {
         Ok(config) => config,
         Err(errors) => return fail(2, &errors.to_string()),
@@ -173,8 +127,8 @@ fn report(file: Option<&Path>, arguments: Vec<String>) -> ExitCode {
         Err(error) => return fail(2, &format!("cannot start: {error}")),
     };
     let asked = match request.watched() {
-        Some(every) => runtime.block_on(release::watch::follow(&request, &config, every)),
-        None => runtime.block_on(release::ask(&request, &config)),
+        Some(every) => runtime.block_on(release::watch::follow(request, &config, every)),
+        None => runtime.block_on(release::ask(request, &config)),
     };
     match asked {
         Ok(answer) => {
@@ -235,12 +189,14 @@ impl Signals {
 async fn reload_at(mut hangup: Signal, steer: Arc<Steer>) {
     while hangup.recv().await.is_some() {
         let steer = Arc::clone(&steer);
+        supervisor::reloading();
         // What came of it is told where it is done.
         drop(tokio::task::spawn_blocking(move || steer.reload()).await);
+        supervisor::ready();
     }
 }
 
-async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCode {
+async fn run(passed: Passed, config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCode {
     let (Ok(mut signals), Ok(hangup)) = (Signals::listen(), signal(SignalKind::hangup())) else {
         return fail(1, "cannot listen for signals");
     };
@@ -255,7 +211,9 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
     let modes: Vec<_> = config.listeners.iter().map(|it| it.mode.name()).collect();
     let (prefix, shared) = (config.admin_prefix.clone(), config.admin.is_none());
     let source = source(&config, file);
-    let app = match app::start_from(config, compare.handle().clone(), None, Some(source)).await {
+    let longest = config.drain_delay + config.drain_timeout + AFTER_DRAIN;
+    let means = (compare.handle().clone(), None);
+    let app = match app::start_on(passed, config, means, Some(source)).await {
         Ok(app) => app,
         Err(why) => {
             error!(%why, "cannot start");
@@ -266,6 +224,9 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
     tokio::spawn(reload_at(hangup, Arc::clone(app.steer())));
     let admin = app.admin.unwrap_or(app.traffic);
     info!(traffic = %app.traffic, %admin, admin_prefix = prefix, "ready");
+    supervisor::ready();
+    let steer = Arc::clone(app.steer());
+    tokio::spawn(async move { supervisor::keep_telling(&steer).await });
     for (address, mode) in app.others().iter().zip(modes) {
         info!(%address, mode, "listens, too");
     }
@@ -280,6 +241,7 @@ async fn run(config: Config, file: Option<PathBuf>, compare: &Runtime) -> ExitCo
         return ExitCode::from(1);
     }
     info!("draining: no new connections, requests in flight may finish");
+    supervisor::stopping(longest);
     tokio::select! {
         drained = app.shutdown() => {
             tell_drained(drained);

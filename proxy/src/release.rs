@@ -24,7 +24,7 @@ use judge::report::summary::{Quantile, Scope};
 use judge::verdict::Verdict;
 
 mod arguments;
-pub use arguments::AtHand;
+pub use arguments::{AtHand, Options};
 mod screen;
 pub mod watch;
 

@@ -4,21 +4,23 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use futures_util::FutureExt;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -33,6 +35,7 @@ use crate::limits::frames::{Frames, is_flood};
 use crate::limits::timed::{Activity, Busy, Patience, Timed};
 use crate::listen::proxy_protocol::{self, Networks};
 use crate::listen::tls::Shown;
+use crate::listen::{self, Listening};
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 
@@ -66,58 +69,80 @@ pub trait Answer: Send + Sync + 'static {
     fn note_broken_response(&self);
 }
 
+/// How long a connection that was taken and has a request to come, or a part of one, may keep it back once all of
+/// them are to end.
+const PROMISED: Duration = Duration::from_secs(1);
+/// Connections that are still taken when a listener closes: as many as may wait.
+const WAITING: usize = listen::BACKLOG as usize;
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Each answer is the last one of its connection.
+    Leaving,
+    /// Connections end as soon as they owe no answer, and are cut off after this time.
+    Ending(Duration),
+}
+
 /// A listener with its connections.
 #[derive(Debug)]
 pub struct Server {
     /// Where it listens.
     pub addr: SocketAddr,
-    stop: watch::Sender<Option<Duration>>,
+    phase: watch::Sender<Phase>,
     task: JoinHandle<usize>,
 }
 
 impl Server {
     /// Takes connections from now on.
-    pub fn start<A: Answer>(listener: TcpListener, serving: Arc<Serving<A>>) -> Self {
-        let addr = listener.local_addr().expect("a bound socket has an address");
-        let (stop, stopped) = watch::channel(None);
-        let task = tokio::spawn(accept(listener, serving, stopped));
-        Self { addr, stop, task }
+    pub fn start<A: Answer>(listener: Listening, serving: Arc<Serving<A>>) -> Self {
+        let addr = listener.socket.local_addr().expect("a bound socket has an address");
+        let (phase, now) = watch::channel(Phase::Serving);
+        let task = tokio::spawn(accept(listener, serving, now));
+        Self { addr, phase, task }
+    }
+
+    /// Lets clients go: they are told with their next answer that it is the last one of their
+    /// connection. A listener of its own goes on to take connections; a shared one is left to others.
+    pub fn leave(&self) {
+        self.phase.send_replace(Phase::Leaving);
     }
 
     /// Waits for the connections to end; how many did not within `limit` and are cut off.
     pub async fn stop(self, limit: Duration) -> usize {
-        self.stop.send_replace(Some(limit));
+        self.phase.send_replace(Phase::Ending(limit));
         self.task.await.unwrap_or(0)
     }
 }
 
 async fn accept<A: Answer>(
-    listener: TcpListener,
+    Listening { socket, is_shared }: Listening,
     serving: Arc<Serving<A>>,
-    mut stop: watch::Receiver<Option<Duration>>,
+    mut phase: watch::Receiver<Phase>,
 ) -> usize {
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut taken =
+        Taken { connections: JoinSet::new(), phase: phase.clone(), serving: Arc::clone(&serving) };
     let failures = LogLimit::new(LOG_EVERY);
-    loop {
+    let mut socket = Some(socket);
+    let limit = loop {
         tokio::select! {
             biased;
-            stopped = stop.changed() => {
-                if stopped.is_err() {
+            changed = phase.changed() => {
+                if changed.is_err() {
                     // Whoever could have drained us is gone, and so are we.
                     return 0;
                 }
-                break;
+                match *phase.borrow_and_update() {
+                    Phase::Ending(limit) => break limit,
+                    // Who else takes from it says that all is well, and may be the only one who does.
+                    Phase::Leaving if is_shared => drop(socket.take()),
+                    Phase::Leaving | Phase::Serving => {}
+                }
             }
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok(_) if connections.len() >= serving.limits.connections => {
-                    serving.metrics.count_refused(Refusal::Connections);
-                }
-                Ok((stream, peer)) => {
-                    let serving = Arc::clone(&serving);
-                    connections.spawn(serve(stream, peer, serving, graceful.watcher()));
-                }
+            Some(_) = taken.connections.join_next(), if !taken.connections.is_empty() => {}
+            accepted = next(socket.as_ref()) => match accepted {
+                Ok((stream, peer)) => taken.take(stream, peer),
                 Err(error) => {
                     if let Some(before) = failures.admit(std::time::Instant::now()) {
                         warn!(%error, not_logged_before = before, "cannot accept a connection");
@@ -127,17 +152,52 @@ async fn accept<A: Answer>(
                 }
             },
         }
-    }
-    drop(listener);
-    let limit = stop.borrow().unwrap_or_default();
-    let drain = async {
-        graceful.shutdown().await;
-        while connections.join_next().await.is_some() {}
     };
-    // Whether in time or not, what is left is counted; it ends with the set of connections.
-    tokio::time::timeout(limit, drain).await.ok();
-    while connections.try_join_next().is_some() {}
-    connections.len()
+    if let Some(socket) = socket.filter(|_| !is_shared) {
+        taken.take_waiting(&socket);
+    }
+    taken.drain(limit).await
+}
+
+async fn next(socket: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match socket {
+        Some(socket) => socket.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The connections of a listener.
+struct Taken<A> {
+    connections: JoinSet<()>,
+    phase: watch::Receiver<Phase>,
+    serving: Arc<Serving<A>>,
+}
+
+impl<A: Answer> Taken<A> {
+    fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if self.connections.len() >= self.serving.limits.connections {
+            return self.serving.metrics.count_refused(Refusal::Connections);
+        }
+        let serving = Arc::clone(&self.serving);
+        self.connections.spawn(serve(stream, peer, serving, self.phase.clone()));
+    }
+
+    /// Takes what waits already: nobody else will, and the kernel would reset it.
+    fn take_waiting(&mut self, socket: &TcpListener) {
+        for _ in 0..WAITING {
+            let Some(Ok((stream, peer))) = socket.accept().now_or_never() else { break };
+            self.take(stream, peer);
+        }
+    }
+
+    async fn drain(mut self, limit: Duration) -> usize {
+        let connections = &mut self.connections;
+        let drain = async { while connections.join_next().await.is_some() {} };
+        // Whether in time or not, what is left is counted; it ends with the set of connections.
+        tokio::time::timeout(limit, drain).await.ok();
+        while connections.try_join_next().is_some() {}
+        connections.len()
+    }
 }
 
 /// What a listener does with its connections.
@@ -197,7 +257,7 @@ async fn serve<A: Answer>(
     mut stream: TcpStream,
     peer: SocketAddr,
     serving: Arc<Serving<A>>,
-    watcher: Watcher,
+    phase: watch::Receiver<Phase>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         // It has ended already, as a rule: not worth a line each.
@@ -211,13 +271,13 @@ async fn serve<A: Answer>(
     }
     let Some(tls) = &serving.tls else {
         let from = (Peer::new(ip, "http"), client);
-        return converse(stream, from, serving, watcher).await;
+        return converse(stream, from, serving, phase).await;
     };
     // The handshake belongs to the time that a first request may take to arrive.
     match tokio::time::timeout(serving.limits.head_timeout, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             let from = (Peer::new(ip, "https"), client);
-            converse(stream, from, serving, watcher).await;
+            converse(stream, from, serving, phase).await;
         }
         // Port scanners and clients that do not trust us, as a rule: not worth a line each.
         Ok(Err(error)) => debug!(%error, "no TLS handshake"),
@@ -230,7 +290,7 @@ async fn converse<I, A>(
     io: I,
     (peer, client): (Peer, Client),
     serving: Arc<Serving<A>>,
-    watcher: Watcher,
+    phase: watch::Receiver<Phase>,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Answer,
@@ -242,12 +302,13 @@ async fn converse<I, A>(
     let stream = Timed::new(io, Arc::clone(&activity), Patience { head, idle, write }, on_refusal);
     let frames = Arc::clone(&activity);
     let answering = Arc::new((Arc::clone(&serving), peer, client, Arc::clone(&activity)));
+    let (told, promised) = (phase.clone(), Arc::clone(&activity));
     let answer = service_fn(move |mut request: Request<Incoming>| {
         let busy = activity.begin(request.version());
-        let answering = Arc::clone(&answering);
+        let (answering, told, version) = (Arc::clone(&answering), told.clone(), request.version());
         async move {
             let (serving, peer, client, activity) = &*answering;
-            let response =
+            let mut response =
                 if !activity.targets().restore(&mut request) || headers::is_malformed(&request) {
                     serving.metrics.count_refused(Refusal::Malformed);
                     serving.service.malformed()
@@ -256,15 +317,35 @@ async fn converse<I, A>(
                 };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 busy.becomes_tunnel();
+            } else if version <= Version::HTTP_11 && *told.borrow() != Phase::Serving {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Kept::new(body, busy)))
         }
     });
     let io = TokioIo::new(Frames::new(stream, serving.limits.header_bytes, frames));
-    let connection = serving.builder.serve_connection_with_upgrades(io, answer).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
+    let mut connection = pin!(serving.builder.serve_connection_with_upgrades(io, answer));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = until_end(phase, &promised) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         note_error(&serving.service, &*error);
     }
+}
+
+/// Waits until a connection is to end. hyper ends one at once that owes no answer, be it that its request is
+/// on the way: the client had every reason to send it. Between two requests nobody can tell; for that there is the
+/// time of [`Phase::Leaving`].
+async fn until_end(mut phase: watch::Receiver<Phase>, activity: &Activity) {
+    if phase.wait_for(|phase| matches!(phase, Phase::Ending(_))).await.is_err() {
+        // The connection ends with whoever has it.
+        return std::future::pending().await;
+    }
+    tokio::time::timeout(PROMISED, activity.begins()).await.ok();
 }
 
 /// hyper has answered or closed already; what is left is to count.

@@ -19,7 +19,7 @@ use crate::pace::{Pace, Schedule};
 /// Exit codes: 0 as required, 1 fail, 2 bad arguments or nothing to be read, 3 not enough data. Ctrl-C ends a run with
 /// the report so far; a second one ends it at once.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "mirrorlab-replay", version, args_conflicts_with_subcommands = true)]
+#[command(name = "mirrorlab-replay", version = version::VERSION, args_conflicts_with_subcommands = true)]
 #[command(subcommand_negates_reqs = true)]
 pub struct Options {
     /// What else it can do.

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Drives steady traffic through a proxy process while its candidate refuses, hangs, is slow,
 /// answers garbage, answers without end and is healthy, three times in turn.
 #[derive(Debug, Parser)]
-#[command(name = "mirrorlab-soak", version)]
+#[command(name = "mirrorlab-soak", version = version::VERSION)]
 struct Options {
     /// How long in all, such as 90s or 20m.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "20m")]

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use axum::Router;
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -24,6 +23,7 @@ use crate::config::{Config, Effective};
 use crate::control::{self, Control};
 use crate::exchange::Role;
 use crate::forward::Forward;
+use crate::listen::Listening;
 use crate::listen::tls::Shown;
 use crate::log_queue;
 use crate::metrics::{Gauges, Metrics, RelayGauges};
@@ -70,7 +70,7 @@ impl Engine {
     /// Starts it beneath listeners that are bound already.
     pub(super) async fn beneath(
         config: &Config,
-        others: Vec<TcpListener>,
+        others: Vec<Listening>,
         (compare_runtime, probe): (Handle, Option<Failpoint>),
         source: Option<Source>,
     ) -> Result<(Self, Prepared), StartError> {

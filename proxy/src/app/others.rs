@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::service::{Service, Traffic};
-use super::{StartError, listener};
+use super::{StartError, passed_or_bound};
 use crate::config::{Config, Listener, Mode};
 use crate::forward::Forward;
+use crate::listen::Listening;
+use crate::listen::passed::Passed;
 use crate::listen::tls::Shown;
 use crate::metrics::{Metrics, RelayGauges};
 use crate::mirror::Mirror;
@@ -19,7 +20,7 @@ use crate::serve::{Server, Serving};
 
 /// A listener that takes no connections yet.
 struct Other {
-    listener: TcpListener,
+    listener: Listening,
     settings: Listener,
     relay: Option<Arc<Relay>>,
 }
@@ -36,8 +37,9 @@ pub(super) struct Others {
 }
 
 /// Takes the addresses, so that what cannot be had is told before anything runs.
-pub(super) fn bind(config: &Config) -> Result<Vec<TcpListener>, StartError> {
-    config.listeners.iter().map(|other| listener(other.listen)).collect()
+pub(super) fn bind(config: &Config, passed: &mut Passed) -> Result<Vec<Listening>, StartError> {
+    let bind = |other: &Listener| passed_or_bound(passed, other.name.as_deref(), other.listen);
+    config.listeners.iter().map(bind).collect()
 }
 
 /// Whether any of them relays.
@@ -48,7 +50,7 @@ pub(super) fn relays(config: &Config) -> bool {
 impl Prepared {
     /// Sets up the relays.
     pub(super) fn new(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Listening>,
         config: &Config,
         mirror: &Mirror,
         forward: &Arc<Forward>,
@@ -119,6 +121,11 @@ impl Prepared {
 }
 
 impl Others {
+    /// Lets clients go, as [`Server::leave`].
+    pub(super) fn leave(&self) {
+        self.servers.iter().for_each(Server::leave);
+    }
+
     /// Takes no more connections, and waits for those that there are: how many did not end within `limit`
     /// and are cut off.
     pub(super) fn stop(&mut self, limit: Duration) -> impl Future<Output = usize> + use<> {

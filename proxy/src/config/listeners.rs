@@ -7,12 +7,15 @@ use http::StatusCode;
 use super::env::{Env, Scope};
 use super::file::{Node, Table, Value};
 use super::{Config, Listener, Mode, values};
+use crate::listen::passed::{ADMIN, TRAFFIC};
 use crate::relay::{self, spool};
 
 /// Most listeners besides `[listen]`.
 pub(super) const LISTENERS_MAX: usize = 16;
 /// Smallest spool, in bytes.
 const SPOOL_LEAST: u64 = 1 << 20;
+/// Longest name of a socket.
+const NAME_MAX: usize = 64;
 /// Of relays alone.
 const OF_RELAYS: [&str; 6] =
     ["status", "body", "queue_size", "concurrency", "spool", "spool_bytes"];
@@ -53,8 +56,9 @@ impl<'a> Env<'a> {
                 }
             }
         }
+        let name = self.read_optional_in(&scope.slot("name"), socket_name);
         let mode = if relays { Mode::Relay(config) } else { Mode::Proxy };
-        Some(Listener { listen: listen?, tls, mode })
+        Some(Listener { name, listen: listen?, tls, mode })
     }
 
     fn relay(&mut self, scope: &Scope<'a>) -> relay::Config {
@@ -105,7 +109,7 @@ impl<'a> Env<'a> {
     pub(super) fn listeners_fit(&mut self, config: &Config) {
         self.two_listeners(config);
         let Some(file) = self.file else { return };
-        let mut spools: Vec<PathBuf> = Vec::new();
+        let (mut spools, mut names): (Vec<PathBuf>, Vec<String>) = Default::default();
         let mut taken = vec![("listen.address", config.listen)];
         taken.extend(config.admin.map(|admin| ("admin.address", admin)));
         for (_, table) in file.root.tables("listener").into_iter().take(LISTENERS_MAX) {
@@ -120,6 +124,14 @@ impl<'a> Env<'a> {
                     self.bad_for(&address, &given, &why, "another address");
                 }
                 taken.push(("listener.address", listen));
+            }
+            let name = scope.slot("name");
+            if let Some(given) = self.given(&name) {
+                if names.contains(&given.text) {
+                    let why = "is that of another listener";
+                    self.bad_for(&name, &given, why, "a name for each of them");
+                }
+                names.push(given.text);
             }
             let spool = scope.slot("spool");
             if let Some(given) = self.given(&spool) {
@@ -146,6 +158,20 @@ impl<'a> Env<'a> {
 fn one_name(folder: PathBuf) -> PathBuf {
     let named = folder.canonicalize().or_else(|_| std::path::absolute(&folder));
     named.unwrap_or(folder)
+}
+
+/// systemd puts colons between them.
+fn socket_name(text: &str) -> values::Parsed<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if [TRAFFIC, ADMIN].contains(&text) {
+        Err("is the socket of another".to_owned())
+    } else if text.len() > NAME_MAX {
+        Err(format!("has {} bytes", text.len()))
+    } else if text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("has other characters".to_owned())
+    }
 }
 
 fn status(text: &str) -> values::Parsed<StatusCode> {

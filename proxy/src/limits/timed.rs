@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::line_feeds::LineFeeds;
@@ -46,6 +46,10 @@ pub struct Activity {
     awaiting: Mutex<Option<oneshot::Sender<()>>>,
     line_feeds: Arc<LineFeeds>,
     targets: Targets,
+    /// A part of a request head has come.
+    heading: AtomicBool,
+    /// Told of each request that begins.
+    beginning: Notify,
 }
 
 /// Since when the client must take something of an answer over HTTP/2; `None` while there is nothing.
@@ -104,12 +108,28 @@ impl Activity {
     pub fn begin(self: &Arc<Self>, version: http::Version) -> Busy {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
+        self.heading.store(false, Ordering::Relaxed);
+        self.beginning.notify_waiters();
         let framed = version == http::Version::HTTP_2;
         let stream = framed.then(|| {
             self.framed.store(true, Ordering::Relaxed);
             self.stream()
         });
         Busy { activity: Arc::clone(self), stream, answered: AtomicBool::new(false) }
+    }
+
+    /// Whether a request is to come, since none has yet, or is coming.
+    pub fn is_promised(&self) -> bool {
+        let heading = self.heading.load(Ordering::Relaxed) && !self.framed.load(Ordering::Relaxed);
+        heading || self.begun.load(Ordering::Relaxed) == 0
+    }
+
+    /// Waits for a request that [`Activity::is_promised`].
+    pub async fn begins(&self) {
+        let beginning = self.beginning.notified();
+        if self.is_promised() {
+            beginning.await;
+        }
     }
 
     fn stream(&self) -> Arc<Stream> {
@@ -283,6 +303,7 @@ impl<S, F: Fn(Refusal)> Timed<S, F> {
         if self.begins_a_head() {
             self.head_since = Some(Instant::now());
             self.head_after = self.activity.begun.load(Ordering::Relaxed);
+            self.activity.heading.store(true, Ordering::Relaxed);
         }
     }
 

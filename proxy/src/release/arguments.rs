@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use clap::Args;
+
 use super::{Cover, Request};
 use crate::upstream::Target;
 use judge::report::format::Format;
@@ -11,54 +13,74 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// How often at the least, and at the most.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(3600)];
 
-/// Those that have a value.
-const NAMES: [&str; 9] = [
-    "--url",
-    "--require",
-    "--min-pairs",
-    "--route",
-    "--format",
-    "--cover",
-    "--candidate",
-    "--token-file",
-    "--interval",
-];
-/// Those that have none.
-const FLAGS: [&str; 3] = ["--json", "--verbose", "--watch"];
+/// Show the report of a running proxy, to gate a release on it; UPSTREAM_CA is heeded
+///
+/// Exit codes: 0 as required, 1 fail, 2 bad arguments, no such route or no report to be had, 3 not enough data.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Where its admin endpoints are, such as http://localhost:8080; must be said
+    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    url: Option<String>,
+    /// pass: exit code 0 for a pass only; without it a fail is 0, too
+    #[arg(long, value_name = "VERDICT", allow_hyphen_values = true)]
+    require: Option<String>,
+    /// With fewer pairs the exit code is 3, unless it is 1
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    min_pairs: Option<String>,
+    /// The report of this one; without it those of all, which must all be as required
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    candidate: Option<String>,
+    /// The verdict of this route, such as 'GET /api/search', not that over all
+    #[arg(long, value_name = "ROUTE", allow_hyphen_values = true)]
+    route: Option<String>,
+    /// The quantile that a pass must cover: p99 or p99.9
+    #[arg(long, value_name = "QUANTILE", allow_hyphen_values = true)]
+    cover: Option<String>,
+    /// text (default), json, markdown for a comment, junit for a pipeline, or html
+    #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
+    format: Option<String>,
+    /// The same as --format json
+    #[arg(long)]
+    json: bool,
+    /// Every place that differs, every example and interval
+    #[arg(long)]
+    verbose: bool,
+    /// Follow it until Ctrl-C; the exit code is that of the last report
+    #[arg(long)]
+    watch: bool,
+    /// How often it is asked for then, such as 10s; 2s by default
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    interval: Option<String>,
+    /// What the token is read from that is sent; without it CONTROL_TOKEN is, if set
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    token_file: Option<String>,
+}
 
-/// What was given, in the order of [`NAMES`] and [`FLAGS`].
-type Given = ([Option<String>; NAMES.len()], [bool; FLAGS.len()]);
+impl TryFrom<Options> for Request {
+    type Error = String;
 
-impl Request {
-    /// Reads the arguments behind `report`: `--name value` or `--name=value`, each at most once.
-    ///
-    /// # Errors
-    /// The argument that is wrong, and what is allowed.
-    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (values, [json, verbose, watch]) = given(arguments)?;
-        let [url, require, min_pairs, route, format, cover, candidate, token_file, interval] =
-            values;
-        let url = url.ok_or("report needs --url, such as --url http://localhost:8080")?;
-        let format = self::format(format.as_deref(), json)?;
+    fn try_from(options: Options) -> Result<Self, String> {
+        let url = options.url.ok_or("report needs --url, such as --url http://localhost:8080")?;
+        let format = format(options.format.as_deref(), options.json)?;
         Ok(Self {
             // What is wrong may be a password in the wrong place.
             url: Target::parse(&url).map(Some).map_err(|why| format!("--url {why}"))?,
-            require_pass: match require.as_deref() {
+            require_pass: match options.require.as_deref() {
                 None => false,
                 Some("pass") => true,
                 Some(other) => return Err(format!("--require {other:?}: allowed is pass")),
             },
-            cover: self::cover(cover.as_deref())?,
-            min_pairs: min_pairs.map_or(Ok(0), |text| {
+            cover: cover(options.cover.as_deref())?,
+            min_pairs: options.min_pairs.map_or(Ok(0), |text| {
                 let number = text.parse();
                 number.map_err(|_| format!("--min-pairs {text:?}: allowed is a whole number"))
             })?,
-            candidate,
-            route,
+            candidate: options.candidate,
+            route: options.route,
             format,
-            verbose,
-            watch: self::watch(watch, interval.as_deref(), format)?,
-            token_file,
+            verbose: options.verbose,
+            watch: watch(options.watch, options.interval.as_deref(), format)?,
+            token_file: options.token_file,
         })
     }
 }
@@ -97,29 +119,6 @@ impl TryFrom<AtHand> for Request {
             token_file: None,
         })
     }
-}
-
-fn given(mut arguments: impl Iterator<Item = String>) -> Result<Given, String> {
-    let mut given: Given = ([const { None }; NAMES.len()], [false; FLAGS.len()]);
-    while let Some(argument) = arguments.next() {
-        if let Some(at) = FLAGS.iter().position(|known| *known == argument) {
-            given.1[at] = true;
-            continue;
-        }
-        let (name, value) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (argument.as_str(), None),
-        };
-        let Some(at) = NAMES.iter().position(|known| *known == name) else {
-            return Err(format!("unknown argument {name:?} of report"));
-        };
-        let value = value.or_else(|| arguments.next());
-        let value = value.ok_or_else(|| format!("{name} has no value"))?;
-        if given.0[at].replace(value).is_some() {
-            return Err(format!("{name} is there twice"));
-        }
-    }
-    Ok(given)
 }
 
 fn format(name: Option<&str>, json: bool) -> Result<Format, String> {

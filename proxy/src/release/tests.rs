@@ -1,9 +1,14 @@
 use super::*;
+use crate::arguments::{Arguments, Command};
 use judge::report::{Allowed, Report, summarize};
 use judge::{Call, Comparison, Pair};
 
 fn parse(arguments: &[&str]) -> Result<Request, String> {
-    Request::parse(arguments.iter().map(|argument| (*argument).to_owned()))
+    let all = ["report"].iter().chain(arguments).map(|argument| (*argument).to_owned());
+    match Arguments::parse(all)?.command {
+        Command::Report(request) => Ok(*request),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn request(more: &[&str]) -> Request {

@@ -45,6 +45,7 @@ mod redaction;
 mod relay;
 mod replicas;
 mod report;
+mod restart;
 mod roundup;
 mod routes;
 mod rules;

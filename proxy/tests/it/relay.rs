@@ -33,7 +33,7 @@ fn settings() -> relay::Config {
 
 fn listener(mode: Mode) -> Listener {
     let addr = "127.0.0.1:0".parse().unwrap();
-    Listener { listen: Listen { addr, dual_stack: false }, tls: false, mode }
+    Listener { name: None, listen: Listen { addr, dual_stack: false }, tls: false, mode }
 }
 
 /// A proxy whose only other listener relays.

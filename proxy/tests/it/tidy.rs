@@ -28,7 +28,7 @@ const LEVELS: [&[&str]; 16] = [
     &["forward", "control"],
     &["relay", "source"],
     &["config"],
-    &["app", "check", "logging", "healthcheck", "preview", "release"],
+    &["app", "check", "logging", "healthcheck", "preview", "release", "supervisor"],
     &["arguments"],
 ];
 

@@ -54,6 +54,18 @@ fn each_fault_is_told_with_its_line_and_what_is_allowed() {
             "m.toml:3:8: listener.mode = \"reply\": is unknown; allowed is proxy or relay",
         ),
         (
+            "[[listener]]\naddress = \":1\"\nname = \"admin\"\n",
+            "m.toml:3:8: listener.name = \"admin\": is the socket of another; allowed is 1 to 64 letters",
+        ),
+        (
+            "[[listener]]\naddress = \":1\"\nname = \"a:b\"\n",
+            "m.toml:3:8: listener.name = \"a:b\": has other characters",
+        ),
+        (
+            "[[listener]]\naddress = \":1\"\nname = \"a\"\n[[listener]]\naddress = \":2\"\nname = \"a\"\n",
+            "m.toml:6:8: listener.name = \"a\": is that of another listener; allowed is a name for each",
+        ),
+        (
             "[[listener]]\naddress = \":1\"\nstatus = 204\n",
             "m.toml:3:10: listener.status = 204: is for a relay, and this listener is none; allowed is to leave it out, or mode = \"relay\"",
         ),

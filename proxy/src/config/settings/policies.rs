@@ -12,6 +12,7 @@ use crate::policy::record::Bodies;
 const NAME: &str =
     "1 to 64 letters, digits and any of -_., and none of baseline, secondary and other";
 const TOKEN_NAME: &str = "1 to 64 letters, digits and any of -_., and not CONTROL_TOKEN";
+const SOCKET_NAME: &str = "1 to 64 letters, digits and any of -_., and neither traffic nor admin";
 const ROUTE_NAME: &str = "a text of 1 to 100 visible characters, not other";
 const LABEL: &str = "the label of a route, such as `GET /api/product/{id}` or `other`";
 const FOR_ALL: &str = "the value for all";
@@ -46,6 +47,8 @@ const fn own(
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
     of("listener.address", Text, ADDRESS, "where it listens").required().restart(),
+    of("listener.name", Text, SOCKET_NAME, "what a socket is called that systemd passes in place of the address")
+        .restart(),
     of("listener.mode", Word(&["proxy", "relay"]), "proxy or relay",
         "proxy: as [listen], without the admin endpoints; relay: answered at once, and asked of the baseline \
          and candidates in the background").default("proxy").restart(),

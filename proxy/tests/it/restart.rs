@@ -1,0 +1,303 @@
+//! A restart: one process takes over the sockets of another, which lets its clients go, and no request fails.
+//!
+//! The sockets are passed as systemd passes them. Whoever binds them here holds them until the end, as
+//! systemd does.
+
+use std::net::{SocketAddr, TcpListener as Bound};
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::certificates::TempFile;
+use crate::eventually;
+use crate::process::{Process, started};
+use crate::support::{fixed, in_time};
+
+/// Sockets become descriptors 3 and 4, and the process has the number that it is told.
+const PASS: &str = r#"exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_PID=$$ exec "$0" "$@""#;
+
+/// A proxy that is started on these sockets, of which there may be two.
+fn on(sockets: &[(&str, &Bound)], settings: &[(&str, &str)]) -> Command {
+    on_by(PASS, sockets, settings)
+}
+
+fn on_by(script: &str, sockets: &[(&str, &Bound)], settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_mirrorlab-proxy")]);
+    command.env_clear().envs(settings.iter().copied()).stderr(Stdio::piped());
+    command.env("LOG_FORMAT", "json").env("LISTEN_FDS", sockets.len().to_string());
+    let names: Vec<_> = sockets.iter().map(|(name, _)| *name).collect();
+    command.env("LISTEN_FDNAMES", names.join(":"));
+    let passed =
+        |(_, socket): &(&str, &Bound)| Stdio::from(OwnedFd::from(socket.try_clone().unwrap()));
+    let mut passed = sockets.iter().map(passed);
+    command.stdin(passed.next().unwrap_or_else(Stdio::null));
+    command.stdout(passed.next().unwrap_or_else(Stdio::null));
+    command
+}
+
+fn bound() -> (Bound, SocketAddr) {
+    let socket = Bound::bind("127.0.0.1:0").unwrap();
+    let addr = socket.local_addr().unwrap();
+    (socket, addr)
+}
+
+fn url(addr: SocketAddr) -> String {
+    format!("http://{addr}")
+}
+
+/// Why a process that was started on these did not run.
+fn refused(sockets: &[(&str, &Bound)]) -> String {
+    let output = on(sockets, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn get(addr: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    in_time(stream.read_to_string(&mut answer)).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn sockets_that_are_passed_take_the_place_of_addresses_by_their_names() {
+    let (baseline, candidate) = (fixed("{}").await, fixed("{}").await);
+    let ((traffic, at), (admin, at_admin)) = (bound(), bound());
+    let (upstream, other) = (url(baseline.addr), url(candidate.addr));
+    // Somebody has these addresses: they are not bound.
+    let taken = [baseline.addr.to_string(), candidate.addr.to_string()];
+    let settings = [
+        ("BASELINE_URL", upstream.as_str()),
+        ("CANDIDATE_URL", other.as_str()),
+        ("LISTEN_ADDR", taken[0].as_str()),
+        ("ADMIN_ADDR", taken[1].as_str()),
+    ];
+    let process = started(&mut on(&[("admin", &admin), ("traffic", &traffic)], &settings)).await;
+    assert_eq!(process.addr(), at);
+    assert!(get(at, "/").await.starts_with("HTTP/1.1 200"));
+    assert!(get(at_admin, "/readyz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(at_admin, "/else").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn a_listener_of_the_settings_file_takes_the_socket_of_its_name_and_the_others_are_bound() {
+    let baseline = fixed("{}").await;
+    let text = format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\n[baseline]\nurl = \"{0}\"\n\
+         [[candidate]]\nname = \"v2\"\nurl = \"{0}\"\n\
+         [[listener]]\nname = \"other\"\naddress = \"{1}\"\n",
+        url(baseline.addr),
+        baseline.addr
+    );
+    let file = TempFile::new(&text);
+    let (other, at) = bound();
+    let settings = [("MIRROR_CONFIG", file.path())];
+    let process = started(&mut on(&[("other", &other)], &settings)).await;
+    assert!(get(at, "/").await.starts_with("HTTP/1.1 200"));
+    assert_ne!(process.addr(), at);
+    assert!(get(process.addr(), "/").await.starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_socket_that_is_for_nothing_is_named_with_its_address_and_ends_the_start() {
+    let ((one, at), (two, _)) = (bound(), bound());
+    let why = refused(&[("trafic", &one)]);
+    assert!(why.contains("trafic") && why.contains(&at.to_string()), "{why}");
+    assert!(why.contains("allowed are"), "{why}");
+    let why = refused(&[("admin", &one)]);
+    assert!(why.contains("ADMIN_ADDR"), "{why}");
+    let why = refused(&[("traffic", &one), ("traffic", &two)]);
+    assert!(why.contains("traffic") && why.contains("twice"), "{why}");
+    // As of a unit that names none.
+    assert!(refused(&[("", &one)]).contains("unknown"));
+}
+
+#[test]
+fn what_is_passed_and_takes_no_connections_of_tcp_is_refused() {
+    let mut command = on(&[], &[]);
+    command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "traffic");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(why.contains("traffic") && why.contains("none of TCP"), "{why}");
+    let (socket, at) = bound();
+    let _client = std::net::TcpStream::connect(at).unwrap();
+    let connection: OwnedFd = socket.accept().unwrap().0.into();
+    let output = on(&[("traffic", &socket)], &[]).stdin(connection).output().unwrap();
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(why.contains("Accept="), "{why}");
+}
+
+#[tokio::test]
+async fn sockets_of_another_process_are_left_alone() {
+    let (socket, at) = bound();
+    let settings = [("LISTEN_ADDR", "127.0.0.1:0")];
+    let script = PASS.replace("$$", "1");
+    let mut command = on_by(&script, &[("traffic", &socket)], &settings);
+    assert_ne!(started(&mut command).await.addr(), at);
+}
+
+/// What clients saw.
+#[derive(Debug, Default)]
+struct Seen {
+    stop: AtomicBool,
+    answered: AtomicUsize,
+    failed: std::sync::Mutex<Vec<String>>,
+}
+
+impl Seen {
+    fn note(&self, answered: Result<(), String>) {
+        match answered {
+            Ok(()) => drop(self.answered.fetch_add(1, Ordering::Relaxed)),
+            Err(why) => self.failed.lock().unwrap().push(why),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    fn more(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Asks, and reads one whole answer; whether the connection may be used again.
+async fn ask(stream: &mut TcpStream, request: &str) -> Result<bool, String> {
+    let told = |error: std::io::Error| error.to_string();
+    stream.write_all(request.as_bytes()).await.map_err(told)?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(error) => {
+                return Err(format!("{error} after {:?}", String::from_utf8_lossy(&head)));
+            }
+        }
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    if !head.starts_with("http/1.1 200") {
+        return Err(head);
+    }
+    let mut body = [0; 2];
+    stream.read_exact(&mut body).await.map_err(told)?;
+    Ok(!head.contains("connection: close"))
+}
+
+/// One connection for each request.
+async fn short(addr: SocketAddr, seen: Arc<Seen>) {
+    const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    while seen.more() {
+        let asked = async {
+            let mut stream = TcpStream::connect(addr).await.map_err(|error| error.to_string())?;
+            ask(&mut stream, GET).await.map(drop)
+        };
+        seen.note(asked.await.map_err(|why| format!("a short connection: {why}")));
+    }
+}
+
+/// One connection for as many requests as the proxy allows.
+async fn kept(addr: SocketAddr, seen: Arc<Seen>, pause: Duration) {
+    const POST: &str = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
+    while seen.more() {
+        let asked = async {
+            let mut stream = TcpStream::connect(addr).await.map_err(|error| error.to_string())?;
+            while ask(&mut stream, POST).await? && seen.more() {
+                seen.note(Ok(()));
+                tokio::time::sleep(pause).await;
+            }
+            Ok::<_, String>(())
+        };
+        seen.note(asked.await.map_err(|why| format!("a kept connection: {why}")));
+    }
+}
+
+/// Over HTTP/2, as a client of a library does.
+async fn streams(addr: SocketAddr, seen: Arc<Seen>) {
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    while seen.more() {
+        let asked = client.get(url(addr)).send().await;
+        let asked = asked.and_then(reqwest::Response::error_for_status);
+        seen.note(asked.map(drop).map_err(|error| format!("over HTTP/2: {error:?}")));
+    }
+}
+
+fn load(addr: SocketAddr) -> (Arc<Seen>, JoinSet<()>) {
+    let (seen, mut clients) = (Arc::new(Seen::default()), JoinSet::new());
+    for at in 0..8 {
+        clients.spawn(short(addr, Arc::clone(&seen)));
+        clients.spawn(kept(addr, Arc::clone(&seen), Duration::from_millis(at * 3)));
+    }
+    clients.spawn(streams(addr, Arc::clone(&seen)));
+    (seen, clients)
+}
+
+async fn over(seen: &Seen, mut clients: JoinSet<()>) {
+    seen.stop.store(true, Ordering::Relaxed);
+    in_time(async { while clients.join_next().await.is_some() {} }).await;
+    let failed = seen.failed.lock().unwrap();
+    assert!(failed.is_empty(), "{} answered, {} failed: {failed:#?}", seen.count(), failed.len());
+}
+
+/// Waits for some more answers.
+async fn serves(seen: &Seen) {
+    let before = seen.count();
+    eventually!(seen.count() > before + 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_under_load_fails_no_request() {
+    let baseline = fixed("{}").await;
+    let (socket, addr) = bound();
+    let upstream = url(baseline.addr);
+    let settings = [
+        ("BASELINE_URL", upstream.as_str()),
+        ("CANDIDATE_URL", upstream.as_str()),
+        // Clients that pause for less know in time that their connection ends.
+        ("DRAIN_DELAY", "500ms"),
+        ("MAX_CONNECTIONS_PER_CLIENT", "1000"),
+    ];
+    let start = || async { started(&mut on(&[("traffic", &socket)], &settings)).await };
+    let mut old: Process = start().await;
+    let (seen, clients) = load(addr);
+    for _ in 0..2 {
+        serves(&seen).await;
+        let new = start().await;
+        old.signal("TERM");
+        assert_eq!(old.exit_code().await, Some(0));
+        old = new;
+    }
+    serves(&seen).await;
+    over(&seen, clients).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_come_while_nobody_is_there_wait_for_the_next_process() {
+    let baseline = fixed("{}").await;
+    let (socket, addr) = bound();
+    let upstream = url(baseline.addr);
+    let settings = [
+        ("BASELINE_URL", upstream.as_str()),
+        ("CANDIDATE_URL", upstream.as_str()),
+        ("DRAIN_DELAY", "500ms"),
+        ("MAX_CONNECTIONS_PER_CLIENT", "1000"),
+    ];
+    let start = || async { started(&mut on(&[("traffic", &socket)], &settings)).await };
+    let mut old: Process = start().await;
+    let (seen, clients) = load(addr);
+    serves(&seen).await;
+    old.signal("TERM");
+    assert_eq!(old.exit_code().await, Some(0));
+    let _new = start().await;
+    serves(&seen).await;
+    over(&seen, clients).await;
+}
