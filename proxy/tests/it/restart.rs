@@ -301,3 +301,99 @@ async fn clients_that_come_while_nobody_is_there_wait_for_the_next_process() {
     serves(&seen).await;
     over(&seen, clients).await;
 }
+
+/// What a supervisor is told.
+struct Supervisor {
+    socket: tokio::net::UnixDatagram,
+    path: std::path::PathBuf,
+}
+
+impl Supervisor {
+    fn new(name: &str) -> Self {
+        let name = format!("mirrorlab-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+        Self { socket, path }
+    }
+
+    /// Waits for a message with this line.
+    async fn hears(&self, line: &str) -> String {
+        let heard = async {
+            loop {
+                let mut message = [0; 4096];
+                let length = self.socket.recv(&mut message).await.unwrap();
+                let message = String::from_utf8_lossy(&message[..length]).into_owned();
+                if message.lines().any(|told| told.starts_with(line)) {
+                    return message;
+                }
+            }
+        };
+        in_time(heard).await
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+#[tokio::test]
+async fn a_supervisor_hears_when_it_is_ready_reloads_lives_and_stops() {
+    let baseline = fixed("{}").await;
+    let supervisor = Supervisor::new("supervisor");
+    let (socket, _) = bound();
+    let upstream = url(baseline.addr);
+    let settings = [
+        ("BASELINE_URL", upstream.as_str()),
+        ("CANDIDATE_URL", upstream.as_str()),
+        ("NOTIFY_SOCKET", supervisor.path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "300000"),
+        ("DRAIN_TIMEOUT", "3s"),
+    ];
+    let mut process = started(&mut on(&[("traffic", &socket)], &settings)).await;
+    supervisor.hears("READY=1").await;
+    supervisor.hears("STATUS=mirroring: candidate on").await;
+    for _ in 0..3 {
+        supervisor.hears("WATCHDOG=1").await;
+    }
+    process.signal("HUP");
+    let told = supervisor.hears("RELOADING=1").await;
+    assert!(told.contains("MONOTONIC_USEC="), "{told}");
+    supervisor.hears("READY=1").await;
+    process.signal("TERM");
+    let told = supervisor.hears("STOPPING=1").await;
+    assert!(told.contains("EXTEND_TIMEOUT_USEC=13000000"), "{told}");
+    assert_eq!(process.exit_code().await, Some(0));
+}
+
+/// As systemd itself starts it, on the first connection.
+#[tokio::test]
+async fn it_is_started_by_systemds_own_activator() {
+    const PROGRAM: &str = "systemd-socket-activate";
+    if Command::new(PROGRAM).arg("--version").output().is_err() {
+        return skipped_systemd();
+    }
+    let baseline = fixed("{}").await;
+    let at = crate::support::free();
+    let upstream = url(baseline.addr);
+    let mut command = Command::new(PROGRAM);
+    command.args([&format!("--listen={at}"), "--fdname=traffic"]);
+    for (name, value) in [("BASELINE_URL", &*upstream), ("LOG_FORMAT", "json")] {
+        command.arg(format!("--setenv={name}={value}"));
+    }
+    command.arg(format!("--setenv=CANDIDATE_URL={upstream}"));
+    command.arg(env!("CARGO_BIN_EXE_mirrorlab-proxy"));
+    command.stderr(Stdio::piped()).stdout(Stdio::null());
+    let ask = tokio::spawn(async move {
+        eventually!(TcpStream::connect(at).await.is_ok());
+        get(at, "/").await
+    });
+    let process = started(&mut command).await;
+    assert_eq!(process.addr(), at);
+    assert!(in_time(ask).await.unwrap().starts_with("HTTP/1.1 200"));
+}
+
+fn skipped_systemd() {
+    crate::support::skipped("there is no systemd-socket-activate");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -104,4 +104,40 @@ async fn for_the_drain_delay_it_is_not_ready_and_serves_all_the_same() {
     assert!(served > 0, "nothing was served while it was not ready");
     assert!(begun.elapsed() >= delay, "it stopped before its time");
     assert_eq!(in_time(shutdown).await.unwrap().cut, 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_taken_is_answered_though_its_first_request_comes_after_the_end_began()
+ {
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |_| {}).await;
+    let mut client = proxy.connect().await;
+    let addr = proxy.app.traffic;
+    let shutdown = tokio::spawn(proxy.app.shutdown());
+    crate::eventually!(TcpStream::connect(addr).await.is_err());
+    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let head = in_time(read_head(&mut client)).await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("connection: close"), "{head}");
+    assert_eq!(in_time(shutdown).await.unwrap().cut, 0);
+}
+
+#[tokio::test]
+async fn from_the_order_to_stop_on_an_answer_says_that_its_connection_ends() {
+    let proxy = proxy(fixed("{}").await.addr, refusing(), |config| {
+        config.drain_delay = Duration::from_secs(3600);
+    })
+    .await;
+    let mut client = proxy.connect().await;
+    let mut ask = async || {
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let head = in_time(read_head(&mut client)).await;
+        let mut body = [0; 2];
+        in_time(client.read_exact(&mut body)).await.unwrap();
+        head
+    };
+    assert!(!ask().await.contains("connection:"));
+    let shutdown = tokio::spawn(proxy.app.shutdown());
+    tokio::task::yield_now().await;
+    assert!(ask().await.contains("connection: close"));
+    assert_eq!(in_time(client.read(&mut [0])).await.unwrap(), 0, "and it does");
+    shutdown.abort();
 }
