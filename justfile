@@ -108,6 +108,19 @@ check-programs:
     cargo build --quiet --workspace --bins
     for program in lab soak loadgen proxy replay capture demo-service; do target/debug/mirrorlab-$program --help >/dev/null || exit; done
 
+# Manual pages, and completions for bash, zsh and fish, of what `--help` is made of; into target/manual.
+manual:
+    cargo run --quiet -p capture --example manual -- target/manual
+
+# The Debian package, into target/debian; `just deb debug` builds faster and runs slower. Needs dpkg-dev.
+deb profile="dist" compression="xz": manual
+    cargo build --profile {{ if profile == "debug" { "dev" } else { profile } }} -p proxy -p replay -p capture
+    COMPRESSION={{ compression }} deploy/debian/build "${CARGO_TARGET_DIR:-target}/{{ profile }}" target/manual target/debian
+
+# What is in the package, and how the service is locked in; needs lintian and systemd.
+check-deb: (deb "debug" "gzip")
+    deploy/debian/check target/debian/*.deb
+
 # What is fuzzed: format and lints; needs a C++ compiler, as fuzzing does.
 check-fuzz:
     cd fuzz && cargo clippy --release --bins -- -D warnings
@@ -133,5 +146,6 @@ ci:
     bash .ci/run
 
 # Docker Compose v2 where it is installed, else docker-compose.
+# What images say with --version is told here: they are built without the repository.
 _compose *arguments:
-    @if docker compose version >/dev/null 2>&1; then docker compose {{ arguments }}; else docker-compose {{ arguments }}; fi
+    @export MIRRORLAB_COMMIT="${MIRRORLAB_COMMIT:-$(git rev-parse HEAD 2>/dev/null || true)}"; if docker compose version >/dev/null 2>&1; then docker compose {{ arguments }}; else docker-compose {{ arguments }}; fi
