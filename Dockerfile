@@ -7,6 +7,7 @@ WORKDIR /src
 # The dependencies first, in a layer of their own: they are built for empty crates, and a change of
 # our sources does not build them again. cargo wants to see every member of the workspace.
 COPY Cargo.toml Cargo.lock ./
+COPY version/Cargo.toml version/
 COPY compare/Cargo.toml compare/
 COPY judge/Cargo.toml judge/
 COPY cluster/Cargo.toml cluster/
@@ -22,7 +23,7 @@ COPY demo-service/Cargo.toml demo-service/
 COPY loadgen/Cargo.toml loadgen/
 COPY lab/Cargo.toml lab/
 COPY xtests/Cargo.toml xtests/
-RUN for crate in compare judge cluster transform traffic stored packets conversations proxy replay capture demo-service loadgen lab xtests; do \
+RUN for crate in version compare judge cluster transform traffic stored packets conversations proxy replay capture demo-service loadgen lab xtests; do \
         mkdir -p $crate/src \
         && echo 'fn main() {}' >$crate/src/main.rs \
         && touch $crate/src/lib.rs \
@@ -34,6 +35,8 @@ RUN for crate in compare judge cluster transform traffic stored packets conversa
     && mkdir -p lab/src/bin && cp lab/src/main.rs lab/src/bin/soak.rs \
     && cargo build --profile dist --locked --bins -p proxy -p replay -p capture -p demo-service -p loadgen
 
+COPY version/build.rs version/
+COPY version/src version/src
 COPY compare/src compare/src
 COPY judge/src judge/src
 COPY cluster/src cluster/src
@@ -49,7 +52,9 @@ COPY capture/src capture/src
 COPY demo-service/src demo-service/src
 COPY loadgen/src loadgen/src
 # cargo goes by times, and files copied from elsewhere may be older than the empty crates.
-RUN touch */src/*.rs \
+# What --version tells, since the repository is not here.
+ARG MIRRORLAB_COMMIT=
+RUN touch */src/*.rs version/build.rs \
     && cargo build --profile dist --locked --bins -p proxy -p replay -p capture -p demo-service -p loadgen
 
 # C library, certificates and a user without rights: no shell, no package manager.
