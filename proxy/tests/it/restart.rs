@@ -3,9 +3,10 @@
 //! The sockets are passed as systemd passes them. Whoever binds them here holds them until the end, as
 //! systemd does.
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener as Bound};
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -52,11 +53,25 @@ fn url(addr: SocketAddr) -> String {
     format!("http://{addr}")
 }
 
-/// Why a process that was started on these did not run.
-fn refused(sockets: &[(&str, &Bound)]) -> String {
-    let output = on(sockets, &[]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    String::from_utf8_lossy(&output.stderr).into_owned()
+/// Why a process did not start.
+async fn why_not(command: &mut Command) -> String {
+    struct Killed(Child);
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            drop(self.0.kill());
+            drop(self.0.wait());
+        }
+    }
+    let mut child = Killed(command.spawn().unwrap());
+    eventually!(child.0.try_wait().unwrap().is_some());
+    assert_eq!(child.0.wait().unwrap().code(), Some(1));
+    let mut told = String::new();
+    child.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    told
+}
+
+async fn refused(sockets: &[(&str, &Bound)]) -> String {
+    why_not(&mut on(sockets, &[("LISTEN_ADDR", "127.0.0.1:0")])).await
 }
 
 async fn get(addr: SocketAddr, path: &str) -> String {
@@ -107,33 +122,30 @@ async fn a_listener_of_the_settings_file_takes_the_socket_of_its_name_and_the_ot
     assert!(get(process.addr(), "/").await.starts_with("HTTP/1.1 200"));
 }
 
-#[test]
-fn a_socket_that_is_for_nothing_is_named_with_its_address_and_ends_the_start() {
+#[tokio::test]
+async fn a_socket_that_is_for_nothing_is_named_with_its_address_and_ends_the_start() {
     let ((one, at), (two, _)) = (bound(), bound());
-    let why = refused(&[("trafic", &one)]);
+    let why = refused(&[("trafic", &one)]).await;
     assert!(why.contains("trafic") && why.contains(&at.to_string()), "{why}");
     assert!(why.contains("allowed are"), "{why}");
-    let why = refused(&[("admin", &one)]);
+    let why = refused(&[("admin", &one)]).await;
     assert!(why.contains("ADMIN_ADDR"), "{why}");
-    let why = refused(&[("traffic", &one), ("traffic", &two)]);
+    let why = refused(&[("traffic", &one), ("traffic", &two)]).await;
     assert!(why.contains("traffic") && why.contains("twice"), "{why}");
     // As of a unit that names none.
-    assert!(refused(&[("", &one)]).contains("unknown"));
+    assert!(refused(&[("", &one)]).await.contains("unknown"));
 }
 
-#[test]
-fn what_is_passed_and_takes_no_connections_of_tcp_is_refused() {
+#[tokio::test]
+async fn what_is_passed_and_takes_no_connections_of_tcp_is_refused() {
     let mut command = on(&[], &[]);
     command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "traffic");
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let why = String::from_utf8_lossy(&output.stderr);
+    let why = why_not(&mut command).await;
     assert!(why.contains("traffic") && why.contains("none of TCP"), "{why}");
     let (socket, at) = bound();
     let _client = std::net::TcpStream::connect(at).unwrap();
     let connection: OwnedFd = socket.accept().unwrap().0.into();
-    let output = on(&[("traffic", &socket)], &[]).stdin(connection).output().unwrap();
-    let why = String::from_utf8_lossy(&output.stderr);
+    let why = why_not(on(&[("traffic", &socket)], &[]).stdin(connection)).await;
     assert!(why.contains("Accept="), "{why}");
 }
 
