@@ -64,7 +64,8 @@ async fn it_is_told_anew_where_the_headline_changes_and_ends_with_the_last_exit_
     pairs(&proxy, "/bad", 60).await;
     eventually!(watcher.said(0, "Do not release: "));
     assert_eq!(watcher.ended_by("-INT").await, Some(1));
-    assert!(watcher.said(1, "fail: all routes"));
+    // A thread gathers what it says.
+    eventually!(watcher.said(1, "fail: all routes"));
     let said = watcher.said[0].lock().unwrap().clone();
     assert_eq!(said.matches("Not known yet: no pair").count(), 1, "{said}");
     assert!(!said.contains('\u{1b}'), "a log is no terminal: {said}");
@@ -80,7 +81,7 @@ async fn a_proxy_that_is_away_is_waited_for() {
     let listens = addr.to_string();
     let _proxy = process::start(upstream, upstream, &[("LISTEN_ADDR", &listens)]).await;
     eventually!(watcher.said(0, "Not known yet: no pair has come so far"));
-    assert!(watcher.said(1, "the proxy answers again"));
+    eventually!(watcher.said(1, "the proxy answers again"));
     assert_eq!(watcher.ended_by("-TERM").await, Some(3));
 }
 
