@@ -1,7 +1,7 @@
 //! The Huffman code of RFC 7541 appendix B, read by a table of the next bits. Crates of HTTP/2 show theirs to nobody.
 //!
 //! Codes of one length count up in the order of their bytes, and longer ones go on where shorter ones end: so
-//! lengths are all that has to be written down. Codes of up to [`NEAR`] bits are found at once, which is
+//! lengths are all that has to be written down. Codes of up to 10 bits are found at once, which is
 //! nearly all of what headers are made of; the others by their length.
 
 use std::sync::LazyLock;
