@@ -283,7 +283,10 @@ fn endpoints(control: Control) -> Router {
 }
 
 /// Who judges together, and what they say of themselves.
-async fn cluster(Shared(control): Shared<Control>) -> Json<serde_json::Value> {
+async fn cluster(
+    Shared(control): Shared<Control>,
+    Query(Nothing {}): Query<Nothing>,
+) -> Json<Value> {
     let Some(replicas) = &control.replicas else {
         return Json(json!({"connected": false, "error": "there is no CLUSTER_URL: it is alone"}));
     };
