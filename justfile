@@ -110,11 +110,12 @@ check-programs:
 
 # Manual pages, and completions for bash, zsh and fish, of what `--help` is made of; into target/manual.
 manual:
-    cargo run --quiet -p capture --example manual -- target/manual
+    cargo build --quiet --workspace --examples
+    "${CARGO_TARGET_DIR:-target}/debug/examples/manual" target/manual
 
 # The Debian package, into target/debian; `just deb debug` builds faster and runs slower. Needs dpkg-dev.
 deb profile="dist" compression="xz": manual
-    cargo build --profile {{ if profile == "debug" { "dev" } else { profile } }} -p proxy -p replay -p capture
+    cargo build --profile {{ if profile == "debug" { "dev --workspace --bins" } else { profile + " -p proxy -p replay -p capture" } }}
     COMPRESSION={{ compression }} deploy/debian/build "${CARGO_TARGET_DIR:-target}/{{ profile }}" target/manual target/debian
 
 # What is in the package, and how the service is locked in; needs lintian and systemd.
