@@ -14,8 +14,6 @@ use crate::policy::{Allowances, CANDIDATE, Candidate, Thresholds};
 
 /// Most candidates.
 pub(super) const CANDIDATES_MAX: usize = 8;
-/// Longest name.
-const NAME_MAX: usize = 64;
 /// Labels that metrics have for others.
 const RESERVED: [&str; 3] = ["baseline", "secondary", "other"];
 /// What the environment says of the one candidate that it knows.
@@ -182,15 +180,9 @@ pub(super) fn name(table: &Table) -> Option<&str> {
 }
 
 fn candidate_name(text: &str) -> values::Parsed<()> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if RESERVED.contains(&text) {
-        Err("is a label of others".to_owned())
-    } else if text.len() > NAME_MAX {
-        Err(format!("has {} bytes", text.len()))
-    } else if text.bytes().all(plain) {
-        Ok(())
-    } else {
-        Err("has other characters".to_owned())
+    match RESERVED.contains(&text) {
+        true => Err("is a label of others".to_owned()),
+        false => values::plain_name(text).map(drop),
     }
 }
 

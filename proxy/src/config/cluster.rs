@@ -5,14 +5,11 @@ use cluster::{Settings, Tls};
 use super::env::Env;
 use super::{files, recording, values};
 
-/// Longest name of a deployment or a replica.
-const NAME_MAX: usize = 64;
-
 impl Env<'_> {
     /// How the engine is reached; `None` where a replica is alone.
     pub(super) fn cluster(&mut self) -> Option<Settings> {
-        let name = self.read("CLUSTER_NAME", name);
-        let replica = self.read_optional("CLUSTER_REPLICA", self::name);
+        let name = self.read("CLUSTER_NAME", values::plain_name);
+        let replica = self.read_optional("CLUSTER_REPLICA", values::plain_name);
         let replica = replica.unwrap_or_else(recording::process);
         let text = |text: &str| Ok(text.to_owned());
         let user = self.read_optional("CLUSTER_USERNAME", text);
@@ -36,28 +33,9 @@ impl Env<'_> {
     }
 }
 
-fn name(text: &str) -> values::Parsed<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if text.len() > NAME_MAX {
-        Err(format!("has {} bytes", text.len()))
-    } else if !text.is_empty() && text.bytes().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("has other characters".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
-
-    fn config(settings: &[(&str, &str)]) -> Result<Config, String> {
-        let get = |name: &str| {
-            let said = settings.iter().find(|(setting, _)| *setting == name);
-            said.map(|(_, value)| (*value).into())
-        };
-        Config::from_env(&get).map_err(|errors| errors.to_string())
-    }
+    use super::super::tests::said as config;
 
     #[test]
     fn a_replica_is_alone_unless_an_engine_is_named() {

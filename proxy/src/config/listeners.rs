@@ -14,8 +14,6 @@ use crate::relay::{self, spool};
 pub(super) const LISTENERS_MAX: usize = 16;
 /// Smallest spool, in bytes.
 const SPOOL_LEAST: u64 = 1 << 20;
-/// Longest name of a socket.
-const NAME_MAX: usize = 64;
 /// Of relays alone.
 const OF_RELAYS: [&str; 6] =
     ["status", "body", "queue_size", "concurrency", "spool", "spool_bytes"];
@@ -162,15 +160,9 @@ fn one_name(folder: PathBuf) -> PathBuf {
 
 /// systemd puts colons between them.
 fn socket_name(text: &str) -> values::Parsed<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if [TRAFFIC, ADMIN].contains(&text) {
-        Err("is the socket of another".to_owned())
-    } else if text.len() > NAME_MAX {
-        Err(format!("has {} bytes", text.len()))
-    } else if text.bytes().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("has other characters".to_owned())
+    match [TRAFFIC, ADMIN].contains(&text) {
+        true => Err("is the socket of another".to_owned()),
+        false => values::plain_name(text),
     }
 }
 

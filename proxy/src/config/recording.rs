@@ -102,16 +102,8 @@ fn replica() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
+    use super::super::tests::said as config;
     use super::*;
-
-    fn config(settings: &[(&str, &str)]) -> Result<Config, String> {
-        let get = |name: &str| {
-            let said = settings.iter().find(|(setting, _)| *setting == name);
-            said.map(|(_, value)| (*value).into())
-        };
-        Config::from_env(&get).map_err(|errors| errors.to_string())
-    }
 
     #[test]
     fn nothing_is_recorded_without_a_folder() {

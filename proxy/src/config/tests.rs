@@ -15,6 +15,11 @@ fn with(settings: &[(&str, &str)]) -> Result<Config, Errors> {
     })
 }
 
+/// These settings of the environment; what is wrong as it is told.
+pub(super) fn said(settings: &[(&str, &str)]) -> Result<Config, String> {
+    with(settings).map_err(|errors| errors.to_string())
+}
+
 fn good(name: &str, value: &str) -> Config {
     with(&[(name, value)]).unwrap_or_else(|errors| panic!("{errors}"))
 }

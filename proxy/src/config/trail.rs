@@ -11,8 +11,6 @@ use crate::audit::{Config, Place};
 
 /// Most tokens: each request that has one is held against all of them.
 const TOKENS_MAX: usize = 100;
-/// Longest name.
-const NAME_MAX: usize = 64;
 /// What says that the audit log goes to standard error.
 const STDERR: &str = "stderr";
 
@@ -77,15 +75,9 @@ impl<'a> Env<'a> {
 }
 
 fn token_name(text: &str) -> values::Parsed<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if text == CONTROL_TOKEN {
-        Err("is the name of another".to_owned())
-    } else if text.len() > NAME_MAX {
-        Err(format!("has {} bytes", text.len()))
-    } else if text.bytes().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("has other characters".to_owned())
+    match text == CONTROL_TOKEN {
+        true => Err("is the name of another".to_owned()),
+        false => values::plain_name(text),
     }
 }
 

@@ -23,6 +23,8 @@ const WRONG_MAX: usize = 8;
 const LEVEL_MAX: usize = 64;
 /// Longest name of what messages call something.
 const NAME_MAX: usize = 100;
+/// The same of one of plain letters.
+const PLAIN_NAME_MAX: usize = 64;
 
 /// Whole seconds, or a number with a unit.
 pub(super) use crate::policy::time::parse as duration;
@@ -119,6 +121,18 @@ pub(super) fn listen(text: &str) -> Parsed<Listen> {
         _ => text.parse::<SocketAddr>().map_err(|error| error.to_string())?,
     };
     Ok(Listen { addr, dual_stack: addr.ip() == Ipv6Addr::UNSPECIFIED })
+}
+
+/// A name of plain letters, which labels, files, keys and other programs take as it is.
+pub(super) fn plain_name(text: &str) -> Parsed<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if text.len() > PLAIN_NAME_MAX {
+        Err(format!("has {} bytes", text.len()))
+    } else if text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("has other characters".to_owned())
+    }
 }
 
 /// What messages call something.

@@ -1,18 +1,10 @@
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::tests::said as config;
 use crate::telemetry::sampler::Root;
 use crate::telemetry::{self, Protocol};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
-
-fn config(settings: &[(&str, &str)]) -> Result<Config, String> {
-    let get = |name: &str| {
-        let said = settings.iter().find(|(setting, _)| *setting == name);
-        said.map(|(_, value)| (*value).into())
-    };
-    Config::from_env(&get).map_err(|errors| errors.to_string())
-}
 
 fn read(more: &[(&str, &str)]) -> (telemetry::Config, Vec<String>) {
     let config = config(&[&[ENDPOINT], more].concat()).unwrap();
