@@ -22,6 +22,7 @@ use serde_json::{Number, Value, json};
 mod identities;
 mod page;
 mod query;
+mod replicas;
 mod report;
 mod rules;
 mod trail;
@@ -80,7 +81,7 @@ const ENDPOINTS: [Endpoint; 30] = [
     },
     Endpoint { path: IDENTITIES, class: Class::Settings, serves: || get(identities::show) },
     Endpoint { path: IDENTITIES, class: Class::Switches, serves: || delete(identities::forget) },
-    Endpoint { path: "/control/cluster", class: Class::Settings, serves: || get(cluster) },
+    Endpoint { path: "/control/cluster", class: Class::Settings, serves: || get(replicas::show) },
     Endpoint { path: "/control/config", class: Class::Settings, serves: || get(settings) },
     Endpoint { path: "/control/upstreams", class: Class::Settings, serves: || get(upstreams) },
     Endpoint {
@@ -280,35 +281,6 @@ fn endpoints(control: Control) -> Router {
         router.route(endpoint.path, serves)
     });
     router.method_not_allowed_fallback(wrong_method).with_state(control)
-}
-
-/// Who judges together, and what they say of themselves.
-async fn cluster(
-    Shared(control): Shared<Control>,
-    Query(Nothing {}): Query<Nothing>,
-) -> Json<Value> {
-    let Some(replicas) = &control.replicas else {
-        return Json(json!({"connected": false, "error": "there is no CLUSTER_URL: it is alone"}));
-    };
-    let shown = replicas.shown();
-    let peer = |(name, (peer, silent)): (&String, &(::cluster::Peer, Duration))| {
-        json!({
-            "name": name,
-            "version": peer.version,
-            "revision": peer.revision,
-            "silentSeconds": silent.as_secs_f64(),
-            "evidence": peer.evidence.iter().map(|(candidate, (pairs, value))| {
-                json!({"candidate": candidate, "pairs": pairs, "value": value})
-            }).collect::<Vec<_>>(),
-        })
-    };
-    Json(json!({
-        "connected": replicas.is_connected(),
-        "error": shown.error,
-        "replica": replicas.replica(),
-        "replicas": shown.peers.iter().map(peer).collect::<Vec<_>>(),
-        "aside": shown.aside,
-    }))
 }
 
 async fn wrong_method() -> Response {
