@@ -90,11 +90,8 @@ impl Engine {
         let upstreams: Vec<_> = std::iter::once(baseline).chain(secondary).collect();
         let others = Prepared::new(others, config, &mirror, &forward, &metrics)?;
         let relayed = others.gauges(&mirror);
-        let late = recorder.clone();
-        let render_metrics = render(&metrics, &mirror, &forward, upstreams.clone(), move || {
-            late.drop_late();
-            relayed()
-        });
+        let beside = (relayed, recorder.clone());
+        let render_metrics = render(&metrics, &mirror, &forward, upstreams.clone(), beside);
         let parties = Parties {
             shown: shown.clone(),
             upstreams,
@@ -369,11 +366,13 @@ fn render(
     mirror: &Arc<Mirror>,
     forward: &Arc<Forward>,
     upstreams: Vec<Arc<Upstream>>,
-    relays: impl Fn() -> RelayGauges + Send + Sync + 'static,
+    (relays, recorder): (impl Fn() -> RelayGauges + Send + Sync + 'static, Recorder),
 ) -> Arc<dyn Fn() -> String + Send + Sync> {
     let (metrics, mirror) = (Arc::clone(metrics), Arc::clone(mirror));
     let forward = Arc::clone(forward);
     Arc::new(move || {
+        // So that they are counted where the disk holds up whoever writes.
+        recorder.drop_late();
         let lanes = mirror.lanes();
         let mut dropped: Vec<_> =
             upstreams.iter().map(|it| (Arc::from(it.role.name()), it.lines_dropped())).collect();
