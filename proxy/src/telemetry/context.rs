@@ -135,5 +135,6 @@ pub(super) fn state_of_copy(headers: &HeaderMap) -> HeaderValue {
     let state = others.fold(format!("{MIRROR}=true"), |state, it| state + "," + it);
     HeaderValue::try_from(state).expect("visible ASCII is a header value")
 }
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -266,19 +266,23 @@ async fn serves(seen: &Seen) {
     eventually!(seen.count() > before + 200);
 }
 
+/// A process on this socket whose clients know in time that their connection ends, if they pause for less.
+async fn restarted(socket: &Bound, baseline: SocketAddr) -> Process {
+    let upstream = url(baseline);
+    let settings = [
+        ("BASELINE_URL", upstream.as_str()),
+        ("CANDIDATE_URL", upstream.as_str()),
+        ("DRAIN_DELAY", "500ms"),
+        ("MAX_CONNECTIONS_PER_CLIENT", "1000"),
+    ];
+    started(&mut on(&[("traffic", socket)], &settings)).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_under_load_fails_no_request() {
     let baseline = fixed("{}").await;
     let (socket, addr) = bound();
-    let upstream = url(baseline.addr);
-    let settings = [
-        ("BASELINE_URL", upstream.as_str()),
-        ("CANDIDATE_URL", upstream.as_str()),
-        // Clients that pause for less know in time that their connection ends.
-        ("DRAIN_DELAY", "500ms"),
-        ("MAX_CONNECTIONS_PER_CLIENT", "1000"),
-    ];
-    let start = || async { started(&mut on(&[("traffic", &socket)], &settings)).await };
+    let start = || restarted(&socket, baseline.addr);
     let mut old: Process = start().await;
     let (seen, clients) = load(addr);
     for _ in 0..2 {
@@ -296,14 +300,7 @@ async fn a_restart_under_load_fails_no_request() {
 async fn clients_that_come_while_nobody_is_there_wait_for_the_next_process() {
     let baseline = fixed("{}").await;
     let (socket, addr) = bound();
-    let upstream = url(baseline.addr);
-    let settings = [
-        ("BASELINE_URL", upstream.as_str()),
-        ("CANDIDATE_URL", upstream.as_str()),
-        ("DRAIN_DELAY", "500ms"),
-        ("MAX_CONNECTIONS_PER_CLIENT", "1000"),
-    ];
-    let start = || async { started(&mut on(&[("traffic", &socket)], &settings)).await };
+    let start = || restarted(&socket, baseline.addr);
     let mut old: Process = start().await;
     let (seen, clients) = load(addr);
     serves(&seen).await;

@@ -2,17 +2,7 @@ use http::HeaderName;
 
 use super::*;
 use crate::telemetry::context::TraceId;
-
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const SPAN: &str = "00f067aa0ba902b7";
-
-fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in lines {
-        headers.append(name.clone(), value.parse().unwrap());
-    }
-    headers
-}
+use crate::telemetry::context::tests::{SPAN, TRACE, headers};
 
 fn carried(copies: Copies, lines: &[(HeaderName, &str)]) -> HeaderMap {
     let mut headers = headers(lines);

@@ -1,9 +1,9 @@
 use super::*;
 
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const SPAN: &str = "00f067aa0ba902b7";
+pub(in crate::telemetry) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub(in crate::telemetry) const SPAN: &str = "00f067aa0ba902b7";
 
-fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
+pub(in crate::telemetry) fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
         headers.append(name.clone(), value.parse().unwrap());
