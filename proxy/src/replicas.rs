@@ -98,7 +98,8 @@ impl Replicas {
         loop {
             let woken = talk.all.wake.notified();
             drop(tokio::time::timeout(EVERY, woken).await);
-            talk.exchange(&revision()).await;
+            // A replica that has just come reads what was told before, piece by piece.
+            while talk.exchange(&revision()).await {}
         }
     }
 }
@@ -129,7 +130,8 @@ struct Candidate {
 }
 
 impl Talk {
-    async fn exchange(&mut self, revision: &str) {
+    /// Whether there is more to be heard.
+    async fn exchange(&mut self, revision: &str) -> bool {
         let candidates = self.candidates();
         let mut told = self.what_is_told(&candidates, revision);
         let pairs: u64 = told.batches.iter().map(|it| it.left_out).sum();
@@ -144,12 +146,15 @@ impl Talk {
                 self.show(&heard);
                 if let Err(error) = result {
                     self.apart(&candidates, &error);
+                    return false;
                 }
+                heard.more
             }
             Err(error) => {
                 // Whether they arrived nobody knows, and none may count twice.
                 self.lose(told.batches);
                 self.apart(&candidates, &error);
+                false
             }
         }
     }
@@ -214,6 +219,12 @@ impl Talk {
         heard: &Heard,
     ) -> Result<(), cluster::Error> {
         let is_back = self.heard.replace(Instant::now()).is_none();
+        if heard.unreadable > 0
+            && let Some(before) = self.told.admit(Instant::now())
+        {
+            let (batches, not_logged_before) = (heard.unreadable, before);
+            warn!(batches, not_logged_before, "what other replicas told cannot be read");
+        }
         self.judged.retain(|key, _| candidates.iter().any(|it| it.key == *key));
         for candidate in candidates {
             self.judge(candidate, heard, is_back).await?;
