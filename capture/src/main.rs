@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use capture::keys::Keys;
+use capture::keys;
 use capture::options::Options;
 use capture::run::{self, Feed};
 use capture::{privileges, source::Live};
@@ -83,11 +83,10 @@ fn work(
     let source = match live {
         None => run::files(options, config, &feed, &stop),
         Some(live) => {
-            let keys = options.packets.keylog.as_deref().map(Keys::open).transpose()?;
+            let keys = options.packets.keylog.as_deref().map(keys::follow).transpose()?;
             let at = live.address().map(|address| format!(" on {address}")).unwrap_or_default();
             complain(&format!("listening{at}; Ctrl-C ends it with the report"));
-            let overheard = run::overheard(options, config, keys.as_ref().map(Keys::log));
-            run::live(live, overheard, (&feed, keys), &stop)
+            run::live(live, run::overheard(options, config, keys), &feed, &stop)
         }
     };
     let answer = runtime.block_on(async {

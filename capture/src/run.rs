@@ -17,7 +17,6 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use traffic::Exchange;
 
-use crate::keys::Keys;
 use crate::options::Options;
 use crate::source::{Came, Live, now};
 
@@ -182,17 +181,9 @@ fn file(
 }
 
 /// Listens until it is to stop, or the source is gone.
-pub fn live(
-    mut live: Live,
-    mut overheard: Overheard,
-    (feed, mut keys): (&Feed, Option<Keys>),
-    stop: &AtomicBool,
-) -> Ended {
+pub fn live(mut live: Live, mut overheard: Overheard, feed: &Feed, stop: &AtomicBool) -> Ended {
     let mut listened = Ok(true);
     while !stop.load(Ordering::Relaxed) && listened.is_ok() {
-        if let Some(keys) = &mut keys {
-            keys.follow();
-        }
         listened = listen(&mut live, &mut overheard, feed);
     }
     // What the kernel holds for us came before.

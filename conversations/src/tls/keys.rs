@@ -20,8 +20,12 @@ const CONNECTIONS: usize = 100_000;
 #[derive(Clone, Default)]
 pub struct KeyLog(Arc<RwLock<Log>>);
 
+/// Appends what is new of a log that grows.
+type More = Box<dyn FnMut(&mut Vec<u8>) + Send + Sync>;
+
 #[derive(Default)]
 struct Log {
+    more: Option<More>,
     secrets: BTreeMap<Random, Secrets>,
     order: VecDeque<Random>,
     /// A line whose end is still to come.
@@ -48,17 +52,16 @@ impl KeyLog {
         log
     }
 
+    /// A log that grows: whenever keys are wanted that it does not have, this appends what is new of its text. A client
+    /// writes them before it says anything that they are needed for.
+    pub fn followed(more: impl FnMut(&mut Vec<u8>) + Send + Sync + 'static) -> Self {
+        let log = Log { more: Some(Box::new(more)), ..Log::default() };
+        Self(Arc::new(RwLock::new(log)))
+    }
+
     /// More of its text. A line may end in what comes later.
     pub fn extend(&self, text: &[u8]) {
-        let mut log = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for line in text.split_inclusive(|it| *it == b'\n') {
-            let room = LINE.saturating_sub(log.rest.len()).min(line.len());
-            log.rest.extend_from_slice(&line[..room]);
-            if line.ends_with(b"\n") {
-                let line = std::mem::take(&mut log.rest);
-                log.line(line.trim_ascii());
-            }
-        }
+        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(text);
     }
 
     /// Connections whose secrets it has.
@@ -72,11 +75,43 @@ impl KeyLog {
     }
 
     pub(crate) fn of(&self, client: &Random) -> Option<Secrets> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).secrets.get(client).cloned()
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).of(client);
+        if known.as_ref().is_some_and(Secrets::are_enough) {
+            return known;
+        }
+        let mut log = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut text = Vec::new();
+        match &mut log.more {
+            Some(more) => more(&mut text),
+            None => return known,
+        }
+        log.extend(&text);
+        log.of(client)
+    }
+}
+
+impl Secrets {
+    fn are_enough(&self) -> bool {
+        self.master.is_some() || (self.client.is_some() && self.server.is_some())
     }
 }
 
 impl Log {
+    fn of(&self, client: &Random) -> Option<Secrets> {
+        self.secrets.get(client).cloned()
+    }
+
+    fn extend(&mut self, text: &[u8]) {
+        for line in text.split_inclusive(|it| *it == b'\n') {
+            let room = LINE.saturating_sub(self.rest.len()).min(line.len());
+            self.rest.extend_from_slice(&line[..room]);
+            if line.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.rest);
+                self.line(line.trim_ascii());
+            }
+        }
+    }
+
     fn line(&mut self, line: &[u8]) -> Option<()> {
         let mut words = line.split(|it| *it == b' ').filter(|it| !it.is_empty());
         let label = words.next()?;
@@ -126,6 +161,28 @@ mod tests {
 
     fn line(label: &str, client: u8, secret: &str) -> String {
         format!("{label} {} {secret}\n", format!("{client:02x}").repeat(32))
+    }
+
+    #[test]
+    fn a_log_that_grows_is_read_on_where_keys_are_wanted_that_it_does_not_have() {
+        let written = Arc::new(RwLock::new(Vec::new()));
+        let (reads, text) = (Arc::new(RwLock::new(0)), Arc::clone(&written));
+        let counted = Arc::clone(&reads);
+        let log = KeyLog::followed(move |new| {
+            *counted.write().unwrap() += 1;
+            new.append(&mut text.write().unwrap());
+        });
+        let write = |text: &str| written.write().unwrap().extend_from_slice(text.as_bytes());
+        assert!(log.of(&[2; 32]).is_none());
+        write(&line("CLIENT_TRAFFIC_SECRET_0", 2, "01"));
+        assert!(log.of(&[2; 32]).unwrap().server.is_none());
+        write(&line("SERVER_TRAFFIC_SECRET_0", 2, "02")[..80]);
+        assert!(log.of(&[2; 32]).unwrap().server.is_none(), "half a line");
+        write(&line("SERVER_TRAFFIC_SECRET_0", 2, "02")[80..]);
+        assert!(log.of(&[2; 32]).unwrap().server.is_some());
+        let before = *reads.read().unwrap();
+        assert!(log.of(&[2; 32]).unwrap().are_enough());
+        assert_eq!(*reads.read().unwrap(), before, "what is known is not read for again");
     }
 
     #[test]
