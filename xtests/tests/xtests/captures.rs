@@ -118,6 +118,56 @@ pub(crate) async fn a_planted_difference_is_found_on_an_interface_without_touchi
     Ok(())
 }
 
+pub(crate) async fn what_is_encrypted_is_read_with_the_keys_that_clients_log_meanwhile(
+    place: &Place,
+) -> Result<()> {
+    tools::root()?;
+    let (run, binaries) = programs(place)?;
+    let folder = run.folder("encrypted")?;
+    let name = |file: &str| folder.join(file).to_string_lossy().into_owned();
+    let (certificate, key, keys) = (name("c.pem"), name("k.pem"), name("keys"));
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x"];
+    let new = [&new[..], &["-keyout", &key, "-out", &certificate]].concat();
+    tools::tool(run, "openssl", &new).await?;
+    std::fs::write(&keys, "")?;
+    let shop = shop(place, &[]).await?;
+    let encrypted = tls(place, &shop, (&certificate, &key)).await?;
+    let (port, recording) = (port(&encrypted).await?, name("recording"));
+    let arguments = ["-i", "lo", "--port", &port, "--keylog", &keys, "--record", &recording];
+    let mut capture = Running::start(run, command(&binaries.capture, &arguments)).await?;
+    capture.says("listening").await?;
+    let url = format!("https://127.0.0.1:{port}/api/product/p-101");
+    // Each is over before anybody looks at a file now and then.
+    for version in [["--tls-max", "1.2"], ["--tls-max", "1.3"]] {
+        let mut curl = command(&tools::find("curl")?, &["-sk", &url]);
+        curl.args(version).env("SSLKEYLOGFILE", &keys);
+        let ended = Running::start(run, curl).await?.ended().await?;
+        ensure!(ended.out.contains("p-101"), "{ended:?}");
+    }
+    capture.signal("INT")?;
+    let ended = capture.ended().await?;
+    ensure!(ended.err.contains("requests: 2 seen, 2 with their answers"), "{}", ended.err);
+    let (found, _) = converted((run, binaries), Path::new(&recording), None).await?;
+    ensure!(found.len() == 2, "{} are recorded", found.len());
+    Ok(())
+}
+
+/// A proxy that speaks TLS, before a service.
+async fn tls(place: &Place, service: &Part, (certificate, key): (&str, &str)) -> Result<Part> {
+    let (run, binaries) = programs(place)?;
+    let settings = [
+        ("BASELINE_URL", service.url().await?),
+        ("CANDIDATE_URL", service.url().await?),
+        ("MIRROR_FRACTION", "0".to_owned()),
+        ("TLS_CERT", certificate.to_owned()),
+        ("TLS_KEY", key.to_owned()),
+        ("ADMIN_ADDR", "127.0.0.1:0".to_owned()),
+    ];
+    let started =
+        Process::start(run, &binaries.proxy, "LISTEN_ADDR", settings.to_vec(), Log::default());
+    Ok(Part::Process(Box::new(started.await?)))
+}
+
 pub(crate) async fn a_bad_candidate_of_a_capture_is_stopped(place: &Place) -> Result<()> {
     tools::root()?;
     let (run, binaries) = programs(place)?;

@@ -70,7 +70,7 @@ const CONTAINERS: [(&str, Scenario); 1] =
 
 /// Scenarios with a settings file, which a process reads where it lies, or with a browser, which reaches
 /// processes.
-const PROCESSES: [(&str, Scenario); 34] = [
+const PROCESSES: [(&str, Scenario); 35] = [
     scenario!(policies::shares_of_routes_bodies_health_and_sums),
     scenario!(observability::every_query_has_data_of_two_candidates),
     scenario!(relay::behind_nginx_pairs_come_out_right_and_its_clients_see_nothing),
@@ -95,6 +95,7 @@ const PROCESSES: [(&str, Scenario); 34] = [
     scenario!(packets::packets_out_of_order_are_put_in_order_again),
     scenario!(captures::a_planted_difference_is_found_on_an_interface_without_touching_the_service),
     scenario!(captures::a_bad_candidate_of_a_capture_is_stopped),
+    scenario!(captures::what_is_encrypted_is_read_with_the_keys_that_clients_log_meanwhile),
     scenario!(replays::a_run_that_was_interrupted_goes_on_and_leaves_nothing_out),
     scenario!(recordings::a_recording_proxy_that_is_killed_loses_the_last_second_at_most),
     scenario!(recordings::a_full_disk_loses_recordings_and_no_client_sees_anything),
